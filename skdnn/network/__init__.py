@@ -1,0 +1,39 @@
+"""The network, slide by slide: knows no data source, no epoch and no scikit-learn.
+
+The glossary, said once. The lecture writes an example as a column, scikit-learn as a row; here an
+example is a **row** everywhere.
+
+=================================  ==============================  ===============================
+the lecture                        this room                       scikit-learn's users see
+=================================  ==============================  ===============================
+X, n_x × m                         ``X (m, n_x)``                  ``X (n_samples, n_features)``
+y, 1 × m                           ``y (m, 1)`` of 0 and 1         ``y (n_samples,)`` of any labels
+L layers, n^[0] = n_x … n^[L] = 1  ``layer_sizes``                 ``n_layers``, ``layer_sizes_``
+W^[l], b^[l]                       ``W[l]``, ``b[l]``              ``coefs_[l - 1]``,
+                                                                   ``intercepts_[l - 1]``
+Z^[l] = W^[l] A^[l-1] + b^[l]      ``Z[l] = A[l-1] W[l] + b[l]``   ``decision_function``: Z^[L]
+A^[l] = g(Z^[l]), ŷ = σ(Z^[L])     ``A[l]``                        ``predict_proba``: ŷ
+J, the cost                        ``cost``                        ``loss_``, ``loss_curve_``
+dW^[l] = dJ/dW^[l]                 ``dW[l]``
+W := W − α dW                      the training room               ``learning_rate``: α
+=================================  ==============================  ===============================
+
+Slides and files: activation functions `_activations`; random, zero and large initialisation
+`_initialization`; the cost and why it is the cross-entropy `_cost`; forward and backward
+propagation `_propagation`; L layers as one object `_network`.
+"""
+
+from ._activations import ACTIVATIONS, get_activation
+from ._cost import LOSSES, cost
+from ._initialization import initialize, is_symmetric
+from ._network import Network
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "Network",
+    "cost",
+    "get_activation",
+    "initialize",
+    "is_symmetric",
+]

@@ -1,0 +1,19 @@
+"""Large arrays are read in chunks of rows that stay in a processor's cache."""
+
+CHUNK_SIZE = 2**17
+
+
+def row_chunks(X):
+    """Yield slices that cut the rows of X into chunks of about 2**17 numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data._chunks import row_chunks
+    >>> list(row_chunks(np.empty((3, 2**16))))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    n_samples, n_features = X.shape
+    rows = max(1, CHUNK_SIZE // max(1, n_features))
+    for start in range(0, n_samples, rows):
+        yield slice(start, min(start + rows, n_samples))

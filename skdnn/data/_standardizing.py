@@ -1,0 +1,81 @@
+"""Standardising: each feature minus its mean, over its standard deviation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from ._chunks import row_chunks
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """``(X - mean) * inverse_scale``.
+
+    A feature that never varied has an inverse scale of 0: it becomes 0 in training, so its weights
+    learn nothing, and what it may be later changes no prediction.
+
+    Attributes
+    ----------
+    mean, inverse_scale : arrays of float64 of shape (n_features,)
+    """
+
+    mean: np.ndarray
+    inverse_scale: np.ndarray
+
+    def apply(self, X):
+        """Return the dense rows X of any real dtype standardised, in float64."""
+        Z = np.subtract(X, self.mean, dtype=np.float64)
+        return np.multiply(Z, self.inverse_scale, out=Z)
+
+    def fold(self, W, b):
+        """Return the first layer's weights and biases that take rows that were not standardised.
+
+        ``((X - mean) * s) W + b = X (s W) + (b - (mean * s) W)``
+        """
+        return self.inverse_scale[:, None] * W, b - (self.mean * self.inverse_scale) @ W
+
+
+def identity_standardizer(n_features):
+    """Return the standardizer that changes nothing."""
+    return Standardizer(np.zeros(n_features), np.ones(n_features))
+
+
+def fit_standardizer(X, weight):
+    """Learn weighted means and standard deviations, chunk by chunk.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_samples, n_features)
+    weight : array of shape (n_samples,)
+        Rows of weight 0 do not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import fit_standardizer
+    >>> X = np.array([[1.0, 5.0], [3.0, 5.0], [99.0, 7.0]])
+    >>> fit_standardizer(X, np.array([1.0, 1.0, 0.0])).apply(X).tolist()
+    [[-1.0, 0.0], [1.0, 0.0], [97.0, 0.0]]
+    """
+    if sparse.issparse(X):
+        mean, variance = mean_variance_axis(X, axis=0, weights=weight)
+    else:
+        mean = _weighted_mean(X, weight, lambda rows: rows)
+        variance = _weighted_mean(X, weight, lambda rows: np.square(rows - mean))
+    return Standardizer(mean, _inverse_scale(mean, variance, np.count_nonzero(weight)))
+
+
+def _weighted_mean(X, weight, function):
+    total = sum(
+        weight[rows] @ function(np.asarray(X[rows], dtype=np.float64)) for rows in row_chunks(X)
+    )
+    return total / weight.sum()
+
+
+def _inverse_scale(mean, variance, n_samples):
+    # A variance below its own rounding error is that of a constant.
+    eps = np.finfo(np.float64).eps
+    varies = variance > n_samples * eps * variance + np.square(n_samples * mean * eps)
+    return np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=varies)

@@ -1,0 +1,133 @@
+"""Labels and weights of the rows: from what the user has to 0/1 and positive numbers."""
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+
+def encode_labels(y):
+    """Return the two classes, sorted, and y as indices into them.
+
+    Parameters
+    ----------
+    y : array of shape (n_samples,)
+        Any two labels.
+
+    Returns
+    -------
+    classes : array of shape (2,)
+    indices : array of int of shape (n_samples,)
+        0 or 1.
+
+    Raises
+    ------
+    ValueError
+        If y is continuous, or has more or fewer than two classes.
+
+    Examples
+    --------
+    >>> from skdnn.data import encode_labels
+    >>> classes, indices = encode_labels(["flower", "no flower", "flower"])
+    >>> classes.tolist(), indices.tolist()
+    (['flower', 'no flower'], [0, 1, 0])
+    """
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind != "binary":
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is "
+            f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
+        )
+    classes, indices = np.unique(y, return_inverse=True)
+    _check_two_classes(classes)
+    return classes, indices
+
+
+def encode_known_labels(y, classes, name):
+    """Return y as indices into classes that are known already.
+
+    Raises
+    ------
+    ValueError
+        If y holds a label that is not among the classes.
+    """
+    y = np.asarray(y)
+    unknown = sorted(set(np.unique(y)) - set(classes))
+    if unknown:
+        raise ValueError(f"{name} must hold only the classes {classes.tolist()}, got {unknown}.")
+    return (y == classes[1]).astype(np.intp)
+
+
+def check_weights(sample_weight, n_samples, name="sample_weight"):
+    """Return the weights of the rows as float64, ones for None.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not one finite number of at least 0 for each row, or are all 0.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers, got {sample_weight!r}.") from error
+    if weight.ndim == 0:
+        weight = np.full(n_samples, weight)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"{name} must have shape ({n_samples},), got {weight.shape}.")
+    if not np.isfinite(weight).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity.")
+    if (weight < 0).any():
+        raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
+    if not weight.any():
+        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
+    return weight
+
+
+def apply_class_weight(weight, y, classes, class_weight):
+    """Return the weights of the rows times the weight of their class.
+
+    Parameters
+    ----------
+    weight : array of shape (n_samples,)
+    y : array of int of shape (n_samples,)
+        Indices into `classes`.
+    classes : array of shape (2,)
+    class_weight : None, "balanced" or dict
+        "balanced" gives both classes the same total weight and leaves the sum as it is; a dict
+        gives each label its weight, 1 where it is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import apply_class_weight
+    >>> weight, y = np.ones(4), np.array([0, 0, 0, 1])
+    >>> apply_class_weight(weight, y, np.array(["a", "b"]), "balanced").round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
+    if class_weight is None:
+        return weight
+    if isinstance(class_weight, str):
+        totals = np.bincount(y, weights=weight, minlength=2)
+        return weight * (weight.sum() / (2 * totals))[y]
+    unknown = [label for label in class_weight if label not in classes.tolist()]
+    if unknown:
+        raise ValueError(
+            f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."
+        )
+    weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
+    if not weight.any():
+        raise ValueError("class_weight and sample_weight must leave a weight above zero.")
+    return weight
+
+
+def weighted_rows(y, weight):
+    """Return the indices of the rows of positive weight; the others behave as absent."""
+    rows = np.flatnonzero(weight)
+    _check_two_classes(np.unique(y[rows]), " with a weight above zero")
+    return rows
+
+
+def _check_two_classes(classes, where=""):
+    if len(classes) < 2:
+        raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")

@@ -1,0 +1,184 @@
+"""Update rules: from theta and its gradient to a better theta.
+
+A rule is a few elementwise operations on tensors of shape (P,) for one network or (M, P) for a
+stack. What the networks of a stack may differ in, learning rate, momentum and weight decay, is a
+number or a tensor of shape (M, 1). All rules descend on ``J + λ/2 Σ W²``, λ the weight decay,
+biases free; only "adamw" shrinks the weights directly instead of through the gradient.
+
+References
+----------
+.. [1] I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and
+       momentum in deep learning", ICML 2013.
+.. [2] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+.. [3] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+"""
+
+import math
+from functools import partial
+
+import torch
+
+
+class Penalty:
+    """Weight decay: ``λ/2 Σ W²``, its gradient, and its decoupled form.
+
+    Parameters
+    ----------
+    network : Network
+    weight_decay : float or tensor of shape (M, 1)
+        λ, at least 0.
+    """
+
+    def __init__(self, network, weight_decay):
+        self.theta = network.theta
+        is_zero = not isinstance(weight_decay, torch.Tensor) and weight_decay == 0
+        self.decay = None if is_zero else weight_decay * network.weight_mask()
+
+    def value(self):
+        """Return ``λ/2 Σ W²``, a tensor of shape (...)."""
+        if self.decay is None:
+            return self.theta.new_zeros(self.theta.shape[:-1])
+        return (self.decay * self.theta.square()).sum(-1) / 2
+
+    def add_to(self, gradient):
+        """``dW := dW + λ W``."""
+        if self.decay is not None:
+            gradient.addcmul_(self.decay, self.theta)
+
+    def shrink(self, rate):
+        """``W := W - α λ W``."""
+        if self.decay is not None:
+            self.theta.sub_(rate * self.decay * self.theta)
+
+
+class GradientDescent:
+    """``W := W - α dW``, the lecture's rule; with momentum ``v := μ v + dW``, ``W := W - α v``.
+
+    Nesterov's variant looks ahead along the velocity: ``W := W - α (dW + μ v)``.
+    """
+
+    def __init__(self, network, *, momentum=0.0, nesterov=False, weight_decay=0.0):
+        self.theta, self.gradient = network.theta, network.gradient
+        self.penalty = Penalty(network, weight_decay)
+        self.momentum, self.nesterov = momentum, nesterov
+        self.velocity = torch.zeros_like(self.theta)
+
+    def step(self, objective, rate):
+        """Compute the gradient, then update theta at the learning rate `rate`."""
+        objective.compute_gradient()
+        self.penalty.add_to(self.gradient)
+        _descend(self.theta, self._direction(), rate)
+
+    def _direction(self):
+        if not isinstance(self.momentum, torch.Tensor) and self.momentum == 0:
+            return self.gradient
+        self.velocity.mul_(self.momentum).add_(self.gradient)
+        if self.nesterov:
+            return self.gradient.add_(self.momentum * self.velocity)
+        return self.velocity
+
+
+class Adam:
+    """The running mean of the gradient over the root of its running mean square.
+
+    With ``decoupled=True`` it is AdamW.
+    """
+
+    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
+
+    def __init__(self, network, *, weight_decay=0.0, decoupled=False):
+        self.theta, self.gradient = network.theta, network.gradient
+        self.penalty, self.decoupled = Penalty(network, weight_decay), decoupled
+        self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
+        self.n_steps = 0
+        self._root = torch.empty_like(self.theta)
+
+    def step(self, objective, rate):
+        """Compute the gradient, then update theta at the learning rate `rate`."""
+        objective.compute_gradient()
+        if self.decoupled:
+            self.penalty.shrink(rate)
+        else:
+            self.penalty.add_to(self.gradient)
+        self.mean.lerp_(self.gradient, 1 - self.beta_1)
+        self.square.mul_(self.beta_2).addcmul_(self.gradient, self.gradient, value=1 - self.beta_2)
+        self.n_steps += 1
+        self._update(rate, self.n_steps)
+
+    def _update(self, rate, t):
+        # Both means start at zero, which dividing by 1 - βᵗ undoes. The divisors are two numbers:
+        # they go into epsilon and the rate, not over the whole of theta.
+        correction = math.sqrt(1 - self.beta_2**t)
+        root = torch.sqrt(self.square, out=self._root).add_(self.epsilon * correction)
+        direction = torch.div(self.mean, root, out=root)
+        _descend(self.theta, direction, rate * (correction / (1 - self.beta_1**t)))
+
+
+def _descend(theta, direction, rate):
+    """``theta := theta - rate * direction``, the rate a number or of shape (M, 1)."""
+    if isinstance(rate, torch.Tensor):
+        theta.sub_(rate * direction)
+    else:
+        theta.sub_(direction, alpha=rate)
+
+
+class TorchOptimizer:
+    """A torch.optim.Optimizer whose parameters are the views ``W[l]`` and ``b[l]``.
+
+    Layers keep their shapes, so that optimizers of matrices see matrices.
+    """
+
+    def __init__(self, network, optimizer_class, *, weight_decay=0.0):
+        self.gradient = network.gradient
+        self.penalty = Penalty(network, weight_decay)
+        self.views = network.W[1:] + network.b[1:]
+        self.parameters = [torch.nn.Parameter(view) for view in self.views]
+        for parameter, view in zip(self.parameters, network.dW[1:] + network.db[1:], strict=True):
+            parameter.grad = view
+        self.optimizer = optimizer_class(self.parameters, lr=1e-3)
+
+    def step(self, objective, rate):
+        """Let the optimizer update theta; it may ask for the gradient several times."""
+
+        def closure():
+            objective.compute_gradient()
+            self.penalty.add_to(self.gradient)
+            return (objective.cost() + self.penalty.value()).sum()
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step(closure)
+
+
+OPTIMIZERS = {
+    "sgd": GradientDescent,
+    "adam": Adam,
+    "adamw": partial(Adam, decoupled=True),
+}
+
+
+def make_optimizer(optimizer, network, *, momentum=0.0, nesterov=False, weight_decay=0.0):
+    """Return the update rule for a network's parameters.
+
+    Parameters
+    ----------
+    optimizer : {"sgd", "adam", "adamw"} or torch.optim.Optimizer class
+    network : Network
+    momentum, nesterov : float or tensor of shape (M, 1), bool
+        For "sgd" alone.
+    weight_decay : float or tensor of shape (M, 1)
+
+    Examples
+    --------
+    >>> from skdnn.network import Network
+    >>> from skdnn.training import make_optimizer
+    >>> make_optimizer("adam", Network((3, 1), [])).mean.tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    if optimizer == "sgd":
+        return GradientDescent(
+            network, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
+        )
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[optimizer](network, weight_decay=weight_decay)
+    return TorchOptimizer(network, optimizer, weight_decay=weight_decay)

@@ -1,0 +1,41 @@
+"""What training returns: weights, curves and how it ended."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The outcome of a training of M networks, after SciPy's OptimizeResult.
+
+    Attributes
+    ----------
+    theta : tensor of shape (P,) or (M, P)
+        The weights kept.
+    n_iter : array of int of shape (M,)
+        Epochs trained.
+    best_iter : array of int of shape (M,)
+        The epoch whose weights were kept, counted from 1; 0: the initial weights.
+    best_cost : array of shape (M,)
+        Lowest cost of those watched: on held-out rows where there are some, else in training.
+    cost_curve : array of shape (epochs, M)
+        Cost of the training rows in each epoch, without penalty.
+    validation_cost_curve, validation_accuracy_curve : arrays of shape (epochs, M) or None
+        On the held-out rows, after each epoch.
+    converged : array of bool of shape (M,)
+        Whether the network stopped improving before `max_iter`.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
+    """
+
+    theta: Tensor
+    n_iter: np.ndarray
+    best_iter: np.ndarray
+    best_cost: np.ndarray
+    cost_curve: np.ndarray
+    validation_cost_curve: np.ndarray | None
+    validation_accuracy_curve: np.ndarray | None
+    converged: np.ndarray
+    interrupted: bool

@@ -1,0 +1,71 @@
+"""When to stop, and which weights to keep: one question an epoch, for each network of a stack.
+
+What is watched is the cost on held-out rows where there are some, else the training cost. A network
+stops when it has not improved by more than `tol` for `n_iter_no_change` epochs in a row. With
+held-out rows it keeps the weights of its best epoch, otherwise those of its last.
+"""
+
+import numpy as np
+
+
+class Stopping:
+    """The state of that decision for M networks.
+
+    Parameters
+    ----------
+    n_networks : int
+    tol : float
+        An epoch that does not lower the best cost by more than this is one without improvement.
+    n_iter_no_change : int
+        How many such epochs in a row end the training of a network.
+    keep_best : bool
+        Keep the weights of the best epoch rather than of the last.
+
+    Attributes
+    ----------
+    best : array of shape (M,)
+        Lowest cost so far.
+    best_iter : array of int of shape (M,)
+        The epoch of the weights to keep, counted from 1; 0 before the first.
+    n_iter : array of int of shape (M,)
+        Epochs trained.
+    running : array of bool of shape (M,)
+        The networks that have not stopped.
+    """
+
+    def __init__(self, n_networks, *, tol, n_iter_no_change, keep_best):
+        self.tol, self.n_iter_no_change, self.keep_best = tol, n_iter_no_change, keep_best
+        self.best = np.full(n_networks, np.inf)
+        self.best_iter = np.zeros(n_networks, dtype=int)
+        self.n_iter = np.zeros(n_networks, dtype=int)
+        self.running = np.ones(n_networks, dtype=bool)
+        self._without_improvement = np.zeros(n_networks, dtype=int)
+
+    def update(self, epoch, cost):
+        """Take the costs after an epoch, of shape (M,), and say whose weights to keep now.
+
+        Returns
+        -------
+        array of bool of shape (M,)
+            The networks whose present weights replace those kept so far.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skdnn.training import Stopping
+        >>> stopping = Stopping(1, tol=0.1, n_iter_no_change=2, keep_best=True)
+        >>> [bool(stopping.update(epoch, np.array([J]))[0])
+        ...  for epoch, J in enumerate((1.0, 0.5, 0.45, 0.6), start=1)]
+        [True, True, True, False]
+        >>> bool(stopping.running.any()), stopping.best_iter.item()
+        (False, 3)
+        """
+        improved = self.running & (cost < self.best - self.tol)
+        lower = self.running & (cost < self.best)
+        self._without_improvement = np.where(improved, 0, self._without_improvement + 1)
+        self.best = np.where(lower, cost, self.best)
+        keep = lower if self.keep_best else self.running.copy()
+        self.best_iter = np.where(keep, epoch, self.best_iter)
+        self.n_iter = np.where(self.running, epoch, self.n_iter)
+        self.running &= self._without_improvement < self.n_iter_no_change
+        return keep
