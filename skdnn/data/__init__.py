@@ -1,0 +1,32 @@
+"""From what the user has to tensors on the device; knows no network."""
+
+from ._batches import Batches, Epoch, hold_out
+from ._images import ImageVectorizer
+from ._inputs import DenseRows, SparseRows, make_rows, tensor_chunks
+from ._standardizing import Standardizer, fit_standardizer, identity_standardizer
+from ._targets import (
+    apply_class_weight,
+    check_weights,
+    encode_known_labels,
+    encode_labels,
+    weighted_rows,
+)
+
+__all__ = [
+    "Batches",
+    "DenseRows",
+    "Epoch",
+    "ImageVectorizer",
+    "SparseRows",
+    "Standardizer",
+    "apply_class_weight",
+    "check_weights",
+    "encode_known_labels",
+    "encode_labels",
+    "fit_standardizer",
+    "hold_out",
+    "identity_standardizer",
+    "make_rows",
+    "tensor_chunks",
+    "weighted_rows",
+]

@@ -97,7 +97,7 @@ class Batches:
     def _order(self):
         if not self.generators:
             return None
-        orders = [torch.randperm(self.n_rows, generator=g) for g in self.generators]
+        orders = [torch.randperm(self.n_rows, generator=g, device="cpu") for g in self.generators]
         order = orders[0] if len(orders) == 1 else torch.stack(orders)
         return order.to(self.rows.device)
 

@@ -1,16 +1,16 @@
 """Large arrays are read in chunks of rows that stay in a processor's cache."""
 
-CHUNK_SIZE = 2**17
+CHUNK_SIZE = 2**18
 
 
 def row_chunks(X):
-    """Yield slices that cut the rows of X into chunks of about 2**17 numbers.
+    """Yield slices that cut the rows of X into chunks of about 2**18 numbers.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdnn.data._chunks import row_chunks
-    >>> list(row_chunks(np.empty((3, 2**16))))
+    >>> list(row_chunks(np.empty((3, 2**17))))
     [slice(0, 2, None), slice(2, 3, None)]
     """
     n_samples, n_features = X.shape

@@ -77,6 +77,26 @@ class SparseRows:
         return self[index.flatten().cpu().numpy()].unflatten(0, index.shape)
 
 
+def tensor_chunks(X, standardizer, dtype, device):
+    """Yield the rows of X, dense or sparse, chunk by chunk, as tensors of shape (n, n_features).
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_samples, n_features)
+    standardizer : Standardizer or None
+        None leaves the numbers as they are.
+    dtype : torch.dtype
+    device : torch.device
+    """
+    for rows in row_chunks(X):
+        chunk = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        if standardizer is not None:
+            chunk = standardizer.apply(chunk)
+        # A copy, since torch takes no read-only memory, foreign byte order or negative stride.
+        native = np.array(chunk, dtype=str(dtype).removeprefix("torch."), order="C")
+        yield torch.from_numpy(native).to(device)
+
+
 def make_rows(X, index, standardizer, dtype, device):
     """Return the rows of X, dense or sparse, that an index array names."""
     rows = SparseRows if sparse.issparse(X) else DenseRows

@@ -25,15 +25,18 @@ propagation `_propagation`; L layers as one object `_network`.
 
 from ._activations import ACTIVATIONS, get_activation
 from ._cost import LOSSES, cost
-from ._initialization import initialize, is_symmetric
+from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network
+from ._propagation import compute_logits
 
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "Network",
+    "compute_logits",
     "cost",
     "get_activation",
     "initialize",
+    "is_saturated",
     "is_symmetric",
 ]

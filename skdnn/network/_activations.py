@@ -215,7 +215,9 @@ def get_activation(activation):
     """
     if isinstance(activation, str):
         if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}.")
+            raise ValueError(
+                f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}."
+            )
         return ACTIVATIONS[activation]
     name = getattr(activation, "__name__", type(activation).__name__)
     function = _without_parameters(activation, name)

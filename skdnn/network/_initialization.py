@@ -15,6 +15,8 @@ References
 
 import math
 
+import torch
+
 
 def initialize(network, init_scale, generators):
     """Draw the weights of a network, or of each network of a stack, in place.
@@ -25,13 +27,14 @@ def initialize(network, init_scale, generators):
     init_scale : float or "auto"
         Standard deviation of the weights.
     generators : list of torch.Generator
-        One for each network of the stack, on the network's device.
+        One for each network of the stack; on the CPU, it starts a network the same on any device.
     """
     network.theta.zero_()
     for l in range(1, network.n_layers + 1):
         scale = standard_deviation(network, l, init_scale)
         for W, generator in zip(network.members(network.W[l]), generators, strict=True):
-            W.normal_(generator=generator).mul_(scale)
+            draw = torch.empty(W.shape, dtype=W.dtype, device=generator.device)
+            W.copy_(draw.normal_(generator=generator).mul_(scale))
 
 
 def standard_deviation(network, l, init_scale):
@@ -51,3 +54,11 @@ def is_symmetric(network):
         network.layer_sizes[l] > 1 and bool((network.W[l] == network.W[l].flatten()[0]).all())
         for l in hidden
     )
+
+
+def is_saturated(network, X):
+    """Tell whether most logits for X are so large that the sigmoid is flat there.
+
+    Beyond 20 a probability differs from 0 or 1 by less than 2e-9.
+    """
+    return bool((network.logits(X).abs() > 20).double().mean() > 0.5)

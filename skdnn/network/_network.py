@@ -6,15 +6,12 @@ The optimizer sees one tensor theta and one gradient; the layers see views of th
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 from ._activations import ACTIVATIONS
 from ._cost import LOSSES
-from ._propagation import backward_propagation, forward_propagation, make_cache
-
-# Forward passes without a gradient go through this many numbers of the widest layer at a time:
-# a few MB, which stay in a processor's cache.
-_CHUNK_SIZE = 2**19
+from ._propagation import backward_propagation, compute_logits, forward_propagation, make_cache
 
 
 class Network:
@@ -94,6 +91,17 @@ class Network:
         """Return a list of the parts of a tensor that belong to each network."""
         return [tensor] if self.n_networks is None else list(tensor.unbind())
 
+    def load(self, coefs, intercepts):
+        """Copy arrays W[1], …, W[L] and b[1], …, b[L] of one network into its parameters."""
+        for views, arrays in ((self.W[1:], coefs), (self.b[1:], intercepts)):
+            for view, array in zip(views, arrays, strict=True):
+                view.copy_(torch.from_numpy(np.array(array)))
+
+    def arrays(self):
+        """Return lists of arrays W[1], …, W[L] and b[1], …, b[L] of one network."""
+        coefs = [W.cpu().numpy().copy() for W in self.W[1:]]
+        return coefs, [b[0].cpu().numpy().copy() for b in self.b[1:]]
+
     def new_column(self, rows):
         """Return an empty tensor of shape (..., rows, 1), for logits."""
         return self.theta.new_empty((*self.theta.shape[:-1], rows, 1))
@@ -130,9 +138,7 @@ class Network:
 
     def logits(self, X):
         """Return the logits for X of shape (..., m, n_x), without dropout, shape (..., m, 1)."""
-        rows = max(1, _CHUNK_SIZE // max(self.layer_sizes[1:]))
-        chunks = [self._forward_chunk(chunk) for chunk in X.split(rows, dim=-2)]
-        return torch.cat(chunks, dim=-2)
+        return compute_logits(X, self.W, self.b, self.activations)
 
     def to_module(self, member=0):
         """Return one network as a torch.nn.Sequential from X to P(y = 1), of shape (m,)."""
@@ -144,14 +150,11 @@ class Network:
             layers += [linear, activation.module()]
         return torch.nn.Sequential(*layers[:-1], torch.nn.Sigmoid(), torch.nn.Flatten(0))
 
-    def _forward_chunk(self, X):
-        no_dropout = [0.0] * len(self.dropout)
-        cache = make_cache(self.layer_sizes, X.shape[-2], no_dropout, self.theta, gradients=False)
-        return forward_propagation(X, self.W, self.b, self.activations, cache)
-
     def _cache(self, rows):
         if rows not in self._caches:
-            self._caches[rows] = make_cache(self.layer_sizes, rows, self.dropout, self.theta)
+            self._caches[rows] = make_cache(
+                self.layer_sizes, rows, self.theta, dropout=self.dropout
+            )
         return self._caches[rows]
 
     def _draw_dropout(self, cache, generators):

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+# Without a gradient to follow, rows pass in chunks of about this many numbers of the widest layer:
+# a few MB, which stay in a processor's cache.
+_CHUNK_SIZE = 2**19
+
 
 @dataclass
 class Cache:
@@ -34,7 +38,7 @@ class Cache:
         self.A_T = [None if A is None else A.mT for A in self.A]
 
 
-def make_cache(layer_sizes, rows, dropout, like, *, gradients=True):
+def make_cache(layer_sizes, rows, like, *, dropout=None, gradients=True):
     """Allocate the buffers for batches of `rows` rows.
 
     Parameters
@@ -42,10 +46,10 @@ def make_cache(layer_sizes, rows, dropout, like, *, gradients=True):
     layer_sizes : tuple of int
         n^[0], …, n^[L].
     rows : int
-    dropout : sequence of float
-        Rate of each layer, indexed by the layer.
-    like : tensor of shape (P,) or (M, P)
+    like : tensor of shape (..., P)
         Gives the number of networks, dtype and device.
+    dropout : sequence of float or None, default=None
+        Rate of each layer, indexed by the layer.
     gradients : bool, default=True
         Whether backward propagation is to follow.
     """
@@ -59,7 +63,7 @@ def make_cache(layer_sizes, rows, dropout, like, *, gradients=True):
         ]
 
     hidden = range(1, L)
-    dropped = [l for l in hidden if dropout[l] > 0]
+    dropped = [l for l in hidden if dropout is not None and dropout[l] > 0]
     G, A = buffers(hidden), buffers(dropped)
     A = [G[l] if A[l] is None else A[l] for l in range(L + 1)]
     return Cache(
@@ -101,6 +105,28 @@ def forward_propagation(X, W, b, activations, cache):
             if D[l] is not None:
                 torch.mul(G[l], D[l], out=A[l])
     return Z[L]
+
+
+def compute_logits(X, W, b, activations):
+    """Propagate any number of rows forward, without dropout, in chunks.
+
+    Parameters
+    ----------
+    X : tensor of shape (..., m, n^[0])
+    W, b, activations : lists
+        As for `forward_propagation`.
+
+    Returns
+    -------
+    tensor of shape (..., m, 1)
+    """
+    sizes = (W[1].shape[-2], *(w.shape[-1] for w in W[1:]))
+    like = b[-1][..., 0]
+    chunks = []
+    for chunk in X.split(max(1, _CHUNK_SIZE // max(sizes)), dim=-2):
+        cache = make_cache(sizes, chunk.shape[-2], like, gradients=False)
+        chunks.append(forward_propagation(chunk, W, b, activations, cache))
+    return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=-2)
 
 
 def backward_propagation(W, activations, cache, dW, db):
