@@ -205,7 +205,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         -------
         array of shape (n_samples,)
         """
-        return self.classes_[(self.decision_function(X) > 0).astype(np.intp)]
+        positive = self.decision_function(X) > 0
+        return self.classes_[positive.astype(np.intp)]
 
     def to_module(self):
         """Return the fitted network as a plain torch.nn.Module.

@@ -12,8 +12,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["ImageVectorizer"]
-
 # The colour planes of each mode, in the order in which Pillow stores them.
 _PLANES = {"RGB": ("red", "green", "blue"), "L": ("grey",)}
 # In which order the axes (row, column, plane) of an image are read, slowest first.
@@ -91,7 +89,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> from sklearn.datasets import load_sample_images
-    >>> from skdnn.data._images import ImageVectorizer
+    >>> from skdnn import ImageVectorizer
     >>> photos = load_sample_images().images  # two arrays (427, 640, 3)
     >>> vectorizer = ImageVectorizer(size=(60, 40))
     >>> X = vectorizer.fit_transform(photos)
@@ -270,7 +268,10 @@ def _check_size(size):
     if size is None:
         return
     message = f"size must be None or (width, height), two whole numbers above 0, got {size!r}."
-    if not isinstance(size, tuple | list) or not all(isinstance(n, Integral) for n in size):
+    whole = isinstance(size, tuple | list) and all(
+        isinstance(n, Integral) and not isinstance(n, bool) for n in size
+    )
+    if not whole:
         raise TypeError(message)
     if len(size) != 2 or min(size) < 1:
         raise ValueError(message)

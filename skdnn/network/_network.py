@@ -144,7 +144,10 @@ class Network:
         """Return one network as a torch.nn.Sequential from X to P(y = 1), of shape (m,)."""
         layers = []
         for W, b, activation in zip(self.W[1:], self.b[1:], self.activations[1:], strict=True):
-            linear = torch.nn.Linear(*W.shape[-2:], dtype=W.dtype, device=W.device)
+            # torch.nn.Linear would draw weights from the global random state, only to lose them.
+            linear = torch.nn.utils.skip_init(
+                torch.nn.Linear, *W.shape[-2:], dtype=W.dtype, device=W.device
+            )
             linear.weight.data.copy_(self.members(W)[member].mT)
             linear.bias.data.copy_(self.members(b)[member][0])
             layers += [linear, activation.module()]

@@ -1,0 +1,39 @@
+"""What all tests share: the global state they must find unchanged, and real data."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer
+
+
+def global_state():
+    """Return everything that belongs to the process and not to an estimator."""
+    return {
+        "torch random state": torch.get_rng_state().numpy().tobytes(),
+        "numpy random state": np.random.get_state()[1].tobytes(),  # noqa: NPY002
+        "default dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "grad mode": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "warnings filters": list(warnings.filters),
+        "numpy errors": np.geterr(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _global_state_stays():
+    """Every test is also a test that global state is as it was before."""
+    before = global_state()
+    yield
+    after = global_state()
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"changed by the test: {changed}"
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    """Return X of shape (569, 30) and y of the breast cancer data."""
+    return load_breast_cancer(return_X_y=True)

@@ -1,0 +1,104 @@
+"""Activations: values and derivatives, by name and a user's own."""
+
+import numpy as np
+import pytest
+import reference
+import torch
+
+from skdnn.network import ACTIVATIONS, get_activation
+
+Z = torch.tensor([-30.0, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.7, 2.0, 30.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_values_and_derivatives_are_the_formulas(name):
+    activation = get_activation(name)
+    g, g_prime = reference.ACTIVATIONS[name]
+    A = activation.forward(Z, torch.empty_like(Z))
+    dZ = activation.backward(torch.full_like(Z, 3.0), Z, A, torch.empty_like(Z))
+    np.testing.assert_allclose(A, [g(z) for z in Z.tolist()], rtol=1e-12, atol=1e-15)
+    away_from_kink = Z != 0
+    expected = np.array([3 * g_prime(z) for z in Z.tolist()])
+    np.testing.assert_allclose(
+        dZ[away_from_kink], expected[away_from_kink.numpy()], rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_derivative_is_the_limit_of_differences(name):
+    activation, h = ACTIVATIONS[name], 1e-6
+    z = torch.tensor([-2.0, -0.3, 0.4, 1.5], dtype=torch.float64)
+    A = activation.forward(z, torch.empty_like(z))
+    above = activation.forward(z + h, torch.empty_like(z))
+    below = activation.forward(z - h, torch.empty_like(z))
+    dZ = activation.backward(torch.ones_like(z), z, A, torch.empty_like(z))
+    np.testing.assert_allclose(dZ, (above - below) / (2 * h), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_module_computes_the_same_function(name):
+    activation = ACTIVATIONS[name]
+    np.testing.assert_allclose(
+        activation.module()(Z), activation.forward(Z, torch.empty_like(Z)), rtol=1e-12, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_extreme_inputs_give_finite_derivatives(name):
+    activation = ACTIVATIONS[name]
+    z = torch.tensor([-1e30, -1e4, 1e4, 1e30])
+    A = activation.forward(z, torch.empty_like(z))
+    dZ = activation.backward(torch.ones_like(z), z, A, torch.empty_like(z))
+    assert torch.isfinite(A).all()
+    assert torch.isfinite(dZ).all()
+
+
+def test_scikit_learns_names_are_synonyms():
+    assert ACTIVATIONS["logistic"] is ACTIVATIONS["sigmoid"]
+    assert ACTIVATIONS["linear"] is ACTIVATIONS["identity"]
+
+
+@pytest.mark.parametrize(
+    ("own", "same_as"),
+    [
+        (torch.tanh, "tanh"),
+        (torch.nn.SiLU, "silu"),
+        (torch.nn.LeakyReLU(0.01), "leaky_relu"),
+        (lambda Z: Z / (1 + torch.exp(-Z)), "silu"),
+    ],
+)
+def test_own_activation_gets_its_derivative_from_torch(own, same_as):
+    z = torch.linspace(-3, 3, 12, dtype=torch.float64).reshape(3, 4)
+    dA = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
+    results = []
+    for activation in (get_activation(own), ACTIVATIONS[same_as]):
+        A = activation.forward(z, torch.empty_like(z))
+        results.append((A, activation.backward(dA, z, A, torch.empty_like(z))))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-10)
+
+
+def test_own_activation_may_look_at_all_units_of_a_row():
+    softmax = get_activation(lambda Z: torch.softmax(Z, dim=-1))
+    z = torch.tensor([[0.1, -0.4, 0.9]], dtype=torch.float64, requires_grad=True)
+    dA = torch.tensor([[1.0, 2.0, -1.0]], dtype=torch.float64)
+    torch.softmax(z, dim=-1).backward(dA)
+    dZ = softmax.backward(dA, z.detach(), None, torch.empty(1, 3, dtype=torch.float64))
+    np.testing.assert_allclose(dZ, z.grad, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("rleu", "activation must be one of .*got 'rleu'"),
+        (torch.nn.PReLU, "no parameters of its own.*PReLU"),
+        (lambda Z: Z.sum(-1), r"shape and dtype of its input, \(2, 3\)"),
+        (lambda Z: Z.float(), "shape and dtype of its input"),
+        (lambda Z: [1.0, 2.0], "differentiable function of a tensor"),
+        (lambda Z: Z.numpy(), "differentiable function of a tensor"),
+        (lambda Z: Z.no_such_method(), "raised: .*no_such_method"),
+    ],
+)
+def test_activation_that_cannot_work_is_an_error(bad, message):
+    with pytest.raises(ValueError, match=message):
+        get_activation(bad)

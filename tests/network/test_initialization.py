@@ -1,0 +1,70 @@
+"""Initial weights: their size, and the two bad starts of the lecture."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdnn.network import ACTIVATIONS, Network, initialize, is_saturated, is_symmetric
+
+
+def start(init_scale, sizes=(50, 40, 30, 1), activation="relu"):
+    network = Network(sizes, [ACTIVATIONS[activation]] * (len(sizes) - 2))
+    initialize(network, init_scale, [torch.Generator().manual_seed(0)])
+    return network
+
+
+def test_a_number_is_the_standard_deviation_of_all_weights():
+    network = start(0.01, sizes=(300, 200, 1))
+    assert network.W[1].std().item() == pytest.approx(0.01, rel=0.02)
+    assert abs(network.W[1].mean().item()) < 1e-4
+
+
+@pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 25 / 9), ("selu", 1.0)])
+def test_auto_is_the_root_of_gain_over_inputs(activation, gain):
+    network = start("auto", sizes=(500, 400, 1), activation=activation)
+    assert network.W[1].std().item() == pytest.approx(np.sqrt(gain / 500), rel=0.02)
+    assert network.W[2].std().item() == pytest.approx(np.sqrt(1 / 400), rel=0.1)
+
+
+def test_auto_is_a_small_number_for_a_photograph():
+    assert start("auto", sizes=(7200, 20, 1)).W[1].std().item() == pytest.approx(0.017, abs=5e-4)
+
+
+def test_biases_start_at_zero():
+    assert all((b == 0).all() for b in start(1.0).b[1:])
+
+
+def test_auto_keeps_the_size_of_the_signal_through_many_layers():
+    network = start("auto", sizes=(100, *[100] * 10, 1))
+    X = torch.randn(200, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert 0.2 < network.logits(X).std().item() < 5
+    small = start(0.01, sizes=(100, *[100] * 10, 1))
+    assert small.logits(X).std().item() < 1e-9
+
+
+def test_zeros_are_symmetric_in_a_hidden_layer_and_harmless_without_one():
+    assert is_symmetric(start(0.0))
+    assert not is_symmetric(start(0.0, sizes=(50, 1)))
+    assert not is_symmetric(start(0.0, sizes=(50, 1, 1)))
+    assert not is_symmetric(start(0.01))
+
+
+def test_huge_weights_saturate_the_output():
+    X = torch.randn(20, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert is_saturated(start(1000.0), X)
+    assert is_saturated(start(1000.0, activation="tanh"), X)
+    assert not is_saturated(start("auto"), X)
+
+
+def test_equal_units_stay_equal_for_ever():
+    network = start(0.0, sizes=(5, 4, 1), activation="tanh")
+    network.W[1].fill_(0.1)
+    network.W[2].fill_(0.2)
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(30, 5, dtype=torch.float64, generator=generator)
+    y = (X[:, :1] > 0).double()
+    for _ in range(50):
+        network.propagate(X, y, torch.full_like(y, 1 / 30), "log_loss")
+        network.theta.sub_(network.gradient)
+    assert network.W[1].std(dim=1).max().item() == pytest.approx(0, abs=1e-12)
+    assert not torch.allclose(network.W[1], torch.full_like(network.W[1], 0.1))

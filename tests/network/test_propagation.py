@@ -1,0 +1,202 @@
+"""Forward and backward propagation against loops, autograd and finite differences."""
+
+import numpy as np
+import pytest
+import reference
+import torch
+
+from skdnn.network import ACTIVATIONS, LOSSES, Network, cost, get_activation, initialize
+
+SIZES = {1: (5, 1), 2: (5, 4, 1), 3: (5, 4, 3, 1), 5: (5, 4, 3, 6, 2, 1)}
+UNIQUE_NAMES = sorted({activation.name for activation in ACTIVATIONS.values()})
+
+
+def make(sizes, activation="tanh", *, n_networks=None, rates=None, seed=0):
+    """Return a network of random weights and biases."""
+    activations = [get_activation(activation)] * (len(sizes) - 2)
+    network = Network(sizes, activations, n_networks=n_networks, dropout=rates)
+    generator = torch.Generator().manual_seed(seed)
+    network.theta.normal_(generator=generator).mul_(0.6)
+    return network
+
+
+def data(m=7, n=5, stack=(), seed=1):
+    """Return random X, labels and shares (rows of unequal weight, one of them 0)."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn((*stack, m, n), dtype=torch.float64, generator=generator)
+    y = torch.randint(2, (*stack, m, 1), generator=generator).double()
+    weight = torch.rand((*stack, m, 1), dtype=torch.float64, generator=generator)
+    weight[..., m // 3, :] *= m == 1  # a row of weight 0, but for a single row
+    return X, y, weight / weight.sum(-2, keepdim=True)
+
+
+def arrays(network):
+    W, b = network.arrays()
+    return [w.astype(float) for w in W], b
+
+
+def autograd(network, X, y, share, loss, masks):
+    """Return the gradient by torch's autograd, from the formulas as torch.nn has them."""
+    theta = network.theta.clone().requires_grad_()
+    W, b = network.views(theta)
+    A = X
+    for l in range(1, network.n_layers + 1):
+        Z = A @ W[l] + b[l]
+        if l < network.n_layers:
+            A = network.activations[l].module()(Z)
+            A = A if masks[l] is None else A * masks[l]
+    (share * LOSSES[loss].value(Z, y)).sum().backward()
+    return theta.grad
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_layers", SIZES)
+@pytest.mark.parametrize("activation", UNIQUE_NAMES)
+def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_layers, loss):
+    network = make(SIZES[n_layers], activation)
+    X, y, share = data()
+    Z = network.propagate(X, y, share, loss)
+    W, b = arrays(network)
+    example = X.numpy(), y[:, 0].numpy(), share[:, 0].numpy()
+    np.testing.assert_allclose(Z[:, 0], reference.logits(X, W, b, activation), rtol=1e-11)
+    dW, db = reference.gradients(*example, W, b, activation, loss)
+    for l in range(1, n_layers + 1):
+        np.testing.assert_allclose(network.dW[l], dW[l - 1], rtol=1e-9, atol=1e-13)
+        np.testing.assert_allclose(network.db[l][0], db[l - 1], rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_networks", [None, 3])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_layers", SIZES)
+@pytest.mark.parametrize("activation", [*UNIQUE_NAMES, torch.nn.Softplus, torch.sin])
+def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_networks):
+    network = make(
+        SIZES[n_layers], activation, n_networks=n_networks, rates=[dropout] * (n_layers - 1)
+    )
+    X, y, share = data(stack=() if n_networks is None else (n_networks,))
+    generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
+    network.propagate(X, y, share, loss, generators)
+    masks = network._cache(7).D
+    expected = autograd(network, X, y, share, loss, masks)
+    torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
+
+
+def test_gradient_is_the_limit_of_differences():
+    network = make(SIZES[3], "gelu")
+    X, y, share = data()
+    network.propagate(X, y, share, "log_loss")
+    expected, h = network.gradient.clone(), 1e-6
+    for i in range(network.n_parameters):
+        J = []
+        for shift in (h, -2 * h):
+            network.theta[i] += shift
+            J.append(cost("log_loss", network.logits(X), y, share).item())
+        network.theta[i] += h
+        assert (J[0] - J[1]) / (2 * h) == pytest.approx(expected[i].item(), rel=5e-6, abs=1e-9)
+
+
+def test_each_hidden_layer_may_have_its_own_activation():
+    names = ["relu", "tanh", "sigmoid"]
+    network = Network((2, 3, 4, 2, 1), [ACTIVATIONS[name] for name in names])
+    network.theta.normal_(generator=torch.Generator().manual_seed(0))
+    X, y, share = data(n=2)
+    network.propagate(X, y, share, "log_loss")
+    expected = autograd(network, X, y, share, "log_loss", [None] * 5)
+    torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
+
+
+def test_extreme_inputs_give_a_finite_gradient():
+    network = make(SIZES[3], "relu")
+    X, y, share = data()
+    network.propagate(1e6 * X, y, share, "log_loss")
+    assert torch.isfinite(network.gradient).all()
+
+
+def test_stack_computes_what_each_network_computes_alone():
+    stack = make(SIZES[3], n_networks=4)
+    X, y, share = data(stack=(4,))
+    Z = stack.propagate(X, y, share, "log_loss").clone()
+    for k in range(4):
+        alone = make(SIZES[3])
+        alone.theta.copy_(stack.theta[k])
+        torch.testing.assert_close(alone.propagate(X[k], y[k], share[k], "log_loss"), Z[k])
+        torch.testing.assert_close(alone.gradient, stack.gradient[k])
+
+
+def test_stack_shares_rows_of_two_axes():
+    stack = make(SIZES[3], n_networks=4)
+    X, y, share = data()
+    expanded = stack.propagate(X.expand(4, 7, 5), y, share, "log_loss").clone()
+    gradient = stack.gradient.clone()
+    torch.testing.assert_close(stack.propagate(X, y, share, "log_loss"), expanded)
+    torch.testing.assert_close(stack.gradient, gradient)
+
+
+def test_dropout_keeps_the_expected_activation():
+    network = make((5, 20000, 1), "sigmoid", rates=[0.3])
+    X, y, share = data(m=1)
+    network.propagate(X, y, share, "log_loss", [torch.Generator().manual_seed(9)])
+    cache = network._cache(1)
+    assert set(cache.D[1].unique().tolist()) == {0.0, 1 / 0.7}
+    assert cache.A[1].mean().item() == pytest.approx(cache.G[1].mean().item(), rel=0.02)
+
+
+def test_dropout_is_off_outside_of_training():
+    with_dropout, without = make(SIZES[3], rates=[0.5, 0.5]), make(SIZES[3])
+    X, *_ = data()
+    torch.testing.assert_close(with_dropout.logits(X), without.logits(X), rtol=0, atol=0)
+
+
+def test_logits_of_many_rows_do_not_depend_on_the_chunks():
+    network = make((5, 700, 1))
+    X, *_ = data(m=2000)
+    row_by_row = torch.cat([network.logits(X[i : i + 1]) for i in range(0, 2000, 97)])
+    torch.testing.assert_close(network.logits(X)[::97], row_by_row)
+
+
+def test_permuting_hidden_units_changes_nothing():
+    network = make(SIZES[2])
+    X, *_ = data()
+    before, order = network.logits(X), torch.tensor([2, 0, 3, 1])
+    for view, index in ((network.W[1], np.s_[:, order]), (network.b[1], np.s_[:, order])):
+        view.copy_(view[index].clone())
+    network.W[2].copy_(network.W[2][order].clone())
+    torch.testing.assert_close(network.logits(X), before)
+
+
+def test_parameters_are_views_of_one_flat_tensor():
+    network = make(SIZES[3])
+    network.theta.zero_()
+    assert all((W == 0).all() for W in network.W[1:] + network.b[1:])
+    network.W[2].fill_(1)
+    assert network.theta.sum().item() == network.W[2].numel()
+    assert network.n_parameters == 5 * 4 + 4 + 4 * 3 + 3 + 3 * 1 + 1
+
+
+@pytest.mark.parametrize("n_layers", SIZES)
+def test_module_gives_the_probabilities(n_layers):
+    network = make(SIZES[n_layers], "silu")
+    X, *_ = data()
+    P = network.to_module()(X)
+    assert P.shape == (7,)
+    torch.testing.assert_close(P, torch.sigmoid(network.logits(X))[:, 0])
+
+
+def test_a_linear_network_of_many_layers_is_a_linear_function():
+    network = make(SIZES[5], "identity")
+    W = network.W[1]
+    for l in range(2, 6):
+        W = W @ network.W[l]
+    X, *_ = data()
+    Z = network.logits(X) - network.logits(torch.zeros(1, 5, dtype=torch.float64))
+    torch.testing.assert_close(Z, X @ W)
+
+
+def test_initialisation_draws_each_network_from_its_own_generator():
+    stack = Network((4, 3, 1), [ACTIVATIONS["relu"]], n_networks=2)
+    initialize(stack, "auto", [torch.Generator().manual_seed(k) for k in (5, 6)])
+    for k in (0, 1):
+        alone = Network((4, 3, 1), [ACTIVATIONS["relu"]])
+        initialize(alone, "auto", [torch.Generator().manual_seed(5 + k)])
+        torch.testing.assert_close(alone.theta, stack.theta[k], rtol=0, atol=0)

@@ -1,0 +1,19 @@
+"""scikit-learn's own checks of an estimator, all of them, none expected to fail."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    parametrize_with_checks,
+)
+
+from skdnn import DeepBinaryClassifier
+
+
+@parametrize_with_checks([DeepBinaryClassifier()])
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("default")  # the check asserts on warnings itself
+def test_data_frame_column_names_are_checked():
+    check_dataframe_column_names_consistency("DeepBinaryClassifier", DeepBinaryClassifier())
