@@ -242,7 +242,8 @@ def _check_on_a_small_tensor(function, name):
     try:
         # The first vjp of a process imports modules that leave warnings filters behind.
         with warnings.catch_warnings():
-            A, _ = torch.func.vjp(function, Z)
+            A, pullback = torch.func.vjp(function, Z)
+            pullback(torch.ones_like(A))
     except Exception as error:
         raise ValueError(
             f"activation must be a differentiable function of a tensor, but {name} raised: {error}"

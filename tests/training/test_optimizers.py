@@ -1,0 +1,123 @@
+"""Update rules against torch.optim, step by step."""
+
+import pytest
+import torch
+
+from skdnn.network import Network
+from skdnn.training import make_optimizer
+
+N_STEPS = 50
+
+
+class Quadratic:
+    """``J = |theta - goal|² / 2`` as an objective: its gradient needs no network."""
+
+    def __init__(self, network, goal):
+        self.network, self.goal = network, goal
+
+    def compute_gradient(self):
+        self.network.gradient.copy_(self.network.theta - self.goal)
+
+    def cost(self):
+        return ((self.network.theta - self.goal) ** 2).sum(-1) / 2
+
+
+def make(n_networks=None):
+    network = Network((3, 1), [], n_networks=n_networks)
+    start = torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    network.theta.copy_(start)
+    return network, Quadratic(network, torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64))
+
+
+def run(network, objective, rate, optimizer, **options):
+    rule = make_optimizer(optimizer, network, **options)
+    for _ in range(N_STEPS):
+        rule.step(objective, rate)
+    return network.theta
+
+
+def run_torch(make_torch, rate, weight_decay):
+    """Run a torch optimizer with weight decay on the weights and none on the bias."""
+    network, objective = make()
+    weights = network.theta[:3].clone().requires_grad_()
+    bias = network.theta[3:].clone().requires_grad_()
+    groups = [
+        {"params": [weights], "weight_decay": weight_decay},
+        {"params": [bias], "weight_decay": 0.0},
+    ]
+    optimizer = make_torch(groups, rate)
+    for _ in range(N_STEPS):
+        weights.grad = (weights - objective.goal[:3]).detach()
+        bias.grad = (bias - objective.goal[3:]).detach()
+        optimizer.step()
+    return torch.cat([weights, bias]).detach()
+
+
+CASES = {
+    "gradient descent": ("sgd", {}, lambda p, r: torch.optim.SGD(p, r)),
+    "momentum": ("sgd", {"momentum": 0.9}, lambda p, r: torch.optim.SGD(p, r, momentum=0.9)),
+    "nesterov": (
+        "sgd",
+        {"momentum": 0.9, "nesterov": True},
+        lambda p, r: torch.optim.SGD(p, r, momentum=0.9, nesterov=True),
+    ),
+    "adam": ("adam", {}, lambda p, r: torch.optim.Adam(p, r)),
+    "adamw": ("adamw", {}, lambda p, r: torch.optim.AdamW(p, r)),
+}
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", CASES)
+def test_rule_follows_torch_optim(name, weight_decay):
+    optimizer, options, make_torch = CASES[name]
+    network, objective = make()
+    theta = run(network, objective, 0.03, optimizer, weight_decay=weight_decay, **options)
+    torch.testing.assert_close(
+        theta, run_torch(make_torch, 0.03, weight_decay), rtol=1e-10, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", CASES)
+def test_networks_of_a_stack_learn_at_their_own_rate(name, weight_decay):
+    optimizer, options, _ = CASES[name]
+    rates = torch.tensor([[0.001], [0.03], [0.1]], dtype=torch.float64)
+    network, objective = make(n_networks=3)
+    stack = run(network, objective, rates, optimizer, weight_decay=weight_decay, **options)
+    for k, rate in enumerate(rates[:, 0].tolist()):
+        alone = run(*make(), rate, optimizer, weight_decay=weight_decay, **options)
+        torch.testing.assert_close(stack[k], alone, rtol=1e-10, atol=1e-12)
+
+
+def test_momentum_and_weight_decay_may_differ_in_a_stack():
+    momentum = torch.tensor([[0.0], [0.9]], dtype=torch.float64)
+    decay = torch.tensor([[0.1], [0.0]], dtype=torch.float64)
+    network, objective = make(n_networks=2)
+    stack = run(network, objective, 0.03, "sgd", momentum=momentum, weight_decay=decay)
+    for k in (0, 1):
+        options = {"momentum": momentum[k].item(), "weight_decay": decay[k].item()}
+        alone = run(*make(), 0.03, "sgd", **options)
+        torch.testing.assert_close(stack[k], alone, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer_class", [torch.optim.Adam, torch.optim.RMSprop])
+def test_a_torch_optimizer_moves_the_network_itself(optimizer_class):
+    network, objective = make()
+    theta = run(network, objective, 0.03, optimizer_class)
+    expected = run_torch(lambda p, r: optimizer_class(p, r), 0.03, 0.0)
+    torch.testing.assert_close(theta, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_torch_optimizer_may_ask_for_cost_and_gradient_several_times():
+    network, objective = make()
+    run(network, objective, 1.0, torch.optim.LBFGS)
+    torch.testing.assert_close(network.theta, objective.goal, rtol=0, atol=1e-6)
+
+
+def test_weight_decay_leaves_biases_alone():
+    network, objective = make()
+    objective.compute_gradient = lambda: network.gradient.zero_()
+    bias = network.b[1].clone()
+    run(network, objective, 0.1, "sgd", weight_decay=1.0)
+    assert network.W[1].abs().max().item() < 0.02
+    torch.testing.assert_close(network.b[1], bias, rtol=0, atol=0)
