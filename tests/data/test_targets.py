@@ -1,0 +1,94 @@
+"""Labels and weights: what is accepted, what they become, what is refused."""
+
+import numpy as np
+import pytest
+
+from skdnn.data import (
+    apply_class_weight,
+    check_weights,
+    encode_known_labels,
+    encode_labels,
+    weighted_rows,
+)
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (["no", "yes", "no"], ["no", "yes"]),
+        ([True, False, True], [False, True]),
+        ([-1, 1, 1], [-1, 1]),
+        ([2.0, 7.0, 2.0], [2.0, 7.0]),
+        (np.array(["b", "a", "b"], dtype=object), ["a", "b"]),
+    ],
+)
+def test_any_two_labels_become_indices_of_sorted_classes(y, classes):
+    found, indices = encode_labels(np.asarray(y))
+    assert found.tolist() == classes
+    assert found[indices].tolist() == list(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1, 1, 1], "two classes, got one class"),
+        ([0, 1, 2], r"Only binary classification is supported\..*multiclass.*OneVsRest"),
+        ([0.1, 0.7, 0.3], "continuous"),
+    ],
+)
+def test_labels_that_are_not_two_classes_are_an_error(y, message):
+    with pytest.raises(ValueError, match=message):
+        encode_labels(np.asarray(y))
+
+
+def test_known_labels_must_be_among_the_classes():
+    classes = np.array(["no", "yes"])
+    assert encode_known_labels(["yes", "yes"], classes, "y_val").tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"y_val must hold only the classes.*'maybe'"):
+        encode_known_labels(["yes", "maybe"], classes, "y_val")
+
+
+def test_one_number_weighs_all_rows_the_same():
+    assert check_weights(2.5, 3).tolist() == [2.5, 2.5, 2.5]
+    assert check_weights(None, 3).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1, 2], r"sample_weight must have shape \(3,\), got \(2,\)"),
+        ([[1], [2], [3]], r"must have shape \(3,\), got \(3, 1\)"),
+        ([1, -1, 1], "must not be negative, got -1"),
+        ([1, np.nan, 1], "must be finite"),
+        ([1, np.inf, 1], "must be finite"),
+        ([0, 0, 0], "must hold a weight above zero"),
+        (["a", "b", "c"], "must be numbers"),
+    ],
+)
+def test_weights_that_make_no_cost_are_an_error(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_weights(weight, 3)
+
+
+def test_balanced_gives_both_classes_the_same_total():
+    y, weight = np.array([0, 0, 0, 1]), np.array([1.0, 2.0, 3.0, 5.0])
+    balanced = apply_class_weight(weight, y, np.array(["a", "b"]), "balanced")
+    assert balanced[:3].sum() == pytest.approx(balanced[3])
+    assert balanced.sum() == pytest.approx(weight.sum())
+
+
+def test_class_weights_multiply_sample_weights():
+    y, weight, classes = np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]), np.array(["a", "b"])
+    assert apply_class_weight(weight, y, classes, {"b": 10}).tolist() == [1, 20, 30]
+
+
+def test_class_weight_of_an_unknown_label_is_an_error():
+    with pytest.raises(ValueError, match=r"class_weight must have labels of y.*\['c'\]"):
+        apply_class_weight(np.ones(2), np.array([0, 1]), np.array(["a", "b"]), {"c": 1})
+
+
+def test_rows_of_weight_zero_are_left_out_and_may_leave_one_class():
+    y = np.array([0, 1, 1])
+    assert weighted_rows(y, np.array([1.0, 0.0, 2.0])).tolist() == [0, 2]
+    with pytest.raises(ValueError, match="two classes with a weight above zero"):
+        weighted_rows(y, np.array([0.0, 1.0, 1.0]))
