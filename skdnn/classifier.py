@@ -234,7 +234,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         module = network.to_module()
         standardizer = self._input_standardizer()
         if standardizer is not None:
-            module.insert(0, standardizer.to_module())
+            module.insert(0, standardizer.to_module(dtype))
         return module
 
     def __sklearn_tags__(self):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
@@ -28,6 +29,10 @@ class Standardizer:
         """Return the dense rows X of any real dtype standardised, in float64."""
         Z = np.subtract(X, self.mean, dtype=np.float64)
         return np.multiply(Z, self.inverse_scale, out=Z)
+
+    def to_module(self, dtype):
+        """Return the torch.nn.Module that applies this to a tensor X and answers in `dtype`."""
+        return StandardizingLayer(self.mean, self.inverse_scale, dtype)
 
     @property
     def scale(self):
@@ -55,6 +60,20 @@ class Standardizer:
         """Return the first layer for standardised rows, from that for rows as they are."""
         scale = np.where(self.inverse_scale > 0, self.scale, 0.0)
         return scale[:, None] * W, b + self.mean @ W
+
+
+class StandardizingLayer(torch.nn.Module):
+    """``(X - mean) * inverse_scale`` in float64, as a layer before the first one."""
+
+    def __init__(self, mean, inverse_scale, dtype):
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean.copy()))
+        self.register_buffer("inverse_scale", torch.from_numpy(inverse_scale.copy()))
+        self.dtype = dtype
+
+    def forward(self, X):
+        """Return X of shape (n_samples, n_features) standardised."""
+        return ((X.double() - self.mean) * self.inverse_scale).to(self.dtype)
 
 
 def identity_standardizer(n_features):

@@ -1,5 +1,6 @@
 """The loop over epochs and steps: the only one in the house."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,6 +177,8 @@ def train(
         If the cost is not finite.
     """
     keep_best = keep_best and validation is not None
+    if optimizer == "lbfgs" and not keep_best:
+        n_iter_no_change = math.inf  # its own criterion, the gradient, is the better one
     stopping = Stopping(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
     )

@@ -98,7 +98,9 @@ def test_rows_come_out_the_same_from_every_layout(layout):
     torch.testing.assert_close(taken, expected[[2, 0, 1, 1]].reshape(2, 2, 4))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint8", "int64", "bool"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "int8", "uint8", "int64", "bool"]
+)
 def test_rows_come_out_the_same_from_every_dtype(dtype):
     data = (10 * X).astype(dtype)
     rows = make_rows(data, np.arange(50), identity_standardizer(4), torch.float32, CPU)

@@ -1,0 +1,179 @@
+"""Bad parameters and bad data: each a clear error that names what is wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+
+from skdnn import DeepBinaryClassifier
+
+X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.5]])
+Y = np.array([0, 1, 0, 1])
+
+BAD_PARAMETERS = [
+    ({"n_layers": 0}, "n_layers must be an integer of at least 1 or None, got 0"),
+    ({"n_layers": -2}, "n_layers must be an integer"),
+    ({"n_layers": 2.0}, r"n_layers must be .*got 2\.0"),
+    ({"n_layers": "3"}, "n_layers must be .*got '3'"),
+    ({"n_layers": True}, "n_layers must be .*got True"),
+    ({"n_layers": 2, "n_units": (4, 4)}, "n_units must have one entry for each hidden layer, 1 "),
+    ({"n_layers": 1, "n_units": (4,)}, "n_units must have one entry for each hidden layer, 0 "),
+    ({"n_units": 0}, "n_units must be an integer of at least 1"),
+    ({"n_units": (8, 0)}, r"n_units must be .*got \(8, 0\)"),
+    ({"n_units": 8.5}, "n_units must be"),
+    ({"n_units": "128"}, "n_units must be"),
+    ({"n_units": None}, "n_units must be"),
+    ({"n_units": {8}}, "n_units must be"),
+    ({"activation": "rleu"}, "activation must be one of .*'relu'.*got 'rleu'"),
+    ({"activation": None}, "activation must be one of"),
+    ({"activation": ("relu",)}, "activation must have one entry for each hidden layer, 2 "),
+    ({"activation": ("relu", 3)}, "activation must be one of"),
+    ({"activation": torch.nn.PReLU}, "activation must have no parameters of its own"),
+    ({"activation": lambda Z: Z[:1]}, "activation must return a tensor of the shape"),
+    ({"init_scale": -0.01}, "init_scale must be a finite number of at least 0 or 'auto'"),
+    ({"init_scale": "he"}, "init_scale must be .*got 'he'"),
+    ({"init_scale": float("nan")}, "init_scale must be .*got nan"),
+    ({"optimizer": "adamax"}, "optimizer must be one of 'sgd', 'adam', 'adamw', 'lbfgs'"),
+    ({"optimizer": torch.nn.Linear}, "optimizer must be one of"),
+    ({"optimizer": None}, "optimizer must be one of"),
+    ({"learning_rate": 0}, "learning_rate must be a finite number above 0, got 0"),
+    ({"learning_rate": -1e-3}, "learning_rate must be"),
+    ({"learning_rate": float("inf")}, "learning_rate must be"),
+    ({"learning_rate": "fast"}, "learning_rate must be"),
+    ({"learning_rate_schedule": "linear"}, "learning_rate_schedule must be one of"),
+    ({"momentum": 1.0}, "momentum must be a finite number of at least 0 and below 1, got 1.0"),
+    ({"momentum": -0.1}, "momentum must be"),
+    ({"nesterovs_momentum": "yes"}, "nesterovs_momentum must be one of True, False"),
+    ({"weight_decay": -1}, "weight_decay must be"),
+    ({"weight_decay": [0.1]}, "weight_decay must be"),
+    ({"dropout": 1.0}, "dropout must be a finite number of at least 0 and below 1"),
+    ({"dropout": (0.1,)}, "dropout must have one entry for each hidden layer, 2 "),
+    ({"loss": "hinge"}, "loss must be one of 'log_loss', 'squared_error', got 'hinge'"),
+    ({"shuffle": 1}, "shuffle must be one of True, False, got 1"),
+    ({"batch_size": 0}, "batch_size must be an integer of at least 1 or 'auto' or None"),
+    ({"batch_size": 32.0}, "batch_size must be"),
+    ({"batch_size": "full"}, "batch_size must be"),
+    ({"max_iter": 0}, "max_iter must be an integer of at least 1"),
+    ({"max_iter": None}, "max_iter must be"),
+    ({"tol": -1e-4}, "tol must be a finite number of at least 0"),
+    ({"n_iter_no_change": 0}, "n_iter_no_change must be an integer of at least 1"),
+    ({"early_stopping": "yes"}, "early_stopping must be one of True, False, 'auto', got 'yes'"),
+    ({"early_stopping": 1}, "early_stopping must be"),
+    ({"validation_fraction": 0}, "validation_fraction must be .*above 0 and below 1"),
+    ({"validation_fraction": 1.0}, "validation_fraction must be"),
+    ({"early_stopping": True}, "early_stopping must find rows of both classes"),
+    ({"standardize": "robust"}, "standardize must be one of True, False"),
+    ({"class_weight": "even"}, "class_weight must be one of None, 'balanced' or a dict"),
+    ({"class_weight": {0: -1}}, "class_weight must be"),
+    ({"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),
+    ({"class_weight": {2: 1}}, "class_weight must have labels of y as keys"),
+    ({"n_networks": 0}, "n_networks must be one of 1, got 0"),
+    ({"n_networks": 5}, "n_networks must be one of 1, got 5"),
+    ({"device": "gpu"}, "device must be"),
+    ({"device": "cuda:99"}, "device must be present on this machine"),
+    ({"device": torch.device("meta")}, "device must be"),
+    ({"device": 0}, "device must be"),
+    ({"dtype": "float16"}, "dtype must be one of 'auto', 'float32', 'float64', got 'float16'"),
+    ({"dtype": int}, "dtype must be"),
+    ({"dtype": 64}, "dtype must be"),
+    ({"warm_start": None}, "warm_start must be"),
+    ({"verbose": -1}, "verbose must be an integer of at least 0"),
+    ({"random_state": "zero"}, "random_state must be"),
+    ({"random_state": -1}, "random_state must be"),
+    ({"random_state": np.random.default_rng(0)}, "random_state must be"),
+]
+
+BAD_DATA = [
+    ({"X": X[:, 0]}, "Expected 2D array, got 1D array"),
+    ({"X": X[None]}, "Found array with dim 3"),
+    ({"X": np.where(X == 2, np.nan, X)}, "Input X contains NaN"),
+    ({"X": np.where(X == 2, np.inf, X)}, "Input X contains infinity"),
+    ({"X": np.empty((0, 2)), "y": []}, r"0 sample\(s\)"),
+    ({"X": np.empty((4, 0))}, r"0 feature\(s\)"),
+    ({"X": X.astype(complex)}, "Complex data not supported"),
+    ({"X": [["a", "b"]] * 4}, "could not convert string to float|dtype='numeric'"),
+    ({"X": pd.DataFrame({"colour": ["red", "blue"] * 2})}, "could not convert string to float"),
+    ({"X": None}, "Expected 2D array"),
+    ({"X": sparse.csr_array(np.where(X == 2, np.nan, X))}, "Input X contains NaN"),
+    ({"X": X[:3]}, "inconsistent numbers of samples"),
+    ({"y": None}, "requires y to be passed"),
+    ({"y": Y[:3]}, "inconsistent numbers of samples"),
+    ({"y": [0, 1, 2, 1]}, "Only binary classification is supported"),
+    ({"y": [0.1, 0.4, 0.3, 0.9]}, "continuous"),
+    ({"y": [1, 1, 1, 1]}, "two classes, got one class"),
+    ({"y": [0, 1, np.nan, 1]}, "Input y contains NaN"),
+    ({"y": [0, 1, None, 1]}, "y contains NaN|must be|NoneType|unknown"),
+    ({"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
+    ({"y": [{0}, {1}, {0}, {1}]}, "y|set"),
+    ({"sample_weight": [1, 1]}, r"sample_weight must have shape \(4,\), got \(2,\)"),
+    ({"sample_weight": [1, -1, 1, 1]}, "sample_weight must not be negative"),
+    ({"sample_weight": [1, np.nan, 1, 1]}, "sample_weight must be finite"),
+    ({"sample_weight": np.zeros(4)}, "sample_weight must hold a weight above zero"),
+    ({"sample_weight": "balanced"}, "sample_weight must be numbers"),
+    ({"sample_weight": [1, 0, 1, 0]}, "two classes with a weight above zero"),
+    ({"X_val": X}, "X_val and y_val must be given together"),
+    ({"y_val": Y}, "X_val and y_val must be given together"),
+    ({"X_val": X[:, :1], "y_val": Y}, "1 features, but .* expecting 2 features"),
+    ({"X_val": X[:2], "y_val": Y}, "inconsistent numbers of samples"),
+    ({"X_val": X, "y_val": [0, 1, 2, 1]}, "y_val must hold only the classes"),
+    ({"X_val": np.full_like(X, np.nan), "y_val": Y}, "contains NaN"),
+]
+
+
+def fitted():
+    return DeepBinaryClassifier(max_iter=2, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize(("parameters", "message"), BAD_PARAMETERS)
+def test_bad_parameter_is_named_with_its_rule(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DeepBinaryClassifier(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_DATA)
+def test_bad_data_is_named(data, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        DeepBinaryClassifier().fit(**{"X": X, "y": Y, **data})
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        lambda clf: clf.fit(np.ones((4, 7)), [1, 1, 1, 1]),
+        lambda clf: clf.set_params(learning_rate=-1).fit(np.ones((4, 7)), Y),
+        lambda clf: clf.set_params(
+            optimizer="sgd", activation="identity", learning_rate=1e30, dtype="float32"
+        ).fit(X, ["n", "y", "n", "y"]),
+        lambda clf: clf.fit(pd.DataFrame(X, columns=["a", "b"]), Y, sample_weight=np.zeros(4)),
+    ],
+)
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing):
+    clf = fitted()
+    before, learnt = clf.predict_proba(X), sorted(vars(clf))
+    with pytest.raises(ValueError):  # noqa: PT011
+        failing(clf)
+    assert sorted(vars(clf)) == learnt
+    assert clf.n_features_in_ == 2
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.ones((2, 3)), "3 features, but DeepBinaryClassifier is expecting 2 features"),
+        (np.full((2, 2), np.nan), "Input X contains NaN"),
+        (np.ones(2), "Expected 2D array"),
+        (np.empty((0, 2)), r"0 sample\(s\)"),
+    ],
+)
+def test_bad_data_for_predict_is_named(data, message):
+    clf = fitted()
+    for method in (clf.predict, clf.predict_proba, clf.predict_log_proba, clf.decision_function):
+        with pytest.raises(ValueError, match=message):
+            method(data)
+
+
+def test_the_tables_are_as_long_as_they_should_be():
+    assert len(BAD_PARAMETERS) >= 40
+    assert len(BAD_DATA) >= 25

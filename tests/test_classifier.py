@@ -1,0 +1,518 @@
+"""DeepBinaryClassifier as its users meet it: what it learns, what it accepts, what it keeps."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import reference
+import torch
+from scipy import sparse
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.datasets import make_circles, make_moons
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from skdnn import DeepBinaryClassifier
+
+QUICK = {"n_units": 8, "max_iter": 15, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return make_moons(300, noise=0.2, random_state=0)
+
+
+# -- what it learns ---------------------------------------------------------------------------
+
+
+def test_learns_what_is_not_linear():
+    X, y = make_circles(400, noise=0.05, factor=0.4, random_state=0)
+    assert DeepBinaryClassifier(random_state=0).fit(X, y).score(X, y) > 0.98
+    assert DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y).score(X, y) < 0.7
+
+
+def noisy(cancer):
+    """Return data on which unpenalised logistic regression has a finite optimum."""
+    X, y = cancer
+    flip = np.random.default_rng(0).random(len(y)) < 0.15
+    return X[:, :8], np.where(flip, 1 - y, y)
+
+
+def one_layer(**parameters):
+    return DeepBinaryClassifier(
+        n_layers=1, optimizer="lbfgs", tol=1e-9, max_iter=2000, random_state=0, **parameters
+    )
+
+
+def test_one_layer_is_logistic_regression(cancer):
+    X, y = noisy(cancer)
+    X = StandardScaler().fit_transform(X)
+    ours = one_layer(standardize=False, weight_decay=0.0).fit(X, y)
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(X, y)
+    np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(ours.intercepts_[0], theirs.intercept_, rtol=1e-4)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
+
+
+def test_standardising_inside_gives_coefficients_for_the_features_as_they_are(cancer):
+    X, y = noisy(cancer)
+    inside = one_layer(weight_decay=0.0).fit(X, y)
+    scaler = StandardScaler().fit(X)
+    outside = one_layer(weight_decay=0.0, standardize=False).fit(scaler.transform(X), y)
+    np.testing.assert_allclose(
+        inside.coefs_[0][:, 0] * scaler.scale_, outside.coefs_[0][:, 0], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        inside.decision_function(X), X @ inside.coefs_[0][:, 0] + inside.intercepts_[0], rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weight_decay_is_the_documented_c(cancer, weighted):
+    X, y = noisy(cancer)
+    X = StandardScaler().fit_transform(X)
+    weight = np.random.default_rng(1).random(len(y)) if weighted else np.ones(len(y))
+    ours = one_layer(standardize=False, weight_decay=0.02).fit(X, y, sample_weight=weight)
+    theirs = LogisticRegression(C=1 / (0.02 * weight.sum()), tol=1e-10, max_iter=5000)
+    theirs.fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_[0], rtol=1e-4, atol=1e-6)
+
+
+def test_the_lectures_setting_is_plain_gradient_descent(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(
+        n_layers=3, n_units=4, activation="tanh", init_scale=0.1, optimizer="sgd",
+        learning_rate=0.3, batch_size=None, standardize=False, tol=0.0, random_state=0,
+    )  # fmt: skip
+    start = clone(clf).set_params(max_iter=1, learning_rate=1e-300).fit(X, y)
+    costs = reference.gradient_descent(X, y, start.coefs_, start.intercepts_, "tanh", 0.3, 10)[2]
+    np.testing.assert_allclose(clf.set_params(max_iter=10).fit(X, y).loss_curve_, costs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "lbfgs", torch.optim.RMSprop])
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
+def test_every_optimizer_lowers_the_cost(moons, optimizer, loss):
+    rate = 0.1 if optimizer == "sgd" else 0.01
+    clf = DeepBinaryClassifier(n_units=16, optimizer=optimizer, loss=loss, learning_rate=rate)
+    clf.set_params(max_iter=60, random_state=0).fit(*moons)
+    assert clf.loss_curve_[-1] < 0.8 * clf.loss_curve_[0]
+    assert clf.score(*moons) > 0.75
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["sigmoid", "logistic", "tanh", "relu", "leaky_relu", "identity", "linear", "elu", "selu",
+     "gelu", "silu", "mish", torch.nn.Softplus, torch.sin, ("relu", "tanh")],
+)  # fmt: skip
+def test_every_activation_learns_and_pickles(moons, activation):
+    X, y = moons
+    clf = DeepBinaryClassifier(
+        n_units=16, activation=activation, learning_rate=0.01, random_state=0
+    )
+    clf.set_params(batch_size=32, max_iter=20).fit(X, y)
+    assert clf.score(X, y) > 0.8
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+# -- weights ----------------------------------------------------------------------------------
+
+
+def probabilities(X_test, *args, **kwargs):
+    clf = DeepBinaryClassifier(**QUICK, batch_size=None)
+    return clf.set_params(**kwargs.pop("parameters", {})).fit(*args, **kwargs).predict_proba(X_test)
+
+
+def test_integer_weights_are_repetitions_and_zero_weights_absence(moons):
+    X, y = moons
+    weight = np.random.default_rng(0).integers(0, 4, size=len(y))
+    repeated = probabilities(X, np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    weighted = probabilities(X, X, y, sample_weight=weight)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-9)
+
+
+def test_class_weight_is_a_sample_weight(moons):
+    X, y = moons
+    weight = np.where(y == 1, 5.0, 2.0)
+    by_class = probabilities(X, X, y, parameters={"class_weight": {0: 2, 1: 5}})
+    np.testing.assert_allclose(by_class, probabilities(X, X, y, sample_weight=weight), rtol=1e-12)
+
+
+def test_balanced_class_weight_finds_the_rare_class(moons):
+    X, y = moons
+    rare = np.flatnonzero((y == 0) | (np.arange(len(y)) % 10 == 0))
+    X, y = X[rare], y[rare]
+    plain = DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y)
+    balanced = DeepBinaryClassifier(n_layers=1, class_weight="balanced", random_state=0).fit(X, y)
+    assert balanced.predict(X).sum() > plain.predict(X).sum()
+
+
+# -- what it accepts --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["no", "yes"], [False, True], [-1, 1], [3.0, 7.0], pd.Categorical(["a", "b"])],
+    ids=str,
+)
+def test_any_two_labels_come_back(moons, labels):
+    X, y = moons
+    labels = np.asarray(labels)
+    clf = DeepBinaryClassifier(**QUICK).fit(X, labels[y])
+    np.testing.assert_array_equal(clf.classes_, labels)
+    assert clf.predict(X).dtype == labels.dtype
+    numbers = DeepBinaryClassifier(**QUICK).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), numbers.predict_proba(X))
+    np.testing.assert_array_equal(clf.predict(X), labels[numbers.predict(X)])
+
+
+def test_swapping_the_labels_of_a_symmetric_start_mirrors_the_probabilities(moons):
+    X, y = moons
+    parameters = {**QUICK, "n_layers": 1, "init_scale": 0.0, "optimizer": "sgd"}
+    P = DeepBinaryClassifier(**parameters).fit(X, y).predict_proba(X)
+    mirrored = DeepBinaryClassifier(**parameters).fit(X, 1 - y).predict_proba(X)
+    np.testing.assert_allclose(P, mirrored[:, ::-1], rtol=1e-9)
+
+
+def test_data_frames_have_their_names_checked(moons):
+    X, y = moons
+    frame = pd.DataFrame(X, columns=["width", "height"])
+    clf = DeepBinaryClassifier(**QUICK).fit(frame, pd.Series(y))
+    assert clf.feature_names_in_.tolist() == ["width", "height"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(frame[["height", "width"]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        clf.predict(X)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("batch_size", [None, 32])
+def test_sparse_data_gives_what_dense_data_gives(moons, kind, batch_size):
+    X, y = moons
+    X = np.where(np.abs(X) < 0.3, 0, X)
+    parameters = {**QUICK, "batch_size": batch_size}
+    dense = DeepBinaryClassifier(**parameters).fit(X, y)
+    scattered = DeepBinaryClassifier(**parameters).fit(kind(X), y)
+    np.testing.assert_allclose(scattered.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-8)
+
+
+def test_sparse_data_is_never_made_dense_as_a_whole():
+    n_samples, n_features = 20_000, 5_000  # 800 MB if it were dense
+    X = sparse.random_array((n_samples, n_features), density=1e-3, rng=0, format="csr")
+    y = np.asarray(X[:, :50].sum(axis=1) > 0.5).astype(int)
+    script_limit = 300 * 2**20
+    largest = []
+    original = sparse.csr_array.toarray
+
+    def watched(self, *args, **kwargs):
+        largest.append(self.shape[0] * self.shape[1] * 8)
+        return original(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse.csr_array, "toarray", watched)
+        clf = DeepBinaryClassifier(n_units=4, max_iter=1, random_state=0).fit(X, y)
+        clf.predict(X)
+    assert len(largest) > 100
+    assert max(largest) < script_limit
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("float64", "float64"), ("float32", "float32"), ("float16", "float32"), ("int64", "float64")],
+)
+def test_the_network_has_the_dtype_of_the_data(moons, dtype, expected):
+    X, y = (10 * moons[0]).astype(dtype), moons[1]
+    clf = DeepBinaryClassifier(**QUICK, device="cpu").fit(X, y)
+    assert {array.dtype.name for array in clf.coefs_ + clf.intercepts_} == {expected}
+    assert clf.predict_proba(X).dtype == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, torch.float32, np.dtype("float32")])
+def test_dtype_may_be_chosen(moons, dtype):
+    clf = DeepBinaryClassifier(**QUICK, dtype=dtype).fit(*moons)
+    assert clf.coefs_[0].dtype == np.float32
+
+
+def test_large_means_survive_float32(moons):
+    X, y = moons
+    far = X + 1e6
+    near = DeepBinaryClassifier(**QUICK, dtype="float32").fit(X, y)
+    clf = DeepBinaryClassifier(**QUICK, dtype="float32").fit(far, y)
+    assert clf.input_mean_ is not None
+    np.testing.assert_allclose(clf.predict_proba(far), near.predict_proba(X), atol=1e-3)
+    module = clf.to_module()
+    P = module(torch.from_numpy(far)).detach()
+    np.testing.assert_allclose(P, clf.predict_proba(far)[:, 1], atol=1e-6)
+
+
+def test_a_column_of_labels_is_taken_with_a_warning(moons):
+    X, y = moons
+    with pytest.warns(DataConversionWarning):
+        DeepBinaryClassifier(**QUICK).fit(X, y[:, None])
+
+
+def test_memory_mapped_and_read_only_data(moons, tmp_path):
+    X, y = moons
+    expected = DeepBinaryClassifier(**QUICK).fit(X, y).predict_proba(X)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    clf = DeepBinaryClassifier(**QUICK).fit(mapped, y)
+    np.testing.assert_array_equal(clf.predict_proba(mapped), expected)
+    joblib.dump(clf, tmp_path / "clf.joblib")
+    clf = joblib.load(tmp_path / "clf.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+# -- predictions ------------------------------------------------------------------------------
+
+
+def test_predictions_agree_with_each_other(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK).fit(X, y)
+    Z, P = clf.decision_function(X), clf.predict_proba(X)
+    np.testing.assert_allclose(P[:, 1], expit(Z))
+    np.testing.assert_allclose(P.sum(axis=1), 1, rtol=1e-15)
+    np.testing.assert_array_equal(clf.predict(X), clf.classes_[(Z > 0).astype(int)])
+    np.testing.assert_array_equal(clf.predict(X), clf.classes_[P.argmax(axis=1)])
+    np.testing.assert_allclose(clf.predict_log_proba(X), np.log(P), rtol=1e-12)
+
+
+def test_predictions_are_the_lectures_forward_propagation(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, activation="gelu").fit(X, y)
+    expected = reference.logits(X[:20], clf.coefs_, clf.intercepts_, "gelu")
+    np.testing.assert_allclose(clf.decision_function(X[:20]), expected, rtol=1e-9)
+
+
+def test_log_probabilities_of_certain_rows_stay_finite(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y)
+    log_P = clf.predict_log_proba(1e6 * X)
+    assert np.isfinite(log_P).all()
+    assert log_P.min() < -1000
+
+
+def test_module_is_the_network_for_raw_data(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, activation=("mish", "leaky_relu")).fit(X, y)
+    P = clf.to_module()(torch.from_numpy(X)).detach()
+    np.testing.assert_allclose(P, clf.predict_proba(X)[:, 1], rtol=1e-10)
+
+
+def test_predicting_before_fitting_is_an_error(moons):
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(DeepBinaryClassifier(), method)(moons[0])
+    with pytest.raises(NotFittedError):
+        DeepBinaryClassifier().to_module()
+
+
+def test_parameters_set_after_the_fit_do_not_change_predictions(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK).fit(X, y)
+    before = clf.predict_proba(X)
+    clf.set_params(activation="tanh", n_layers=7, dropout=0.5, standardize=False)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+# -- stopping and watching --------------------------------------------------------------------
+
+
+def test_best_epoch_on_held_out_rows_is_kept(cancer):
+    X, y = cancer
+    clf = DeepBinaryClassifier(
+        early_stopping=True, learning_rate=0.01, max_iter=100, random_state=0
+    )
+    clf.fit(X, y)
+    assert len(clf.validation_loss_curve_) == clf.n_iter_ == len(clf.loss_curve_)
+    assert clf.best_iter_ == 1 + np.argmin(clf.validation_loss_curve_) < clf.n_iter_
+    assert clf.best_loss_ == min(clf.validation_loss_curve_)
+    assert 0.9 < max(clf.validation_scores_) <= 1
+
+
+def test_own_validation_rows_are_watched_and_the_best_epoch_kept(cancer):
+    X, y = cancer
+    clf = DeepBinaryClassifier(learning_rate=0.01, random_state=0)
+    clf.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    P = clf.predict_proba(X[1::2])[np.arange(len(y[1::2])), y[1::2]]
+    assert -np.log(P).mean() == pytest.approx(clf.best_loss_, rel=1e-9)
+    assert clf.score(X[1::2], y[1::2]) == pytest.approx(clf.validation_scores_[clf.best_iter_ - 1])
+
+
+def test_few_rows_are_all_trained_on(moons):
+    clf = DeepBinaryClassifier(**QUICK).fit(*moons)
+    assert clf.validation_loss_curve_ is None
+    assert clf.validation_scores_ is None
+
+
+def test_running_out_of_epochs_is_a_convergence_warning(moons):
+    with pytest.warns(ConvergenceWarning, match="max_iter=3"):
+        DeepBinaryClassifier(max_iter=3).fit(*moons)
+
+
+def test_a_fit_that_converges_does_not_warn(moons):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs").fit(*moons)
+        DeepBinaryClassifier(tol=0.1, random_state=0).fit(*moons)
+    assert clf.n_iter_ < 200
+
+
+@pytest.mark.parametrize(
+    ("init_scale", "message"),
+    [(0.0, "units will compute the same"), (1000.0, "output starts saturated")],
+)
+def test_a_bad_start_is_explained(moons, init_scale, message):
+    with pytest.warns(UserWarning, match=message):
+        DeepBinaryClassifier(init_scale=init_scale, max_iter=1).fit(*moons)
+
+
+def test_zeros_are_a_good_start_for_logistic_regression(moons):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DeepBinaryClassifier(1, init_scale=0.0, optimizer="lbfgs").fit(*moons)
+
+
+def test_divergence_is_an_error_with_a_cure(moons):
+    clf = DeepBinaryClassifier(activation="identity", optimizer="sgd", learning_rate=1e9)
+    with pytest.raises(ValueError, match=r"diverged.*smaller learning_rate"):
+        clf.fit(*moons)
+
+
+def test_interruption_leaves_a_usable_estimator(moons, monkeypatch):
+    def interrupt(epoch, *_):
+        if epoch == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("skdnn.classifier._print_epoch", interrupt)
+    with pytest.warns(UserWarning, match="interrupted.*epoch 4"):
+        clf = DeepBinaryClassifier(verbose=1, random_state=0).fit(*moons)
+    short = DeepBinaryClassifier(learning_rate_schedule="constant", random_state=0)
+    assert clf.n_iter_ == 4
+    assert clf.predict_proba(moons[0]).shape == (300, 2)
+    assert short.set_params(max_iter=4).fit(*moons).n_iter_ == 4
+
+
+def test_verbose_prints_an_epoch_a_line(moons, capsys):
+    DeepBinaryClassifier(max_iter=3, verbose=1, early_stopping=True).fit(*moons)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert "validation cost" in lines[0]
+
+
+def test_warm_start_goes_on_where_the_last_fit_ended(moons):
+    X, y = moons
+    parameters = {**QUICK, "optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "tol": 0.0}
+    through = DeepBinaryClassifier(**parameters).set_params(max_iter=20).fit(X, y)
+    twice = DeepBinaryClassifier(**parameters, warm_start=True).set_params(max_iter=10).fit(X, y)
+    twice = pickle.loads(pickle.dumps(twice)).fit(X, y)
+    np.testing.assert_allclose(twice.predict_proba(X), through.predict_proba(X), rtol=1e-9)
+    np.testing.assert_allclose(twice.loss_curve_, through.loss_curve_, rtol=1e-9)
+    assert twice.n_iter_ == 20
+    with pytest.raises(ValueError, match="warm_start=True must find the layer sizes"):
+        twice.set_params(n_units=9).fit(X, y)
+
+
+# -- repeating, copying, saving ---------------------------------------------------------------
+
+
+def test_the_seed_decides_everything(moons):
+    X, y = moons
+    parameters = {"n_units": 8, "max_iter": 5, "dropout": 0.2, "batch_size": 32}
+    parameters["early_stopping"] = True
+
+    def fit(seed):
+        clf = DeepBinaryClassifier(**parameters, random_state=seed)
+        return clf.fit(X, y).predict_proba(X)
+
+    np.testing.assert_array_equal(fit(3), fit(3))
+    np.testing.assert_array_equal(fit(np.random.RandomState(3)), fit(3))
+    assert not np.array_equal(fit(3), fit(4))
+    assert not np.array_equal(fit(None), fit(None))
+
+
+def test_order_of_rows_does_not_matter_to_the_full_batch(moons):
+    X, y = moons
+    parameters = {**QUICK, "batch_size": None}
+    P = DeepBinaryClassifier(**parameters).fit(X, y).predict_proba(X)
+    backwards = DeepBinaryClassifier(**parameters).fit(X[::-1], y[::-1]).predict_proba(X)
+    np.testing.assert_allclose(P, backwards, rtol=1e-7)
+
+
+def test_clone_and_deepcopy(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, activation=torch.tanh).fit(X, y)
+    np.testing.assert_array_equal(clone(clf).fit(X, y).predict(X), clf.predict(X))
+    twin = copy.deepcopy(clf)
+    twin.coefs_[0][:] = 0
+    assert clf.coefs_[0].any()
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pickle_is_small_and_plain(n_layers, dtype):
+    X = np.random.default_rng(0).normal(size=(40, 7200)).astype(dtype)
+    clf = DeepBinaryClassifier(n_layers, (20, 7)[: n_layers - 1], max_iter=2, random_state=0)
+    clf.fit(X, np.arange(40) % 2)
+    size = sum(array.nbytes for array in clf.coefs_ + clf.intercepts_)
+    assert len(pickle.dumps(clf)) < 2 * size + 20_000
+    plain = (np.ndarray, str, int, float, bool, type(None))
+    for name, value in vars(clf).items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            assert isinstance(item, plain), f"{name}: {type(item)}"
+
+
+def test_pickle_predicts_the_same_in_a_fresh_process(moons, tmp_path):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK).fit(X, y)
+    joblib.dump((clf, X), tmp_path / "clf.joblib")
+    script = (
+        "import joblib, numpy, sys; clf, X = joblib.load(sys.argv[1]); "
+        "numpy.save(sys.argv[2], clf.predict_proba(X))"
+    )
+    paths = [str(tmp_path / name) for name in ("clf.joblib", "P.npy")]
+    subprocess.run([sys.executable, "-c", script, *paths], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "P.npy"), clf.predict_proba(X))
+
+
+def test_a_model_fitted_on_cuda_predicts_where_there_is_none(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, device="cpu").fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.device_ = "cuda:99"  # what a fit on a larger machine would have left
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+def test_attributes_bear_the_names_of_mlp_classifier(moons):
+    clf = DeepBinaryClassifier(n_layers=3, n_units=(6, 4), max_iter=5).fit(*moons)
+    assert [coef.shape for coef in clf.coefs_] == [(2, 6), (6, 4), (4, 1)]
+    assert [intercept.shape for intercept in clf.intercepts_] == [(6,), (4,), (1,)]
+    assert clf.layer_sizes_ == (2, 6, 4, 1)
+    assert (clf.n_layers_, clf.n_outputs_, clf.out_activation_) == (3, 1, "logistic")
+    assert clf.t_ == 5 * 300
+    assert clf.loss_ == clf.loss_curve_[-1]
+
+
+# -- CUDA -------------------------------------------------------------------------------------
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_cuda_comes_close_to_the_cpu(moons, dropout):
+    X, y = moons
+    parameters = {**QUICK, "batch_size": 32, "dtype": "float64", "dropout": dropout}
+    on_cpu = DeepBinaryClassifier(**parameters, device="cpu").fit(X, y)
+    on_cuda = DeepBinaryClassifier(**parameters, device="cuda").fit(X, y)
+    assert on_cuda.device_ == "cuda"
+    assert {type(coef) for coef in on_cuda.coefs_} == {np.ndarray}
+    atol = 0.3 if dropout else 1e-6  # the masks are drawn on the device
+    np.testing.assert_allclose(on_cuda.predict_proba(X), on_cpu.predict_proba(X), atol=atol)
