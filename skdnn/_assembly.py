@@ -1,7 +1,7 @@
-"""From a plan and checked data to what training takes: batches and a network.
+"""From a plan and checked data to a result: batches, a network, its update rule, training.
 
-The station between the face and the rooms: it decides which rows to hold out, how large a batch is
-and from which weights to start.
+The stations between the face and the rooms: which rows to hold out, how large a batch is, from
+which weights to start, what to tell the user.
 """
 
 import warnings
@@ -10,16 +10,18 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from skdnn.data import (
     Batches,
+    Standardizer,
     fit_standardizer,
     hold_out,
     identity_standardizer,
     make_rows,
-    weighted_rows,
 )
 from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
+from skdnn.training import make_optimizer, restore_state, train
 
 # From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
 # what they would have taught is worth more than what they tell.
@@ -44,15 +46,17 @@ class Examples:
     weight: np.ndarray
 
 
-def make_batches(plan, examples, watched):
+def make_batches(plan, examples, watched=None, state=None):
     """Return what is learned from the training rows for standardising, and the batches.
 
     Parameters
     ----------
     plan : Plan
     examples : Examples
-    watched : Examples or None
+    watched : Examples or None, default=None
         The user's own validation rows.
+    state : dict or None, default=None
+        Of an earlier call of partial_fit, whose standardizer stays.
 
     Returns
     -------
@@ -61,11 +65,11 @@ def make_batches(plan, examples, watched):
     validation : Batches or None
         The rows to watch after each epoch: the user's, or held-out ones.
     """
-    rows = weighted_rows(examples.y, examples.weight)
+    rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     held_out = None
     if watched is None and _holds_out(plan.parameters, len(rows)):
         rows, held_out = _split(plan, rows, examples.y)
-    standardizer = _make_standardizer(plan, examples, rows)
+    standardizer = _make_standardizer(plan, examples, rows, state)
     batches = partial(_batches, plan, standardizer)
     training = batches(
         examples,
@@ -95,7 +99,9 @@ def _split(plan, rows, y):
     return rows[training], rows[held_out]
 
 
-def _make_standardizer(plan, examples, rows):
+def _make_standardizer(plan, examples, rows, state):
+    if state is not None:
+        return Standardizer(state["mean"], state["inverse_scale"])
     if not plan.parameters.standardize:
         return identity_standardizer(examples.X.shape[1])
     weight = np.zeros_like(examples.weight)
@@ -107,7 +113,7 @@ def _batch_size(parameters, n_rows):
     if parameters.optimizer == "lbfgs" or parameters.batch_size is None:
         return None
     if parameters.batch_size == "auto":
-        return min(200, n_rows)
+        return min(256, max(32, n_rows // 30))
     return parameters.batch_size
 
 
@@ -149,3 +155,71 @@ def empty_network(plan):
         dtype=plan.dtype,
         device=plan.device,
     )
+
+
+def make_rule(plan, network, state=None):
+    """Return the update rule for a network, as an earlier call of partial_fit left it."""
+    parameters = plan.parameters
+    rule = make_optimizer(
+        parameters.optimizer,
+        network,
+        weight_decay=plan.weight_decay,
+        momentum=parameters.momentum,
+        nesterov=parameters.nesterovs_momentum,
+    )
+    if state is not None:
+        restore_state(rule, state["optimizer"])
+    return rule
+
+
+def incremental_state(plan, standardizer, rule):
+    """Return what, beside the weights, the next call of partial_fit depends on, as arrays."""
+    return {
+        "mean": standardizer.mean,
+        "inverse_scale": standardizer.inverse_scale,
+        "generator": plan.generator.get_state().numpy(),
+        "optimizer": {name: tensor.cpu().numpy() for name, tensor in rule.state.items()},
+    }
+
+
+def run_training(plan, network, rule, training, validation=None):
+    """Train, and return the TrainingResult."""
+    parameters = plan.parameters
+    return train(
+        network,
+        training,
+        rule,
+        validation=validation,
+        learning_rate=parameters.learning_rate,
+        schedule=plan.schedule,
+        loss=parameters.loss,
+        max_iter=parameters.max_iter,
+        tol=parameters.tol,
+        n_iter_no_change=parameters.n_iter_no_change,
+        keep_best=parameters.early_stopping is not False,
+        generators=[plan.dropout_generator],
+        on_epoch=_print_epoch if parameters.verbose else None,
+    )
+
+
+def warn_of_an_early_end(plan, result):
+    """Warn where training was interrupted, or ran out of epochs."""
+    max_iter = plan.parameters.max_iter
+    if result.interrupted:
+        warnings.warn(
+            f"Training was interrupted; the weights are those after epoch {result.best_iter[0]}.",
+            UserWarning,
+            stacklevel=3,
+        )
+    elif not (result.converged.all() or plan.ends_at_max_iter):
+        warnings.warn(
+            f"Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
+            "max_iter, or learning_rate where the cost falls slowly.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def _print_epoch(epoch, cost, validation_cost):
+    line = f"epoch {epoch}: cost {cost[0]:.6f}"
+    print(line + "".join(f", validation cost {watched[0]:.6f}" for watched in validation_cost))

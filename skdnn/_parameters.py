@@ -1,4 +1,4 @@
-"""The rules that the parameters of DeepBinaryClassifier keep, and what they come to.
+"""The rules that the parameters of DeepBinaryClassifier keep, as a table.
 
 `__init__` stores whatever it is given; `fit` calls `check_parameters` before it touches anything.
 """
@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
 from skdnn.network import ACTIVATIONS, LOSSES
 from skdnn.training import OPTIMIZERS, SCHEDULES
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-DEFAULT_N_LAYERS = 3
 
 
 def _never(value):
@@ -131,7 +129,17 @@ def _is_device(value):
 
 
 def _is_dtype(value):
-    return isinstance(value, torch.dtype | np.dtype | type) and _dtype_name(value) in DTYPES
+    return isinstance(value, torch.dtype | np.dtype | type) and dtype_name(value) in DTYPES
+
+
+def dtype_name(dtype):
+    """Return the name that torch and NumPy have for a dtype, None if it is none."""
+    if isinstance(dtype, torch.dtype):
+        return str(dtype).removeprefix("torch.")
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return None
 
 
 def _is_random_state(value):
@@ -153,16 +161,14 @@ RULES = {
         OneOf(tuple(ACTIVATIONS), " or a callable on tensors or a torch.nn.Module class", callable)
     ),
     "init_scale": Number(0, or_else=("auto",)),
-    "optimizer": OneOf(
-        (*OPTIMIZERS, "lbfgs"), " or a torch.optim.Optimizer class", _is_optimizer_class
-    ),
+    "optimizer": OneOf(tuple(OPTIMIZERS), " or a torch.optim.Optimizer class", _is_optimizer_class),
     "learning_rate": Number(0, includes_low=False),
     "learning_rate_schedule": OneOf(
-        tuple(SCHEDULES), " or a callable (epoch, max_iter) -> factor", callable
+        ("auto", *SCHEDULES), " or a callable (epoch, max_iter) -> factor", callable
     ),
     "momentum": Number(0, 1),
     "nesterovs_momentum": FLAG,
-    "weight_decay": Number(0),
+    "weight_decay": Number(0, or_else=("auto",)),
     "dropout": EachLayer(Number(0, 1)),
     "loss": OneOf(tuple(LOSSES)),
     "shuffle": FLAG,
@@ -190,7 +196,7 @@ RULES = {
 
 
 def check_parameters(parameters):
-    """Check each parameter by itself; what they say together is up to `make_plan`.
+    """Check each parameter by itself; what they say together is checked where it is resolved.
 
     Parameters
     ----------
@@ -214,130 +220,3 @@ def check_parameters(parameters):
         value = getattr(parameters, name)
         if not rule.accepts(value):
             raise ValueError(f"{name} must be {rule}, got {value!r}.")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the parameters come to for some data.
-
-    Attributes
-    ----------
-    parameters : object
-        The parameters themselves, checked, as attributes.
-    layer_sizes : tuple of int
-        n^[0], …, n^[L].
-    activations : tuple of str or callable
-        One for each hidden layer, as `get_activation` takes it.
-    dropout : list of float
-        One for each hidden layer.
-    device : torch.device
-    dtype : torch.dtype
-    generator : torch.Generator
-        On the CPU: the source of initial weights and shuffles.
-    dropout_generator : torch.Generator
-        On the device; the same one where that is the CPU.
-    """
-
-    parameters: Any
-    layer_sizes: tuple
-    activations: tuple
-    dropout: list
-    device: torch.device
-    dtype: torch.dtype
-    generator: torch.Generator
-    dropout_generator: torch.Generator
-
-
-def make_plan(parameters, X):
-    """Return the Plan for checked parameters and data X of shape (n_samples, n_features).
-
-    Raises
-    ------
-    ValueError
-        If parameters contradict each other in the number of layers, or ask for a device that is
-        not there.
-    """
-    n_layers, n_units = parameters.n_layers, parameters.n_units
-    if n_layers is None:
-        n_layers = len(n_units) + 1 if is_sequence(n_units) else DEFAULT_N_LAYERS
-    units = _for_each_layer("n_units", n_units, n_layers)
-    activations = _for_each_layer("activation", parameters.activation, n_layers)
-    device = resolve_device(parameters.device)
-    seed = _draw_seed(parameters.random_state)
-    generator = torch.Generator("cpu").manual_seed(seed)
-    on_cpu = device.type == "cpu"
-    return Plan(
-        parameters=parameters,
-        layer_sizes=(X.shape[1], *map(int, units), 1),
-        activations=tuple(activations),
-        dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        device=device,
-        dtype=resolve_dtype(parameters.dtype, X.dtype, device),
-        generator=generator,
-        dropout_generator=generator if on_cpu else torch.Generator(device).manual_seed(seed),
-    )
-
-
-def _draw_seed(random_state):
-    # None draws from the system, not from NumPy's global state, which is not ours to advance.
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31))
-    return int(check_random_state(random_state).randint(2**31))
-
-
-def _for_each_layer(name, value, n_layers):
-    if not is_sequence(value):
-        return [value] * (n_layers - 1)
-    if len(value) != n_layers - 1:
-        raise ValueError(
-            f"{name} must have one entry for each hidden layer, {n_layers - 1} for n_layers="
-            f"{n_layers} (which counts the output layer), got {len(value)}: {value!r}."
-        )
-    return list(value)
-
-
-def resolve_device(device):
-    """Return the torch.device for the parameter `device`.
-
-    Raises
-    ------
-    ValueError
-        If it is not the name of a CPU or CUDA device, or this machine has no such device.
-    """
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device must be {RULES['device']}, got {device!r}.") from error
-    if resolved.type == "cpu":
-        return resolved
-    if resolved.type != "cuda":
-        raise ValueError(f"device must be {RULES['device']}, got {device!r}.")
-    if (resolved.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device must be present on this machine, which has {torch.cuda.device_count()} CUDA "
-            f"devices, got {device!r}."
-        )
-    return resolved
-
-
-def resolve_dtype(dtype, X_dtype, device):
-    """Return the torch.dtype of the network.
-
-    "auto" follows scikit-learn on the CPU, float32 for float32 (and float16) data and float64 for
-    all other; and takes float32 on CUDA, where float64 is slow.
-    """
-    if not (isinstance(dtype, str) and dtype == "auto"):
-        return DTYPES[_dtype_name(dtype)]
-    is_narrow = X_dtype in (np.dtype(np.float32), np.dtype(np.float16))
-    return torch.float32 if is_narrow or device.type == "cuda" else torch.float64
-
-
-def _dtype_name(dtype):
-    if isinstance(dtype, torch.dtype):
-        return str(dtype).removeprefix("torch.")
-    try:
-        return np.dtype(dtype).name
-    except TypeError:
-        return None

@@ -4,7 +4,6 @@ It reads parameters and data, hands them to the rooms, and copies what comes bac
 attributes. How a network learns is not here but in `skdnn.network` and `skdnn.training`.
 """
 
-import warnings
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -13,14 +12,24 @@ import torch
 from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from skdnn._assembly import Examples, empty_network, make_batches, make_network
-from skdnn._parameters import check_parameters, make_plan
+from skdnn._assembly import (
+    Examples,
+    empty_network,
+    incremental_state,
+    make_batches,
+    make_network,
+    make_rule,
+    run_training,
+    warn_of_an_early_end,
+)
+from skdnn._parameters import check_parameters
+from skdnn._plan import incremental, make_plan
 from skdnn.data import (
     Standardizer,
     apply_class_weight,
+    check_two_classes,
     check_weights,
     encode_known_labels,
     encode_labels,
@@ -28,7 +37,7 @@ from skdnn.data import (
     tensor_chunks,
 )
 from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import threads_for, train
+from skdnn.training import threads_for
 
 
 class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
@@ -43,15 +52,15 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         init_scale="auto",
         optimizer="adam",
         learning_rate=0.001,
-        learning_rate_schedule="constant",
+        learning_rate_schedule="auto",
         momentum=0.0,
         nesterovs_momentum=False,
-        weight_decay=0.0,
+        weight_decay="auto",
         dropout=0.0,
         loss="log_loss",
         shuffle=True,
         batch_size="auto",
-        max_iter=200,
+        max_iter=100,
         tol=1e-4,
         n_iter_no_change=10,
         early_stopping="auto",
@@ -126,15 +135,59 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             If `max_iter` was reached before the cost stopped improving.
         """
         with _restored_on_error(self):
-            parameters = SimpleNamespace(**self.get_params(deep=False))
-            check_parameters(parameters)
+            parameters = self._checked_parameters()
             examples, classes = self._read(X, y, sample_weight)
             watched = self._read_validation(X_val, y_val, classes)
             plan = make_plan(parameters, examples.X)
             standardizer, training, validation = make_batches(plan, examples, watched)
-            network = self._start(plan, classes, standardizer, training)
-            result = _train(plan, network, training, validation)
-            self._keep(plan, classes, standardizer, network, training, result)
+            continues = self.warm_start and hasattr(self, "coefs_")
+            network = self._start(plan, classes, standardizer, training, continues)
+            result = run_training(plan, network, make_rule(plan, network), training, validation)
+            warn_of_an_early_end(plan, result)
+            self._keep(plan, classes, standardizer, network, training, result, continues)
+            self._incremental_state = None
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train on for one epoch, on these rows.
+
+        The optimizer goes on where the last call left it: with ``shuffle=False`` and chunks of
+        whole batches, chunk after chunk gives what one epoch of `fit` over all of them gives. What
+        standardising needs is learned from the first chunk. The learning rate is constant, and no
+        rows are held out.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            May lack one of the classes.
+        classes : array-like of shape (2,), default=None
+            Both labels; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        self : DeepBinaryClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and for ``early_stopping=True`` or ``optimizer="lbfgs"``, which need all
+            rows at once.
+        """
+        with _restored_on_error(self):
+            parameters = incremental(self._checked_parameters())
+            continues = hasattr(self, "coefs_")
+            examples, classes = self._read_more(X, y, classes, sample_weight, continues)
+            state = getattr(self, "_incremental_state", None)
+            plan = make_plan(parameters, examples.X, state)
+            standardizer, training, _ = make_batches(plan, examples, state=state)
+            network = self._start(plan, classes, standardizer, training, continues)
+            rule = make_rule(plan, network, state)
+            result = run_training(plan, network, rule, training)
+            self._keep(plan, classes, standardizer, network, training, result, continues)
+            self._incremental_state = incremental_state(plan, standardizer, rule)
         return self
 
     def decision_function(self, X):
@@ -151,7 +204,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             predicted. In the network's dtype.
         """
         check_is_fitted(self)
-        X = self._validate_X(X)
+        X = self._validate(X)
         device = _device_at_hand(self.device_)
         W = [None, *(_to_tensor(coef, device) for coef in self.coefs_)]
         b = [None, *(_to_tensor(intercept, device)[None] for intercept in self.intercepts_)]
@@ -243,34 +296,52 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def _checked_parameters(self):
+        parameters = SimpleNamespace(**self.get_params(deep=False))
+        check_parameters(parameters)
+        return parameters
+
     def _read(self, X, y, sample_weight):
-        X, y = self._validate_X(X, y, reset=True)
+        X, y = self._validate(X, y, reset=True)
         classes, y = encode_labels(y)
-        weight = check_weights(sample_weight, X.shape[0])
-        return Examples(X, y, apply_class_weight(weight, y, classes, self.class_weight)), classes
+        examples = self._weigh(X, y, classes, check_weights(sample_weight, X.shape[0]))
+        check_two_classes(y[examples.weight > 0], " with a weight above zero")
+        return examples, classes
+
+    def _read_more(self, X, y, classes, sample_weight, continues):
+        if classes is None and not continues:
+            raise ValueError("classes must be given in the first call of partial_fit, got None.")
+        known = self.classes_ if continues else encode_labels(column_or_1d(classes))[0]
+        if classes is not None and not np.array_equal(np.unique(classes), known):
+            raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
+        X, y = self._validate(X, y, reset=not continues)
+        y = encode_known_labels(y, known, "y")
+        return self._weigh(X, y, known, check_weights(sample_weight, X.shape[0])), known
 
     def _read_validation(self, X_val, y_val, classes):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got one of them.")
         if X_val is None:
             return None
-        X, y = self._validate_X(X_val, y_val)
-        y = encode_known_labels(y, classes, "y_val")
-        return Examples(X, y, apply_class_weight(np.ones(len(y)), y, classes, self.class_weight))
+        X, y = self._validate(X_val, y_val)
+        return self._weigh(X, encode_known_labels(y, classes, "y_val"), classes, np.ones(len(y)))
 
-    def _validate_X(self, X, *y, reset=False):
+    def _weigh(self, X, y, classes, weight):
+        return Examples(X, y, apply_class_weight(weight, y, classes, self.class_weight))
+
+    def _validate(self, X, *y, reset=False):
         # Dense data keeps its dtype: it is converted chunk by chunk, without a copy of the whole.
         dtype = (np.float64, np.float32) if sparse.issparse(X) else "numeric"
         return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=dtype)
 
-    def _start(self, plan, classes, standardizer, training):
-        """Return the network to train, with new weights or, warm, the fitted ones."""
-        if not (self.warm_start and hasattr(self, "coefs_")):
+    def _start(self, plan, classes, standardizer, training, continues):
+        """Return the network to train, with new weights or the fitted ones."""
+        if not continues:
             return make_network(plan, training)
         if self.layer_sizes_ != plan.layer_sizes or list(self.classes_) != list(classes):
             raise ValueError(
-                "warm_start=True must find the layer sizes and classes of the previous fit, "
-                f"{self.layer_sizes_} and {list(self.classes_)}, got {plan.layer_sizes} and "
+                "warm_start and partial_fit must find the layer sizes and classes of the previous "
+                f"fit, {self.layer_sizes_} and {list(self.classes_)}, got {plan.layer_sizes} and "
                 f"{list(classes)}."
             )
         W, b = list(self.coefs_), list(self.intercepts_)
@@ -280,9 +351,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         network.load(W, b)
         return network
 
-    def _keep(self, plan, classes, standardizer, network, training, result):
+    def _keep(self, plan, classes, standardizer, network, training, result, continues):
         """Copy what was learnt to the fitted attributes: NumPy arrays and plain values."""
-        continues = self.warm_start and hasattr(self, "coefs_")
         self.classes_ = classes
         self.layer_sizes_, self.n_layers_ = network.layer_sizes, network.n_layers
         self.n_outputs_, self.out_activation_ = 1, "logistic"
@@ -302,10 +372,10 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             self.input_mean_, self.input_scale_ = standardizer.mean, standardizer.scale
 
     def _keep_curves(self, result, n_rows, continues):
-        before = self.n_iter_ if continues else 0
-        self.n_iter_ = before + int(result.n_iter[0])
-        self.best_iter_ = before + int(result.best_iter[0])
-        self.t_ = self.n_iter_ * n_rows
+        epochs, rows = (self.n_iter_, self.t_) if continues else (0, 0)
+        self.n_iter_ = epochs + int(result.n_iter[0])
+        self.best_iter_ = epochs + int(result.best_iter[0])
+        self.t_ = rows + int(result.n_iter[0]) * n_rows
         self.best_loss_ = float(result.best_cost[0])
         for name, curve in (
             ("loss_curve_", result.cost_curve),
@@ -320,46 +390,6 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         if self.input_mean_ is None:
             return None
         return Standardizer(self.input_mean_, 1 / self.input_scale_)
-
-
-def _train(plan, network, training, validation):
-    parameters = plan.parameters
-    result = train(
-        network,
-        training,
-        validation,
-        optimizer=parameters.optimizer,
-        learning_rate=parameters.learning_rate,
-        schedule=parameters.learning_rate_schedule,
-        momentum=parameters.momentum,
-        nesterov=parameters.nesterovs_momentum,
-        weight_decay=parameters.weight_decay,
-        loss=parameters.loss,
-        max_iter=parameters.max_iter,
-        tol=parameters.tol,
-        n_iter_no_change=parameters.n_iter_no_change,
-        keep_best=parameters.early_stopping is not False,
-        generators=[plan.dropout_generator],
-        on_epoch=_print_epoch if parameters.verbose else None,
-    )
-    if result.interrupted:
-        epochs = int(result.best_iter[0])
-        warnings.warn(
-            f"Training was interrupted; the weights are those after epoch {epochs}.", stacklevel=3
-        )
-    elif not result.converged.all():
-        warnings.warn(
-            f"Training ended at max_iter={parameters.max_iter} before the cost stopped improving. "
-            "Raise max_iter, or learning_rate where the cost falls slowly.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    return result
-
-
-def _print_epoch(epoch, cost, validation_cost):
-    line = f"epoch {epoch}: cost {cost[0]:.6f}"
-    print(line + "".join(f", validation cost {watched[0]:.6f}" for watched in validation_cost))
 
 
 def _device_at_hand(device):

@@ -392,7 +392,7 @@ def test_interruption_leaves_a_usable_estimator(moons, monkeypatch):
         if epoch == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("skdnn.classifier._print_epoch", interrupt)
+    monkeypatch.setattr("skdnn._assembly._print_epoch", interrupt)
     with pytest.warns(UserWarning, match="interrupted.*epoch 4"):
         clf = DeepBinaryClassifier(verbose=1, random_state=0).fit(*moons)
     short = DeepBinaryClassifier(learning_rate_schedule="constant", random_state=0)
@@ -417,8 +417,63 @@ def test_warm_start_goes_on_where_the_last_fit_ended(moons):
     np.testing.assert_allclose(twice.predict_proba(X), through.predict_proba(X), rtol=1e-9)
     np.testing.assert_allclose(twice.loss_curve_, through.loss_curve_, rtol=1e-9)
     assert twice.n_iter_ == 20
-    with pytest.raises(ValueError, match="warm_start=True must find the layer sizes"):
+    with pytest.raises(ValueError, match="warm_start and partial_fit must find the layer"):
         twice.set_params(n_units=9).fit(X, y)
+
+
+# -- partial_fit ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_partial_fit_batch_for_batch_is_what_fit_does(moons, optimizer):
+    X, y = moons
+    parameters = {
+        "n_units": 8, "optimizer": optimizer, "momentum": 0.9, "learning_rate": 0.01,
+        "learning_rate_schedule": "constant", "batch_size": 50, "shuffle": False, "tol": 0.0,
+        "standardize": False, "dropout": 0.2, "random_state": 0,
+    }  # fmt: skip
+    whole = DeepBinaryClassifier(**parameters, max_iter=2).fit(X, y)
+    pieces = DeepBinaryClassifier(**parameters)
+    for start in [0, 50, 100, 150, 200, 250] * 2:
+        rows = slice(start, start + 50)
+        pieces.partial_fit(X[rows], y[rows], classes=[0, 1])
+        pieces = pickle.loads(pickle.dumps(pieces))
+    np.testing.assert_allclose(pieces.predict_proba(X), whole.predict_proba(X), rtol=1e-7)
+    assert pieces.t_ == whole.t_ == 600
+    assert len(pieces.loss_curve_) == pieces.n_iter_ == 12
+
+
+def test_partial_fit_learns_from_chunks_that_lack_a_class(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(n_units=32, learning_rate=0.01, random_state=0)
+    order = np.argsort(y, kind="stable")
+    for epoch in range(20):
+        for chunk in np.array_split(order if epoch == 0 else np.roll(order, 7 * epoch), 5):
+            clf.partial_fit(X[chunk], y[chunk], classes=[0, 1])
+    assert clf.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments", "message"),
+    [
+        ({}, {}, "classes must be given in the first call"),
+        ({}, {"classes": [0, 1, 2]}, "Only binary classification is supported"),
+        ({}, {"classes": [1, 2]}, "y must hold only the classes"),
+        ({"early_stopping": True}, {"classes": [0, 1]}, "early_stopping must be False or 'auto'"),
+        ({"optimizer": "lbfgs"}, {"classes": [0, 1]}, "optimizer must not be 'lbfgs'"),
+    ],
+)
+def test_partial_fit_that_cannot_work_is_an_error(moons, parameters, arguments, message):
+    clf = DeepBinaryClassifier(**parameters)
+    with pytest.raises(ValueError, match=message):
+        clf.partial_fit(*moons, **arguments)
+    assert not hasattr(clf, "n_features_in_")
+
+
+def test_partial_fit_holds_on_to_its_classes(moons):
+    clf = DeepBinaryClassifier(**QUICK).partial_fit(*moons, classes=[0, 1])
+    with pytest.raises(ValueError, match="classes must be those of the first call"):
+        clf.partial_fit(*moons, classes=[0, 2])
 
 
 # -- repeating, copying, saving ---------------------------------------------------------------

@@ -6,10 +6,10 @@ from ._inputs import DenseRows, SparseRows, make_rows, tensor_chunks
 from ._standardizing import Standardizer, fit_standardizer, identity_standardizer
 from ._targets import (
     apply_class_weight,
+    check_two_classes,
     check_weights,
     encode_known_labels,
     encode_labels,
-    weighted_rows,
 )
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SparseRows",
     "Standardizer",
     "apply_class_weight",
+    "check_two_classes",
     "check_weights",
     "encode_known_labels",
     "encode_labels",
@@ -28,5 +29,4 @@ __all__ = [
     "identity_standardizer",
     "make_rows",
     "tensor_chunks",
-    "weighted_rows",
 ]

@@ -6,7 +6,7 @@ several slabs, whose gradients add up, so that memory is bounded by the slab.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ class Batches:
         order = self._order()
         y, share = _reorder(self.y, order), _reorder(self.share, order)
         slabs = zip(
-            self._X(order), y.split(self.sizes, -2), share.split(self.sizes, -2), strict=True
+            self._X_slabs(order), y.split(self.sizes, -2), share.split(self.sizes, -2), strict=True
         )
         return Epoch(y, share, (list(islice(slabs, len(step))) for step in self.slabs))
 
@@ -101,10 +101,9 @@ class Batches:
         order = orders[0] if len(orders) == 1 else torch.stack(orders)
         return order.to(self.rows.device)
 
-    def _X(self, order):
+    def _X_slabs(self, order):
         if order is None:
-            starts = np.cumsum([0, *self.sizes])
-            return (self.rows[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True))
+            return (self.rows[a:b] for a, b in pairwise(np.cumsum([0, *self.sizes])))
         if order.numel() * self.rows.shape[1] <= _COPY_SIZE:
             return self.rows.take(order).split(self.sizes, -2)
         return (self.rows.take(index) for index in order.split(self.sizes, -1))

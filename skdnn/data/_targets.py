@@ -38,7 +38,7 @@ def encode_labels(y):
             f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
         )
     classes, indices = np.unique(y, return_inverse=True)
-    _check_two_classes(classes)
+    check_two_classes(y)
     return classes, indices
 
 
@@ -121,13 +121,8 @@ def apply_class_weight(weight, y, classes, class_weight):
     return weight
 
 
-def weighted_rows(y, weight):
-    """Return the indices of the rows of positive weight; the others behave as absent."""
-    rows = np.flatnonzero(weight)
-    _check_two_classes(np.unique(y[rows]), " with a weight above zero")
-    return rows
-
-
-def _check_two_classes(classes, where=""):
+def check_two_classes(y, where=""):
+    """Raise a ValueError unless labels y hold two classes."""
+    classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")

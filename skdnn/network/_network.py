@@ -107,7 +107,7 @@ class Network:
         return self.theta.new_empty((*self.theta.shape[:-1], rows, 1))
 
     def weight_mask(self):
-        """Return a tensor like `theta`, 1 for weights and 0 for biases, which no penalty touches."""
+        """Return a tensor like `theta`: 1 for weights, 0 for biases, which no penalty touches."""
         mask = torch.zeros_like(self.theta)
         for W in self.views(mask)[0][1:]:
             W.fill_(1)

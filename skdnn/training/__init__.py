@@ -5,7 +5,7 @@ Gradient descent and its relatives are in `_optimizers`, the learning rate over 
 """
 
 from ._loop import evaluate, train
-from ._optimizers import OPTIMIZERS, make_optimizer
+from ._optimizers import OPTIMIZERS, make_optimizer, restore_state
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingResult",
     "evaluate",
     "make_optimizer",
+    "restore_state",
     "threads_for",
     "train",
 ]

@@ -13,62 +13,81 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from ._optimizers import Penalty
+from ._penalty import Penalty
+
+# Relative decrease of the cost at which nothing is left to gain, as in scikit-learn.
+_FTOL = 64 * np.finfo(np.float64).eps
 
 
 class _Stopped(Exception):
     """Leaves the minimiser from its callback, in any version of SciPy."""
 
 
-def minimize_lbfgs(network, objective, end_of_epoch, *, weight_decay, max_iter, tol):
-    """Minimise ``J + λ/2 Σ W²`` over theta, in place.
+class LBFGS:
+    """Minimise ``J + λ/2 Σ W²`` over the theta of one network, in place.
 
     Parameters
     ----------
     network : Network
-        One network, not a stack.
-    objective : Objective
-        Of the full batch.
-    end_of_epoch : callable
-        Called after each iteration, theta in place; a true answer ends the training.
-    weight_decay : float
-    max_iter : int
-    tol : float
-        Converged where no component of the gradient is larger.
-
-    Returns
-    -------
-    bool
-        Whether the minimiser converged (or was told to stop) before `max_iter`.
+        Not a stack.
+    weight_decay : float, default=0.0
+        λ.
     """
-    penalty = Penalty(network, weight_decay)
 
-    def cost_and_gradient(theta):
-        network.theta.copy_(torch.from_numpy(theta))
-        objective.compute_gradient()
-        penalty.add_to(network.gradient)
-        cost = objective.cost() + penalty.value()
-        return cost.item(), network.gradient.double().cpu().numpy().copy()
+    def __init__(self, network, *, weight_decay=0.0):
+        self.network, self.penalty = network, Penalty(network, weight_decay)
+        self.state = {}  # each fit starts from nothing
 
-    def callback(theta):
-        network.theta.copy_(torch.from_numpy(np.array(theta)))
-        if end_of_epoch():
-            raise _Stopped
+    def minimize(self, objective, end_of_epoch, *, max_iter, tol):
+        """Run the minimiser.
 
-    try:
-        result = minimize(
-            cost_and_gradient,
-            network.theta.double().cpu().numpy().copy(),
-            jac=True,
-            method="L-BFGS-B",
-            callback=callback,
-            options={
-                "maxiter": max_iter,
-                "maxfun": 20 * max_iter,
-                "gtol": tol,
-                "ftol": 64 * np.finfo(float).eps,
-            },
-        )
-    except _Stopped:
-        return True
-    return result.status == 0
+        Parameters
+        ----------
+        objective : Objective
+            Of the full batch.
+        end_of_epoch : callable
+            Called after each iteration, theta in place; a true answer ends the training.
+        max_iter : int
+            Iterations at the most.
+        tol : float
+            Converged where no component of the gradient is larger.
+
+        Returns
+        -------
+        bool
+            Whether it converged, or was told to stop, before `max_iter`.
+        """
+
+        def cost_and_gradient(theta):
+            self._set(theta)
+            objective.compute_gradient()
+            self.penalty.add_to(self.network.gradient)
+            cost = objective.cost() + self.penalty.value()
+            return cost.item(), _to_float64(self.network.gradient)
+
+        def callback(theta):
+            self._set(theta)
+            if end_of_epoch():
+                raise _Stopped
+
+        options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": _FTOL}
+        start = _to_float64(self.network.theta)
+        try:
+            result = minimize(
+                cost_and_gradient,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                callback=callback,
+                options=options,
+            )
+        except _Stopped:
+            return True
+        return result.status == 0
+
+    def _set(self, theta):
+        self.network.theta.copy_(torch.from_numpy(np.array(theta)))
+
+
+def _to_float64(tensor):
+    return tensor.double().cpu().numpy().copy()

@@ -8,8 +8,7 @@ import torch
 
 from skdnn.network import cost
 
-from ._lbfgs import minimize_lbfgs
-from ._optimizers import make_optimizer
+from ._lbfgs import LBFGS
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -123,14 +122,11 @@ def evaluate(network, batches, loss):
 def train(
     network,
     batches,
-    validation=None,
+    optimizer,
     *,
-    optimizer="adam",
+    validation=None,
     learning_rate=1e-3,
     schedule="constant",
-    momentum=0.0,
-    nesterov=False,
-    weight_decay=0.0,
     loss="log_loss",
     max_iter=200,
     tol=1e-4,
@@ -146,19 +142,18 @@ def train(
     network : Network
         Ends with the weights kept.
     batches : Batches
+    optimizer : update rule of `make_optimizer`
+        For the same network.
     validation : Batches or None, default=None
         Rows to watch after each epoch.
-    optimizer : {"sgd", "adam", "adamw", "lbfgs"} or torch.optim.Optimizer class
     learning_rate : float or tensor of shape (M, 1), default=1e-3
     schedule : str or callable, default="constant"
         A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
-    momentum, weight_decay : float or tensor of shape (M, 1), default=0.0
-    nesterov : bool, default=False
     loss : {"log_loss", "squared_error"}
     max_iter : int, default=200
-        Epochs; for "lbfgs" iterations.
+        Epochs; for L-BFGS iterations.
     tol, n_iter_no_change : float and int
-        See `Stopping`; for "lbfgs", tol is the largest component of the gradient at which it ends.
+        See `Stopping`. For L-BFGS, tol is the largest component of the gradient at which it ends.
     keep_best : bool, default=True
         Watch the cost of the validation rows, and keep the weights of its best epoch; without
         validation rows, no effect.
@@ -177,7 +172,7 @@ def train(
         If the cost is not finite.
     """
     keep_best = keep_best and validation is not None
-    if optimizer == "lbfgs" and not keep_best:
+    if isinstance(optimizer, LBFGS) and not keep_best:
         n_iter_no_change = math.inf  # its own criterion, the gradient, is the better one
     stopping = Stopping(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
@@ -186,18 +181,11 @@ def train(
     objective = Objective(network, loss, generators)
     with torch.no_grad(), threads_for(6 * network.theta.numel() * max(batches.sizes)):
         try:
-            if optimizer == "lbfgs":
-                converged = _train_by_lbfgs(objective, batches, watch, weight_decay, max_iter, tol)
+            if isinstance(optimizer, LBFGS):
+                converged = _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol)
             else:
-                rule = make_optimizer(
-                    optimizer,
-                    network,
-                    momentum=momentum,
-                    nesterov=nesterov,
-                    weight_decay=weight_decay,
-                )
                 rate = _scheduled(learning_rate, schedule, max_iter)
-                _train_by_steps(objective, batches, watch, rule, rate, max_iter)
+                _train_by_steps(objective, batches, watch, optimizer, rate, max_iter)
                 converged = ~stopping.running
         except KeyboardInterrupt:
             watch.interrupted, converged = True, ~stopping.running
@@ -209,7 +197,7 @@ def _scheduled(learning_rate, schedule, max_iter):
     return lambda epoch: learning_rate * factor(epoch, max_iter)
 
 
-def _train_by_steps(objective, batches, watch, rule, rate, max_iter):
+def _train_by_steps(objective, batches, watch, optimizer, rate, max_iter):
     n_steps = len(batches.slabs)
     Z = objective.network.new_column(batches.n_rows)
     Z_steps = batches.split(Z)
@@ -217,20 +205,14 @@ def _train_by_steps(objective, batches, watch, rule, rate, max_iter):
         epoch = batches.epoch()
         for step, (slabs, Z_slabs) in enumerate(zip(epoch.steps, Z_steps, strict=True)):
             objective.slabs, objective.Z = slabs, Z_slabs
-            rule.step(objective, rate(epoch_number + step / n_steps))
+            optimizer.step(objective, rate(epoch_number + step / n_steps))
         if watch.end_epoch(cost(objective.loss, Z, epoch.y, epoch.share)):
             return
 
 
-def _train_by_lbfgs(objective, batches, watch, weight_decay, max_iter, tol):
-    (slabs,) = batches.epoch().steps
-    objective.slabs = slabs
-    objective.Z = batches.split(objective.network.new_column(batches.n_rows))[0]
-    return minimize_lbfgs(
-        objective.network,
-        objective,
-        lambda: watch.end_epoch(objective.cost()),
-        weight_decay=weight_decay,
-        max_iter=max_iter,
-        tol=tol,
+def _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol):
+    (objective.slabs,) = batches.epoch().steps
+    (objective.Z,) = batches.split(objective.network.new_column(batches.n_rows))
+    return optimizer.minimize(
+        objective, lambda: watch.end_epoch(objective.cost()), max_iter=max_iter, tol=tol
     )

@@ -1,9 +1,10 @@
 """Update rules: from theta and its gradient to a better theta.
 
 A rule is a few elementwise operations on tensors of shape (P,) for one network or (M, P) for a
-stack. What the networks of a stack may differ in, learning rate, momentum and weight decay, is a
-number or a tensor of shape (M, 1). All rules descend on ``J + λ/2 Σ W²``, λ the weight decay,
-biases free; only "adamw" shrinks the weights directly instead of through the gradient.
+stack, and its state is tensors of the same shape. What the networks of a stack may differ in,
+learning rate, momentum and weight decay, is a number or a tensor of shape (M, 1). All rules descend
+on ``J + λ/2 Σ W²``, λ the weight decay, biases free; only "adamw" shrinks the weights directly
+instead of through the gradient.
 
 References
 ----------
@@ -18,37 +19,8 @@ from functools import partial
 
 import torch
 
-
-class Penalty:
-    """Weight decay: ``λ/2 Σ W²``, its gradient, and its decoupled form.
-
-    Parameters
-    ----------
-    network : Network
-    weight_decay : float or tensor of shape (M, 1)
-        λ, at least 0.
-    """
-
-    def __init__(self, network, weight_decay):
-        self.theta = network.theta
-        is_zero = not isinstance(weight_decay, torch.Tensor) and weight_decay == 0
-        self.decay = None if is_zero else weight_decay * network.weight_mask()
-
-    def value(self):
-        """Return ``λ/2 Σ W²``, a tensor of shape (...)."""
-        if self.decay is None:
-            return self.theta.new_zeros(self.theta.shape[:-1])
-        return (self.decay * self.theta.square()).sum(-1) / 2
-
-    def add_to(self, gradient):
-        """``dW := dW + λ W``."""
-        if self.decay is not None:
-            gradient.addcmul_(self.decay, self.theta)
-
-    def shrink(self, rate):
-        """``W := W - α λ W``."""
-        if self.decay is not None:
-            self.theta.sub_(rate * self.decay * self.theta)
+from ._lbfgs import LBFGS
+from ._penalty import Penalty
 
 
 class GradientDescent:
@@ -62,6 +34,11 @@ class GradientDescent:
         self.penalty = Penalty(network, weight_decay)
         self.momentum, self.nesterov = momentum, nesterov
         self.velocity = torch.zeros_like(self.theta)
+
+    @property
+    def state(self):
+        """Tensors that, beside theta, the next step depends on."""
+        return {"velocity": self.velocity}
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
@@ -90,8 +67,13 @@ class Adam:
         self.theta, self.gradient = network.theta, network.gradient
         self.penalty, self.decoupled = Penalty(network, weight_decay), decoupled
         self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
-        self.n_steps = 0
+        self.n_steps = torch.zeros((), dtype=torch.int64)
         self._root = torch.empty_like(self.theta)
+
+    @property
+    def state(self):
+        """Tensors that, beside theta, the next step depends on."""
+        return {"mean": self.mean, "square": self.square, "n_steps": self.n_steps}
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
@@ -103,7 +85,7 @@ class Adam:
         self.mean.lerp_(self.gradient, 1 - self.beta_1)
         self.square.mul_(self.beta_2).addcmul_(self.gradient, self.gradient, value=1 - self.beta_2)
         self.n_steps += 1
-        self._update(rate, self.n_steps)
+        self._update(rate, self.n_steps.item())
 
     def _update(self, rate, t):
         # Both means start at zero, which dividing by 1 - βᵗ undoes. The divisors are two numbers:
@@ -136,6 +118,7 @@ class TorchOptimizer:
         for parameter, view in zip(self.parameters, network.dW[1:] + network.db[1:], strict=True):
             parameter.grad = view
         self.optimizer = optimizer_class(self.parameters, lr=1e-3)
+        self.state = {}  # the optimizer keeps its own
 
     def step(self, objective, rate):
         """Let the optimizer update theta; it may ask for the gradient several times."""
@@ -154,31 +137,35 @@ OPTIMIZERS = {
     "sgd": GradientDescent,
     "adam": Adam,
     "adamw": partial(Adam, decoupled=True),
+    "lbfgs": LBFGS,
 }
 
 
-def make_optimizer(optimizer, network, *, momentum=0.0, nesterov=False, weight_decay=0.0):
+def make_optimizer(optimizer, network, *, weight_decay=0.0, momentum=0.0, nesterov=False):
     """Return the update rule for a network's parameters.
 
     Parameters
     ----------
-    optimizer : {"sgd", "adam", "adamw"} or torch.optim.Optimizer class
+    optimizer : {"sgd", "adam", "adamw", "lbfgs"} or torch.optim.Optimizer class
     network : Network
+    weight_decay : float or tensor of shape (M, 1), default=0.0
     momentum, nesterov : float or tensor of shape (M, 1), bool
         For "sgd" alone.
-    weight_decay : float or tensor of shape (M, 1)
 
     Examples
     --------
     >>> from skdnn.network import Network
     >>> from skdnn.training import make_optimizer
-    >>> make_optimizer("adam", Network((3, 1), [])).mean.tolist()
-    [0.0, 0.0, 0.0, 0.0]
+    >>> sorted(make_optimizer("adam", Network((3, 1), [])).state)
+    ['mean', 'n_steps', 'square']
     """
-    if optimizer == "sgd":
-        return GradientDescent(
-            network, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
-        )
-    if isinstance(optimizer, str):
-        return OPTIMIZERS[optimizer](network, weight_decay=weight_decay)
-    return TorchOptimizer(network, optimizer, weight_decay=weight_decay)
+    if not isinstance(optimizer, str):
+        return TorchOptimizer(network, optimizer, weight_decay=weight_decay)
+    options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
+    return OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+
+
+def restore_state(optimizer, state):
+    """Copy a state, tensors or arrays by name, into an optimizer of the same kind."""
+    for name, tensor in optimizer.state.items():
+        tensor.copy_(torch.as_tensor(state[name]))

@@ -8,7 +8,6 @@ from skdnn.data import (
     check_weights,
     encode_known_labels,
     encode_labels,
-    weighted_rows,
 )
 
 
@@ -85,10 +84,3 @@ def test_class_weights_multiply_sample_weights():
 def test_class_weight_of_an_unknown_label_is_an_error():
     with pytest.raises(ValueError, match=r"class_weight must have labels of y.*\['c'\]"):
         apply_class_weight(np.ones(2), np.array([0, 1]), np.array(["a", "b"]), {"c": 1})
-
-
-def test_rows_of_weight_zero_are_left_out_and_may_leave_one_class():
-    y = np.array([0, 1, 1])
-    assert weighted_rows(y, np.array([1.0, 0.0, 2.0])).tolist() == [0, 2]
-    with pytest.raises(ValueError, match="two classes with a weight above zero"):
-        weighted_rows(y, np.array([0.0, 1.0, 1.0]))

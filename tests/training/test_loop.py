@@ -7,7 +7,7 @@ import torch
 
 from skdnn.data import Batches, identity_standardizer, make_rows
 from skdnn.network import ACTIVATIONS, Network, initialize
-from skdnn.training import evaluate, train
+from skdnn.training import evaluate, make_optimizer, train
 
 CPU = torch.device("cpu")
 SIZES = (6, 8, 5, 1)
@@ -39,11 +39,16 @@ def start(seeds=(0,), n_networks=None, dropout=0.0, activation="tanh"):
     return network, drawing
 
 
+def fit(network, loader, validation=None, optimizer="adam", weight_decay=0.0, **options):
+    rule = make_optimizer(optimizer, network, weight_decay=weight_decay)
+    return train(network, loader, rule, validation=validation, **options)
+
+
 def test_full_batch_gradient_descent_is_the_lectures():
     X, y = examples(30)
     network, _ = start()
     W, b = network.arrays()
-    result = train(network, batches(X, y), optimizer="sgd", learning_rate=0.5, max_iter=15, tol=0.0)
+    result = fit(network, batches(X, y), optimizer="sgd", learning_rate=0.5, max_iter=15, tol=0.0)
     expected_W, expected_b, costs = reference.gradient_descent(X, y, W, b, "tanh", 0.5, 15)
     np.testing.assert_allclose(result.cost_curve[:, 0], costs, rtol=1e-10)
     trained_W, trained_b = network.arrays()
@@ -61,7 +66,7 @@ def test_networks_of_a_stack_end_where_they_would_have_alone(optimizer, batch_si
 
     def run(seeds, n_networks, learning_rate):
         network, drawing = start(seeds, n_networks, dropout)
-        return train(
+        return fit(
             network,
             batches(X, y, batch_size=batch_size, generators=drawing),
             batches(X_val, y_val),
@@ -87,10 +92,10 @@ def test_networks_of_a_stack_may_weigh_rows_differently():
     X, y = examples(40)
     weights = np.random.default_rng(0).integers(0, 3, size=(2, 40)).astype(float)
     network, _ = start([1, 2], 2)
-    stack = train(network, batches(X, y, weights), optimizer="sgd", learning_rate=0.3, max_iter=50)
+    stack = fit(network, batches(X, y, weights), optimizer="sgd", learning_rate=0.3, max_iter=50)
     for k in (0, 1):
         network, _ = start([k + 1])
-        alone = train(
+        alone = fit(
             network, batches(X, y, weights[k]), optimizer="sgd", learning_rate=0.3, max_iter=50
         )
         torch.testing.assert_close(alone.theta, stack.theta[k], rtol=0, atol=1e-9)
@@ -104,7 +109,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
         network, _ = start()
         loader = batches(X, y)
         assert len(loader.sizes) == -(-120 // rows)
-        theta.append(train(network, loader, optimizer="sgd", learning_rate=0.3, max_iter=20).theta)
+        theta.append(fit(network, loader, optimizer="sgd", learning_rate=0.3, max_iter=20).theta)
     torch.testing.assert_close(theta[0], theta[1], rtol=0, atol=1e-12)
 
 
@@ -112,7 +117,7 @@ def test_lbfgs_finds_the_minimum_with_slabs_too(monkeypatch):
     monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", 50)
     X, y = examples()
     network = Network((6, 1), [])
-    result = train(
+    result = fit(
         network, batches(X, y), optimizer="lbfgs", weight_decay=0.01, tol=1e-9, max_iter=200
     )
     assert result.converged.all()
@@ -126,7 +131,7 @@ def test_best_epoch_is_the_lowest_validation_cost_and_its_weights_return():
     X, y = examples(60)
     validation = batches(*examples(60, seed=1))
     network, drawing = start(activation="relu")
-    result = train(
+    result = fit(
         network,
         batches(X, y, batch_size=10, generators=drawing),
         validation,
@@ -146,9 +151,9 @@ def test_best_epoch_is_the_lowest_validation_cost_and_its_weights_return():
 def test_without_early_stopping_validation_only_watches():
     X, y = examples(60)
     network, _ = start()
-    watched = train(network, batches(X, y), batches(*examples(60, 1)), max_iter=7, keep_best=False)
+    watched = fit(network, batches(X, y), batches(*examples(60, 1)), max_iter=7, keep_best=False)
     network, _ = start()
-    unwatched = train(network, batches(X, y), max_iter=7)
+    unwatched = fit(network, batches(X, y), max_iter=7)
     torch.testing.assert_close(watched.theta, unwatched.theta, rtol=0, atol=0)
     assert watched.best_iter[0] == 7
     assert watched.validation_cost_curve.shape == (7, 1)
@@ -158,7 +163,7 @@ def test_divergence_is_an_error_that_names_the_epoch():
     X, y = examples(60)
     network, _ = start(activation="identity")
     with pytest.raises(ValueError, match=r"in epoch \d+.*smaller learning_rate.*standardize"):
-        train(network, batches(1e3 * X, y), optimizer="sgd", learning_rate=1e6, max_iter=50)
+        fit(network, batches(1e3 * X, y), optimizer="sgd", learning_rate=1e6, max_iter=50)
 
 
 def test_interruption_keeps_the_last_whole_epoch():
@@ -171,7 +176,7 @@ def test_interruption_keeps_the_last_whole_epoch():
             if epoch == interrupt_after:
                 raise KeyboardInterrupt
 
-        return train(network, batches(X, y), max_iter=max_iter, tol=0.0, on_epoch=on_epoch)
+        return fit(network, batches(X, y), max_iter=max_iter, tol=0.0, on_epoch=on_epoch)
 
     interrupted, short = run(50, interrupt_after=5), run(5)
     assert interrupted.interrupted
@@ -189,7 +194,7 @@ def test_schedule_may_be_a_function_of_the_epoch():
 
     network, drawing = start()
     loader = batches(X, y, batch_size=30, generators=drawing)
-    train(network, loader, schedule=halves, max_iter=2)
+    fit(network, loader, schedule=halves, max_iter=2)
     assert seen == [(0.0, 2), (0.5, 2), (1.0, 2), (1.5, 2)]
 
 
@@ -197,7 +202,7 @@ def test_one_thread_for_small_work_and_all_of_them_back():
     X, y = examples(60)
     network, _ = start()
     seen, before = [], torch.get_num_threads()
-    train(
+    fit(
         network, batches(X, y), max_iter=1, on_epoch=lambda *_: seen.append(torch.get_num_threads())
     )
     assert seen == [1]
