@@ -25,7 +25,9 @@ from skdnn.training import make_optimizer, restore_state, train
 
 # From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
 # what they would have taught is worth more than what they tell.
-ROWS_WORTH_HOLDING_OUT = 1000
+ROWS_WORTH_HOLDING_OUT = 10_000
+# Up to this many rows, `batch_size="auto"` is the full batch.
+FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _batch_size(parameters, n_rows):
     if parameters.optimizer == "lbfgs" or parameters.batch_size is None:
         return None
     if parameters.batch_size == "auto":
-        return min(256, max(32, n_rows // 30))
+        return None if n_rows <= FEW_ROWS else min(256, max(32, n_rows // 30))
     return parameters.batch_size
 
 
@@ -133,7 +135,7 @@ def make_network(plan, training):
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     if is_saturated(network, training.rows[:256]):
         warnings.warn(
@@ -141,7 +143,7 @@ def make_network(plan, training):
             f"zero. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return network
 

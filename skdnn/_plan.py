@@ -17,9 +17,11 @@ DEFAULT_N_LAYERS = 3
 
 # What "auto" comes to, by optimizer; for those that are not here, plain gradient descent and L-BFGS
 # among them, no penalty and a constant rate. Chosen by ROC AUC and log-loss on real tables.
-WEIGHT_DECAY = {"adam": 0.01}
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
+# The more the data says, the less a penalty should: it shrinks with the weight of all rows.
+PENALIZED = ("adam",)
+PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 20.0, 0.01
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Plan:
     dropout_generator: torch.Generator
 
 
-def make_plan(parameters, X, state=None):
-    """Return the Plan for checked parameters and data X of shape (n_samples, n_features).
+def make_plan(parameters, examples, state=None):
+    """Return the Plan for checked parameters and Examples.
 
     With the state of an earlier call of partial_fit, the generator goes on where that left it.
 
@@ -83,23 +85,28 @@ def make_plan(parameters, X, state=None):
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
-    weight_decay = parameters.weight_decay
-    if weight_decay == "auto":
-        weight_decay = WEIGHT_DECAY.get(parameters.optimizer, 0.0)
     anneals = schedule in ANNEALING and parameters.max_iter >= parameters.n_iter_no_change
     return Plan(
         parameters=parameters,
-        layer_sizes=(X.shape[1], *map(int, units), 1),
+        layer_sizes=(examples.X.shape[1], *map(int, units), 1),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        weight_decay=weight_decay,
+        weight_decay=_resolve_weight_decay(parameters, examples.weight.sum()),
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
-        dtype=resolve_dtype(parameters.dtype, X.dtype, device),
+        dtype=resolve_dtype(parameters.dtype, examples.X.dtype, device),
         generator=generator,
         dropout_generator=_on_device(generator, device),
     )
+
+
+def _resolve_weight_decay(parameters, total_weight):
+    if parameters.weight_decay != "auto":
+        return parameters.weight_decay
+    if parameters.optimizer not in PENALIZED:
+        return 0.0
+    return min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
 
 
 def _make_generator(random_state, state):
@@ -137,6 +144,8 @@ def incremental(parameters):
             "optimizer must not be 'lbfgs' for partial_fit: it needs all rows at once."
         )
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
+    if parameters.weight_decay == "auto":
+        changes["weight_decay"] = 0.0  # how many rows are to come is not known
     return SimpleNamespace(**{**vars(parameters), **changes})
 
 

@@ -4,11 +4,9 @@ It reads parameters and data, hands them to the rooms, and copies what comes bac
 attributes. How a network learns is not here but in `skdnn.network` and `skdnn.training`.
 """
 
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
-import torch
 from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from skdnn._assembly import (
     Examples,
-    empty_network,
     incremental_state,
     make_batches,
     make_network,
@@ -24,24 +21,171 @@ from skdnn._assembly import (
     run_training,
     warn_of_an_early_end,
 )
+from skdnn._fitted import (
+    fitted_logits,
+    fitted_module,
+    fitted_network,
+    fitted_weights,
+    restored_on_error,
+)
 from skdnn._parameters import check_parameters
 from skdnn._plan import incremental, make_plan
 from skdnn.data import (
-    Standardizer,
     apply_class_weight,
     check_two_classes,
     check_weights,
     encode_known_labels,
     encode_labels,
-    identity_standardizer,
-    tensor_chunks,
 )
-from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import threads_for
 
 
 class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
-    """Yes or no from a vector of features, by a deep dense network."""
+    """Yes or no from a vector of features, by a deep dense network.
+
+    Logistic regression is the network with one layer; this is the one with L. Layer l computes
+    ``A^[l] = g(A^[l-1] W^[l] + b^[l])`` from ``A^[0] = X``, the last one the probability
+    ``ŷ = σ(Z^[L])``; training minimises the cross-entropy cost
+    ``J = -Σ w (y log ŷ + (1 - y) log(1 - ŷ)) / Σ w`` [1]_.
+
+    Parameters
+    ----------
+    n_layers : int or None, default=None
+        L, the output layer counted: 1 is logistic regression. None is 3, or ``len(n_units) + 1``
+        where `n_units` is a sequence.
+    n_units : int or sequence of int, default=128
+        Units of every hidden layer, or of each.
+    activation : str, callable or sequence of such, default="relu"
+        g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh", "relu",
+        "leaky_relu", "identity" (or "linear"), "elu", "selu", "gelu", "silu", "mish"; or a
+        differentiable function from a tensor to one of the same shape; or a torch.nn.Module class
+        without parameters of its own.
+    init_scale : float or "auto", default="auto"
+        Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])``, with the gain
+        of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. 0.0 starts from zeros, which
+        suits one layer alone.
+    optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
+        "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
+        once, and suits little data and one layer.
+    learning_rate : float, default=0.001
+        α in ``W := W - α dW``. Without effect for "lbfgs".
+    learning_rate_schedule : str or callable, default="auto"
+        Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
+        ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
+        (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
+    momentum : float, default=0.0
+        μ in ``v := μ v + dW``, ``W := W - α v``; for "sgd".
+    nesterovs_momentum : bool, default=False
+        Nesterov's variant of it.
+    weight_decay : float or "auto", default="auto"
+        λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled. "auto" is
+        ``20 / Σ w`` but at most 0.01 for "adam", else 0; Σ w is the number of rows where all weigh
+        1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's LogisticRegression
+        with ``C = 1 / (weight_decay * Σ w)``.
+    dropout : float or sequence of float, default=0.0
+        Share of the units of every hidden layer, or of each, that a training step leaves out.
+    loss : {"log_loss", "squared_error"}, default="log_loss"
+        Cross-entropy; or ``(ŷ - y)² / 2``, which is not convex even for one layer.
+    shuffle : bool, default=True
+        Shuffle the rows before each epoch. A full batch stays in order.
+    batch_size : int, "auto" or None, default="auto"
+        Rows of a step. None is all of them; "auto" is all of them up to 64, above that a thirtieth
+        but at least 32 and at most 256. "lbfgs" takes all.
+    max_iter : int, default=100
+        Epochs at the most; iterations for "lbfgs".
+    tol : float, default=1e-4
+        Improvement of the cost that counts as one. For "lbfgs" without early stopping, the largest
+        component of the gradient at which it has converged.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement after which training ends.
+    early_stopping : bool or "auto", default="auto"
+        Hold out rows, watch their cost instead of the training cost, and keep the weights of the
+        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs". With `X_val` given to
+        `fit`, those rows are watched instead, and False only records their cost.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, by class.
+    standardize : bool, default=True
+        Subtract each feature's weighted mean and divide by its standard deviation, learned from the
+        training rows and folded into the first layer, so that `coefs_` take X as it is. A feature
+        that never varies is ignored.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each label, 1 where missing; "balanced" gives both classes the same total.
+        Multiplies `sample_weight`.
+    n_networks : int, default=1
+        Only 1 for now.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
+    dtype : {"auto", "float32", "float64"} or dtype, default="auto"
+        Of the network. "auto" is float32 on CUDA and for data in float32 or float16, else float64.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit; the curves grow.
+    verbose : int or bool, default=0
+        Above 0, print a line an epoch.
+    random_state : int, RandomState or None, default=None
+        Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
+        call, and leaves NumPy's and torch's global random states alone.
+
+    Attributes
+    ----------
+    classes_ : array of shape (2,)
+        The labels, sorted; the probability is that of ``classes_[1]``.
+    coefs_ : list of arrays of shape (n^[l-1], n^[l])
+        W^[1], …, W^[L].
+    intercepts_ : list of arrays of shape (n^[l],)
+        b^[1], …, b^[L].
+    layer_sizes_ : tuple of int
+        n^[0], …, n^[L].
+    n_layers_ : int
+        L. (MLPClassifier counts the input as well.)
+    activations_ : tuple
+        Of the hidden layers, as they were given.
+    n_outputs_ : int
+        1.
+    out_activation_ : str
+        "logistic".
+    input_mean_, input_scale_ : arrays of shape (n_features,) or None
+        What X is standardised with before the first layer; None where that is folded into it,
+        which is wherever the network's dtype loses nothing by it.
+    n_iter_ : int
+        Epochs trained.
+    best_iter_ : int
+        The epoch whose weights were kept, counted from 1.
+    loss_, loss_curve_ : float, list of float
+        Cost of the training rows, without penalty, in the last epoch and in each.
+    best_loss_ : float
+        Lowest cost, of the rows to watch where there are some.
+    validation_loss_curve_, validation_scores_ : lists of float, or None
+        Cost and accuracy of the rows to watch, after each epoch.
+    t_ : int
+        Rows seen in training, each as often as it was.
+    device_ : str
+        Where the network was trained.
+    n_features_in_ : int
+    feature_names_in_ : array of str of shape (n_features,)
+        Only for data frames with string names.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : The same idea on the CPU, for many classes.
+    sklearn.linear_model.LogisticRegression : The network with one layer.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
+    .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skdnn import DeepBinaryClassifier
+    >>> X, y = make_moons(500, noise=0.2, random_state=0)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> clf = DeepBinaryClassifier(n_layers=3, random_state=0)
+    >>> clf.fit(X_train, y_train).score(X_test, y_test)
+    0.95
+    >>> DeepBinaryClassifier(n_layers=1, random_state=0).fit(X_train, y_train).score(X_test, y_test)
+    0.87
+    """
 
     def __init__(
         self,
@@ -134,11 +278,11 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` was reached before the cost stopped improving.
         """
-        with _restored_on_error(self):
+        with restored_on_error(self):
             parameters = self._checked_parameters()
             examples, classes = self._read(X, y, sample_weight)
             watched = self._read_validation(X_val, y_val, classes)
-            plan = make_plan(parameters, examples.X)
+            plan = make_plan(parameters, examples)
             standardizer, training, validation = make_batches(plan, examples, watched)
             continues = self.warm_start and hasattr(self, "coefs_")
             network = self._start(plan, classes, standardizer, training, continues)
@@ -153,8 +297,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
 
         The optimizer goes on where the last call left it: with ``shuffle=False`` and chunks of
         whole batches, chunk after chunk gives what one epoch of `fit` over all of them gives. What
-        standardising needs is learned from the first chunk. The learning rate is constant, and no
-        rows are held out.
+        standardising needs is learned from the first chunk. The learning rate is constant, no rows
+        are held out, and ``weight_decay="auto"`` is 0.
 
         Parameters
         ----------
@@ -176,12 +320,12 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             As in `fit`, and for ``early_stopping=True`` or ``optimizer="lbfgs"``, which need all
             rows at once.
         """
-        with _restored_on_error(self):
+        with restored_on_error(self):
             parameters = incremental(self._checked_parameters())
             continues = hasattr(self, "coefs_")
             examples, classes = self._read_more(X, y, classes, sample_weight, continues)
             state = getattr(self, "_incremental_state", None)
-            plan = make_plan(parameters, examples.X, state)
+            plan = make_plan(parameters, examples, state)
             standardizer, training, _ = make_batches(plan, examples, state=state)
             network = self._start(plan, classes, standardizer, training, continues)
             rule = make_rule(plan, network, state)
@@ -204,16 +348,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             predicted. In the network's dtype.
         """
         check_is_fitted(self)
-        X = self._validate(X)
-        device = _device_at_hand(self.device_)
-        W = [None, *(_to_tensor(coef, device) for coef in self.coefs_)]
-        b = [None, *(_to_tensor(intercept, device)[None] for intercept in self.intercepts_)]
-        activations = [None, *map(get_activation, (*self.activations_, "identity"))]
-        operations = 2 * X.shape[0] * sum(coef.size for coef in self.coefs_)
-        with torch.no_grad(), threads_for(operations):
-            chunks = tensor_chunks(X, self._input_standardizer(), W[1].dtype, device)
-            Z = [compute_logits(chunk, W, b, activations).squeeze(1).cpu() for chunk in chunks]
-        return torch.cat(Z).numpy()
+        return fitted_logits(self, self._validate(X))
 
     def predict_proba(self, X):
         """Return the probabilities of both classes.
@@ -280,15 +415,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         0.500
         """
         check_is_fitted(self)
-        activations = [get_activation(activation) for activation in self.activations_]
-        dtype = getattr(torch, self.coefs_[0].dtype.name)
-        network = Network(self.layer_sizes_, activations, dtype=dtype)
-        network.load(self.coefs_, self.intercepts_)
-        module = network.to_module()
-        standardizer = self._input_standardizer()
-        if standardizer is not None:
-            module.insert(0, standardizer.to_module(dtype))
-        return module
+        return fitted_module(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -344,12 +471,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
                 f"fit, {self.layer_sizes_} and {list(self.classes_)}, got {plan.layer_sizes} and "
                 f"{list(classes)}."
             )
-        W, b = list(self.coefs_), list(self.intercepts_)
-        before = self._input_standardizer() or identity_standardizer(len(W[0]))
-        W[0], b[0] = standardizer.unfold(*before.fold(W[0], b[0]))
-        network = empty_network(plan)
-        network.load(W, b)
-        return network
+        return fitted_network(self, plan, standardizer)
 
     def _keep(self, plan, classes, standardizer, network, training, result, continues):
         """Copy what was learnt to the fitted attributes: NumPy arrays and plain values."""
@@ -358,18 +480,9 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         self.n_outputs_, self.out_activation_ = 1, "logistic"
         self.activations_ = plan.activations
         self.device_ = str(plan.device)
-        self._keep_weights(network, standardizer)
+        for name, value in fitted_weights(network, standardizer).items():
+            setattr(self, name, value)
         self._keep_curves(result, training.n_rows, continues)
-
-    def _keep_weights(self, network, standardizer):
-        self.coefs_, self.intercepts_ = network.arrays()
-        dtype = self.coefs_[0].dtype
-        self.input_mean_ = self.input_scale_ = None
-        if standardizer.folds_exactly(dtype):
-            W, b = standardizer.fold(self.coefs_[0], self.intercepts_[0])
-            self.coefs_[0], self.intercepts_[0] = W.astype(dtype), b.astype(dtype)
-        else:
-            self.input_mean_, self.input_scale_ = standardizer.mean, standardizer.scale
 
     def _keep_curves(self, result, n_rows, continues):
         epochs, rows = (self.n_iter_, self.t_) if continues else (0, 0)
@@ -385,32 +498,3 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             earlier = getattr(self, name, None) if continues else None
             setattr(self, name, None if curve is None else (earlier or []) + curve[:, 0].tolist())
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
-
-    def _input_standardizer(self):
-        if self.input_mean_ is None:
-            return None
-        return Standardizer(self.input_mean_, 1 / self.input_scale_)
-
-
-def _device_at_hand(device):
-    """Return the device of the fit, or the CPU where there is no such device any more."""
-    device = torch.device(device)
-    has_it = device.type == "cpu" or (device.index or 0) < torch.cuda.device_count()
-    return device if has_it else torch.device("cpu")
-
-
-def _to_tensor(array, device):
-    # Arrays loaded with joblib's mmap_mode are read-only, which torch warns of; those are copied.
-    return torch.from_numpy(np.require(array, requirements="W")).to(device)
-
-
-@contextmanager
-def _restored_on_error(estimator):
-    """Give the estimator back the attributes it had, should the block fail."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

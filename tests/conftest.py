@@ -18,6 +18,7 @@ def global_state():
         "numpy random state": np.random.get_state()[1].tobytes(),  # noqa: NPY002
         "default dtype": torch.get_default_dtype(),
         "threads": torch.get_num_threads(),
+        "denormal numbers": (torch.full((1,), 1e-40) * 1.0).item() > 0,
         "grad mode": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),

@@ -430,7 +430,7 @@ def test_partial_fit_batch_for_batch_is_what_fit_does(moons, optimizer):
     parameters = {
         "n_units": 8, "optimizer": optimizer, "momentum": 0.9, "learning_rate": 0.01,
         "learning_rate_schedule": "constant", "batch_size": 50, "shuffle": False, "tol": 0.0,
-        "standardize": False, "dropout": 0.2, "random_state": 0,
+        "standardize": False, "weight_decay": 0.0, "dropout": 0.2, "random_state": 0,
     }  # fmt: skip
     whole = DeepBinaryClassifier(**parameters, max_iter=2).fit(X, y)
     pieces = DeepBinaryClassifier(**parameters)

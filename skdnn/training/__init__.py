@@ -6,10 +6,10 @@ Gradient descent and its relatives are in `_optimizers`, the learning rate over 
 
 from ._loop import evaluate, train
 from ._optimizers import OPTIMIZERS, make_optimizer, restore_state
+from ._processor import processor_for
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
-from ._threads import threads_for
 
 __all__ = [
     "OPTIMIZERS",
@@ -18,7 +18,7 @@ __all__ = [
     "TrainingResult",
     "evaluate",
     "make_optimizer",
+    "processor_for",
     "restore_state",
-    "threads_for",
     "train",
 ]

@@ -9,10 +9,10 @@ import torch
 from skdnn.network import cost
 
 from ._lbfgs import LBFGS
+from ._processor import processor_for
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
-from ._threads import threads_for
 
 
 @dataclass
@@ -179,7 +179,7 @@ def train(
     )
     watch = _Watch(network, validation, loss, stopping, on_epoch)
     objective = Objective(network, loss, generators)
-    with torch.no_grad(), threads_for(6 * network.theta.numel() * max(batches.sizes)):
+    with torch.no_grad(), processor_for(6 * network.theta.numel() * max(batches.sizes)):
         try:
             if isinstance(optimizer, LBFGS):
                 converged = _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol)

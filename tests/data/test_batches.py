@@ -97,5 +97,5 @@ def test_held_out_rows_keep_the_share_of_each_class():
 
 
 def test_too_few_rows_to_hold_out_is_an_error_with_a_cure():
-    with pytest.raises(ValueError, match="early_stopping must find rows.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"early_stopping must find rows.*early_stopping=False"):
         hold_out(np.array([0, 0, 0, 0, 1]), 0.2, seed=0)

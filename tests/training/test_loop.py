@@ -207,3 +207,12 @@ def test_one_thread_for_small_work_and_all_of_them_back():
     )
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+def test_denormal_numbers_are_flushed_in_training_and_back_afterwards():
+    X, y = examples(60)
+    network, _ = start()
+    tiny, seen = torch.full((1,), 1e-40), []
+    fit(network, batches(X, y), max_iter=1, on_epoch=lambda *_: seen.append((tiny * 1.0).item()))
+    assert seen == [0]
+    assert (tiny * 1.0).item() > 0
