@@ -21,7 +21,7 @@ from skdnn.data import (
     make_rows,
 )
 from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
-from skdnn.training import make_optimizer, restore_state, train
+from skdnn.training import make_optimizer, train
 
 # From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
 # what they would have taught is worth more than what they tell.
@@ -170,7 +170,7 @@ def make_rule(plan, network, state=None):
         nesterov=parameters.nesterovs_momentum,
     )
     if state is not None:
-        restore_state(rule, state["optimizer"])
+        rule.restore(state["optimizer"])
     return rule
 
 
@@ -180,7 +180,7 @@ def incremental_state(plan, standardizer, rule):
         "mean": standardizer.mean,
         "inverse_scale": standardizer.inverse_scale,
         "generator": plan.generator.get_state().numpy(),
-        "optimizer": {name: tensor.cpu().numpy() for name, tensor in rule.state.items()},
+        "optimizer": rule.state(),
     }
 
 

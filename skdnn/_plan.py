@@ -21,6 +21,8 @@ SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
+# Optimizers whose state partial_fit can keep: L-BFGS needs all rows at once, torch's keep tensors.
+INCREMENTAL = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 20.0, 0.01
 
 
@@ -139,9 +141,10 @@ def incremental(parameters):
     """
     if parameters.early_stopping not in (False, "auto"):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
-    if parameters.optimizer == "lbfgs":
+    if parameters.optimizer not in INCREMENTAL:
+        names = ", ".join(map(repr, INCREMENTAL))
         raise ValueError(
-            "optimizer must not be 'lbfgs' for partial_fit: it needs all rows at once."
+            f"optimizer must be one of {names} for partial_fit, got {parameters.optimizer!r}."
         )
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
     if parameters.weight_decay == "auto":

@@ -5,7 +5,7 @@ Gradient descent and its relatives are in `_optimizers`, the learning rate over 
 """
 
 from ._loop import evaluate, train
-from ._optimizers import OPTIMIZERS, make_optimizer, restore_state
+from ._optimizers import OPTIMIZERS, make_optimizer
 from ._processor import processor_for
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -19,6 +19,5 @@ __all__ = [
     "evaluate",
     "make_optimizer",
     "processor_for",
-    "restore_state",
     "train",
 ]

@@ -36,7 +36,6 @@ class LBFGS:
 
     def __init__(self, network, *, weight_decay=0.0):
         self.network, self.penalty = network, Penalty(network, weight_decay)
-        self.state = {}  # each fit starts from nothing
 
     def minimize(self, objective, end_of_epoch, *, max_iter, tol):
         """Run the minimiser.

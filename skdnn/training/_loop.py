@@ -69,17 +69,22 @@ class _Watch:
     def result(self, converged):
         """Return the TrainingResult, the kept weights back in the network."""
         self.network.theta.copy_(self.kept)
+        has_validation = self.validation is not None
         return TrainingResult(
             theta=self.kept,
             n_iter=self.stopping.n_iter,
             best_iter=self.stopping.best_iter,
             best_cost=self.stopping.best,
-            cost_curve=np.array(self.costs),
-            validation_cost_curve=np.array(self.validation_costs) if self.validation else None,
-            validation_accuracy_curve=np.array(self.accuracies) if self.validation else None,
+            cost_curve=self._curve(self.costs),
+            validation_cost_curve=self._curve(self.validation_costs) if has_validation else None,
+            validation_accuracy_curve=self._curve(self.accuracies) if has_validation else None,
             converged=converged,
             interrupted=self.interrupted,
         )
+
+    def _curve(self, numbers):
+        n_iter = self.stopping.n_iter  # an interruption may have left part of one more epoch
+        return np.reshape(numbers[: n_iter.max()], (-1, len(n_iter)))
 
     def _numbers(self, costs, epoch):
         numbers = np.atleast_1d(costs.double().cpu().numpy())

@@ -35,16 +35,22 @@ class GradientDescent:
         self.momentum, self.nesterov = momentum, nesterov
         self.velocity = torch.zeros_like(self.theta)
 
-    @property
     def state(self):
-        """Tensors that, beside theta, the next step depends on."""
-        return {"velocity": self.velocity}
+        """Return what, beside theta, the next step depends on: arrays and numbers."""
+        return {"velocity": self.velocity.cpu().numpy()}
+
+    def restore(self, state):
+        """Go on from a state."""
+        self.velocity.copy_(torch.from_numpy(state["velocity"]))
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
         objective.compute_gradient()
         self.penalty.add_to(self.gradient)
-        _descend(self.theta, self._direction(), rate)
+        if isinstance(rate, torch.Tensor):
+            self.theta.sub_(rate * self._direction())
+        else:
+            self.theta.sub_(self._direction(), alpha=rate)
 
     def _direction(self):
         if not isinstance(self.momentum, torch.Tensor) and self.momentum == 0:
@@ -67,13 +73,19 @@ class Adam:
         self.theta, self.gradient = network.theta, network.gradient
         self.penalty, self.decoupled = Penalty(network, weight_decay), decoupled
         self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
-        self.n_steps = torch.zeros((), dtype=torch.int64)
+        self.n_steps = 0
         self._root = torch.empty_like(self.theta)
 
-    @property
     def state(self):
-        """Tensors that, beside theta, the next step depends on."""
-        return {"mean": self.mean, "square": self.square, "n_steps": self.n_steps}
+        """Return what, beside theta, the next step depends on: arrays and numbers."""
+        means = {"mean": self.mean.cpu().numpy(), "square": self.square.cpu().numpy()}
+        return {**means, "n_steps": self.n_steps}
+
+    def restore(self, state):
+        """Go on from a state."""
+        self.mean.copy_(torch.from_numpy(state["mean"]))
+        self.square.copy_(torch.from_numpy(state["square"]))
+        self.n_steps = state["n_steps"]
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
@@ -85,23 +97,18 @@ class Adam:
         self.mean.lerp_(self.gradient, 1 - self.beta_1)
         self.square.mul_(self.beta_2).addcmul_(self.gradient, self.gradient, value=1 - self.beta_2)
         self.n_steps += 1
-        self._update(rate, self.n_steps.item())
+        self._update(rate, self.n_steps)
 
     def _update(self, rate, t):
         # Both means start at zero, which dividing by 1 - βᵗ undoes. The divisors are two numbers:
         # they go into epsilon and the rate, not over the whole of theta.
         correction = math.sqrt(1 - self.beta_2**t)
         root = torch.sqrt(self.square, out=self._root).add_(self.epsilon * correction)
-        direction = torch.div(self.mean, root, out=root)
-        _descend(self.theta, direction, rate * (correction / (1 - self.beta_1**t)))
-
-
-def _descend(theta, direction, rate):
-    """``theta := theta - rate * direction``, the rate a number or of shape (M, 1)."""
-    if isinstance(rate, torch.Tensor):
-        theta.sub_(rate * direction)
-    else:
-        theta.sub_(direction, alpha=rate)
+        rate = rate * (correction / (1 - self.beta_1**t))
+        if isinstance(rate, torch.Tensor):
+            self.theta.sub_(rate * self.mean / root)
+        else:
+            self.theta.addcdiv_(self.mean, root, value=-rate)
 
 
 class TorchOptimizer:
@@ -118,7 +125,6 @@ class TorchOptimizer:
         for parameter, view in zip(self.parameters, network.dW[1:] + network.db[1:], strict=True):
             parameter.grad = view
         self.optimizer = optimizer_class(self.parameters, lr=1e-3)
-        self.state = {}  # the optimizer keeps its own
 
     def step(self, objective, rate):
         """Let the optimizer update theta; it may ask for the gradient several times."""
@@ -156,16 +162,10 @@ def make_optimizer(optimizer, network, *, weight_decay=0.0, momentum=0.0, nester
     --------
     >>> from skdnn.network import Network
     >>> from skdnn.training import make_optimizer
-    >>> sorted(make_optimizer("adam", Network((3, 1), [])).state)
-    ['mean', 'n_steps', 'square']
+    >>> make_optimizer("sgd", Network((3, 1), [])).state()
+    {'velocity': array([0., 0., 0., 0.])}
     """
     if not isinstance(optimizer, str):
         return TorchOptimizer(network, optimizer, weight_decay=weight_decay)
     options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
     return OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
-
-
-def restore_state(optimizer, state):
-    """Copy a state, tensors or arrays by name, into an optimizer of the same kind."""
-    for name, tensor in optimizer.state.items():
-        tensor.copy_(torch.as_tensor(state[name]))
