@@ -4,6 +4,7 @@ That is what keeps a pickle small, and what lets a model that was fitted on CUDA
 Tensors are made of the arrays when they are needed: to predict, to train on, to hand over a module.
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from skdnn._assembly import empty_network
 from skdnn.data import Standardizer, identity_standardizer, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import processor_for
+from skdnn.training import threads_for
 
 
 def fitted_weights(network, standardizer):
@@ -60,14 +61,27 @@ def fitted_module(fitted):
 def fitted_logits(fitted, X):
     """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,)."""
     device = _device_at_hand(fitted.device_)
-    W = [None, *(_to_tensor(coef, device) for coef in fitted.coefs_)]
-    b = [None, *(_to_tensor(intercept, device)[None] for intercept in fitted.intercepts_)]
-    activations = [None, *map(get_activation, (*fitted.activations_, "identity"))]
-    operations = 2 * X.shape[0] * sum(coef.size for coef in fitted.coefs_)
-    with torch.no_grad(), processor_for(operations):
+    W = [None, *[_to_tensor(coef, device) for coef in fitted.coefs_]]
+    b = [None, *[_to_tensor(intercept, device) for intercept in fitted.intercepts_]]
+    activations = [None, *map(get_activation, fitted.activations_)]
+    operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
+    with torch.no_grad(), threads_for(operations):
         chunks = tensor_chunks(X, _input_standardizer(fitted), W[1].dtype, device)
-        Z = [compute_logits(chunk, W, b, activations).squeeze(1).cpu() for chunk in chunks]
-    return torch.cat(Z).numpy()
+        Z = [compute_logits(chunk, W, b, activations).cpu() for chunk in chunks]
+    return (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]
+
+
+def is_plainly_valid(fitted, X):
+    """Tell whether X is an array that scikit-learn's checks would find nothing to say about.
+
+    For one row they take longer than the network, so such an array goes without.
+    """
+    if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
+        return False
+    if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
 
 
 @contextmanager
@@ -91,10 +105,12 @@ def _input_standardizer(fitted):
 def _device_at_hand(device):
     """Return the device of the fit, or the CPU where there is no such device any more."""
     device = torch.device(device)
-    has_it = device.type == "cpu" or (device.index or 0) < torch.cuda.device_count()
-    return device if has_it else torch.device("cpu")
+    if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
+        return device
+    return torch.device("cpu")
 
 
 def _to_tensor(array, device):
     # Arrays loaded with joblib's mmap_mode are read-only, which torch warns of; those are copied.
-    return torch.from_numpy(np.require(array, requirements="W")).to(device)
+    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+    return tensor if device.type == "cpu" else tensor.to(device)

@@ -26,6 +26,7 @@ from skdnn._fitted import (
     fitted_module,
     fitted_network,
     fitted_weights,
+    is_plainly_valid,
     restored_on_error,
 )
 from skdnn._parameters import check_parameters
@@ -348,7 +349,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             predicted. In the network's dtype.
         """
         check_is_fitted(self)
-        return fitted_logits(self, self._validate(X))
+        return fitted_logits(self, X if is_plainly_valid(self, X) else self._validate(X))
 
     def predict_proba(self, X):
         """Return the probabilities of both classes.

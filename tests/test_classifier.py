@@ -292,6 +292,19 @@ def test_predictions_are_the_lectures_forward_propagation(moons):
     np.testing.assert_allclose(clf.decision_function(X[:20]), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_bad_number_among_many_is_found(moons, value):
+    clf, X = DeepBinaryClassifier(**QUICK).fit(*moons), moons[0].copy()
+    X[17, 1] = value
+    with pytest.raises(ValueError, match="Input X contains"):
+        clf.predict(X)
+
+
+def test_numbers_whose_sum_overflows_are_fine(moons):
+    clf = DeepBinaryClassifier(**QUICK).fit(*moons)
+    assert clf.predict(np.full((3, 2), 1e308)).shape == (3,)
+
+
 def test_log_probabilities_of_certain_rows_stay_finite(moons):
     X, y = moons
     clf = DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y)

@@ -155,9 +155,7 @@ class Network:
 
     def _cache(self, rows):
         if rows not in self._caches:
-            self._caches[rows] = make_cache(
-                self.layer_sizes, rows, self.theta, dropout=self.dropout
-            )
+            self._caches[rows] = make_cache(self.layer_sizes, rows, self.dropout, self.theta)
         return self._caches[rows]
 
     def _draw_dropout(self, cache, generators):

@@ -8,7 +8,7 @@ axis of M.
 Results go to the buffers of a `Cache`, since at these sizes allocating costs as much as computing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,14 +31,11 @@ class Cache:
     D: list[Tensor | None]  # dropout: 0 or 1 / (1 - rate); None without
     dZ: list[Tensor | None]  # derivatives of the cost
     dA: list[Tensor | None]
+    A_T: list[Tensor | None]  # transposed views of A, made once
     ones: Tensor  # (..., 1, rows): ones @ dZ is the sum over the rows, faster than sum()
-    A_T: list[Tensor | None] = field(init=False)  # transposed views, made once
-
-    def __post_init__(self):
-        self.A_T = [None if A is None else A.mT for A in self.A]
 
 
-def make_cache(layer_sizes, rows, like, *, dropout=None, gradients=True):
+def make_cache(layer_sizes, rows, dropout, like):
     """Allocate the buffers for batches of `rows` rows.
 
     Parameters
@@ -46,12 +43,10 @@ def make_cache(layer_sizes, rows, like, *, dropout=None, gradients=True):
     layer_sizes : tuple of int
         n^[0], …, n^[L].
     rows : int
+    dropout : sequence of float
+        Rate of each layer, indexed by the layer.
     like : tensor of shape (..., P)
         Gives the number of networks, dtype and device.
-    dropout : sequence of float or None, default=None
-        Rate of each layer, indexed by the layer.
-    gradients : bool, default=True
-        Whether backward propagation is to follow.
     """
     stack = like.shape[:-1]
     L = len(layer_sizes) - 1
@@ -63,7 +58,7 @@ def make_cache(layer_sizes, rows, like, *, dropout=None, gradients=True):
         ]
 
     hidden = range(1, L)
-    dropped = [l for l in hidden if dropout is not None and dropout[l] > 0]
+    dropped = [l for l in hidden if dropout[l] > 0]
     G, A = buffers(hidden), buffers(dropped)
     A = [G[l] if A[l] is None else A[l] for l in range(L + 1)]
     return Cache(
@@ -71,8 +66,9 @@ def make_cache(layer_sizes, rows, like, *, dropout=None, gradients=True):
         G=G,
         A=A,
         D=buffers(dropped),
-        dZ=buffers(range(1, L + 1) if gradients else ()),
-        dA=buffers(hidden if gradients else ()),
+        dZ=buffers(range(1, L + 1)),
+        dA=buffers(hidden),
+        A_T=[None if a is None else a.mT for a in A],
         ones=like.new_ones((*stack, 1, rows)),
     )
 
@@ -108,7 +104,7 @@ def forward_propagation(X, W, b, activations, cache):
 
 
 def compute_logits(X, W, b, activations):
-    """Propagate any number of rows forward, without dropout, in chunks.
+    """Propagate any number of rows forward, in chunks, without dropout and without a cache.
 
     Parameters
     ----------
@@ -120,13 +116,17 @@ def compute_logits(X, W, b, activations):
     -------
     tensor of shape (..., m, 1)
     """
-    sizes = (W[1].shape[-2], *(w.shape[-1] for w in W[1:]))
-    like = b[-1][..., 0]
-    chunks = []
-    for chunk in X.split(max(1, _CHUNK_SIZE // max(sizes)), dim=-2):
-        cache = make_cache(sizes, chunk.shape[-2], like, gradients=False)
-        chunks.append(forward_propagation(chunk, W, b, activations, cache))
-    return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=-2)
+    L, is_stack = len(W) - 1, W[1].ndim > 2
+    affine = torch.baddbmm if is_stack else torch.addmm
+    rows = max(1, _CHUNK_SIZE // max(w.shape[-1] for w in W[1:]))
+    logits = []
+    for A in X.split(rows, dim=-2) if X.shape[-2] > rows else (X,):
+        A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
+        for l in range(1, L):
+            Z = affine(b[l], A, W[l])
+            A = activations[l].forward(Z, torch.empty_like(Z))
+        logits.append(affine(b[L], A, W[L]))
+    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=-2)
 
 
 def backward_propagation(W, activations, cache, dW, db):

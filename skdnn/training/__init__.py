@@ -6,7 +6,7 @@ Gradient descent and its relatives are in `_optimizers`, the learning rate over 
 
 from ._loop import evaluate, train
 from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import processor_for
+from ._processor import threads_for
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -18,6 +18,6 @@ __all__ = [
     "TrainingResult",
     "evaluate",
     "make_optimizer",
-    "processor_for",
+    "threads_for",
     "train",
 ]

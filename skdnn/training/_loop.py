@@ -9,7 +9,7 @@ import torch
 from skdnn.network import cost
 
 from ._lbfgs import LBFGS
-from ._processor import processor_for
+from ._processor import flushed_denormals, threads_for
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -184,7 +184,8 @@ def train(
     )
     watch = _Watch(network, validation, loss, stopping, on_epoch)
     objective = Objective(network, loss, generators)
-    with torch.no_grad(), processor_for(6 * network.theta.numel() * max(batches.sizes)):
+    operations = 6 * network.theta.numel() * max(batches.sizes)
+    with torch.no_grad(), threads_for(operations), flushed_denormals():
         try:
             if isinstance(optimizer, LBFGS):
                 converged = _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol)

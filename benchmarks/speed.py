@@ -1,0 +1,413 @@
+"""Time fit and predict_proba side by side with MLPClassifier, skorch and bare matrix products.
+
+Run, from an environment with the package's ``benchmark`` extra::
+
+    python benchmarks/speed.py                    # about ten minutes on two cores
+    python benchmarks/speed.py --quick            # a look: a tenth of the epochs, one repeat
+    python benchmarks/speed.py --only fit --cases 0,4 --repeats 5
+
+Fit
+    All train the same network on the same array: relu, Adam at 1e-3, the same batch and number of
+    epochs, shuffled, without penalty, standardising, held-out rows or early stopping; for the rest
+    each has its defaults. "Products" is the floor under them all: only the matrix products of the
+    forward and backward passes, on buffers allocated before, on one thread or all, whichever is
+    faster.
+Predict
+    ``predict_proba`` of one row and of 400,000, the rows in the dtype of the network.
+Memory
+    The peak of a fit in a process of its own, minus what an idle process that has imported the
+    package holds, minus the user's array; to compare with one copy of the data plus 300 MB.
+
+Contenders run in turn, A B C A B C, in one process, and the fastest run of each counts: what else
+the machine does only ever adds time. "Spread" tells how much it did: how far, for the contender
+that suffered most, the median lies above the fastest run. Trust no ratio beside a large one.
+"""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise, product
+from pathlib import Path
+from statistics import geometric_mean, median
+
+import numpy as np
+import torch
+
+from skdnn import DeepBinaryClassifier
+
+# scikit-learn's network and skorch are imported where they are made, so that the processes that
+# measure memory import skdnn alone.
+
+DTYPES = ("float32", "float64")
+HAS_SKORCH = importlib.util.find_spec("skorch") is not None
+MANY_ROWS = 400_000
+ONE_ROW_CALLS = 100  # in one measurement, since a single call is too short for the clock
+MEMORY_SHAPE = (500_000, 100)
+MEMORY_ALLOWANCE = 300  # MB beside one copy of the data
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set, a network and a training; epochs such that a fit takes about half a second."""
+
+    rows: int
+    features: int
+    hidden: tuple[int, ...]
+    batch: int
+    epochs: int
+
+    def __str__(self):
+        return f"{self.rows} × {self.features}, {self.hidden}, batch {self.batch}"
+
+    @property
+    def sizes(self):
+        """Units of each layer, from the features to the logit."""
+        return (self.features, *self.hidden, 1)
+
+    @property
+    def steps(self):
+        """Steps of the optimizer in a fit."""
+        return self.epochs * -(-self.rows // self.batch)
+
+
+FIT_CASES = (
+    Case(2_000, 30, (100,), 200, epochs=200),
+    Case(2_000, 30, (64, 64), 32, epochs=40),
+    Case(10_000, 20, (64, 64), 200, epochs=40),
+    Case(10_000, 100, (128, 128, 128), 128, epochs=10),
+    Case(20_000, 50, (256, 256, 256), 256, epochs=2),
+    Case(1_000, 7_200, (20, 7, 5), 200, epochs=20),
+    Case(50_000, 50, (256, 256, 256), 2_048, epochs=2),
+)
+PREDICT_CASES = (  # their fit is only there to have a network
+    Case(2_000, 30, (64, 64), 200, epochs=1),
+    Case(2_000, 50, (256, 256, 256), 200, epochs=1),
+)
+
+
+def settings(case):
+    """Return what skdnn and scikit-learn call the same: all epochs of the case, on all its rows."""
+    stopping = {"tol": 0, "n_iter_no_change": 10**6, "early_stopping": False}
+    return {"batch_size": case.batch, "max_iter": case.epochs, "random_state": 0, **stopping}
+
+
+def make_skdnn(case, dtype):
+    return DeepBinaryClassifier(
+        n_units=case.hidden,
+        learning_rate=1e-3,
+        learning_rate_schedule="constant",
+        weight_decay=0.0,
+        standardize=False,
+        device="cpu",
+        **settings(case),
+    )
+
+
+def make_mlp(case, dtype):
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(case.hidden, alpha=0, **settings(case))
+
+
+def make_skorch(case, dtype):
+    from skorch import NeuralNetBinaryClassifier
+
+    layers = []
+    for n_in, n_out in pairwise(case.sizes):
+        layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+    return NeuralNetBinaryClassifier(
+        torch.nn.Sequential(*layers[:-1]).to(getattr(torch, dtype)),
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=case.batch,
+        max_epochs=case.epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+
+
+CONTENDERS = {"skdnn": make_skdnn, "MLPClassifier": make_mlp}
+if HAS_SKORCH:
+    CONTENDERS["skorch"] = make_skorch
+
+
+def make_data(case, dtype, rows=None):
+    """Return X, and y of 0 and 1: a noisy half-space, so that nobody is done early."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows or case.rows, case.features), dtype=dtype)
+    logits = X @ rng.standard_normal(case.features) / np.sqrt(case.features)
+    return X, (logits + rng.standard_normal(len(X)) > 0).astype(int)
+
+
+def time_fit(name, case, dtype, X, y):
+    """Return the seconds of one fit, of as many epochs as the case has."""
+    model = CONTENDERS[name](case, dtype)
+    y = y.astype(dtype) if name == "skorch" else y  # torch's loss wants the dtype of the logits
+    seconds = time_calls(partial(model.fit, X, y))
+    epochs = len(model.history) if name == "skorch" else model.n_iter_
+    if epochs != case.epochs:
+        raise RuntimeError(f"{name} ended after {epochs} of {case.epochs} epochs: not comparable.")
+    return seconds
+
+
+def time_calls(function, calls=1):
+    """Return the seconds of one call, the mean of several in a row."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    return (time.perf_counter() - start) / calls
+
+
+def time_products(case, dtype, X, y):
+    """Return the seconds of the matrix products of a fit, on one thread or on all."""
+    found = torch.get_num_threads()
+    products = epoch_products(case, torch.from_numpy(X))
+    seconds = []
+    for threads in {1, found}:
+        torch.set_num_threads(threads)
+        time_calls(products)  # warms up, as the others did
+        seconds.append(time_calls(products, case.epochs) * case.epochs)
+    torch.set_num_threads(found)
+    return min(seconds)
+
+
+def epoch_products(case, X):
+    """Return a function that does the products of one epoch; all batches share the buffers."""
+    W = [X.new_empty(shape).normal_(std=shape[0] ** -0.5) for shape in pairwise(case.sizes)]
+    dW = [torch.empty_like(w) for w in W]
+    Z, dZ = ([X.new_ones(case.batch, n) for n in case.sizes[1:]] for _ in range(2))
+    calls = [call for batch in X.split(case.batch) for call in step_products(batch, W, dW, Z, dZ)]
+
+    def epoch():
+        for call in calls:
+            call()
+
+    return epoch
+
+
+def step_products(X, W, dW, Z, dZ):
+    """Return the products of one step: Z = A W + b forward; dW = Aᵀ dZ and dA = dZ Wᵀ backward."""
+    forward, backward = [], []
+    A, dZ = [X, *(z[: len(X)] for z in Z)], [dz[: len(X)] for dz in dZ]
+    for l, w in enumerate(W):
+        b = w.new_zeros(w.shape[1])
+        forward.append(partial(torch.addmm, b, A[l], w, out=A[l + 1]))
+        if l > 0:
+            backward.append(partial(torch.mm, dZ[l], w.T, out=dZ[l - 1]))
+        backward.append(partial(torch.mm, A[l].T, dZ[l], out=dW[l]))
+    return forward + backward[::-1]
+
+
+class Timing(dict):
+    """From a contender's name to the seconds of its runs."""
+
+    def best(self, name):
+        """Return the seconds of the fastest run."""
+        return min(self[name])
+
+    def ratio(self, name):
+        """Return how many times as long as skdnn a contender takes."""
+        return self.best(name) / self.best("skdnn")
+
+    def cells(self, text):
+        """Return the cells of a table's row: a text of each time, the ratios and the spread."""
+        times = [text(self.best(name)) for name in self]
+        ratios = [f"{self.ratio(name):.2f}" for name in list(self)[1:]]
+        spread = max(median(runs) / min(runs) - 1 for runs in self.values())
+        return [*times, *ratios, f"{spread:.0%}" if len(self["skdnn"]) > 1 else "–"]
+
+
+def in_turn(timers, repeats):
+    """Call each of the functions, by name, that return seconds, then start over."""
+    timing = Timing({name: [] for name in timers})
+    for _ in range(repeats):
+        for name, timer in timers.items():
+            timing[name].append(timer())
+    return timing
+
+
+def measure_fit(case, dtype, repeats):
+    X, y = make_data(case, dtype)
+    warm_up = Case(2 * case.batch, case.features, case.hidden, case.batch, epochs=1)
+    for name in CONTENDERS:
+        time_fit(name, warm_up, dtype, X[: warm_up.rows], y[: warm_up.rows])
+    timers = {name: partial(time_fit, name, case, dtype, X, y) for name in CONTENDERS}
+    return in_turn({**timers, "products": partial(time_products, case, dtype, X, y)}, repeats)
+
+
+def measure_predict(case, dtype, rows, repeats):
+    X, y = make_data(case, dtype)
+    models = {name: make(case, dtype).fit(X, y.astype(dtype)) for name, make in CONTENDERS.items()}
+    X, _ = make_data(case, dtype, rows)
+    calls = ONE_ROW_CALLS if rows == 1 else 1
+    timers = {}
+    for name, model in models.items():
+        model.predict_proba(X[:1000])
+        timers[name] = partial(time_calls, partial(model.predict_proba, X), calls)
+    return in_turn(timers, repeats)
+
+
+def measure_memory(what):
+    """Return the MB that a process of its own reports; see `memory_child`."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--memory-child", what]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / MB
+
+
+def memory_child(what):
+    """Print the bytes of this process: idle now, or at the peak of a fit in a dtype."""
+    if what == "idle":
+        print(resident_bytes("VmRSS"))
+        return
+    X = np.empty(MEMORY_SHAPE, dtype=what)
+    np.random.default_rng(0).standard_normal(out=X, dtype=what)  # in place: no peak before the fit
+    y = X[:, 0] > 0
+    DeepBinaryClassifier(max_iter=2, device="cpu", random_state=0).fit(X, y)
+    print(resident_bytes("VmHWM"))
+
+
+def resident_bytes(field):
+    # Not getrusage's ru_maxrss: that one starts from the peak of the process that started this.
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
+    return int(line.split()[1]) * 1024
+
+
+def report_fit(cases, repeats):
+    """Print the table of fits; return the targets."""
+    print("## fit: µs per optimizer step (seconds per fit)\n")
+    print_header(["case", "dtype", "epochs"], [*CONTENDERS, "products"])
+    timings = []
+    for case, dtype in product(cases, DTYPES):
+        timing = measure_fit(case, dtype, repeats)
+        cells = timing.cells(lambda s, n=case.steps: f"{1e6 * s / n:,.0f} ({s:.2f})")
+        print_row(case, dtype, case.epochs, *cells)
+        timings.append(timing)
+    means = {name: geometric_mean(t.ratio(name) for t in timings) for name in timings[0]}
+    blank = [""] * (2 + len(means))
+    print_row("geometric mean", *blank, *(f"{mean:.2f}" for mean in list(means.values())[1:]), "")
+    return fit_targets(means, min(timing.ratio("MLPClassifier") for timing in timings))
+
+
+def fit_targets(means, least):
+    wanted = [
+        ("fit against MLPClassifier, geometric mean", means["MLPClassifier"], 2.2),
+        ("fit against MLPClassifier, worst case", least, 1),
+    ]
+    if HAS_SKORCH:
+        wanted.append(("fit against skorch, geometric mean", means["skorch"], 7))
+    return [ratio_target(*each) for each in wanted]
+
+
+def report_predict(cases, repeats):
+    """Print the table of predictions; return the targets."""
+    print("\n## predict_proba: µs per call\n")
+    print_header(["network", "dtype", "rows"], list(CONTENDERS))
+    # One row costs microseconds: more rounds are free, and find a quiet moment for everyone.
+    rounds = {1: 5 * repeats, MANY_ROWS: repeats}
+    return [predict_target(cases, rows, repeats) for rows, repeats in rounds.items()]
+
+
+def predict_target(cases, rows, repeats):
+    ratios = []
+    for case, dtype in product(cases, DTYPES):
+        timing = measure_predict(case, dtype, rows, repeats)
+        cells = timing.cells(lambda seconds: f"{1e6 * seconds:,.0f}")
+        print_row(f"{case.features} features, {case.hidden}", dtype, f"{rows:,}", *cells)
+        ratios.append(timing.ratio("MLPClassifier"))
+    text = f"predict_proba against MLPClassifier, rows: {rows:,}, worst case"
+    return ratio_target(text, min(ratios), 1)
+
+
+def report_memory():
+    """Print the table of memory; return the targets."""
+    print("\n## memory of a fit on {:,} × {}, in MB\n".format(*MEMORY_SHAPE))
+    if sys.platform != "linux":
+        print("Skipped: the peak of a process is read from Linux's /proc.")
+        return []
+    print_header(["dtype", "peak", "− idle", "− user's array", "= of the fit", "one copy + 300"])
+    idle = measure_memory("idle")
+    return [memory_target(dtype, idle) for dtype in DTYPES]
+
+
+def memory_target(dtype, idle):
+    array = np.prod(MEMORY_SHAPE) * np.dtype(dtype).itemsize / MB
+    peak = measure_memory(dtype)
+    used, limit = peak - idle - array, array + MEMORY_ALLOWANCE
+    print_row(dtype, *(f"{number:.0f}" for number in (peak, idle, array, used, limit)))
+    return target(f"memory of a {dtype} fit, MB", f"{used:.0f}", f"≤ {limit:.0f}", used <= limit)
+
+
+def target(what, reached, wanted, met):
+    return f"- {what}: {reached} (wanted {wanted}): {'met' if met else 'NOT met'}"
+
+
+def ratio_target(what, ratio, wanted):
+    return target(what, f"{ratio:.2f} ×", f"≥ {wanted} ×", ratio >= wanted)
+
+
+def print_header(names, contenders=()):
+    ratios = [f"{name} / skdnn" for name in contenders[1:]]
+    cells = [*names, *contenders, *ratios, *(["spread"] if contenders else [])]
+    print_row(*cells)
+    print_row(*["---"] * len(cells))
+
+
+def print_row(*cells):
+    print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
+
+
+def print_machine():
+    from threadpoolctl import threadpool_info  # scikit-learn depends on it
+
+    blas = sorted({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+    print(
+        f"{os.cpu_count()} processors; threads: torch {torch.get_num_threads()}, NumPy and SciPy "
+        f"{', '.join(map(str, blas))}; load average at the start {os.getloadavg()[0]:.1f}\n"
+    )
+    if not HAS_SKORCH:
+        print("skorch isn't installed: its columns and its target are left out.\n")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the epochs, one repeat")
+    parser.add_argument("--cases", help="which fits, such as 0,3 (default: all)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
+    parser.add_argument("--only", choices=("fit", "predict", "memory"))
+    parser.add_argument("--memory-child", choices=("idle", *DTYPES), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def chosen_cases(arguments):
+    chosen = map(int, arguments.cases.split(",")) if arguments.cases else range(len(FIT_CASES))
+    share = 10 if arguments.quick else 1
+    return [replace(FIT_CASES[i], epochs=max(1, FIT_CASES[i].epochs // share)) for i in chosen]
+
+
+def main():
+    arguments = parse_arguments()
+    warnings.simplefilter("ignore")  # of training that ended before it converged, as it must here
+    if arguments.memory_child:
+        return memory_child(arguments.memory_child)
+    repeats = 1 if arguments.quick else arguments.repeats
+    reports = {
+        "fit": partial(report_fit, chosen_cases(arguments), repeats),
+        "predict": partial(report_predict, PREDICT_CASES, repeats),
+        "memory": report_memory,
+    }
+    print_machine()
+    wanted = [arguments.only] if arguments.only else list(reports)
+    targets = [line for name in wanted for line in reports[name]()]
+    print("\n## targets\n", *targets, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
