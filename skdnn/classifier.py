@@ -139,10 +139,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         L. (MLPClassifier counts the input as well.)
     activations_ : tuple
         Of the hidden layers, as they were given.
-    n_outputs_ : int
-        1.
-    out_activation_ : str
-        "logistic".
+    n_outputs_, out_activation_ : int, str
+        1 and "logistic".
     input_mean_, input_scale_ : arrays of shape (n_features,) or None
         What X is standardised with before the first layer; None where that is folded into it,
         which is wherever the network's dtype loses nothing by it.
@@ -161,6 +159,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
     device_ : str
         Where the network was trained.
     n_features_in_ : int
+        Columns of X.
     feature_names_in_ : array of str of shape (n_features,)
         Only for data frames with string names.
 
@@ -367,9 +366,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         return np.column_stack([expit(-Z), expit(Z)])
 
     def predict_log_proba(self, X):
-        """Return the logarithms of the probabilities of both classes.
-
-        Computed from the logit: finite where a probability is too small for a float.
+        """Return the logarithms of the probabilities, finite where those are too small for a float.
 
         Parameters
         ----------
