@@ -19,6 +19,7 @@ DEFAULT_N_LAYERS = 3
 # among them, no penalty and a constant rate. Chosen by ROC AUC and log-loss on real tables.
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
+EPOCHS_TO_ANNEAL = 50
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
 # Optimizers whose state partial_fit can keep: L-BFGS needs all rows at once, torch's keep tensors.
@@ -43,8 +44,8 @@ class Plan:
     weight_decay : float
     schedule : str or callable
     ends_at_max_iter : bool
-        Whether the learning rate falls to zero over `max_iter` epochs, so that reaching the last of
-        them is the plan and no failure.
+        Whether the learning rate falls to zero over `max_iter` epochs, and these are enough: then
+        reaching the last of them is the plan and no failure.
     device : torch.device
     dtype : torch.dtype
     generator : torch.Generator
@@ -87,7 +88,7 @@ def make_plan(parameters, examples, state=None):
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
-    anneals = schedule in ANNEALING and parameters.max_iter >= parameters.n_iter_no_change
+    anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         parameters=parameters,
         layer_sizes=(examples.X.shape[1], *map(int, units), 1),

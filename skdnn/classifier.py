@@ -276,7 +276,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` was reached before the cost stopped improving.
+            If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
+            more at the end of which the learning rate is 0 ("cosine").
         """
         with restored_on_error(self):
             parameters = self._checked_parameters()

@@ -366,9 +366,27 @@ def test_few_rows_are_all_trained_on(moons):
     assert clf.validation_scores_ is None
 
 
-def test_running_out_of_epochs_is_a_convergence_warning(moons):
-    with pytest.warns(ConvergenceWarning, match="max_iter=3"):
-        DeepBinaryClassifier(max_iter=3).fit(*moons)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"max_iter": 3},
+        {"max_iter": 49},
+        {"max_iter": 50, "learning_rate_schedule": "constant"},
+        {"max_iter": 50, "optimizer": "sgd"},
+        {"max_iter": 3, "optimizer": "lbfgs"},
+    ],
+    ids=str,
+)
+def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
+    with pytest.warns(ConvergenceWarning, match=f"max_iter={parameters['max_iter']}"):
+        DeepBinaryClassifier(tol=0.0, random_state=0, **parameters).fit(*moons)
+
+
+def test_a_learning_rate_that_falls_to_zero_ends_as_planned(moons):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = DeepBinaryClassifier(tol=0.0, random_state=0).fit(*moons)
+    assert clf.n_iter_ == 50
 
 
 def test_a_fit_that_converges_does_not_warn(moons):
