@@ -680,7 +680,7 @@ def test_pickling_keeps_the_fit():
 
 
 def test_pandas_output_has_the_names_and_the_index(png):
-    paths = pd.Series([png("a.png"), png("b.png", seed=1)], index=["first", "second"])
+    paths = pd.DataFrame({"path": [png("a.png"), png("b.png", seed=1)]}, index=["first", "second"])
     X = kept().set_output(transform="pandas").fit_transform(paths)
     assert list(X.index) == ["first", "second"]
     assert X.loc["second", "blue_row3_column5"] == random_levels(4, 6, 3, seed=1)[3, 5, 2]
