@@ -198,7 +198,7 @@ def run_training(plan, network, rule, training, validation=None):
         max_iter=parameters.max_iter,
         tol=parameters.tol,
         n_iter_no_change=parameters.n_iter_no_change,
-        keep_best=parameters.early_stopping is not False,
+        keep_best=bool(parameters.early_stopping),
         generators=[plan.dropout_generator],
         on_epoch=_print_epoch if parameters.verbose else None,
     )

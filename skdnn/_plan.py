@@ -142,6 +142,8 @@ def incremental(parameters):
     """
     if parameters.early_stopping not in (False, "auto"):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
+    if isinstance(parameters.class_weight, str):
+        raise ValueError("class_weight must be a dict or None for partial_fit, got 'balanced'.")
     if parameters.optimizer not in INCREMENTAL:
         names = ", ".join(map(repr, INCREMENTAL))
         raise ValueError(

@@ -288,9 +288,9 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             continues = self.warm_start and hasattr(self, "coefs_")
             network = self._start(plan, classes, standardizer, training, continues)
             result = run_training(plan, network, make_rule(plan, network), training, validation)
-            warn_of_an_early_end(plan, result)
             self._keep(plan, classes, standardizer, network, training, result, continues)
             self._incremental_state = None
+        warn_of_an_early_end(plan, result)
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -318,8 +318,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`, and for ``early_stopping=True`` or ``optimizer="lbfgs"``, which need all
-            rows at once.
+            As in `fit`, and for what needs all rows at once: ``early_stopping=True``,
+            ``class_weight="balanced"``, optimizers other than "sgd", "adam" and "adamw".
         """
         with restored_on_error(self):
             parameters = incremental(self._checked_parameters())

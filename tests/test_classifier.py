@@ -382,6 +382,15 @@ def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
         DeepBinaryClassifier(tol=0.0, random_state=0, **parameters).fit(*moons)
 
 
+def test_a_warning_that_is_an_error_loses_no_weights(moons):
+    clf = DeepBinaryClassifier(max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            clf.fit(*moons)
+    assert clf.predict(moons[0]).shape == (300,)
+
+
 def test_a_learning_rate_that_falls_to_zero_ends_as_planned(moons):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -491,6 +500,7 @@ def test_partial_fit_learns_from_chunks_that_lack_a_class(moons):
         ({}, {"classes": [0, 1, 2]}, "Only binary classification is supported"),
         ({}, {"classes": [1, 2]}, "y must hold only the classes"),
         ({"early_stopping": True}, {"classes": [0, 1]}, "early_stopping must be False or 'auto'"),
+        ({"class_weight": "balanced"}, {"classes": [0, 1]}, "class_weight must be a dict or None"),
         ({"optimizer": "lbfgs"}, {"classes": [0, 1]}, "optimizer must be one of .*partial_fit"),
         ({"optimizer": torch.optim.SGD}, {"classes": [0, 1]}, "optimizer must be one of"),
     ],
