@@ -24,7 +24,7 @@ EPOCHS_TO_ANNEAL = 50
 PENALIZED = ("adam",)
 # Optimizers whose state partial_fit can keep: L-BFGS needs all rows at once, torch's keep tensors.
 INCREMENTAL = ("sgd", "adam", "adamw")
-PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 20.0, 0.01
+PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
 
 
 @dataclass(frozen=True)

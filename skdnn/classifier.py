@@ -79,7 +79,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         Nesterov's variant of it.
     weight_decay : float or "auto", default="auto"
         λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled. "auto" is
-        ``20 / Σ w`` but at most 0.01 for "adam", else 0; Σ w is the number of rows where all weigh
+        ``50 / Σ w`` but at most 0.01 for "adam", else 0; Σ w is the number of rows where all weigh
         1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's LogisticRegression
         with ``C = 1 / (weight_decay * Σ w)``.
     dropout : float or sequence of float, default=0.0
