@@ -38,7 +38,7 @@ def encode_labels(y):
             f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
         )
     classes, indices = np.unique(y, return_inverse=True)
-    check_two_classes(y)
+    check_two_classes(classes)
     return classes, indices
 
 

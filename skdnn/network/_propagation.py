@@ -106,6 +106,9 @@ def forward_propagation(X, W, b, activations, cache):
 def compute_logits(X, W, b, activations):
     """Propagate any number of rows forward, in chunks, without dropout and without a cache.
 
+    For predictions: with nothing to keep for backward propagation, allocating the results of a
+    layer is cheaper than making a `Cache` for one row.
+
     Parameters
     ----------
     X : tensor of shape (..., m, n^[0])

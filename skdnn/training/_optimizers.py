@@ -120,11 +120,10 @@ class TorchOptimizer:
     def __init__(self, network, optimizer_class, *, weight_decay=0.0):
         self.gradient = network.gradient
         self.penalty = Penalty(network, weight_decay)
-        self.views = network.W[1:] + network.b[1:]
-        self.parameters = [torch.nn.Parameter(view) for view in self.views]
-        for parameter, view in zip(self.parameters, network.dW[1:] + network.db[1:], strict=True):
+        parameters = [torch.nn.Parameter(view) for view in network.W[1:] + network.b[1:]]
+        for parameter, view in zip(parameters, network.dW[1:] + network.db[1:], strict=True):
             parameter.grad = view
-        self.optimizer = optimizer_class(self.parameters, lr=1e-3)
+        self.optimizer = optimizer_class(parameters, lr=1e-3)
 
     def step(self, objective, rate):
         """Let the optimizer update theta; it may ask for the gradient several times."""
