@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skdnn._reading import Examples
 from skdnn.data import (
     Batches,
     Standardizer,
@@ -22,6 +23,7 @@ from skdnn.data import (
 )
 from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
 from skdnn.training import make_optimizer, train
+from skdnn.watching import EpochLines
 
 # From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
 # what they would have taught is worth more than what they tell.
@@ -31,25 +33,28 @@ FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Checked data.
+class Split:
+    """The rows of a fit, each where it is needed.
 
     Attributes
     ----------
-    X : array or CSR matrix of shape (n_samples, n_features)
-    y : array of int of shape (n_samples,)
-        0 or 1.
-    weight : array of shape (n_samples,)
-        Sample weight times class weight.
+    standardizer : Standardizer
+        Learned from the rows to train on.
+    training : Batches
+    validation : Batches or None
+        The rows to watch after each epoch: the user's, or held-out ones.
+    watched : Examples or None
+        The same as they are, for a scorer.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
+    standardizer: Standardizer
+    training: Batches
+    validation: Batches | None
+    watched: Examples | None
 
 
-def make_batches(plan, examples, watched=None, state=None):
-    """Return what is learned from the training rows for standardising, and the batches.
+def make_split(plan, examples, watched=None, state=None):
+    """Return the Split of Examples into rows to train on and rows to watch.
 
     Parameters
     ----------
@@ -59,18 +64,11 @@ def make_batches(plan, examples, watched=None, state=None):
         The user's own validation rows.
     state : dict or None, default=None
         Of an earlier call of partial_fit, whose standardizer stays.
-
-    Returns
-    -------
-    standardizer : Standardizer
-    training : Batches
-    validation : Batches or None
-        The rows to watch after each epoch: the user's, or held-out ones.
     """
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     held_out = None
     if watched is None and _holds_out(plan.parameters, len(rows)):
-        rows, held_out = _split(plan, rows, examples.y)
+        rows, held_out = _hold_out(plan, rows, examples.y)
     standardizer = _make_standardizer(plan, examples, rows, state)
     batches = partial(_batches, plan, standardizer)
     training = batches(
@@ -80,8 +78,12 @@ def make_batches(plan, examples, watched=None, state=None):
         generators=[plan.generator] if plan.parameters.shuffle else (),
     )
     if watched is not None:
-        return standardizer, training, batches(watched, np.arange(len(watched.y)))
-    return standardizer, training, None if held_out is None else batches(examples, held_out)
+        validation = batches(watched, np.arange(len(watched.y)))
+    else:
+        validation = None if held_out is None else batches(examples, held_out)
+        if validation is not None and plan.parameters.scoring is not None:
+            watched = examples.take(held_out)
+    return Split(standardizer, training, validation, watched)
 
 
 def _batches(plan, standardizer, examples, rows, **options):
@@ -95,7 +97,7 @@ def _holds_out(parameters, n_rows):
     return parameters.early_stopping
 
 
-def _split(plan, rows, y):
+def _hold_out(plan, rows, y):
     seed = int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))
     training, held_out = hold_out(y[rows], plan.parameters.validation_fraction, seed)
     return rows[training], rows[held_out]
@@ -135,7 +137,7 @@ def make_network(plan, training):
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     if is_saturated(network, training.rows[:256]):
         warnings.warn(
@@ -143,7 +145,7 @@ def make_network(plan, training):
             f"zero. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return network
 
@@ -168,6 +170,7 @@ def make_rule(plan, network, state=None):
         weight_decay=plan.weight_decay,
         momentum=parameters.momentum,
         nesterov=parameters.nesterovs_momentum,
+        weight_averaging=parameters.weight_averaging,
     )
     if state is not None:
         rule.restore(state["optimizer"])
@@ -184,23 +187,29 @@ def incremental_state(plan, standardizer, rule):
     }
 
 
-def run_training(plan, network, rule, training, validation=None):
+def run_training(plan, network, rule, split, score=None, observers=(), state=None):
     """Train, and return the TrainingResult."""
     parameters = plan.parameters
+    if parameters.verbose:
+        observers = (*observers, EpochLines(split.training.n_rows))
     return train(
         network,
-        training,
+        split.training,
         rule,
-        validation=validation,
+        validation=split.validation,
+        score=score,
         learning_rate=parameters.learning_rate,
         schedule=plan.schedule,
         loss=parameters.loss,
+        max_grad_norm=parameters.max_grad_norm,
         max_iter=parameters.max_iter,
         tol=parameters.tol,
         n_iter_no_change=parameters.n_iter_no_change,
         keep_best=bool(parameters.early_stopping),
         generators=[plan.dropout_generator],
-        on_epoch=_print_epoch if parameters.verbose else None,
+        observers=observers,
+        state=state,
+        n_threads=parameters.n_threads,
     )
 
 
@@ -211,17 +220,12 @@ def warn_of_an_early_end(plan, result):
         warnings.warn(
             f"Training was interrupted; the weights are those after epoch {result.best_iter[0]}.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     elif not (result.converged.all() or plan.ends_at_max_iter):
         warnings.warn(
             f"Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
             "max_iter, or learning_rate where the cost falls slowly.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-
-
-def _print_epoch(epoch, cost, validation_cost):
-    line = f"epoch {epoch}: cost {cost[0]:.6f}"
-    print(line + "".join(f", validation cost {watched[0]:.6f}" for watched in validation_cost))

@@ -10,14 +10,48 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from skdnn._assembly import empty_network
+from skdnn._assembly import empty_network, make_network
 from skdnn.data import Standardizer, identity_standardizer, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
 from skdnn.training import threads_for
 
 
-def fitted_weights(network, standardizer):
-    """Return the attributes that hold a trained network, by name.
+def learnt_attributes(plan, classes, split, before, network, result):
+    """Return the fitted attributes by name: arrays, lists and plain values.
+
+    Parameters
+    ----------
+    plan : Plan
+    classes : array of shape (2,)
+    split : Split
+    before : DeepBinaryClassifier or None
+        Fitted before, where training went on.
+    network : Network
+        Trained.
+    result : TrainingResult
+    """
+    return {
+        **network_attributes(plan, classes, split, network),
+        **_training_record(result, split.training.n_rows, before),
+    }
+
+
+def network_attributes(plan, classes, split, network):
+    """Return those of them that predictions depend on."""
+    return {
+        "classes_": classes,
+        "layer_sizes_": network.layer_sizes,
+        "n_layers_": network.n_layers,
+        "n_outputs_": 1,
+        "out_activation_": "logistic",
+        "activations_": plan.activations,
+        "device_": str(plan.device),
+        **_fitted_weights(network, split.standardizer),
+    }
+
+
+def _fitted_weights(network, standardizer):
+    """Return the attributes that hold the weights.
 
     The standardizer is folded into the first layer, unless the network's dtype would lose by it.
     """
@@ -35,8 +69,60 @@ def fitted_weights(network, standardizer):
     }
 
 
-def fitted_network(fitted, plan, standardizer):
-    """Return the network to train on: that of a fitted estimator, for rows standardised anew."""
+def _training_record(result, n_rows, before):
+    """Return the attributes that tell how training went."""
+    record = {} if before is None else vars(before)
+    curves = {
+        name: _longer(record.get(name), curve)
+        for name, curve in (
+            ("loss_curve_", result.cost_curve),
+            ("validation_loss_curve_", result.validation_cost_curve),
+            ("validation_scores_", result.validation_score_curve),
+        )
+    }
+    n_iter, best_iter = int(result.n_iter[0]), int(result.best_iter[0])
+    costs, scores = curves["loss_curve_"] or [math.nan], result.validation_score_curve
+    has_best = scores is not None and best_iter > 0
+    return {
+        **curves,
+        "n_iter_": record.get("n_iter_", 0) + n_iter,
+        "best_iter_": record.get("n_iter_", 0) + best_iter,
+        "t_": record.get("t_", 0) + n_iter * n_rows,
+        "loss_": costs[-1],
+        "best_loss_": min(curves["validation_loss_curve_"] or costs),
+        "best_validation_score_": float(scores[best_iter - 1, 0]) if has_best else None,
+    }
+
+
+def _longer(earlier, curve):
+    return None if curve is None else (earlier or []) + curve[:, 0].tolist()
+
+
+def start_network(plan, classes, split, before):
+    """Return the network to train: with new weights, or those of an estimator fitted before.
+
+    Raises
+    ------
+    ValueError
+        If the parameters or classes are no longer those of the fitted network.
+    """
+    if before is None:
+        return make_network(plan, split.training)
+    return _fitted_network(before, plan, classes, split.standardizer)
+
+
+def _fitted_network(fitted, plan, classes, standardizer):
+    """Return the network of a fitted estimator, for rows standardised anew."""
+    for what, before, now in (
+        ("layer sizes", fitted.layer_sizes_, plan.layer_sizes),
+        ("activations", fitted.activations_, plan.activations),
+        ("classes", fitted.classes_.tolist(), classes.tolist()),
+    ):
+        if before != now:
+            raise ValueError(
+                f"warm_start and partial_fit must find the {what} of the previous fit, {before}, "
+                f"got {now}."
+            )
     coefs, intercepts = list(fitted.coefs_), list(fitted.intercepts_)
     before = _input_standardizer(fitted) or identity_standardizer(len(coefs[0]))
     coefs[0], intercepts[0] = standardizer.unfold(*before.fold(coefs[0], intercepts[0]))
@@ -65,7 +151,7 @@ def fitted_logits(fitted, X):
     b = [None, *[_to_tensor(intercept, device) for intercept in fitted.intercepts_]]
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
-    with torch.no_grad(), threads_for(operations):
+    with torch.no_grad(), threads_for(operations, fitted.n_threads):
         chunks = tensor_chunks(X, _input_standardizer(fitted), W[1].dtype, device)
         Z = [compute_logits(chunk, W, b, activations).cpu() for chunk in chunks]
     return (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]

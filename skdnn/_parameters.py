@@ -1,6 +1,6 @@
 """The rules that the parameters of DeepBinaryClassifier keep, as a table.
 
-`__init__` stores whatever it is given; `fit` calls `check_parameters` before it touches anything.
+`__init__` stores whatever it is given; `fit` calls `checked_parameters` before it touches anything.
 """
 
 import inspect
@@ -8,13 +8,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from os import PathLike
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics import get_scorer_names
 
 from skdnn.network import ACTIVATIONS, LOSSES
 from skdnn.training import OPTIMIZERS, SCHEDULES
+from skdnn.watching import Checkpoint
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -152,6 +156,14 @@ def _is_class_weight(value):
     return isinstance(value, Mapping) and all(_is_number(w) and w >= 0 for w in value.values())
 
 
+def _is_scoring(value):
+    return callable(value) or (isinstance(value, str) and value in get_scorer_names())
+
+
+def _is_checkpoint(value):
+    return isinstance(value, str | PathLike | Checkpoint)
+
+
 FLAG = OneOf((True, False), accepts_also=_is_flag)
 
 RULES = {
@@ -170,6 +182,8 @@ RULES = {
     "nesterovs_momentum": FLAG,
     "weight_decay": Number(0, or_else=("auto",)),
     "dropout": EachLayer(Number(0, 1)),
+    "max_grad_norm": Number(0, includes_low=False, or_else=(None,)),
+    "weight_averaging": Number(0, 1),
     "loss": OneOf(tuple(LOSSES)),
     "shuffle": FLAG,
     "batch_size": Integer(1, or_else=("auto", None)),
@@ -177,6 +191,11 @@ RULES = {
     "tol": Number(0),
     "n_iter_no_change": Integer(1),
     "early_stopping": OneOf((True, False, "auto"), accepts_also=_is_flag),
+    "scoring": OneOf(
+        (None,),
+        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y)",
+        _is_scoring,
+    ),
     "validation_fraction": Number(0, 1, includes_low=False),
     "standardize": FLAG,
     "class_weight": OneOf(
@@ -185,7 +204,9 @@ RULES = {
     "n_networks": OneOf((1,), accepts_also=lambda value: _is_integer(value) and value == 1),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
+    "n_threads": Integer(1, or_else=(None,)),
     "warm_start": FLAG,
+    "checkpoint": OneOf((None,), " or a path or a skdnn.Checkpoint", _is_checkpoint),
     "verbose": Integer(0, or_else=(True, False)),
     "random_state": OneOf(
         (None,),
@@ -195,13 +216,10 @@ RULES = {
 }
 
 
-def check_parameters(parameters):
-    """Check each parameter by itself; what they say together is checked where it is resolved.
+def checked_parameters(estimator):
+    """Return the parameters of an estimator as attributes, each checked by itself.
 
-    Parameters
-    ----------
-    parameters : object
-        With the parameters as attributes.
+    What they say together is checked where it is resolved.
 
     Raises
     ------
@@ -216,7 +234,8 @@ def check_parameters(parameters):
         ...
     ValueError: n_layers must be an integer of at least 1 or None, got 0.
     """
+    parameters = estimator.get_params(deep=False)
     for name, rule in RULES.items():
-        value = getattr(parameters, name)
-        if not rule.accepts(value):
-            raise ValueError(f"{name} must be {rule}, got {value!r}.")
+        if not rule.accepts(parameters[name]):
+            raise ValueError(f"{name} must be {rule}, got {parameters[name]!r}.")
+    return SimpleNamespace(**parameters)

@@ -20,10 +20,11 @@ DEFAULT_N_LAYERS = 3
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
 EPOCHS_TO_ANNEAL = 50
+NARROW = ("float32", "float16", "bfloat16")
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
-# Optimizers whose state partial_fit can keep: L-BFGS needs all rows at once, torch's keep tensors.
-INCREMENTAL = ("sgd", "adam", "adamw")
+# Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
+WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
 
 
@@ -48,6 +49,8 @@ class Plan:
         reaching the last of them is the plan and no failure.
     device : torch.device
     dtype : torch.dtype
+    seed : int
+        What `random_state` came to; of the generators.
     generator : torch.Generator
         On the CPU: the source of initial weights and shuffles.
     dropout_generator : torch.Generator
@@ -63,28 +66,38 @@ class Plan:
     ends_at_max_iter: bool
     device: torch.device
     dtype: torch.dtype
+    seed: int
     generator: torch.Generator
     dropout_generator: torch.Generator
 
 
-def make_plan(parameters, examples, state=None):
+def make_plan(parameters, examples, state=None, seed=None):
     """Return the Plan for checked parameters and Examples.
 
-    With the state of an earlier call of partial_fit, the generator goes on where that left it.
+    Parameters
+    ----------
+    parameters : object
+        With the parameters as attributes.
+    examples : Examples
+    state : dict or None, default=None
+        Of an earlier call of partial_fit: the generator goes on where that left it.
+    seed : int or None, default=None
+        Instead of one drawn by `random_state`.
 
     Raises
     ------
     ValueError
-        If parameters contradict each other in the number of layers, or ask for a device that is
-        not there.
+        If parameters contradict each other, or ask for a device that is not there.
     """
+    _check_together(parameters)
     n_layers, n_units = parameters.n_layers, parameters.n_units
     if n_layers is None:
         n_layers = len(n_units) + 1 if is_sequence(n_units) else DEFAULT_N_LAYERS
     units = _for_each_layer("n_units", n_units, n_layers)
     activations = _for_each_layer("activation", parameters.activation, n_layers)
-    device = resolve_device(parameters.device)
-    generator = _make_generator(parameters.random_state, state)
+    device = resolve_device(parameters.device, examples.X)
+    seed = _draw_seed(parameters.random_state) if seed is None else seed
+    generator = _make_generator(seed, state)
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
@@ -99,6 +112,7 @@ def make_plan(parameters, examples, state=None):
         ends_at_max_iter=anneals,
         device=device,
         dtype=resolve_dtype(parameters.dtype, examples.X.dtype, device),
+        seed=seed,
         generator=generator,
         dropout_generator=_on_device(generator, device),
     )
@@ -112,11 +126,11 @@ def _resolve_weight_decay(parameters, total_weight):
     return min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
 
 
-def _make_generator(random_state, state):
+def _make_generator(seed, state):
     generator = torch.Generator("cpu")
     if state is not None:
         return generator.set_state(torch.from_numpy(state["generator"].copy()))
-    return generator.manual_seed(_draw_seed(random_state))
+    return generator.manual_seed(seed)
 
 
 def _on_device(generator, device):
@@ -144,15 +158,33 @@ def incremental(parameters):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
     if isinstance(parameters.class_weight, str):
         raise ValueError("class_weight must be a dict or None for partial_fit, got 'balanced'.")
-    if parameters.optimizer not in INCREMENTAL:
-        names = ", ".join(map(repr, INCREMENTAL))
+    if parameters.checkpoint is not None:
         raise ValueError(
-            f"optimizer must be one of {names} for partial_fit, got {parameters.optimizer!r}."
+            f"checkpoint must be None for partial_fit, got {parameters.checkpoint!r}: between two "
+            "calls, save the estimator."
         )
+    _check_has_state(parameters.optimizer, "partial_fit")
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
     if parameters.weight_decay == "auto":
         changes["weight_decay"] = 0.0  # how many rows are to come is not known
     return SimpleNamespace(**{**vars(parameters), **changes})
+
+
+def _check_together(parameters):
+    if parameters.checkpoint is not None:
+        _check_has_state(parameters.optimizer, "checkpoint")
+    for name, off in (("max_grad_norm", None), ("weight_averaging", 0)):
+        if parameters.optimizer == "lbfgs" and getattr(parameters, name) != off:
+            raise ValueError(
+                f"{name} must be {off} for optimizer='lbfgs', which chooses its own steps, got "
+                f"{getattr(parameters, name)!r}."
+            )
+
+
+def _check_has_state(optimizer, what):
+    if optimizer not in WITH_STATE:
+        names = ", ".join(map(repr, WITH_STATE))
+        raise ValueError(f"optimizer must be one of {names} for {what}, got {optimizer!r}.")
 
 
 def _draw_seed(random_state):
@@ -173,8 +205,8 @@ def _for_each_layer(name, value, n_layers):
     return list(value)
 
 
-def resolve_device(device):
-    """Return the torch.device for the parameter `device`.
+def resolve_device(device, X):
+    """Return the torch.device for the parameter `device`; "auto" stays on that of a CUDA tensor X.
 
     Raises
     ------
@@ -182,6 +214,8 @@ def resolve_device(device):
         If it is not the name of a CPU or CUDA device, or this machine has no such device.
     """
     if isinstance(device, str) and device == "auto":
+        if isinstance(X, torch.Tensor) and X.is_cuda:
+            return X.device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
@@ -202,10 +236,10 @@ def resolve_device(device):
 def resolve_dtype(dtype, X_dtype, device):
     """Return the torch.dtype of the network.
 
-    "auto" follows scikit-learn on the CPU, float32 for float32 (and float16) data and float64 for
+    "auto" follows scikit-learn on the CPU, float32 for data of 32 bits or fewer and float64 for
     all other; and takes float32 on CUDA, where float64 is slow.
     """
     if not (isinstance(dtype, str) and dtype == "auto"):
         return DTYPES[dtype_name(dtype)]
-    is_narrow = X_dtype in (np.dtype(np.float32), np.dtype(np.float16))
+    is_narrow = dtype_name(X_dtype) in NARROW
     return torch.float32 if is_narrow or device.type == "cuda" else torch.float64

@@ -4,43 +4,44 @@ It reads parameters and data, hands them to the rooms, and copies what comes bac
 attributes. How a network learns is not here but in `skdnn.network` and `skdnn.training`.
 """
 
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
-from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import estimator_html_repr
+from sklearn.utils.validation import check_is_fitted
 
 from skdnn._assembly import (
-    Examples,
     incremental_state,
-    make_batches,
-    make_network,
     make_rule,
+    make_split,
     run_training,
     warn_of_an_early_end,
 )
 from skdnn._fitted import (
     fitted_logits,
     fitted_module,
-    fitted_network,
-    fitted_weights,
     is_plainly_valid,
+    learnt_attributes,
+    network_attributes,
     restored_on_error,
+    start_network,
 )
-from skdnn._parameters import check_parameters
+from skdnn._html import network_html
+from skdnn._parameters import checked_parameters
 from skdnn._plan import incremental, make_plan
-from skdnn.data import (
-    apply_class_weight,
-    check_two_classes,
-    check_weights,
-    encode_known_labels,
-    encode_labels,
+from skdnn._reading import read_data, read_examples, read_more, read_validation
+from skdnn.watching import (
+    CallbackSupportMixin,
+    EpochTasks,
+    make_score,
+    open_journal,
+    with_callbacks,
 )
 
 
-class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Yes or no from a vector of features, by a deep dense network.
 
     Logistic regression is the network with one layer; this is the one with L. Layer l computes
@@ -84,6 +85,11 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         with ``C = 1 / (weight_decay * Σ w)``.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out.
+    max_grad_norm : float or None, default=None
+        Euclidean norm to which a longer gradient of a step is shortened.
+    weight_averaging : float, default=0.0
+        Above 0, such as 0.99, the weights are averaged over the steps, each step back counting so
+        much less; the averages are what is watched, kept and predicts.
     loss : {"log_loss", "squared_error"}, default="log_loss"
         Cross-entropy; or ``(ŷ - y)² / 2``, which is not convex even for one layer.
     shuffle : bool, default=True
@@ -94,14 +100,17 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
     max_iter : int, default=50
         Epochs at the most; iterations for "lbfgs".
     tol : float, default=1e-4
-        Improvement of the cost that counts as one. For "lbfgs" without early stopping, the largest
-        component of the gradient at which it has converged.
+        Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
+        stopping, the largest component of the gradient at which it has converged.
     n_iter_no_change : int, default=10
         Epochs without an improvement after which training ends.
     early_stopping : bool or "auto", default="auto"
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
         best epoch. "auto" does so from 10,000 rows on, except for "lbfgs". With `X_val` given to
-        `fit`, those rows are watched instead, and False only records their cost.
+        `fit`, those rows are watched instead, and False only records their cost and score.
+    scoring : str, callable or None, default=None
+        What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
+        "roc_auc", or a function of (estimator, X, y), X being an array.
     validation_fraction : float, default=0.1
         Share of the rows to hold out, by class.
     standardize : bool, default=True
@@ -117,10 +126,18 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
         Of the network. "auto" is float32 on CUDA and for data in float32 or float16, else float64.
+    n_threads : int or None, default=None
+        Threads of the processor, for `fit` and predictions. None is one where the work is small,
+        else as many as torch is set to. Set 1 where fits run in threads beside each other; where
+        they run in processes (``n_jobs`` of scikit-learn), joblib sees to it.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit; the curves grow.
+        Let `fit` go on from the weights of the last fit, for up to `max_iter` epochs more, with a
+        new optimizer; the curves grow.
+    checkpoint : str, os.PathLike, Checkpoint or None, default=None
+        File in which `fit` saves its training, every 30 seconds or as a `Checkpoint` says, and from
+        which the same fit goes on after it was killed.
     verbose : int or bool, default=0
-        Above 0, print a line an epoch.
+        Above 0, print a line after an epoch, at most a few a second.
     random_state : int, RandomState or None, default=None
         Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
         call, and leaves NumPy's and torch's global random states alone.
@@ -153,7 +170,9 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
     best_loss_ : float
         Lowest cost, of the rows to watch where there are some.
     validation_loss_curve_, validation_scores_ : lists of float, or None
-        Cost and accuracy of the rows to watch, after each epoch.
+        Cost of the rows to watch after each epoch, and their accuracy or what `scoring` says.
+    best_validation_score_ : float or None
+        The score in the epoch whose weights were kept.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str
@@ -201,6 +220,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         nesterovs_momentum=False,
         weight_decay="auto",
         dropout=0.0,
+        max_grad_norm=None,
+        weight_averaging=0.0,
         loss="log_loss",
         shuffle=True,
         batch_size="auto",
@@ -208,13 +229,16 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         tol=1e-4,
         n_iter_no_change=10,
         early_stopping="auto",
+        scoring=None,
         validation_fraction=0.1,
         standardize=True,
         class_weight=None,
         n_networks=1,
         device="auto",
         dtype="auto",
+        n_threads=None,
         warm_start=False,
+        checkpoint=None,
         verbose=0,
         random_state=None,
     ):
@@ -229,6 +253,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         self.nesterovs_momentum = nesterovs_momentum
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.weight_averaging = weight_averaging
         self.loss = loss
         self.shuffle = shuffle
         self.batch_size = batch_size
@@ -236,16 +262,20 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.standardize = standardize
         self.class_weight = class_weight
         self.n_networks = n_networks
         self.device = device
         self.dtype = dtype
+        self.n_threads = n_threads
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
         """Train the network.
 
@@ -279,17 +309,27 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
             more at the end of which the learning rate is 0 ("cosine").
         """
+        parameters = checked_parameters(self)
+        context = self._init_callback_context(max_subtasks=parameters.max_iter)
         with restored_on_error(self):
-            parameters = self._checked_parameters()
-            examples, classes = self._read(X, y, sample_weight)
-            watched = self._read_validation(X_val, y_val, classes)
-            plan = make_plan(parameters, examples)
-            standardizer, training, validation = make_batches(plan, examples, watched)
-            continues = self.warm_start and hasattr(self, "coefs_")
-            network = self._start(plan, classes, standardizer, training, continues)
-            result = run_training(plan, network, make_rule(plan, network), training, validation)
-            self._keep(plan, classes, standardizer, network, training, result, continues)
-            self._incremental_state = None
+            examples, classes = read_examples(self, X, y, sample_weight)
+            watched = read_validation(self, X_val, y_val, classes)
+            before = self if self.warm_start and hasattr(self, "coefs_") else None
+            journal = open_journal(parameters, examples, watched, before)
+            plan = make_plan(parameters, examples, seed=journal.seed)
+            split = make_split(plan, examples, watched)
+            network = start_network(plan, classes, split, before)
+            rule = make_rule(plan, network)
+            attributes = partial(network_attributes, plan, classes, split)
+            score = make_score(self, split.watched, classes, attributes)
+            learnt = partial(learnt_attributes, plan, classes, split, before)
+            tasks = EpochTasks(self, context, X, y, sample_weight, learnt)
+            journal.seed = plan.seed
+            result = run_training(
+                plan, network, rule, split, score, (tasks, journal), journal.state
+            )
+            vars(self).update(learnt(network, result), _incremental_state=None)
+            tasks.end()
         warn_of_an_early_end(plan, result)
         return self
 
@@ -321,18 +361,18 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             As in `fit`, and for what needs all rows at once: ``early_stopping=True``,
             ``class_weight="balanced"``, optimizers other than "sgd", "adam" and "adamw".
         """
+        parameters = incremental(checked_parameters(self))
         with restored_on_error(self):
-            parameters = incremental(self._checked_parameters())
-            continues = hasattr(self, "coefs_")
-            examples, classes = self._read_more(X, y, classes, sample_weight, continues)
+            before = self if hasattr(self, "coefs_") else None
             state = getattr(self, "_incremental_state", None)
+            examples, classes = read_more(self, X, y, classes, sample_weight)
             plan = make_plan(parameters, examples, state)
-            standardizer, training, _ = make_batches(plan, examples, state=state)
-            network = self._start(plan, classes, standardizer, training, continues)
+            split = make_split(plan, examples, state=state)
+            network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network, state)
-            result = run_training(plan, network, rule, training)
-            self._keep(plan, classes, standardizer, network, training, result, continues)
-            self._incremental_state = incremental_state(plan, standardizer, rule)
+            result = run_training(plan, network, rule, split)
+            vars(self).update(learnt_attributes(plan, classes, split, before, network, result))
+            self._incremental_state = incremental_state(plan, split.standardizer, rule)
         return self
 
     def decision_function(self, X):
@@ -349,7 +389,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             predicted. In the network's dtype.
         """
         check_is_fitted(self)
-        return fitted_logits(self, X if is_plainly_valid(self, X) else self._validate(X))
+        return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
 
     def predict_proba(self, X):
         """Return the probabilities of both classes.
@@ -422,78 +462,6 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _checked_parameters(self):
-        parameters = SimpleNamespace(**self.get_params(deep=False))
-        check_parameters(parameters)
-        return parameters
-
-    def _read(self, X, y, sample_weight):
-        X, y = self._validate(X, y, reset=True)
-        classes, y = encode_labels(y)
-        examples = self._weigh(X, y, classes, check_weights(sample_weight, X.shape[0]))
-        check_two_classes(y[examples.weight > 0], " with a weight above zero")
-        return examples, classes
-
-    def _read_more(self, X, y, classes, sample_weight, continues):
-        if classes is None and not continues:
-            raise ValueError("classes must be given in the first call of partial_fit, got None.")
-        known = self.classes_ if continues else encode_labels(column_or_1d(classes))[0]
-        if classes is not None and not np.array_equal(np.unique(classes), known):
-            raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
-        X, y = self._validate(X, y, reset=not continues)
-        y = encode_known_labels(y, known, "y")
-        return self._weigh(X, y, known, check_weights(sample_weight, X.shape[0])), known
-
-    def _read_validation(self, X_val, y_val, classes):
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be given together, got one of them.")
-        if X_val is None:
-            return None
-        X, y = self._validate(X_val, y_val)
-        return self._weigh(X, encode_known_labels(y, classes, "y_val"), classes, np.ones(len(y)))
-
-    def _weigh(self, X, y, classes, weight):
-        return Examples(X, y, apply_class_weight(weight, y, classes, self.class_weight))
-
-    def _validate(self, X, *y, reset=False):
-        # Dense data keeps its dtype: it is converted chunk by chunk, without a copy of the whole.
-        dtype = (np.float64, np.float32) if sparse.issparse(X) else "numeric"
-        return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=dtype)
-
-    def _start(self, plan, classes, standardizer, training, continues):
-        """Return the network to train, with new weights or the fitted ones."""
-        if not continues:
-            return make_network(plan, training)
-        if self.layer_sizes_ != plan.layer_sizes or list(self.classes_) != list(classes):
-            raise ValueError(
-                "warm_start and partial_fit must find the layer sizes and classes of the previous "
-                f"fit, {self.layer_sizes_} and {list(self.classes_)}, got {plan.layer_sizes} and "
-                f"{list(classes)}."
-            )
-        return fitted_network(self, plan, standardizer)
-
-    def _keep(self, plan, classes, standardizer, network, training, result, continues):
-        """Copy what was learnt to the fitted attributes: NumPy arrays and plain values."""
-        self.classes_ = classes
-        self.layer_sizes_, self.n_layers_ = network.layer_sizes, network.n_layers
-        self.n_outputs_, self.out_activation_ = 1, "logistic"
-        self.activations_ = plan.activations
-        self.device_ = str(plan.device)
-        for name, value in fitted_weights(network, standardizer).items():
-            setattr(self, name, value)
-        self._keep_curves(result, training.n_rows, continues)
-
-    def _keep_curves(self, result, n_rows, continues):
-        epochs, rows = (self.n_iter_, self.t_) if continues else (0, 0)
-        self.n_iter_ = epochs + int(result.n_iter[0])
-        self.best_iter_ = epochs + int(result.best_iter[0])
-        self.t_ = rows + int(result.n_iter[0]) * n_rows
-        self.best_loss_ = float(result.best_cost[0])
-        for name, curve in (
-            ("loss_curve_", result.cost_curve),
-            ("validation_loss_curve_", result.validation_cost_curve),
-            ("validation_scores_", result.validation_accuracy_curve),
-        ):
-            earlier = getattr(self, name, None) if continues else None
-            setattr(self, name, None if curve is None else (earlier or []) + curve[:, 0].tolist())
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
+    def _html_repr(self):
+        """Return what notebooks show: scikit-learn's box, and the network under it."""
+        return estimator_html_repr(self) + network_html(self)

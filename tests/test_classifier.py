@@ -428,24 +428,17 @@ def test_divergence_is_an_error_with_a_cure(moons):
 
 
 def test_interruption_leaves_a_usable_estimator(moons, monkeypatch):
-    def interrupt(epoch, *_):
-        if epoch == 4:
+    def interrupt(self, progress):
+        if progress.epoch == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("skdnn._assembly._print_epoch", interrupt)
+    monkeypatch.setattr("skdnn._assembly.EpochLines.__call__", interrupt)
     with pytest.warns(UserWarning, match="interrupted.*epoch 4"):
         clf = DeepBinaryClassifier(verbose=1, random_state=0).fit(*moons)
     short = DeepBinaryClassifier(learning_rate_schedule="constant", random_state=0)
     assert clf.n_iter_ == 4
     assert clf.predict_proba(moons[0]).shape == (300, 2)
     assert short.set_params(max_iter=4).fit(*moons).n_iter_ == 4
-
-
-def test_verbose_prints_an_epoch_a_line(moons, capsys):
-    DeepBinaryClassifier(max_iter=3, verbose=1, early_stopping=True).fit(*moons)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
-    assert "validation cost" in lines[0]
 
 
 def test_warm_start_goes_on_where_the_last_fit_ended(moons):
@@ -457,8 +450,21 @@ def test_warm_start_goes_on_where_the_last_fit_ended(moons):
     np.testing.assert_allclose(twice.predict_proba(X), through.predict_proba(X), rtol=1e-9)
     np.testing.assert_allclose(twice.loss_curve_, through.loss_curve_, rtol=1e-9)
     assert twice.n_iter_ == 20
-    with pytest.raises(ValueError, match="warm_start and partial_fit must find the layer"):
+    with pytest.raises(ValueError, match="must find the layer sizes of the previous fit"):
         twice.set_params(n_units=9).fit(X, y)
+    with pytest.raises(ValueError, match="must find the activations of the previous fit"):
+        twice.set_params(n_units=8, activation="tanh").fit(X, y)
+    with pytest.raises(ValueError, match="must find the classes of the previous fit"):
+        twice.set_params(activation="relu").fit(X, 2 * y)
+    assert twice.n_iter_ == 20
+
+
+def test_warm_start_may_go_on_longer_than_before(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, warm_start=True, tol=0.0).fit(X, y)
+    clf.set_params(max_iter=25).fit(X, y)
+    assert clf.n_iter_ == len(clf.loss_curve_) == 15 + 25
+    assert clf.loss_curve_[15] < clf.loss_curve_[0]
 
 
 # -- partial_fit ------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """From what the user has to tensors on the device; knows no network."""
 
 from ._batches import Batches, Epoch, hold_out
+from ._chunks import row_chunks
 from ._images import ImageVectorizer
-from ._inputs import DenseRows, SparseRows, make_rows, tensor_chunks
+from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
 from ._standardizing import Standardizer, fit_standardizer, identity_standardizer
 from ._targets import (
     apply_class_weight,
@@ -17,7 +18,7 @@ __all__ = [
     "DenseRows",
     "Epoch",
     "ImageVectorizer",
-    "SparseRows",
+    "LazyRows",
     "Standardizer",
     "apply_class_weight",
     "check_two_classes",
@@ -28,5 +29,6 @@ __all__ = [
     "hold_out",
     "identity_standardizer",
     "make_rows",
+    "row_chunks",
     "tensor_chunks",
 ]

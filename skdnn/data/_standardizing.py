@@ -26,7 +26,9 @@ class Standardizer:
     inverse_scale: np.ndarray
 
     def apply(self, X):
-        """Return the dense rows X of any real dtype standardised, in float64."""
+        """Return the dense rows X, array or tensor of any real dtype, standardised in float64."""
+        if isinstance(X, torch.Tensor):
+            return self.to_module(torch.float64).to(X.device)(X)
         Z = np.subtract(X, self.mean, dtype=np.float64)
         return np.multiply(Z, self.inverse_scale, out=Z)
 
@@ -86,7 +88,7 @@ def fit_standardizer(X, weight):
 
     Parameters
     ----------
-    X : array or CSR matrix of shape (n_samples, n_features)
+    X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
         Rows of weight 0 do not count.
 
@@ -101,16 +103,24 @@ def fit_standardizer(X, weight):
     if sparse.issparse(X):
         mean, variance = mean_variance_axis(X, axis=0, weights=weight)
     else:
-        mean = _weighted_mean(X, weight, lambda rows: rows)
-        variance = _weighted_mean(X, weight, lambda rows: np.square(rows - mean))
+        mean = _weighted_mean(X, weight)
+        variance = _weighted_mean(X, weight, about=mean)
     return Standardizer(mean, _inverse_scale(mean, variance, np.count_nonzero(weight)))
 
 
-def _weighted_mean(X, weight, function):
-    total = sum(
-        weight[rows] @ function(np.asarray(X[rows], dtype=np.float64)) for rows in row_chunks(X)
-    )
+def _weighted_mean(X, weight, about=None):
+    """Return ``Σ w X / Σ w``, or that of ``(X - about)²``, of shape (n_features,)."""
+    total = sum(_weighted_sum(X[rows], weight[rows], about) for rows in row_chunks(X))
     return total / weight.sum()
+
+
+def _weighted_sum(X, weight, about):
+    if isinstance(X, torch.Tensor):
+        X, weight = X.double(), torch.from_numpy(weight).to(X.device)
+        about = None if about is None else torch.from_numpy(about).to(X.device)
+        return (weight @ (X if about is None else (X - about) ** 2)).cpu().numpy()
+    X = np.asarray(X, dtype=np.float64)
+    return weight @ (X if about is None else (X - about) ** 2)
 
 
 def _inverse_scale(mean, variance, n_samples):

@@ -1,12 +1,15 @@
 """From a network and its batches to a TrainingResult; knows no estimator.
 
 Gradient descent and its relatives are in `_optimizers`, the learning rate over time in
-`_schedules`, when to stop in `_stopping`, the loop over epochs and steps in `_loop`.
+`_schedules`, when to stop in `_stopping`, what is known after an epoch in `_progress`, the loop
+over epochs and steps in `_loop`.
 """
 
+from ._averaging import WeightAverage
 from ._loop import evaluate, train
 from ._optimizers import OPTIMIZERS, make_optimizer
 from ._processor import threads_for
+from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -14,8 +17,10 @@ from ._stopping import Stopping
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "Progress",
     "Stopping",
     "TrainingResult",
+    "WeightAverage",
     "evaluate",
     "make_optimizer",
     "threads_for",

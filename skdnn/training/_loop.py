@@ -1,16 +1,17 @@
 """The loop over epochs and steps: the only one in the house."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from skdnn.network import cost
 
+from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._processor import flushed_denormals, threads_for
-from ._result import TrainingResult
+from ._progress import Progress
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
 
@@ -22,11 +23,12 @@ class Objective:
     network: object
     loss: str
     generators: list
+    max_norm: float | None = None  # of the gradient of one network
     slabs: list = ()
     Z: list = ()  # a buffer for the logits of each slab
 
     def compute_gradient(self):
-        """Fill the network's gradient; slabs add up."""
+        """Fill the network's gradient; slabs add up, and what is too long is cut."""
         network, total = self.network, None
         for (X, y, share), Z in zip(self.slabs, self.Z, strict=True):
             Z.copy_(network.propagate(X, y, share, self.loss, self.generators))
@@ -34,73 +36,14 @@ class Objective:
                 total = network.gradient.clone() if total is None else total.add_(network.gradient)
         if total is not None:
             network.gradient.copy_(total)
+        if self.max_norm is not None:
+            norm = network.gradient.norm(dim=-1, keepdim=True)
+            network.gradient.mul_((self.max_norm / norm).clamp_(max=1))
 
     def cost(self):
         """Return the cost of the logits of the last `compute_gradient`, of shape (...)."""
         y, share = (torch.cat(parts, dim=-2) for parts in list(zip(*self.slabs, strict=True))[1:])
         return cost(self.loss, torch.cat(list(self.Z), dim=-2), y, share)
-
-
-class _Watch:
-    """What happens at the end of an epoch: curves grow, weights are kept, the end is decided."""
-
-    def __init__(self, network, validation, loss, stopping, on_epoch):
-        self.network, self.validation, self.loss = network, validation, loss
-        self.stopping, self.on_epoch = stopping, on_epoch
-        self.kept = network.theta.clone()
-        self.costs, self.validation_costs, self.accuracies = [], [], []
-        self.interrupted = False
-
-    def end_epoch(self, training_cost):
-        """Take the cost of the training rows, of shape (...), and say whether all is done."""
-        epoch = len(self.costs) + 1
-        watched = self._numbers(training_cost, epoch)
-        self.costs.append(watched)
-        if self.validation is not None:
-            validation_cost, accuracy = evaluate(self.network, self.validation, self.loss)
-            self.validation_costs.append(self._numbers(validation_cost, epoch))
-            self.accuracies.append(np.atleast_1d(accuracy.double().cpu().numpy()))
-            watched = self.validation_costs[-1] if self.stopping.keep_best else watched
-        self._keep(self.stopping.update(epoch, watched))
-        if self.on_epoch is not None:
-            self.on_epoch(epoch, self.costs[-1], self.validation_costs[-1:])
-        return not self.stopping.running.any()
-
-    def result(self, converged):
-        """Return the TrainingResult, the kept weights back in the network."""
-        self.network.theta.copy_(self.kept)
-        has_validation = self.validation is not None
-        return TrainingResult(
-            theta=self.kept,
-            n_iter=self.stopping.n_iter,
-            best_iter=self.stopping.best_iter,
-            best_cost=self.stopping.best,
-            cost_curve=self._curve(self.costs),
-            validation_cost_curve=self._curve(self.validation_costs) if has_validation else None,
-            validation_accuracy_curve=self._curve(self.accuracies) if has_validation else None,
-            converged=converged,
-            interrupted=self.interrupted,
-        )
-
-    def _curve(self, numbers):
-        n_iter = self.stopping.n_iter  # an interruption may have left part of one more epoch
-        return np.reshape(numbers[: n_iter.max()], (-1, len(n_iter)))
-
-    def _numbers(self, costs, epoch):
-        numbers = np.atleast_1d(costs.double().cpu().numpy())
-        diverged = ~np.isfinite(numbers) & self.stopping.running
-        if diverged.any():
-            raise ValueError(
-                f"The cost became {numbers[diverged][0]} in epoch {epoch}: the training diverged. "
-                "Try a smaller learning_rate, or standardize=True where the features are large."
-            )
-        return numbers
-
-    def _keep(self, mask):
-        mask = torch.from_numpy(mask).to(self.kept.device)
-        if self.kept.ndim == 2:
-            mask = mask.unsqueeze(-1)
-        torch.where(mask, self.network.theta, self.kept, out=self.kept)
 
 
 def evaluate(network, batches, loss):
@@ -124,21 +67,56 @@ def evaluate(network, batches, loss):
     return cost(loss, Z, epoch.y, epoch.share), correct.sum((-2, -1)) / epoch.share.sum((-2, -1))
 
 
+@dataclass
+class _EpochEnd:
+    """What happens after an epoch: measure, keep the best, let observers look."""
+
+    progress: Progress
+    validation: object
+    loss: str
+    score: object
+    observers: list
+    average: WeightAverage | None
+
+    def __call__(self, training_cost):
+        """Take the cost of the training rows, of shape (...)."""
+        progress = self.progress
+        with nullcontext() if self.average is None else self.average.in_place():
+            progress.add(_numbers(training_cost), *self._measure(), by_score=self.score is not None)
+            for observe in self.observers:
+                observe(progress)
+
+    def _measure(self):
+        if self.validation is None:
+            return ()
+        validation_cost, accuracy = evaluate(self.progress.network, self.validation, self.loss)
+        score = _numbers(accuracy) if self.score is None else self.score(self.progress.network)
+        return _numbers(validation_cost), score
+
+
+def _numbers(tensor):
+    return tensor.double().cpu().numpy().reshape(-1)
+
+
 def train(
     network,
     batches,
     optimizer,
     *,
     validation=None,
+    score=None,
     learning_rate=1e-3,
     schedule="constant",
     loss="log_loss",
+    max_grad_norm=None,
     max_iter=200,
     tol=1e-4,
     n_iter_no_change=10,
     keep_best=True,
     generators=(),
-    on_epoch=None,
+    observers=(),
+    state=None,
+    n_threads=None,
 ):
     """Train a network, or a stack of networks, from its present weights.
 
@@ -151,21 +129,31 @@ def train(
         For the same network.
     validation : Batches or None, default=None
         Rows to watch after each epoch.
+    score : callable or None, default=None
+        From the network to an array of shape (M,), higher is better: watched instead of the cost of
+        the validation rows, and recorded instead of their accuracy.
     learning_rate : float or tensor of shape (M, 1), default=1e-3
     schedule : str or callable, default="constant"
         A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
     loss : {"log_loss", "squared_error"}
+    max_grad_norm : float or None, default=None
+        Euclidean norm to which a longer gradient is shortened.
     max_iter : int, default=200
         Epochs; for L-BFGS iterations.
     tol, n_iter_no_change : float and int
         See `Stopping`. For L-BFGS, tol is the largest component of the gradient at which it ends.
     keep_best : bool, default=True
-        Watch the cost of the validation rows, and keep the weights of its best epoch; without
-        validation rows, no effect.
+        Watch the validation rows, and keep the weights of the best epoch; without validation rows,
+        no effect.
     generators : sequence of torch.Generator, default=()
         On the network's device, one for each network: the source of dropout masks.
-    on_epoch : callable or None, default=None
-        Called with (epoch, costs, validation costs in a list that may be empty).
+    observers : sequence of callables, default=()
+        Called after each epoch, in this order, with its Progress, the network's weights those that
+        would be kept; one may ``stop()`` it.
+    state : dict or None, default=None
+        Of the `Progress` of the same training, to go on from.
+    n_threads : int or None, default=None
+        Of the processor. None is one where the work is small, else what torch is set to.
 
     Returns
     -------
@@ -182,20 +170,26 @@ def train(
     stopping = Stopping(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
     )
-    watch = _Watch(network, validation, loss, stopping, on_epoch)
-    objective = Objective(network, loss, generators)
+    drawn_from = [*batches.generators, *generators]
+    progress = Progress(network, optimizer, stopping, drawn_from, max_iter)
+    average = optimizer if isinstance(optimizer, WeightAverage) else None
+    end_epoch = _EpochEnd(progress, validation, loss, score, observers, average)
+    objective = Objective(network, loss, generators, max_grad_norm)
     operations = 6 * network.theta.numel() * max(batches.sizes)
-    with torch.no_grad(), threads_for(operations), flushed_denormals():
+    converged = interrupted = False
+    with torch.no_grad(), threads_for(operations, n_threads), flushed_denormals():
+        if state is not None:
+            progress.restore(state)
         try:
             if isinstance(optimizer, LBFGS):
-                converged = _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol)
+                converged = _train_by_lbfgs(objective, batches, end_epoch, optimizer, max_iter, tol)
             else:
                 rate = _scheduled(learning_rate, schedule, max_iter)
-                _train_by_steps(objective, batches, watch, optimizer, rate, max_iter)
-                converged = ~stopping.running
+                _train_by_steps(objective, batches, end_epoch, optimizer, rate)
         except KeyboardInterrupt:
-            watch.interrupted, converged = True, ~stopping.running
-    return watch.result(np.atleast_1d(converged))
+            interrupted = True
+        network.theta.copy_(progress.kept)
+    return progress.result(converged | ~stopping.running, interrupted)
 
 
 def _scheduled(learning_rate, schedule, max_iter):
@@ -203,22 +197,24 @@ def _scheduled(learning_rate, schedule, max_iter):
     return lambda epoch: learning_rate * factor(epoch, max_iter)
 
 
-def _train_by_steps(objective, batches, watch, optimizer, rate, max_iter):
-    n_steps = len(batches.slabs)
+def _train_by_steps(objective, batches, end_epoch, optimizer, rate):
+    n_steps, progress = len(batches.slabs), end_epoch.progress
     Z = objective.network.new_column(batches.n_rows)
     Z_steps = batches.split(Z)
-    for epoch_number in range(max_iter):
+    while not progress.is_last:
         epoch = batches.epoch()
         for step, (slabs, Z_slabs) in enumerate(zip(epoch.steps, Z_steps, strict=True)):
             objective.slabs, objective.Z = slabs, Z_slabs
-            optimizer.step(objective, rate(epoch_number + step / n_steps))
-        if watch.end_epoch(cost(objective.loss, Z, epoch.y, epoch.share)):
-            return
+            optimizer.step(objective, rate(progress.epoch + step / n_steps))
+        end_epoch(cost(objective.loss, Z, epoch.y, epoch.share))
 
 
-def _train_by_lbfgs(objective, batches, watch, optimizer, max_iter, tol):
+def _train_by_lbfgs(objective, batches, end_epoch, optimizer, max_iter, tol):
     (objective.slabs,) = batches.epoch().steps
     (objective.Z,) = batches.split(objective.network.new_column(batches.n_rows))
-    return optimizer.minimize(
-        objective, lambda: watch.end_epoch(objective.cost()), max_iter=max_iter, tol=tol
-    )
+
+    def end_iteration():
+        end_epoch(objective.cost())
+        return end_epoch.progress.is_stopped
+
+    return optimizer.minimize(objective, end_iteration, max_iter=max_iter, tol=tol)

@@ -19,6 +19,7 @@ from functools import partial
 
 import torch
 
+from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._penalty import Penalty
 
@@ -146,7 +147,9 @@ OPTIMIZERS = {
 }
 
 
-def make_optimizer(optimizer, network, *, weight_decay=0.0, momentum=0.0, nesterov=False):
+def make_optimizer(
+    optimizer, network, *, weight_decay=0.0, momentum=0.0, nesterov=False, weight_averaging=0.0
+):
     """Return the update rule for a network's parameters.
 
     Parameters
@@ -156,6 +159,8 @@ def make_optimizer(optimizer, network, *, weight_decay=0.0, momentum=0.0, nester
     weight_decay : float or tensor of shape (M, 1), default=0.0
     momentum, nesterov : float or tensor of shape (M, 1), bool
         For "sgd" alone.
+    weight_averaging : float, default=0.0
+        Above 0, the decay of a `WeightAverage` around the rule.
 
     Examples
     --------
@@ -165,6 +170,10 @@ def make_optimizer(optimizer, network, *, weight_decay=0.0, momentum=0.0, nester
     {'velocity': array([0., 0., 0., 0.])}
     """
     if not isinstance(optimizer, str):
-        return TorchOptimizer(network, optimizer, weight_decay=weight_decay)
-    options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
-    return OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+        rule = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
+    else:
+        options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
+        rule = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+    if weight_averaging == 0:
+        return rule
+    return WeightAverage(rule, network.theta, weight_averaging)

@@ -10,7 +10,7 @@ OPERATIONS_WORTH_THREADS = 5e7
 
 
 @contextmanager
-def threads_for(operations):
+def threads_for(operations, n_threads=None):
     """Compute on one thread where the work is small, and give back the threads that were found.
 
     Parameters
@@ -18,6 +18,8 @@ def threads_for(operations):
     operations : float
         Floating point operations between two points where threads must meet, such as a training
         step.
+    n_threads : int or None, default=None
+        Threads to compute on however large the work is.
 
     Examples
     --------
@@ -28,10 +30,12 @@ def threads_for(operations):
     1
     """
     found = torch.get_num_threads()
-    if found == 1 or operations >= OPERATIONS_WORTH_THREADS:
+    if n_threads is None:
+        n_threads = found if operations >= OPERATIONS_WORTH_THREADS else 1
+    if n_threads == found:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:

@@ -18,12 +18,10 @@ class TrainingResult:
         Epochs trained.
     best_iter : array of int of shape (M,)
         The epoch whose weights were kept, counted from 1; 0: the initial weights.
-    best_cost : array of shape (M,)
-        Lowest cost of those watched: on held-out rows where there are some, else in training.
     cost_curve : array of shape (epochs, M)
         Cost of the training rows in each epoch, without penalty.
-    validation_cost_curve, validation_accuracy_curve : arrays of shape (epochs, M) or None
-        On the held-out rows, after each epoch.
+    validation_cost_curve, validation_score_curve : arrays of shape (epochs, M) or None
+        On the held-out rows, after each epoch; the score is their accuracy unless another is given.
     converged : array of bool of shape (M,)
         Whether the network stopped improving before `max_iter`.
     interrupted : bool
@@ -33,9 +31,8 @@ class TrainingResult:
     theta: Tensor
     n_iter: np.ndarray
     best_iter: np.ndarray
-    best_cost: np.ndarray
     cost_curve: np.ndarray
     validation_cost_curve: np.ndarray | None
-    validation_accuracy_curve: np.ndarray | None
+    validation_score_curve: np.ndarray | None
     converged: np.ndarray
     interrupted: bool

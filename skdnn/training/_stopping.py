@@ -1,11 +1,14 @@
 """When to stop, and which weights to keep: one question an epoch, for each network of a stack.
 
-What is watched is the cost on held-out rows where there are some, else the training cost. A network
+What is watched is the cost on held-out rows (or a score, negated) where there are some, else the
+training cost. A network
 stops when it has not improved by more than `tol` for `n_iter_no_change` epochs in a row. With
 held-out rows it keeps the weights of its best epoch, otherwise those of its last.
 """
 
 import numpy as np
+
+STATE = ("best", "best_iter", "n_iter", "running", "without_improvement")
 
 
 class Stopping:
@@ -31,6 +34,8 @@ class Stopping:
         Epochs trained.
     running : array of bool of shape (M,)
         The networks that have not stopped.
+    without_improvement : array of int of shape (M,)
+        Epochs in a row.
     """
 
     def __init__(self, n_networks, *, tol, n_iter_no_change, keep_best):
@@ -39,7 +44,16 @@ class Stopping:
         self.best_iter = np.zeros(n_networks, dtype=int)
         self.n_iter = np.zeros(n_networks, dtype=int)
         self.running = np.ones(n_networks, dtype=bool)
-        self._without_improvement = np.zeros(n_networks, dtype=int)
+        self.without_improvement = np.zeros(n_networks, dtype=int)
+
+    def state(self):
+        """Return what the next decision depends on, as arrays."""
+        return {name: getattr(self, name).copy() for name in STATE}
+
+    def restore(self, state):
+        """Go on from a state."""
+        for name in STATE:
+            setattr(self, name, state[name].copy())
 
     def update(self, epoch, cost):
         """Take the costs after an epoch, of shape (M,), and say whose weights to keep now.
@@ -62,10 +76,10 @@ class Stopping:
         """
         improved = self.running & (cost < self.best - self.tol)
         lower = self.running & (cost < self.best)
-        self._without_improvement = np.where(improved, 0, self._without_improvement + 1)
+        self.without_improvement = np.where(improved, 0, self.without_improvement + 1)
         self.best = np.where(lower, cost, self.best)
         keep = lower if self.keep_best else self.running.copy()
         self.best_iter = np.where(keep, epoch, self.best_iter)
         self.n_iter = np.where(self.running, epoch, self.n_iter)
-        self.running &= self._without_improvement < self.n_iter_no_change
+        self.running &= self.without_improvement < self.n_iter_no_change
         return keep

@@ -1,0 +1,54 @@
+"""The fitted network as a table of HTML, for notebooks."""
+
+from html import escape
+
+_STYLE = "border-collapse:collapse;font-size:0.9em;margin:0.5em 0"
+_CELL = "border:1px solid;padding:0.2em 0.8em;text-align:right"
+
+
+def network_html(fitted):
+    """Return a table of the layers, sizes and parameters of a fitted estimator, else ''.
+
+    Parameters
+    ----------
+    fitted : DeepBinaryClassifier
+
+    Examples
+    --------
+    >>> from skdnn import DeepBinaryClassifier
+    >>> clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs", weight_decay=0.1)
+    >>> from skdnn._html import network_html
+    >>> "<td" in network_html(clf.fit([[0.0], [1.0]], [0, 1]))
+    True
+    """
+    if not hasattr(fitted, "coefs_"):
+        return ""
+    rows = [_row("td", cells) for cells in _layers(fitted)]
+    header = _row("th", ("layer", "inputs", "units", "activation", "parameters"))
+    return (
+        f'<table class="skdnn-network" style="{_STYLE}"><caption>{_caption(fitted)}</caption>'
+        f"<thead>{header}</thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _layers(fitted):
+    activations = [*fitted.activations_, "sigmoid"]
+    layers = zip(fitted.coefs_, fitted.intercepts_, activations, strict=True)
+    for l, (W, b, activation) in enumerate(layers, start=1):
+        name = activation if isinstance(activation, str) else activation.__name__
+        yield f"{l}", f"{W.shape[0]:,}", f"{W.shape[1]:,}", name, f"{W.size + b.size:,}"
+
+
+def _caption(fitted):
+    total = sum(array.size for array in fitted.coefs_ + fitted.intercepts_)
+    layers = "1 layer" if fitted.n_layers_ == 1 else f"{fitted.n_layers_} layers"
+    epochs = "1 epoch" if fitted.n_iter_ == 1 else f"{fitted.n_iter_:,} epochs"
+    return (
+        f"{layers}, {total:,} parameters ({fitted.coefs_[0].dtype}), {epochs}, "
+        f"weights of epoch {fitted.best_iter_:,}, cost {fitted.best_loss_:.4g}"
+    )
+
+
+def _row(tag, cells):
+    cells = "".join(f'<{tag} style="{_CELL}">{escape(cell)}</{tag}>' for cell in cells)
+    return f"<tr>{cells}</tr>"

@@ -1,0 +1,118 @@
+"""Reading: from what the user passes to checked Examples.
+
+Frames and lists become arrays by scikit-learn's checks, which also learn and compare the number and
+names of the features. Tensors stay tensors, on their device.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from skdnn.data import (
+    apply_class_weight,
+    check_two_classes,
+    check_weights,
+    encode_known_labels,
+    encode_labels,
+)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Checked data.
+
+    Attributes
+    ----------
+    X : array, CSR matrix or tensor of shape (n_samples, n_features)
+    y : array of int of shape (n_samples,)
+        0 or 1.
+    weight : array of shape (n_samples,)
+        Sample weight times class weight.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def take(self, index):
+        """Return the Examples of some rows."""
+        return Examples(self.X[index], self.y[index], self.weight[index])
+
+
+def read_examples(estimator, X, y, sample_weight):
+    """Return the Examples of a fit, and their two classes."""
+    X, y = read_data(estimator, X, y, reset=True)
+    classes, y = encode_labels(y)
+    weight = check_weights(to_host(sample_weight), X.shape[0])
+    examples = _weighted(estimator, X, y, classes, weight)
+    check_two_classes(y[examples.weight > 0], " with a weight above zero")
+    return examples, classes
+
+
+def read_more(estimator, X, y, classes, sample_weight):
+    """Return the Examples of a call of partial_fit, and the two classes, which y may not show."""
+    is_first = not hasattr(estimator, "coefs_")
+    if classes is None and is_first:
+        raise ValueError("classes must be given in the first call of partial_fit, got None.")
+    known = encode_labels(column_or_1d(classes))[0] if is_first else estimator.classes_
+    if classes is not None and not np.array_equal(np.unique(classes), known):
+        raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
+    X, y = read_data(estimator, X, y, reset=is_first)
+    y = encode_known_labels(y, known, "y")
+    weight = check_weights(to_host(sample_weight), X.shape[0])
+    return _weighted(estimator, X, y, known, weight), known
+
+
+def read_validation(estimator, X_val, y_val, classes):
+    """Return the Examples that the user wants watched, or None."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val must be given together, got one of them.")
+    if X_val is None:
+        return None
+    X, y = read_data(estimator, X_val, y_val)
+    y = encode_known_labels(y, classes, "y_val")
+    return _weighted(estimator, X, y, classes, np.ones(len(y)))
+
+
+def read_data(estimator, X, *y, reset=False):
+    """Return X, and y where one is passed, as scikit-learn's checks leave them.
+
+    Parameters
+    ----------
+    estimator : DeepBinaryClassifier
+        With `reset`, learns the number and names of the features; else they must be the same.
+    X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+    *y : array-like or tensor of shape (n_samples,)
+    """
+    y = [to_host(labels) for labels in y]
+    if isinstance(X, torch.Tensor):
+        return _read_tensor(estimator, X, y, reset)
+    # Dense data keeps its dtype: it is converted chunk by chunk, without a copy of the whole.
+    dtype = (np.float64, np.float32) if sparse.issparse(X) else "numeric"
+    return validate_data(estimator, X, *y, reset=reset, accept_sparse="csr", dtype=dtype)
+
+
+def to_host(values):
+    """Return what may be a tensor as something that NumPy reads."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+
+
+def _read_tensor(estimator, X, y, reset):
+    if X.layout != torch.strided:
+        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
+    # scikit-learn looks at an array of this shape that holds one number, in place of X.
+    shape = np.broadcast_to(np.float32(0), tuple(X.shape))
+    checked = validate_data(estimator, shape, *y, reset=reset, dtype=None)
+    if not X.isfinite().all():
+        what = "NaN" if X.isnan().any() else "infinity"
+        raise ValueError(f"Input X contains {what}.")
+    return (X.detach(), checked[1]) if y else X.detach()
+
+
+def _weighted(estimator, X, y, classes, weight):
+    return Examples(X, y, apply_class_weight(weight, y, classes, estimator.class_weight))

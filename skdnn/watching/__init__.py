@@ -1,0 +1,21 @@
+"""What looks on while a network learns; each is told of an epoch's end, and knows no estimator.
+
+scikit-learn's callbacks in `_callbacks`, a scorer in `_scoring`, checkpoints in `_checkpoint`,
+lines on the screen in `_printing`.
+"""
+
+from ._callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from ._checkpoint import Checkpoint, Journal, open_journal
+from ._printing import EpochLines
+from ._scoring import make_score
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Checkpoint",
+    "EpochLines",
+    "EpochTasks",
+    "Journal",
+    "make_score",
+    "open_journal",
+    "with_callbacks",
+]

@@ -1,0 +1,61 @@
+"""scikit-learn's callbacks, for the versions that have them: the fit and its epochs as tasks."""
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:
+        """Has no callbacks to support."""
+
+        def _init_callback_context(self, max_subtasks):
+            return None
+
+    def with_callbacks(method):
+        """Return the method."""
+        return method
+
+
+class EpochTasks:
+    """Tells the callbacks of an estimator where its fit begins and ends, and each epoch of it.
+
+    Parameters
+    ----------
+    estimator : DeepBinaryClassifier
+        Without callbacks, nothing is told.
+    context : sklearn.callback.CallbackContext
+        Of the fit.
+    X, y, sample_weight : as the user passed them
+    learnt : callable
+        From (network, result) to the fitted attributes, as if the fit had ended there.
+    """
+
+    def __init__(self, estimator, context, X, y, sample_weight, learnt):
+        self.context = context if getattr(estimator, "_skl_callbacks", None) else None
+        self.learnt = learnt
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        if self.context is not None:
+            self.context.call_on_fit_task_begin(**self.passed)
+            self.epoch = self._begin_epoch()
+
+    def __call__(self, progress):
+        """End an epoch, stop where a callback says so, else begin the next."""
+        if self.context is None:
+            return
+        stops = self.epoch.call_on_fit_task_end(
+            **self.passed,
+            reconstruction_attributes=lambda: self.learnt(progress.network, progress.result()),
+        )
+        if stops:
+            progress.stop()
+        if not progress.is_last:
+            self.epoch = self._begin_epoch()
+
+    def end(self):
+        """End the fit; the estimator has its fitted attributes."""
+        if self.context is not None:
+            self.context.call_on_fit_task_end(**self.passed, reconstruction_attributes={})
+
+    def _begin_epoch(self):
+        epoch = self.context.subcontext(task_name="epoch")
+        return epoch.call_on_fit_task_begin(**self.passed)

@@ -1,0 +1,41 @@
+"""Lines on the screen while a network learns."""
+
+import math
+import time
+
+# So that a fit of short epochs does not flood the screen.
+SECONDS_BETWEEN_LINES = 0.25
+
+
+class EpochLines:
+    """Prints a line after an epoch: the first, the last, and between them a few a second.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of an epoch.
+    clock : callable, default=time.perf_counter
+        Gives the seconds.
+    """
+
+    def __init__(self, n_rows, clock=time.perf_counter):
+        self.n_rows, self.clock = n_rows, clock
+        self.started, self.printed, self.n_epochs = clock(), -math.inf, 0
+
+    def __call__(self, progress):
+        """Print the line of an epoch, if it is time."""
+        now = self.clock()
+        self.n_epochs += 1
+        if progress.is_last or now - self.printed >= SECONDS_BETWEEN_LINES:
+            self.printed = now
+            print(self._line(progress, now - self.started))
+
+    def _line(self, progress, seconds):
+        parts = [f"epoch {progress.epoch}/{progress.max_iter}: cost {progress.costs[-1][0]:.6f}"]
+        if progress.validation_costs:
+            parts += [
+                f"validation cost {progress.validation_costs[-1][0]:.6f}",
+                f"score {progress.scores[-1][0]:.4f}",
+            ]
+        rate = self.n_epochs * self.n_rows / max(seconds, 1e-9)
+        return ", ".join([*parts, f"{seconds:.1f} s", f"{rate:,.0f} rows/s"])
