@@ -141,7 +141,7 @@ def fitted_module(fitted):
     standardizer = _input_standardizer(fitted)
     if standardizer is not None:
         module.insert(0, standardizer.to_module(dtype))
-    return module
+    return module.eval()
 
 
 def fitted_logits(fitted, X):

@@ -1,0 +1,106 @@
+"""Averages of the weights over time, against the sum that defines them and against torch's."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdnn import DeepBinaryClassifier
+from skdnn.network import Network
+from skdnn.training import make_optimizer
+
+
+class Path:
+    """An objective that lets gradient descent at rate 1 walk through given points."""
+
+    def __init__(self, network, points):
+        self.network, self.points = network, iter(points)
+
+    def compute_gradient(self):
+        self.network.gradient.copy_(self.network.theta - next(self.points))
+
+
+def points(n, shape=(4,)):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((n, *shape), dtype=torch.float64, generator=generator)
+
+
+def walk(n, decay, n_networks=None):
+    network = Network((3, 1), [], n_networks=n_networks)
+    path = points(n, network.theta.shape)
+    rule = make_optimizer("sgd", network, weight_averaging=decay)
+    objective = Path(network, path)
+    for _ in range(n):
+        rule.step(objective, 1.0)
+    return path, rule
+
+
+@pytest.mark.parametrize("n_networks", [None, 3])
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_the_average_is_the_sum_that_defines_it(n, decay, n_networks):
+    path, rule = walk(n, decay, n_networks)
+    weight = decay ** torch.arange(n - 1, -1, -1, dtype=torch.float64)
+    expected = torch.tensordot(weight / weight.sum(), path, dims=1)
+    torch.testing.assert_close(rule.average, expected, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(rule.theta, path[-1], rtol=1e-12, atol=1e-14)
+
+
+def test_the_average_is_torchs_once_the_start_is_forgotten():
+    path, rule = walk(400, 0.9)
+    model = torch.nn.utils.skip_init(torch.nn.Linear, 3, 1, dtype=torch.float64)
+    averaged = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
+    )
+    with torch.no_grad():
+        for point in path:
+            model.weight.copy_(point[:3])
+            model.bias.copy_(point[3:])
+            averaged.update_parameters(model)
+    expected = torch.cat([averaged.module.weight[0], averaged.module.bias]).detach()
+    torch.testing.assert_close(rule.average, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_theta_is_the_average_for_a_while():
+    path, rule = walk(10, 0.9)
+    with rule.in_place():
+        assert torch.equal(rule.theta, rule.average)
+    assert torch.equal(rule.theta, path[-1]) or torch.allclose(rule.theta, path[-1], rtol=1e-12)
+
+
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    return X, (X[:, 0] + rng.normal(size=300) > 0).astype(int)
+
+
+NOISY = {
+    "n_units": 8, "batch_size": 8, "learning_rate": 0.05, "learning_rate_schedule": "constant",
+    "tol": 0.0, "random_state": 0,
+}  # fmt: skip
+
+
+def test_the_averages_are_watched_kept_and_predict():
+    X, y = data()
+    clf = DeepBinaryClassifier(**NOISY, weight_averaging=0.98, max_iter=10)
+    clf.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    P = clf.predict_proba(X[200:])[np.arange(100), y[200:]]
+    assert -np.log(P).mean() == pytest.approx(min(clf.validation_loss_curve_), rel=1e-9)
+    last = DeepBinaryClassifier(**NOISY, max_iter=10)
+    last.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    # The steps are the same, only what is looked at differs: it is calmer.
+    assert clf.loss_curve_ == pytest.approx(last.loss_curve_, rel=1e-12)
+    calm, restless = np.diff(clf.validation_loss_curve_), np.diff(last.validation_loss_curve_)
+    assert calm[-5:].std() < 0.5 * restless[-5:].std()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_partial_fit_averages_over_its_calls(optimizer):
+    X, y = data()
+    options = {**NOISY, "shuffle": False, "standardize": False, "optimizer": optimizer}
+    options.update(weight_averaging=0.9, batch_size=50, weight_decay=0.0)
+    whole = DeepBinaryClassifier(**options, max_iter=2).fit(X, y)
+    pieces = DeepBinaryClassifier(**options)
+    for start in [0, 100, 200] * 2:
+        rows = slice(start, start + 100)
+        pieces.partial_fit(X[rows], y[rows], classes=[0, 1])
+    np.testing.assert_allclose(pieces.predict_proba(X), whole.predict_proba(X), rtol=1e-9)

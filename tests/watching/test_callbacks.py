@@ -1,0 +1,142 @@
+"""scikit-learn's callbacks: on a bare fit, in a pipeline, inside a search."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_moons
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdnn import DeepBinaryClassifier
+
+callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+
+X, Y = make_moons(200, noise=0.2, random_state=0)
+
+
+def small(**parameters):
+    return DeepBinaryClassifier(
+        **{"n_units": 8, "max_iter": 6, "tol": 0.0, "random_state": 0, **parameters}
+    )
+
+
+class Recorder:
+    """Notes what it is told, and stops the fit after some epochs."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.told, self.estimators = stop_after, [], []
+
+    def setup(self, estimator, context):
+        self.told.append(("setup", context.task_name))
+
+    def teardown(self, estimator, context):
+        self.told.append(("teardown", context.task_name))
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(("begin", context.task_name, context.task_id))
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self.told.append(("end", context.task_name, context.task_id))
+        if context.task_name == "epoch":
+            self.estimators.append(fitted_estimator)
+            self.X, self.y, self.metadata = X, y, metadata
+        return self.stop_after == context.task_id + 1
+
+
+def test_begin_and_end_of_the_fit_and_of_each_epoch():
+    recorder = Recorder()
+    clf = small().set_callbacks(recorder).fit(X, Y)
+    epochs = [(what, "epoch", k) for k in range(6) for what in ("begin", "end")]
+    assert recorder.told == [
+        ("setup", "fit"), ("begin", "fit", 0), *epochs, ("end", "fit", 0), ("teardown", "fit"),
+    ]  # fmt: skip
+    assert clf.n_iter_ == 6
+
+
+def test_callbacks_change_nothing_of_the_fit():
+    watched = small().set_callbacks(Recorder()).fit(X, Y)
+    np.testing.assert_array_equal(watched.predict_proba(X), small().fit(X, Y).predict_proba(X))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_the_fitted_estimator_is_that_of_a_fit_that_ended_there(optimizer):
+    recorder = Recorder()
+    constant = {"learning_rate_schedule": "constant", "optimizer": optimizer, "weight_decay": 0.1}
+    small(**constant).set_callbacks(recorder).fit(X, Y)
+    for k, fitted in enumerate(recorder.estimators[:4], start=1):
+        short = small(**constant, max_iter=k).fit(X, Y)
+        np.testing.assert_allclose(fitted.predict_proba(X), short.predict_proba(X), rtol=1e-9)
+        assert fitted.n_iter_ == k
+        assert fitted.loss_curve_ == pytest.approx(short.loss_curve_)
+
+
+def test_a_callback_can_stop_the_fit():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # to be stopped is no failure to converge
+        clf = small().set_callbacks(Recorder(stop_after=3)).fit(X, Y)
+    assert clf.n_iter_ == len(clf.loss_curve_) == 3
+
+
+def test_callbacks_see_the_data_as_it_was_passed():
+    recorder, weight = Recorder(), np.ones(200)
+    small().set_callbacks(recorder).fit(X.tolist(), Y, sample_weight=weight)
+    assert X.tolist() == recorder.X
+    assert recorder.y is Y
+    assert recorder.metadata["sample_weight"] is weight
+
+
+def test_scoring_monitor_scores_every_epoch():
+    monitor = callback.ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
+    clf = small(max_iter=4).set_callbacks(monitor).fit(X, Y)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(rows) == 4
+    assert rows[-1]["accuracy"] == accuracy_score(Y, clf.predict(X))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_scoring_monitor_in_a_pipeline_inside_a_search(n_jobs):
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    clf = small(max_iter=3).set_callbacks(monitor)
+    model = make_pipeline(StandardScaler(), clf)
+    grid = {"deepbinaryclassifier__n_layers": [1, 2]}
+    GridSearchCV(model, grid, cv=2, n_jobs=n_jobs).fit(X, Y)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(rows) == (2 * 2 + 1) * 3
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("place", ["bare", "pipeline", "search"])
+def test_progress_bar_shows_the_epochs(place, capsys):
+    pytest.importorskip("rich")
+    model = small(max_iter=3)
+    if place != "bare":
+        model = make_pipeline(StandardScaler(), model)
+    if place == "search":
+        model = GridSearchCV(model, {"deepbinaryclassifier__n_layers": [1, 2]}, cv=2)
+    model.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, Y)
+    assert "DeepBinaryClassifier" in capsys.readouterr().out
+
+
+def test_callbacks_survive_clone_and_pickle():
+    clf = clone(small().set_callbacks(Recorder(stop_after=2)))
+    assert pickle.loads(pickle.dumps(clf)).fit(X, Y).n_iter_ == 2
+
+
+def test_a_fit_that_fails_is_torn_down_and_leaves_the_estimator_as_it_was():
+    recorder = Recorder()
+    clf = small().set_callbacks(recorder).fit(X, Y)
+    before = vars(clf).copy()
+    with pytest.raises(ValueError, match="inconsistent"):
+        clf.fit(X, Y[:-1])
+    assert recorder.told[-1] == ("teardown", "fit")
+    assert vars(clf) == before
+
+
+def test_what_is_no_callback_is_refused():
+    with pytest.raises(TypeError, match="FitCallback"):
+        small().set_callbacks(print)

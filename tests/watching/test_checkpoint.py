@@ -1,0 +1,287 @@
+"""Checkpoints: killed fits end with the same bits, and what is not theirs is left alone."""
+
+import multiprocessing
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.datasets import make_moons
+from sklearn.metrics import make_scorer, roc_auc_score
+from sklearn.model_selection import GridSearchCV
+
+from skdnn import Checkpoint, DeepBinaryClassifier
+
+X, Y = make_moons(300, noise=0.2, random_state=0)
+
+# Everything that has a state of its own: shuffles, dropout, averages, held-out rows, a score.
+BUSY = {
+    "n_units": 8, "max_iter": 12, "batch_size": 32, "dropout": 0.2, "weight_averaging": 0.9,
+    "early_stopping": True, "scoring": "roc_auc", "tol": 0.0,
+}  # fmt: skip
+
+
+class Killed(Exception):
+    """Ends a fit as abruptly as Python can."""
+
+
+class KillAfter:
+    """A scorer that kills the fit in the epoch after some."""
+
+    def __init__(self, epochs):
+        self.left = epochs
+
+    def __call__(self, clf, X, y):
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+        return roc_auc_score(y, clf.predict_proba(X)[:, 1])
+
+    def __repr__(self):
+        return "KillAfter"
+
+
+def fit(checkpoint=None, X=X, y=Y, sample_weight=None, random_state=0, **parameters):
+    clf = DeepBinaryClassifier(
+        checkpoint=checkpoint, random_state=random_state, **{**BUSY, **parameters}
+    )
+    return clf.fit(X, y, sample_weight=sample_weight)
+
+
+def assert_same(clf, expected):
+    for name in ("coefs_", "intercepts_", "loss_curve_", "validation_scores_"):
+        for got, wanted in zip(getattr(clf, name), getattr(expected, name), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    assert (clf.n_iter_, clf.best_iter_, clf.t_) == (
+        expected.n_iter_, expected.best_iter_, expected.t_,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_killed_fit_ends_with_the_same_bits(tmp_path, optimizer, dtype):
+    path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=2)
+    options = {"optimizer": optimizer, "momentum": 0.9, "dtype": dtype}
+    expected = fit(scoring=KillAfter(99), **options)
+    with pytest.raises(Killed):
+        fit(path, scoring=KillAfter(7), **options)
+    seen = KillAfter(99)
+    clf = fit(path, scoring=seen, **options)
+    assert_same(clf, expected)
+    assert 99 - seen.left == expected.n_iter_ - 6  # the epochs of the checkpoint are not repeated
+
+
+def fit_and_save(checkpoint, result):
+    """Be what a process does."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 5))
+    clf = DeepBinaryClassifier(
+        n_units=16, max_iter=150, tol=0.0, dropout=0.1, early_stopping=True, n_iter_no_change=150,
+        checkpoint=checkpoint, random_state=0, n_threads=1,
+    )  # fmt: skip
+    clf.fit(X, X[:, 0] * X[:, 1] > 0)
+    np.savez(result, *clf.coefs_, *clf.intercepts_, clf.loss_curve_)
+
+
+def test_a_fit_killed_by_the_system_again_and_again_ends_with_the_same_bits(tmp_path):
+    # A server that has imported everything forks a clean process for each fit, in no time.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["skdnn"])
+    path, exits = tmp_path / "fit.ckpt", []
+
+    def start(checkpoint, result):
+        process = context.Process(target=fit_and_save, args=(checkpoint, tmp_path / result))
+        process.start()
+        return process
+
+    def modified():
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    whole = start(None, "whole.npz")
+    for pause in (0.05, 0.2, 0.011, 0.13, 0.003):
+        before, process = modified(), start(Checkpoint(path, every_epochs=1), "killed.npz")
+        while process.is_alive() and modified() == before:
+            time.sleep(0.002)
+        time.sleep(pause)
+        process.kill()
+        process.join()
+        exits.append(process.exitcode)
+    last = start(Checkpoint(path, every_epochs=1), "killed.npz")
+    for process in (whole, last):
+        process.join()
+        assert process.exitcode == 0
+    assert exits.count(-signal.SIGKILL) >= 3
+    whole, killed = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "killed.npz")
+    for name in whole.files:
+        np.testing.assert_array_equal(killed[name], whole[name])
+
+
+def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    first = fit(Checkpoint(path, every_epochs=1), random_state=None)
+    again = fit(path, random_state=None)
+    assert_same(again, first)
+    path.unlink()
+    assert fit(path, random_state=None).loss_curve_ != first.loss_curve_
+
+
+def test_warm_start_goes_on_from_a_checkpoint_too(tmp_path):
+    path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
+    clf = DeepBinaryClassifier(**{**BUSY, "scoring": None}, warm_start=True, random_state=0)
+    clf.fit(X, Y)
+    with pytest.raises(Killed):
+        clf.set_params(checkpoint=path, scoring=KillAfter(3)).fit(X, Y)
+    assert clf.n_iter_ == 12
+    clf.set_params(scoring=KillAfter(99)).fit(X, Y)
+    assert clf.n_iter_ == 24 == len(clf.loss_curve_)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, torch.from_numpy, pd.DataFrame])
+def test_any_kind_of_data_goes_on(tmp_path, kind):
+    data = kind(X)
+    with pytest.raises(Killed):
+        fit(Checkpoint(tmp_path / "a", every_epochs=1), X=data, scoring=KillAfter(3))
+    clf = fit(tmp_path / "a", X=data, scoring=KillAfter(99))
+    assert_same(clf, fit(X=data, scoring=KillAfter(99)))
+
+
+def test_a_checkpoint_holds_no_pickle_and_no_trace_of_the_write_is_left(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    fit(path)
+    assert path.read_bytes().startswith(b"skdnn checkpoint 1\n")
+    assert b"pickle" not in path.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
+
+
+def test_intervals(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr("skdnn.watching._checkpoint._write", lambda path, tree: written.append(1))
+    constant = {"early_stopping": False, "scoring": None}
+    for every, expected in (
+        ({"every_epochs": 5}, 3),  # after 5, 10 and at the end
+        ({"every_epochs": 1}, 12),
+        ({"every_seconds": 1e-9}, 12),
+        ({"every_seconds": None}, 1),
+        ({}, 1),
+    ):
+        written.clear()
+        fit(Checkpoint(tmp_path / "fit.ckpt", **every), **constant)
+        assert len(written) == expected
+
+
+# -- what is not theirs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"learning_rate": 0.1}, "has learning_rate=0.003 instead of 0.1"),
+        ({"max_iter": 13}, "has max_iter=12 instead of 13"),
+        ({"n_units": (8, 9)}, r"has n_units=8 instead of \(8, 9\)"),
+        ({"activation": torch.tanh}, "has activation='relu' instead of "),
+        ({"scoring": make_scorer(roc_auc_score)}, "has scoring='roc_auc' instead of "),
+        ({"random_state": 1}, "has random_state=0 instead of 1"),
+        ({"X": X + 1e-12}, "has data="),
+        ({"X": X.astype(np.float32)}, "has data="),
+        ({"y": 1 - Y}, "has data="),
+        ({"sample_weight": np.linspace(1, 2, 300)}, "has data="),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_another_fit_is_refused_and_stays(tmp_path, changed, message):
+    path = tmp_path / "fit.ckpt"
+    fit(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"checkpoint must be of a fit with the same .*{message}"):
+        fit(path, **changed)
+    assert path.read_bytes() == before
+
+
+def test_what_changes_nothing_may_change(tmp_path, capsys):
+    path = tmp_path / "fit.ckpt"
+    first = fit(path)
+    assert_same(fit(Checkpoint(path, every_epochs=3), verbose=1), first)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.3, 0.999])
+def test_a_truncated_checkpoint_is_refused_and_stays(tmp_path, size):
+    path = tmp_path / "fit.ckpt"
+    fit(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(size * len(content))])
+    with pytest.raises(ValueError, match=r"is damaged|a file that skdnn wrote"):
+        fit(path)
+    assert path.read_bytes() == content[: int(size * len(content))]
+
+
+def test_any_changed_bit_is_noticed(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    fit(path)
+    content = path.read_bytes()
+    for position in np.random.default_rng(0).integers(len(content), size=25):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(position % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"is damaged|a file that skdnn wrote"):
+            fit(path)
+
+
+def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
+    path = tmp_path / "diary.txt"
+    path.write_text("Dear diary")
+    with pytest.raises(ValueError, match=r"a file that skdnn wrote, got '.*diary\.txt'"):
+        fit(path)
+    assert path.read_text() == "Dear diary"
+
+
+def test_a_file_that_appears_during_the_fit_is_not_overwritten(tmp_path):
+    path = tmp_path / "fit.ckpt"
+
+    def intrude(clf, X, y):
+        path.write_text("someone else's")
+        return 0.5
+
+    with pytest.raises(ValueError, match="another program has changed"):
+        fit(path, scoring=intrude)
+    assert path.read_text() == "someone else's"
+
+
+@pytest.mark.parametrize("place", ["nowhere/fit.ckpt", "."])
+def test_a_place_that_cannot_be_written_is_noticed_before_training(tmp_path, place):
+    with pytest.raises(ValueError, match="checkpoint must be a file in a folder that exists"):
+        fit(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"checkpoint": 3}, "checkpoint must be one of None or a path or a skdnn.Checkpoint"),
+        ({"checkpoint": "x", "optimizer": "lbfgs"}, "optimizer must be one of 'sgd', 'adam', "),
+        ({"checkpoint": "x", "optimizer": torch.optim.Adam}, "optimizer must be one of 'sgd', "),
+    ],
+)
+def test_bad_checkpoints_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DeepBinaryClassifier(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize("every", [{"every_epochs": 0}, {"every_seconds": -1.0}])
+def test_bad_intervals_are_named(every):
+    with pytest.raises(ValueError, match=f"{next(iter(every))} must be above 0 or None, got"):
+        Checkpoint("fit.ckpt", **every)
+
+
+def test_partial_fit_takes_no_checkpoint(tmp_path):
+    clf = DeepBinaryClassifier(checkpoint=tmp_path / "fit.ckpt")
+    with pytest.raises(ValueError, match="checkpoint must be None for partial_fit"):
+        clf.partial_fit(X, Y, classes=[0, 1])
+
+
+def test_fits_of_a_search_do_not_share_a_checkpoint(tmp_path):
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, checkpoint=tmp_path / "fit.ckpt")
+    search = GridSearchCV(clf, {"n_layers": [1, 2]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match="checkpoint must be of a fit with the same"):
+        search.fit(X, Y)

@@ -1,0 +1,104 @@
+"""Early stopping by a scorer of scikit-learn, against the scorer asked afterwards."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, make_scorer, roc_auc_score
+
+from skdnn import DeepBinaryClassifier
+
+X, Y = make_classification(600, 12, n_informative=4, flip_y=0.2, random_state=0)
+TRAIN, VAL = slice(0, 300), slice(300, 600)
+
+
+def fitted(scoring, X=X, y=Y, **parameters):
+    parameters = {"n_units": 16, "max_iter": 30, "learning_rate": 0.01, **parameters}
+    clf = DeepBinaryClassifier(scoring=scoring, random_state=0, **parameters)
+    return clf.fit(X[TRAIN], y[TRAIN], X_val=X[VAL], y_val=y[VAL])
+
+
+def brier(clf, X, y):
+    return -brier_score_loss(y, clf.predict_proba(X)[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("scoring", "expected"),
+    [
+        ("roc_auc", lambda clf: roc_auc_score(Y[VAL], clf.predict_proba(X[VAL])[:, 1])),
+        (
+            make_scorer(balanced_accuracy_score),
+            lambda clf: balanced_accuracy_score(Y[VAL], clf.predict(X[VAL])),
+        ),
+        (brier, lambda clf: brier(clf, X[VAL], Y[VAL])),
+    ],
+    ids=["name", "scorer", "function"],
+)
+def test_the_epoch_of_the_best_score_is_kept(scoring, expected):
+    clf = fitted(scoring)
+    assert len(clf.validation_scores_) == clf.n_iter_ == len(clf.validation_loss_curve_)
+    assert clf.best_iter_ == 1 + np.argmax(clf.validation_scores_) < clf.n_iter_
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+    assert clf.best_validation_score_ == pytest.approx(expected(clf), rel=1e-12)
+    assert clf.best_loss_ == min(clf.validation_loss_curve_)
+
+
+def test_neg_log_loss_as_a_score_is_the_default_criterion():
+    by_score, by_cost = fitted("neg_log_loss"), fitted(None)
+    assert by_score.best_iter_ == by_cost.best_iter_
+    np.testing.assert_allclose(
+        by_score.validation_scores_, -np.array(by_cost.validation_loss_curve_), rtol=1e-9
+    )
+    np.testing.assert_array_equal(by_score.predict_proba(X), by_cost.predict_proba(X))
+
+
+def test_without_scoring_the_scores_are_accuracies():
+    clf = fitted(None)
+    assert clf.best_validation_score_ == pytest.approx(clf.score(X[VAL], Y[VAL]), rel=1e-12)
+
+
+def test_held_out_rows_are_scored_with_their_weights():
+    seen = []
+
+    def watching(clf, X, y, sample_weight=None):
+        seen.append((X, y, sample_weight))
+        return clf.score(X, y, sample_weight)
+
+    weight = np.random.default_rng(0).random(600)
+    clf = DeepBinaryClassifier(
+        n_units=4, max_iter=2, early_stopping=True, scoring=watching, class_weight={0: 2.0}
+    )
+    clf.fit(X, Y, sample_weight=weight)
+    rows = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in seen[0][0]]
+    assert len(rows) == 60
+    np.testing.assert_array_equal(seen[0][1], Y[rows])
+    np.testing.assert_allclose(seen[0][2], weight[rows] * np.where(Y[rows] == 0, 2, 1))
+
+
+def test_equal_weights_are_not_passed_to_a_function_that_takes_none():
+    assert len(fitted(lambda clf, X, y: clf.score(X, y)).validation_scores_) > 1
+
+
+def test_frames_are_scored_without_a_word_about_names():
+    frame = pd.DataFrame(X, columns=[f"feature {k}" for k in range(12)])
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc", early_stopping=True)
+    clf.fit(frame, Y)
+    assert len(clf.validation_scores_) == 3
+    assert clf.feature_names_in_[0] == "feature 0"
+
+
+def test_scoring_alone_holds_nothing_out():
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc").fit(X, Y)
+    assert clf.validation_scores_ is None
+    assert clf.best_validation_score_ is None
+
+
+def test_own_rows_may_only_be_recorded():
+    clf = fitted("roc_auc", early_stopping=False, max_iter=20)
+    assert clf.best_iter_ == clf.n_iter_ == len(clf.validation_scores_) == 20
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_an_error(score):
+    with pytest.raises(ValueError, match="scoring must give a finite number, got"):
+        fitted(lambda clf, X, y: score)
