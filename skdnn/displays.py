@@ -114,6 +114,7 @@ class LossCurveDisplay:
             label = f"weights kept (epoch {self.best_iter})"
             self.ax_.axvline(self.best_iter, color="grey", linestyle=":", label=label)
         self.ax_.set(xlabel="epoch", ylabel="cost")
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.legend()
         return self
 

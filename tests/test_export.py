@@ -1,0 +1,107 @@
+"""A fitted network elsewhere: torch.export, ONNX, skops."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from skdnn import DeepBinaryClassifier
+
+RNG = np.random.default_rng(0)
+# A feature of large mean, which stays apart from the first layer in float32.
+X = RNG.normal(size=(200, 3)) * [1.0, 5.0, 0.1] + [0.0, 1e6, 3.0]
+Y = np.where(X[:, 0] > 0, "flower", "none")
+
+
+def fitted(dtype="float32", **parameters):
+    clf = DeepBinaryClassifier(
+        n_units=8, max_iter=8, dtype=dtype, random_state=0, dropout=0.1, **parameters
+    )
+    return clf.fit(X.astype(dtype), Y)
+
+
+def probabilities(clf):
+    return clf.predict_proba(X.astype(clf.coefs_[0].dtype))[:, 1]
+
+
+def tensor(clf, rows=slice(None)):
+    return torch.from_numpy(X.astype(clf.coefs_[0].dtype)[rows])
+
+
+def any_number_of_rows():
+    return ({0: torch.export.Dim("n_samples")},)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["relu", ("gelu", "tanh"), torch.nn.Softplus])
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.filterwarnings("ignore:The output starts saturated")  # the large mean, as it is
+def test_torch_export_computes_the_same_without_skdnn(tmp_path, dtype, activation, standardize):
+    clf = fitted(dtype, activation=activation, standardize=standardize)
+    program = torch.export.export(
+        clf.to_module(), (tensor(clf),), dynamic_shapes=any_number_of_rows()
+    )
+    torch.export.save(program, tmp_path / "clf.pt2")
+    module = torch.export.load(tmp_path / "clf.pt2").module()
+    for rows in (slice(None), slice(7)):
+        P = module(tensor(clf, rows)).detach().numpy()
+        np.testing.assert_allclose(P, probabilities(clf)[rows], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own, of modules that it does not need
+@pytest.mark.parametrize(
+    ("dtype", "activation"),
+    [("float32", ("gelu", "tanh")), ("float32", ("leaky_relu", "mish")), ("float64", "relu")],
+)
+def test_onnx_runtime_computes_the_same(tmp_path, dtype, activation):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    clf = fitted(dtype, activation=activation)
+    torch.onnx.export(
+        clf.to_module(), (tensor(clf),), tmp_path / "clf.onnx", input_names=["X"],
+        dynamic_shapes=any_number_of_rows(), dynamo=True, verbose=False,
+    )  # fmt: skip
+    session = runtime.InferenceSession(tmp_path / "clf.onnx")
+    for rows in (slice(None), slice(7)):
+        (P,) = session.run(None, {"X": tensor(clf, rows).numpy()})
+        np.testing.assert_allclose(P, probabilities(clf)[rows], atol=1e-5)
+
+
+def test_the_module_predicts_and_does_not_train():
+    module = fitted().to_module()
+    assert not module.training
+    assert isinstance(module, torch.nn.Sequential)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_skops_loads_the_estimator_after_trusting_its_class_alone(tmp_path, dtype):
+    skops = pytest.importorskip("skops.io")
+    clf = fitted(dtype, class_weight={"flower": 2.0}, scoring="roc_auc", early_stopping=True)
+    skops.dump(clf, tmp_path / "clf.skops")
+    trusted = ["skdnn.classifier.DeepBinaryClassifier"]
+    assert skops.get_untrusted_types(file=tmp_path / "clf.skops") == trusted
+    again = skops.load(tmp_path / "clf.skops", trusted=trusted)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert again.get_params() == clf.get_params()
+    assert again.loss_curve_ == clf.loss_curve_
+
+
+def test_skops_keeps_the_state_of_partial_fit(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    trusted = ["skdnn.classifier.DeepBinaryClassifier"]
+    clf = DeepBinaryClassifier(n_units=8, weight_averaging=0.9, random_state=0)
+    clf.partial_fit(X[:100], Y[:100], classes=["flower", "none"])
+    again = skops.loads(skops.dumps(clf), trusted=trusted)
+    for estimator in (clf, again):
+        estimator.partial_fit(X[100:], Y[100:])
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_skops_loads_nothing_that_is_not_trusted(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = skops.dumps(fitted())
+    with pytest.raises(Exception, match=r"skdnn\.classifier\.DeepBinaryClassifier"):
+        skops.loads(content)
