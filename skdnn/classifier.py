@@ -4,12 +4,18 @@ It reads parameters and data, hands them to the rooms, and copies what comes bac
 attributes. How a network learns is not here but in `skdnn.network` and `skdnn.training`.
 """
 
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike, DTypeLike
+from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import estimator_html_repr
+from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn._assembly import (
@@ -34,11 +40,15 @@ from skdnn._plan import incremental, make_plan
 from skdnn._reading import read_data, read_examples, read_more, read_validation
 from skdnn.watching import (
     CallbackSupportMixin,
+    Checkpoint,
     EpochTasks,
     make_score,
     open_journal,
     with_callbacks,
 )
+
+MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
+Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
 class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -57,7 +67,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     n_units : int or sequence of int, default=128
         Units of every hidden layer, or of each.
     activation : str, callable or sequence of such, default="relu"
-        g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh", "relu",
+        Function g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh", "relu",
         "leaky_relu", "identity" (or "linear"), "elu", "selu", "gelu", "silu", "mish"; or a
         differentiable function from a tensor to one of the same shape; or a torch.nn.Module class
         without parameters of its own.
@@ -69,20 +79,20 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
         once, and suits little data and one layer.
     learning_rate : float, default=0.003
-        α in ``W := W - α dW``. Without effect for "lbfgs".
+        Rate α in ``W := W - α dW``. Without effect for "lbfgs".
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
         ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
         (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
     momentum : float, default=0.0
-        μ in ``v := μ v + dW``, ``W := W - α v``; for "sgd".
+        Factor μ in ``v := μ v + dW``, ``W := W - α v``; for "sgd".
     nesterovs_momentum : bool, default=False
         Nesterov's variant of it.
     weight_decay : float or "auto", default="auto"
-        λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled. "auto" is
-        ``50 / Σ w`` but at most 0.01 for "adam", else 0; Σ w is the number of rows where all weigh
-        1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's LogisticRegression
-        with ``C = 1 / (weight_decay * Σ w)``.
+        Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled.
+        "auto" is ``50 / Σ w`` but at most 0.01 for "adam", else 0; Σ w is the number of rows where
+        all weigh 1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's
+        LogisticRegression with ``C = 1 / (weight_decay * Σ w)``.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out.
     max_grad_norm : float or None, default=None
@@ -208,40 +218,40 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     def __init__(
         self,
-        n_layers=None,
-        n_units=128,
+        n_layers: int | None = None,
+        n_units: int | Sequence[int] = 128,
         *,
-        activation="relu",
-        init_scale="auto",
-        optimizer="adam",
-        learning_rate=0.003,
-        learning_rate_schedule="auto",
-        momentum=0.0,
-        nesterovs_momentum=False,
-        weight_decay="auto",
-        dropout=0.0,
-        max_grad_norm=None,
-        weight_averaging=0.0,
-        loss="log_loss",
-        shuffle=True,
-        batch_size="auto",
-        max_iter=50,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping="auto",
-        scoring=None,
-        validation_fraction=0.1,
-        standardize=True,
-        class_weight=None,
-        n_networks=1,
-        device="auto",
-        dtype="auto",
-        n_threads=None,
-        warm_start=False,
-        checkpoint=None,
-        verbose=0,
-        random_state=None,
-    ):
+        activation: Activation | Sequence[Activation] = "relu",
+        init_scale: float | Literal["auto"] = "auto",
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 0.003,
+        learning_rate_schedule: str | Callable[[float, int], float] = "auto",
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        weight_decay: float | Literal["auto"] = "auto",
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
+        weight_averaging: float = 0.0,
+        loss: Literal["log_loss", "squared_error"] = "log_loss",
+        shuffle: bool = True,
+        batch_size: int | Literal["auto"] | None = "auto",
+        max_iter: int = 50,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | Literal["auto"] = "auto",
+        scoring: str | Callable[..., float] | None = None,
+        validation_fraction: float = 0.1,
+        standardize: bool = True,
+        class_weight: Mapping | Literal["balanced"] | None = None,
+        n_networks: int = 1,
+        device: str | torch.device = "auto",
+        dtype: DTypeLike | torch.dtype = "auto",
+        n_threads: int | None = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike | Checkpoint | None = None,
+        verbose: int | bool = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_layers = n_layers
         self.n_units = n_units
         self.activation = activation
@@ -276,13 +286,21 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> "DeepBinaryClassifier":
         """Train the network.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Numbers, one example a row. Sparse data is made dense batch by batch, never as a whole.
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            Numbers, one example a row. Sparse data is made dense batch by batch, never as a whole,
+            and so is a large memory-mapped file read; a tensor on CUDA stays there.
         y : array-like of shape (n_samples,)
             Any two labels: numbers, strings, booleans.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -296,6 +314,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Returns
         -------
         self : DeepBinaryClassifier
+            The estimator itself, fitted.
 
         Raises
         ------
@@ -328,12 +347,18 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             result = run_training(
                 plan, network, rule, split, score, (tasks, journal), journal.state
             )
-            vars(self).update(learnt(network, result), _incremental_state=None)
+            self.__dict__.update(learnt(network, result), _incremental_state=None)
             tasks.end()
         warn_of_an_early_end(plan, result)
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "DeepBinaryClassifier":
         """Train on for one epoch, on these rows.
 
         The optimizer goes on where the last call left it: with ``shuffle=False`` and chunks of
@@ -343,7 +368,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
         y : array-like of shape (n_samples,)
             May lack one of the classes.
         classes : array-like of shape (2,), default=None
@@ -354,6 +380,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Returns
         -------
         self : DeepBinaryClassifier
+            The estimator itself, fitted.
 
         Raises
         ------
@@ -371,16 +398,17 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network, state)
             result = run_training(plan, network, rule, split)
-            vars(self).update(learnt_attributes(plan, classes, split, before, network, result))
+            self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))
             self._incremental_state = incremental_state(plan, split.standardizer, rule)
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logit Z^[L] of each row.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
 
         Returns
         -------
@@ -391,12 +419,13 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         check_is_fitted(self)
         return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of both classes.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
 
         Returns
         -------
@@ -406,12 +435,13 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Z = self.decision_function(X)
         return np.column_stack([expit(-Z), expit(Z)])
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of the probabilities, finite where those are too small for a float.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
 
         Returns
         -------
@@ -421,21 +451,23 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Z = self.decision_function(X)
         return np.column_stack([log_expit(-Z), log_expit(Z)])
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the more probable class of each row.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
 
         Returns
         -------
         array of shape (n_samples,)
+            Of `classes_`.
         """
         positive = self.decision_function(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
-    def to_module(self):
+    def to_module(self) -> torch.nn.Sequential:
         """Return the fitted network as a plain torch.nn.Module.
 
         Returns
@@ -456,12 +488,12 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         check_is_fitted(self)
         return fitted_module(self)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.input_tags.sparse = True
         return tags
 
-    def _html_repr(self):
+    def _html_repr(self) -> str:
         """Return what notebooks show: scikit-learn's box, and the network under it."""
         return estimator_html_repr(self) + network_html(self)

@@ -3,10 +3,22 @@
 `from_estimator` computes, `plot` only draws; matplotlib is imported for the first picture.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point: TypeAlias = tuple[float, float]
+Column: TypeAlias = list[tuple[float, int | None]]  # of the circles of a layer
 
 _COLOURS = {"input": "#f2c14e", "hidden": "#8fb8de", "output": "#e07a5f"}
 _RADIUS, _STEP = 0.3, 2.6  # of a circle, and from layer to layer
@@ -48,13 +60,20 @@ class LossCurveDisplay:
     2
     """
 
-    def __init__(self, loss_curve, validation_loss_curve=None, best_iter=None):
+    def __init__(
+        self,
+        loss_curve: Sequence[float],
+        validation_loss_curve: Sequence[float] | None = None,
+        best_iter: int | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.best_iter = best_iter
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, ax: Axes | None = None, **kwargs: Any
+    ) -> LossCurveDisplay:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -89,7 +108,7 @@ class LossCurveDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> LossCurveDisplay:
         """Draw the curves.
 
         Parameters
@@ -114,7 +133,7 @@ class LossCurveDisplay:
             label = f"weights kept (epoch {self.best_iter})"
             self.ax_.axvline(self.best_iter, color="grey", linestyle=":", label=label)
         self.ax_.set(xlabel="epoch", ylabel="cost")
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.locator_params(axis="x", integer=True)
         self.ax_.legend()
         return self
 
@@ -127,7 +146,7 @@ class NetworkDisplay:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n^[0], …, n^[L].
+        The numbers n^[0], …, n^[L].
     activations : sequence of str
         Names of g of each hidden layer.
     max_units : int, default=10
@@ -152,13 +171,17 @@ class NetworkDisplay:
     (7200, 20, 7, 5, 1)
     """
 
-    def __init__(self, layer_sizes, activations, max_units=10):
+    def __init__(
+        self, layer_sizes: Sequence[int], activations: Sequence[str], max_units: int = 10
+    ) -> None:
         self.layer_sizes = layer_sizes
         self.activations = activations
         self.max_units = max_units
 
     @classmethod
-    def from_estimator(cls, estimator, *, max_units=10, ax=None):
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, max_units: int = 10, ax: Axes | None = None
+    ) -> NetworkDisplay:
         """Draw the network of a fitted estimator.
 
         Parameters
@@ -188,7 +211,7 @@ class NetworkDisplay:
         names = [a if isinstance(a, str) else a.__name__ for a in fitted.activations_]
         return cls(fitted.layer_sizes_, names, max_units).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> NetworkDisplay:
         """Draw the network.
 
         Parameters
@@ -224,7 +247,7 @@ class NetworkDisplay:
         self.ax_.axis("off")
         return self
 
-    def _draw_layer(self, l, column):
+    def _draw_layer(self, l: int, column: Column) -> None:
         L = len(self.layer_sizes) - 1
         kind = "input" if l == 0 else "output" if l == L else "hidden"
         for y, unit in column:
@@ -238,12 +261,12 @@ class NetworkDisplay:
             self._add_circle(centre, circle)
             self.ax_.annotate(text, centre, ha="center", va="center", fontsize=9, zorder=3)
 
-    def _add_circle(self, centre, style):
+    def _add_circle(self, centre: Point, style: dict[str, Any]) -> None:
         from matplotlib.patches import Circle
 
         self.ax_.add_patch(Circle(centre, _RADIUS, zorder=2, **style))
 
-    def _draw_label(self, l, y):
+    def _draw_label(self, l: int, y: float) -> None:
         L = len(self.layer_sizes) - 1
         if l == 0:
             name = "input"
@@ -253,7 +276,7 @@ class NetworkDisplay:
         text = f"$n^{{[{l}]}} = {self.layer_sizes[l]}$\n{name}"
         self.ax_.annotate(text, (_STEP * l, y), ha="center", va="top", fontsize=9)
 
-    def _draw_arrows(self, l, before, column):
+    def _draw_arrows(self, l: int, before: Column, column: Column) -> None:
         style = {"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": "grey", "lw": 0.5}
         for y_from in (y for y, unit in before if unit is not None):
             for y_to in (y for y, unit in column if unit is not None):
@@ -261,7 +284,7 @@ class NetworkDisplay:
                 self.ax_.annotate("", stop, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0})
 
 
-def _network_of(estimator):
+def _network_of(estimator: Any) -> DeepBinaryClassifier:
     """Return the fitted DeepBinaryClassifier in an estimator."""
     while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
         estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
@@ -274,7 +297,7 @@ def _network_of(estimator):
     return estimator
 
 
-def _axes(ax, size=None):
+def _axes(ax: Axes | None, size: Point | None = None) -> tuple[Axes, Any]:
     """Return axes, new ones for None, and their figure."""
     if ax is None:
         try:
@@ -285,9 +308,9 @@ def _axes(ax, size=None):
     return ax, ax.figure
 
 
-def _column(size, max_units):
+def _column(size: int, max_units: int) -> Column:
     """Return (y, unit) of each circle of a layer from the top, unit None for the dots between."""
-    units = list(range(1, size + 1))
+    units: list[int | None] = list(range(1, size + 1))
     if size > max_units:
         last = max_units // 2
         units = [*units[: max_units - last], None, *units[-last:]]
@@ -295,7 +318,7 @@ def _column(size, max_units):
     return [(top - row, unit) for row, unit in enumerate(units)]
 
 
-def _between(start, stop):
+def _between(start: Point, stop: Point) -> tuple[Point, Point]:
     """Return the ends of an arrow from the rim of one circle to that of another."""
     dx, dy = stop[0] - start[0], stop[1] - start[1]
     share = _RADIUS / (dx**2 + dy**2) ** 0.5

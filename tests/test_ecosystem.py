@@ -1,13 +1,17 @@
 """One test for each tool of scikit-learn that takes a classifier, on data that it ships."""
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +24,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -114,6 +119,127 @@ def test_one_vs_rest_makes_many_classes_of_two():
     model = OneVsRestClassifier(small()).fit(X, y)
     assert model.score(X, y) > 0.94
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+
+
+@pytest.fixture(scope="module")
+def genres():
+    """Return X and three yes/no answers for each row."""
+    return make_multilabel_classification(
+        300, 10, n_classes=3, allow_unlabeled=True, random_state=0
+    )
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_multi_output_asks_one_network_for_each_answer(genres, n_jobs):
+    X, Y = genres
+    model = MultiOutputClassifier(small(), n_jobs=n_jobs).fit(X, Y)
+    assert model.score(X, Y) > 0.6
+    for k, P in enumerate(model.predict_proba(X)):
+        alone = small().fit(X, Y[:, k])
+        np.testing.assert_allclose(P, alone.predict_proba(X), atol=1e-9)
+
+
+def test_chains_let_each_network_see_the_answers_before(genres):
+    X, Y = genres
+    chain = ClassifierChain(small(), order=[2, 0, 1], cv=3).fit(X, Y)
+    assert [network.n_features_in_ for network in chain.estimators_] == [10, 11, 12]
+    assert chain.score(X, Y) > 0.6
+    assert chain.predict_proba(X).shape == Y.shape
+
+
+def test_one_vs_rest_takes_indicators_too(genres):
+    X, Y = genres
+    model = OneVsRestClassifier(small()).fit(X, Y)
+    assert model.multilabel_
+    assert model.score(X, Y) > 0.6
+
+
+# -- metadata routing -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def routing():
+    with config_context(enable_metadata_routing=True):
+        yield
+
+
+def test_weights_are_routed_through_a_pipeline_in_a_search(split, routing):
+    X, _, y, _ = split
+    weight = np.random.default_rng(0).integers(0, 3, size=len(y)).astype(float)
+    net = small(batch_size=None).set_fit_request(sample_weight=True)
+    net.set_score_request(sample_weight=True)
+    model = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), net)
+    grid = {"deepbinaryclassifier__n_layers": [1, 2]}
+    search = GridSearchCV(model, grid, cv=3).fit(X, y, sample_weight=weight)
+    best = search.best_estimator_[-1]
+    alone = clone(best).fit(StandardScaler().fit_transform(X), y, sample_weight=weight)
+    for got, expected in zip(best.coefs_, alone.coefs_, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+    unweighted = clone(best).fit(StandardScaler().fit_transform(X), y)
+    assert np.abs(best.coefs_[0] - unweighted.coefs_[0]).max() > 1e-3
+
+
+def test_weights_that_nobody_asked_for_are_an_error(split, routing):
+    X, _, y, _ = split
+    with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+        make_pipeline(StandardScaler(), small()).fit(X, y, sample_weight=np.ones(len(y)))
+
+
+def test_a_pipeline_transforms_the_validation_rows(split, routing):
+    X, X_val, y, y_val = split
+    net = small(max_iter=50).set_fit_request(X_val=True, y_val=True)
+    model = make_pipeline(StandardScaler(), net, transform_input=["X_val"])
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    scaler = StandardScaler().fit(X)
+    alone = small(max_iter=50)
+    alone.fit(scaler.transform(X), y, X_val=scaler.transform(X_val), y_val=y_val)
+    assert model[-1].best_iter_ == alone.best_iter_
+    assert model[-1].validation_loss_curve_ == pytest.approx(alone.validation_loss_curve_)
+    P = model.predict_proba(X_val)[np.arange(len(y_val)), y_val]
+    assert -np.log(P).mean() == pytest.approx(model[-1].best_loss_)
+
+
+def test_partial_fit_asks_for_its_own(routing):
+    net = small().set_partial_fit_request(classes=True, sample_weight=True)
+    requests = net.get_metadata_routing().partial_fit.requests
+    assert requests == {"classes": True, "sample_weight": True}
+
+
+# -- threads ----------------------------------------------------------------------------------
+
+WORKERS = """
+import joblib, torch
+from sklearn.datasets import make_classification
+from skdnn import DeepBinaryClassifier
+
+X, y = make_classification(300, 20, random_state=0)
+
+def fit(backend, n_threads):
+    seen = []
+    clf = DeepBinaryClassifier(
+        n_units=1024, batch_size=300, max_iter=1, scoring=lambda *_: seen.append(
+            torch.get_num_threads()) or 0.5, early_stopping=True, n_threads=n_threads,
+    )
+    clf.fit(X, y)
+    return seen + [torch.get_num_threads()]
+
+torch.set_num_threads(2)
+joblib.Parallel(n_jobs=1)(joblib.delayed(fit)("", None) for _ in range(1))
+print(joblib.Parallel(n_jobs=2)(joblib.delayed(fit)("", None) for _ in range(2)))
+with joblib.parallel_config("threading", n_jobs=2):
+    print([used for used, _ in joblib.Parallel()(joblib.delayed(fit)("", 1) for _ in range(4))])
+print(torch.get_num_threads())
+"""
+
+
+def test_fits_beside_each_other_share_the_cores():
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WORKERS],
+        capture_output=True, text=True, check=False, env={**os.environ, "LOKY_MAX_CPU_COUNT": "2"},
+    )  # fmt: skip
+    # Two processes of one thread each; then four fits in threads, of one thread each.
+    expected = ["[[1, 1], [1, 1]]", "[1, 1, 1, 1]", "2"]
+    assert result.stdout.splitlines() == expected, result.stderr
 
 
 def test_permutation_importance_finds_what_matters(split):

@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from numbers import Integral
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,7 +20,12 @@ _AXES = {"planes": (2, 0, 1), "interleaved": (0, 1, 2)}
 # What a level in 0..255 is divided by to become a feature.
 _DIVISORS = {"unit": 255, None: 1}
 _DTYPES = ("float32", "float64", "uint8")
-_CHOICES = {"mode": _PLANES, "order": _AXES, "scale": _DIVISORS, "dtype": _DTYPES}
+_CHOICES: dict[str, Collection] = {
+    "mode": _PLANES,
+    "order": _AXES,
+    "scale": _DIVISORS,
+    "dtype": _DTYPES,
+}
 
 # The value that means white, by the kind of an array's dtype and by Pillow's deep modes.
 # Pillow opens 16-bit grey files as "I;16", some (PGM, say) as "I".
@@ -34,6 +40,9 @@ _X_RULE = (
     "of m images, (m, h, w), (m, h, w, 3) or (m, h, w, 4), got {}. "
     "A single image goes into a list: [image]."
 )
+
+# Paths, open binary files, Pillow images or arrays; or one array of them all.
+Images: TypeAlias = Sequence[Any] | np.ndarray
 
 
 class ImageVectorizer(TransformerMixin, BaseEstimator):
@@ -65,6 +74,10 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         The size in pixels of every image.
     n_features_out_ : int
         The number of columns, n_x = width × height × planes.
+
+    See Also
+    --------
+    DeepBinaryClassifier : Says yes or no to such rows.
 
     Notes
     -----
@@ -103,14 +116,21 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
     0.40
     """
 
-    def __init__(self, size=(60, 40), mode="RGB", order="planes", scale="unit", dtype="float32"):
+    def __init__(
+        self,
+        size: tuple[int, int] | None = (60, 40),
+        mode: Literal["RGB", "L"] = "RGB",
+        order: Literal["planes", "interleaved"] = "planes",
+        scale: Literal["unit"] | None = "unit",
+        dtype: Literal["float32", "float64", "uint8"] = "float32",
+    ) -> None:
         self.size = size
         self.mode = mode
         self.order = order
         self.scale = scale
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: Images, y: None = None) -> "ImageVectorizer":
         """Check the parameters and the first image; with `size=None`, take its size.
 
         Parameters
@@ -140,7 +160,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         self.n_features_out_ = math.prod(self._image_shape())
         return self
 
-    def transform(self, X):
+    def transform(self, X: Images) -> np.ndarray:
         """Turn images into rows of features.
 
         Parameters
@@ -171,7 +191,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
             np.divide(levels, _DIVISORS[self.scale], out=features[index], casting="unsafe")
         return features
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """Turn rows of features into images.
 
         They are exactly those that were transformed if these had 8 bits and mode `mode` and were
@@ -203,7 +223,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
             image[...] = self._unflatten(np.rint(np.clip(row, 0, 255 / divisor) * divisor))
         return images if images.shape[3] > 1 else images[..., 0]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns by plane, row and column, from "red_row0_column0" on.
 
         Parameters

@@ -101,6 +101,8 @@ def fit_standardizer(X, weight):
     [[-1.0, 0.0], [1.0, 0.0], [97.0, 0.0]]
     """
     if sparse.issparse(X):
+        # In float64, as the weights are: scikit-learn wants one dtype of both.
+        X = sparse.csr_array((X.data.astype(np.float64), X.indices, X.indptr), shape=X.shape)
         mean, variance = mean_variance_axis(X, axis=0, weights=weight)
     else:
         mean = _weighted_mean(X, weight)

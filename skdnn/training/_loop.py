@@ -1,6 +1,7 @@
 """The loop over epochs and steps: the only one in the house."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -24,8 +25,8 @@ class Objective:
     loss: str
     generators: list
     max_norm: float | None = None  # of the gradient of one network
-    slabs: list = ()
-    Z: list = ()  # a buffer for the logits of each slab
+    slabs: Sequence = ()
+    Z: Sequence = ()  # a buffer for the logits of each slab
 
     def compute_gradient(self):
         """Fill the network's gradient; slabs add up, and what is too long is cut."""

@@ -1,18 +1,29 @@
 """scikit-learn's callbacks, for the versions that have them: the fit and its epochs as tasks."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _managed
 except ImportError:  # scikit-learn before 1.9
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Has no callbacks to support."""
 
         def _init_callback_context(self, max_subtasks):
             return None
 
-    def with_callbacks(method):
-        """Return the method."""
+    def _managed(method):
         return method
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def with_callbacks(method: Method) -> Method:
+    """Return a method of an estimator after which its callbacks are torn down, come what may."""
+    return _managed(method)
 
 
 class EpochTasks:

@@ -70,7 +70,7 @@ class Checkpoint:
     every_epochs: int | None = None
     every_seconds: float | None = 30.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("every_epochs", "every_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:

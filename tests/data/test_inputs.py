@@ -20,11 +20,13 @@ X = RNG.normal(3.0, 2.0, size=(50, 4)) * (RNG.random((50, 4)) < 0.6)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
-def test_means_and_scales_are_those_of_standard_scaler(convert, weighted):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array, torch.from_numpy])
+def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted):
     weight = RNG.integers(0, 4, size=50).astype(float) if weighted else np.ones(50)
-    ours = fit_standardizer(convert(X), weight)
-    theirs = StandardScaler().fit(X, sample_weight=weight)
+    data = X.astype(dtype)
+    ours = fit_standardizer(convert(data), weight)
+    theirs = StandardScaler().fit(data.astype(np.float64), sample_weight=weight)
     np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
 

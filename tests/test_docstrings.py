@@ -1,0 +1,51 @@
+"""Every public name is documented, by the rules to which scikit-learn holds its own."""
+
+import inspect
+
+import pytest
+
+import skdnn
+
+validation = pytest.importorskip("numpydoc.validate")
+
+# As in scikit-learn: where the summary stands, and how a returned object is named, is free.
+FREE = {"GL01", "GL02", "RT02"}
+# What only a class must have: an extended summary, "See Also", an example.
+OF_CLASSES = {"ES01", "SA01", "EX01"}
+# Documented by scikit-learn, in its own words.
+INHERITED = {"get_metadata_routing", "set_callbacks"}
+
+
+def public():
+    for name in skdnn.__all__:
+        found = getattr(skdnn, name)
+        yield f"{found.__module__}.{name}", False
+        for method in dir(found):
+            if not method.startswith("_") and callable(getattr(found, method)):
+                is_request = method.startswith("set_") and method.endswith("_request")
+                if not is_request and method not in INHERITED:
+                    yield f"{found.__module__}.{name}.{method}", True
+
+
+PUBLIC = dict(public())
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_docstring_passes_numpydoc(path):
+    free = FREE | OF_CLASSES if PUBLIC[path] else FREE
+    errors = validation.validate(path)["errors"]
+    assert [error for error in errors if error[0] not in free] == []
+
+
+@pytest.mark.parametrize("name", skdnn.__all__)
+def test_public_names_have_an_example(name):
+    assert ">>> " in inspect.getdoc(getattr(skdnn, name))
+
+
+def test_what_is_checked_is_what_is_public():
+    assert {path.split(".")[-1] for path, is_method in PUBLIC.items() if not is_method} == set(
+        skdnn.__all__
+    )
+    assert {"fit", "partial_fit", "predict_proba", "to_module", "from_estimator", "plot"} <= {
+        path.split(".")[-1] for path in PUBLIC
+    }

@@ -1,0 +1,40 @@
+"""What a program with types may write; read by mypy, not run."""
+
+from typing import assert_type
+
+import numpy as np
+import torch
+
+from skdnn import (
+    Checkpoint,
+    DeepBinaryClassifier,
+    ImageVectorizer,
+    LossCurveDisplay,
+    NetworkDisplay,
+)
+
+X, y = np.zeros((4, 2)), [0, 1, 0, 1]
+
+clf = DeepBinaryClassifier(
+    3,
+    (8, 4),
+    activation=("relu", torch.tanh),
+    optimizer=torch.optim.RMSprop,
+    learning_rate_schedule=lambda epoch, max_iter: 1 - epoch / max_iter,
+    class_weight={0: 2.0},
+    dtype=torch.float32,
+    checkpoint=Checkpoint("fit.ckpt", every_epochs=10),
+)
+assert_type(
+    clf.fit(X, y, sample_weight=[1.0, 1.0, 2.0, 2.0], X_val=X, y_val=y), DeepBinaryClassifier
+)
+assert_type(clf.partial_fit(torch.zeros(4, 2), y, classes=[0, 1]), DeepBinaryClassifier)
+assert_type(clf.predict_proba(X), np.ndarray)
+assert_type(clf.to_module(), torch.nn.Sequential)
+assert_type(LossCurveDisplay.from_estimator(clf), LossCurveDisplay)
+assert_type(NetworkDisplay.from_estimator(clf, max_units=5).plot(), NetworkDisplay)
+assert_type(ImageVectorizer(size=(60, 40)).fit([X]).transform([X]), np.ndarray)
+
+DeepBinaryClassifier(n_units="wide")  # type: ignore[arg-type]
+DeepBinaryClassifier(loss="hinge")  # type: ignore[arg-type]
+DeepBinaryClassifier().predict()  # type: ignore[call-arg]
