@@ -6,6 +6,19 @@ _STYLE = "border-collapse:collapse;font-size:0.9em;margin:0.5em 0"
 _CELL = "border:1px solid;padding:0.2em 0.8em;text-align:right"
 
 
+class NetworkHTMLMixin:
+    """Shows the fitted network in a notebook, under the box that scikit-learn shows."""
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + network_html(self)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += network_html(self)
+        return bundle
+
+
 def network_html(fitted):
     """Return a table of the layers, sizes and parameters of a fitted estimator, else ''.
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn._assembly import (
@@ -34,7 +34,7 @@ from skdnn._fitted import (
     restored_on_error,
     start_network,
 )
-from skdnn._html import network_html
+from skdnn._html import NetworkHTMLMixin
 from skdnn._parameters import checked_parameters
 from skdnn._plan import incremental, make_plan
 from skdnn._reading import read_data, read_examples, read_more, read_validation
@@ -51,7 +51,7 @@ MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
-class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Yes or no from a vector of features, by a deep dense network.
 
     Logistic regression is the network with one layer; this is the one with L. Layer l computes
@@ -493,7 +493,3 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         tags.classifier_tags.multi_class = False
         tags.input_tags.sparse = True
         return tags
-
-    def _html_repr(self) -> str:
-        """Return what notebooks show: scikit-learn's box, and the network under it."""
-        return estimator_html_repr(self) + network_html(self)

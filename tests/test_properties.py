@@ -61,7 +61,7 @@ def parameters(draw):
         "tol": draw(st.floats(0, 0.1)),
         "n_iter_no_change": draw(st.integers(1, 3)),
         "early_stopping": draw(st.sampled_from(["auto", True, False])),
-        "scoring": draw(st.sampled_from([None, "roc_auc", "neg_brier_score"])),
+        "scoring": draw(st.sampled_from([None, "roc_auc", "neg_log_loss"])),
         "validation_fraction": draw(st.floats(0.2, 0.6)),
         "standardize": draw(st.booleans()),
         "class_weight": draw(st.sampled_from([None, "balanced"])),
