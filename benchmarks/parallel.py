@@ -38,10 +38,8 @@ def main():
         alone, together = (
             min(seconds(n_jobs, X, y, n_units) for _ in range(N_REPEATS)) for n_jobs in (1, 2)
         )
-        ratio = together / alone
-        print(
-            f"| {n_samples} | {n_features} | {n_units} | {alone:.1f} | {together:.1f} | {ratio:.2f} |"
-        )
+        numbers = f"{alone:.1f} | {together:.1f} | {together / alone:.2f}"
+        print(f"| {n_samples} | {n_features} | {n_units} | {numbers} |")
 
 
 if __name__ == "__main__":
