@@ -5,18 +5,17 @@ which weights to start, what to tell the user.
 """
 
 import warnings
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn._reading import Examples
 from skdnn.data import (
     Batches,
     Standardizer,
     fit_standardizer,
+    fold_out,
     hold_out,
     identity_standardizer,
     make_rows,
@@ -25,9 +24,6 @@ from skdnn.network import Network, get_activation, initialize, is_saturated, is_
 from skdnn.training import make_optimizer, train
 from skdnn.watching import EpochLines
 
-# From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
-# what they would have taught is worth more than what they tell.
-ROWS_WORTH_HOLDING_OUT = 10_000
 # Up to this many rows, `batch_size="auto"` is the full batch.
 FEW_ROWS = 64
 
@@ -43,14 +39,17 @@ class Split:
     training : Batches
     validation : Batches or None
         The rows to watch after each epoch: the user's, or held-out ones.
-    watched : Examples or None
-        The same as they are, for a scorer.
+    watched : list of Examples
+        The same as they are, for each network, for a scorer; empty where there is none to ask.
+    held_out : array of int of shape (M, rows) or None
+        The rows of X that each network of a stack holds out, filled up with -1.
     """
 
     standardizer: Standardizer
     training: Batches
-    validation: Batches | None
-    watched: Examples | None
+    validation: Batches | None = None
+    watched: list = field(default_factory=list)
+    held_out: np.ndarray | None = None
 
 
 def make_split(plan, examples, watched=None, state=None):
@@ -66,24 +65,60 @@ def make_split(plan, examples, watched=None, state=None):
         Of an earlier call of partial_fit, whose standardizer stays.
     """
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
-    held_out = None
-    if watched is None and _holds_out(plan.parameters, len(rows)):
-        rows, held_out = _hold_out(plan, rows, examples.y)
+    if watched is None and plan.holds_out:
+        return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
     standardizer = _make_standardizer(plan, examples, rows, state)
-    batches = partial(_batches, plan, standardizer)
-    training = batches(
-        examples,
-        rows,
-        batch_size=_batch_size(plan.parameters, len(rows)),
-        generators=[plan.generator] if plan.parameters.shuffle else (),
+    training = _batches(plan, standardizer, examples, rows, **_steps(plan, len(rows)))
+    if watched is None:
+        return Split(standardizer, training)
+    validation = _batches(plan, standardizer, watched, np.arange(len(watched.y)))
+    return Split(standardizer, training, validation, [watched] * (plan.n_networks or 1))
+
+
+def _split_once(plan, examples, rows):
+    """Hold out the same rows for good."""
+    training, held_out = hold_out(
+        examples.y[rows], plan.parameters.validation_fraction, _draw_seed(plan)
     )
-    if watched is not None:
-        validation = batches(watched, np.arange(len(watched.y)))
-    else:
-        validation = None if held_out is None else batches(examples, held_out)
-        if validation is not None and plan.parameters.scoring is not None:
-            watched = examples.take(held_out)
-    return Split(standardizer, training, validation, watched)
+    training, held_out = rows[training], rows[held_out]
+    standardizer = _make_standardizer(plan, examples, training)
+    return Split(
+        standardizer,
+        _batches(plan, standardizer, examples, training, **_steps(plan, len(training))),
+        _batches(plan, standardizer, examples, held_out),
+        _if_scored(plan, examples, [held_out]),
+    )
+
+
+def _split_in_folds(plan, examples, rows):
+    """Hold out another fold for each network; all see the same standardised rows."""
+    groups = None if examples.groups is None else examples.groups[rows]
+    training, held_out = fold_out(examples.y[rows], plan.n_networks, _draw_seed(plan), groups)
+    standardizer = _make_standardizer(plan, examples, rows)
+    tensors = make_rows(examples.X, rows, standardizer, plan.dtype, plan.device)
+
+    def batches(index, **options):
+        y, weight = examples.y[rows][index], examples.weight[rows][index] * (index >= 0)
+        return Batches(tensors, y, weight, plan.dtype, index=np.maximum(index, 0), **options)
+
+    held_out_rows = np.where(held_out < 0, -1, rows[held_out])
+    return Split(
+        standardizer,
+        batches(training, **_steps(plan, training.shape[1])),
+        batches(held_out),
+        _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
+        held_out_rows,
+    )
+
+
+def _if_scored(plan, examples, held_out):
+    return [] if plan.parameters.scoring is None else [examples.take(rows) for rows in held_out]
+
+
+def _steps(plan, n_rows):
+    """Return how the rows of an epoch come: how many a step, and shuffled by whom."""
+    generators = plan.generators if plan.parameters.shuffle else ()
+    return {"batch_size": _batch_size(plan.parameters, n_rows), "generators": generators}
 
 
 def _batches(plan, standardizer, examples, rows, **options):
@@ -91,19 +126,11 @@ def _batches(plan, standardizer, examples, rows, **options):
     return Batches(tensors, examples.y[rows], examples.weight[rows], plan.dtype, **options)
 
 
-def _holds_out(parameters, n_rows):
-    if parameters.early_stopping == "auto":
-        return parameters.optimizer != "lbfgs" and n_rows >= ROWS_WORTH_HOLDING_OUT
-    return parameters.early_stopping
+def _draw_seed(plan):
+    return int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))
 
 
-def _hold_out(plan, rows, y):
-    seed = int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))
-    training, held_out = hold_out(y[rows], plan.parameters.validation_fraction, seed)
-    return rows[training], rows[held_out]
-
-
-def _make_standardizer(plan, examples, rows, state):
+def _make_standardizer(plan, examples, rows, state=None):
     if state is not None:
         return Standardizer(state["mean"], state["inverse_scale"])
     if not plan.parameters.standardize:
@@ -130,7 +157,7 @@ def make_network(plan, training):
         If all units of a hidden layer start equal, or the output starts saturated.
     """
     network = empty_network(plan)
-    initialize(network, plan.parameters.init_scale, [plan.generator])
+    initialize(network, plan.parameters.init_scale, plan.generators)
     if is_symmetric(network):
         warnings.warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
@@ -155,6 +182,7 @@ def empty_network(plan):
     return Network(
         plan.layer_sizes,
         [get_activation(activation) for activation in plan.activations],
+        n_networks=plan.n_networks,
         dropout=plan.dropout,
         dtype=plan.dtype,
         device=plan.device,
@@ -206,11 +234,28 @@ def run_training(plan, network, rule, split, score=None, observers=(), state=Non
         tol=parameters.tol,
         n_iter_no_change=parameters.n_iter_no_change,
         keep_best=bool(parameters.early_stopping),
-        generators=[plan.dropout_generator],
+        generators=plan.dropout_generators,
         observers=observers,
         state=state,
         n_threads=parameters.n_threads,
     )
+
+
+def out_of_fold(network, split, examples):
+    """Return what networks say of the rows that they held out, of shape (n_samples, 2), or None.
+
+    NaN where no network held a row out.
+    """
+    if split.held_out is None:
+        return None
+    steps = split.validation.epoch().steps
+    Z = torch.cat([network.logits(X) for slabs in steps for X, _, _ in slabs], dim=-2)
+    is_row = split.held_out >= 0
+    P = np.full((len(examples.y), 2), np.nan)
+    for column, logits in enumerate((-Z, Z)):
+        answers = torch.sigmoid(logits).squeeze(-1).cpu().numpy()
+        P[split.held_out[is_row], column] = answers[is_row]
+    return P
 
 
 def warn_of_an_early_end(plan, result):
@@ -218,7 +263,8 @@ def warn_of_an_early_end(plan, result):
     max_iter = plan.parameters.max_iter
     if result.interrupted:
         warnings.warn(
-            f"Training was interrupted; the weights are those after epoch {result.best_iter[0]}.",
+            "Training was interrupted; the weights are those after epoch "
+            f"{result.best_iter.max()}.",
             UserWarning,
             stacklevel=4,
         )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.nn.functional import logsigmoid
 
 from skdnn._assembly import empty_network, make_network
 from skdnn.data import Standardizer, identity_standardizer, tensor_chunks
@@ -36,8 +37,8 @@ def learnt_attributes(plan, classes, split, before, network, result):
     }
 
 
-def network_attributes(plan, classes, split, network):
-    """Return those of them that predictions depend on."""
+def network_attributes(plan, classes, split, network, member=None):
+    """Return those of them that predictions depend on, of all networks or of one member."""
     return {
         "classes_": classes,
         "layer_sizes_": network.layer_sizes,
@@ -46,16 +47,18 @@ def network_attributes(plan, classes, split, network):
         "out_activation_": "logistic",
         "activations_": plan.activations,
         "device_": str(plan.device),
-        **_fitted_weights(network, split.standardizer),
+        **_fitted_weights(network, split.standardizer, member),
     }
 
 
-def _fitted_weights(network, standardizer):
+def _fitted_weights(network, standardizer, member):
     """Return the attributes that hold the weights.
 
     The standardizer is folded into the first layer, unless the network's dtype would lose by it.
     """
     coefs, intercepts = network.arrays()
+    if member is not None and network.n_networks is not None:
+        coefs, intercepts = ([array[member] for array in arrays] for arrays in (coefs, intercepts))
     dtype = coefs[0].dtype
     folds = standardizer.folds_exactly(dtype)
     if folds:
@@ -70,32 +73,46 @@ def _fitted_weights(network, standardizer):
 
 
 def _training_record(result, n_rows, before):
-    """Return the attributes that tell how training went."""
+    """Return the attributes that tell how training went; of a stack, means over its networks."""
     record = {} if before is None else vars(before)
     curves = {
-        name: _longer(record.get(name), curve)
-        for name, curve in (
-            ("loss_curve_", result.cost_curve),
-            ("validation_loss_curve_", result.validation_cost_curve),
-            ("validation_scores_", result.validation_score_curve),
-        )
+        "loss_curve_": result.cost_curve,
+        "validation_loss_curve_": result.validation_cost_curve,
+        "validation_scores_": result.validation_score_curve,
     }
-    n_iter, best_iter = int(result.n_iter[0]), int(result.best_iter[0])
-    costs, scores = curves["loss_curve_"] or [math.nan], result.validation_score_curve
-    has_best = scores is not None and best_iter > 0
+    curves = {name: _while_running(curve, result.n_iter) for name, curve in curves.items()}
+    costs, watched, scores = curves.values()
+    best_iters = (record.get("n_iter_", 0) + result.best_iter).tolist()
     return {
-        **curves,
-        "n_iter_": record.get("n_iter_", 0) + n_iter,
-        "best_iter_": record.get("n_iter_", 0) + best_iter,
-        "t_": record.get("t_", 0) + n_iter * n_rows,
-        "loss_": costs[-1],
-        "best_loss_": min(curves["validation_loss_curve_"] or costs),
-        "best_validation_score_": float(scores[best_iter - 1, 0]) if has_best else None,
+        **{name: _longer(record.get(name), curve) for name, curve in curves.items()},
+        "n_iter_": record.get("n_iter_", 0) + int(result.n_iter.max()),
+        "best_iter_": best_iters[0] if len(best_iters) == 1 else best_iters,
+        "t_": record.get("t_", 0) + int(result.n_iter.sum()) * n_rows,
+        "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
+        "best_loss_": _mean_of_best(costs if watched is None else watched),
+        "best_validation_score_": _mean_of_kept(scores, result.best_iter),
     }
+
+
+def _while_running(curve, n_iter):
+    """Return a curve of shape (epochs, M) with NaN after the end of each network."""
+    if curve is None:
+        return None
+    return np.where(np.arange(len(curve))[:, None] < n_iter, curve, np.nan)
 
 
 def _longer(earlier, curve):
-    return None if curve is None else (earlier or []) + curve[:, 0].tolist()
+    return None if curve is None else (earlier or []) + np.nanmean(curve, axis=1).tolist()
+
+
+def _mean_of_best(curve):
+    return float(np.nanmin(curve, axis=0).mean()) if len(curve) else math.nan
+
+
+def _mean_of_kept(curve, best_iter):
+    if curve is None or (best_iter == 0).any():
+        return None
+    return float(np.take_along_axis(curve, best_iter[None] - 1, axis=0).mean())
 
 
 def start_network(plan, classes, split, before):
@@ -135,7 +152,8 @@ def fitted_module(fitted):
     """Return a fitted estimator's network as a torch.nn.Sequential from X to P(y = 1)."""
     dtype = getattr(torch, fitted.coefs_[0].dtype.name)
     activations = [get_activation(activation) for activation in fitted.activations_]
-    network = Network(fitted.layer_sizes_, activations, dtype=dtype)
+    n_networks = len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None
+    network = Network(fitted.layer_sizes_, activations, n_networks=n_networks, dtype=dtype)
     network.load(fitted.coefs_, fitted.intercepts_)
     module = network.to_module()
     standardizer = _input_standardizer(fitted)
@@ -145,16 +163,26 @@ def fitted_module(fitted):
 
 
 def fitted_logits(fitted, X):
-    """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,)."""
+    """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,).
+
+    Those of several networks are the logit of their mean probability.
+    """
     device = _device_at_hand(fitted.device_)
     W = [None, *[_to_tensor(coef, device) for coef in fitted.coefs_]]
-    b = [None, *[_to_tensor(intercept, device) for intercept in fitted.intercepts_]]
+    b = [None, *[_to_tensor(intercept, device).unsqueeze(-2) for intercept in fitted.intercepts_]]
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
     with torch.no_grad(), threads_for(operations, fitted.n_threads):
         chunks = tensor_chunks(X, _input_standardizer(fitted), W[1].dtype, device)
-        Z = [compute_logits(chunk, W, b, activations).cpu() for chunk in chunks]
+        Z = [_logit_of_mean(compute_logits(chunk, W, b, activations)).cpu() for chunk in chunks]
     return (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]
+
+
+def _logit_of_mean(Z):
+    """Return ``log(p / (1 - p))``, p being the mean of σ(Z) over the networks of a stack."""
+    if Z.ndim == 2:
+        return Z
+    return logsigmoid(Z).logsumexp(dim=0) - logsigmoid(-Z).logsumexp(dim=0)
 
 
 def is_plainly_valid(fitted, X):

@@ -46,19 +46,21 @@ def network_html(fitted):
 
 def _layers(fitted):
     activations = [*fitted.activations_, "sigmoid"]
-    layers = zip(fitted.coefs_, fitted.intercepts_, activations, strict=True)
-    for l, (W, b, activation) in enumerate(layers, start=1):
+    for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
         name = activation if isinstance(activation, str) else activation.__name__
-        yield f"{l}", f"{W.shape[0]:,}", f"{W.shape[1]:,}", name, f"{W.size + b.size:,}"
+        n_in, n_out = W.shape[-2:]
+        yield f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
 
 
 def _caption(fitted):
+    stack = fitted.coefs_[0].shape[:-2]
     total = sum(array.size for array in fitted.coefs_ + fitted.intercepts_)
     layers = "1 layer" if fitted.n_layers_ == 1 else f"{fitted.n_layers_} layers"
     epochs = "1 epoch" if fitted.n_iter_ == 1 else f"{fitted.n_iter_:,} epochs"
     return (
-        f"{layers}, {total:,} parameters ({fitted.coefs_[0].dtype}), {epochs}, "
-        f"weights of epoch {fitted.best_iter_:,}, cost {fitted.best_loss_:.4g}"
+        f"{f'{stack[0]} networks of ' if stack else ''}{layers}, {total:,} parameters "
+        f"({fitted.coefs_[0].dtype}), {epochs}, weights of epoch {fitted.best_iter_}, "
+        f"cost {fitted.best_loss_:.4g}"
     )
 
 

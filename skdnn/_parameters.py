@@ -201,7 +201,7 @@ RULES = {
     "class_weight": OneOf(
         (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
     ),
-    "n_networks": OneOf((1,), accepts_also=lambda value: _is_integer(value) and value == 1),
+    "n_networks": Integer(1),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
     "n_threads": Integer(1, or_else=(None,)),

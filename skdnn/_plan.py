@@ -12,8 +12,12 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdnn._parameters import DTYPES, RULES, dtype_name, is_sequence
+from skdnn.data import FEWEST_FOLDS
 
 DEFAULT_N_LAYERS = 3
+# From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
+# what they would have taught is worth more than what they tell.
+ROWS_WORTH_HOLDING_OUT = 10_000
 
 # What "auto" comes to, by optimizer; for those that are not here, plain gradient descent and L-BFGS
 # among them, no penalty and a constant rate. Chosen by ROC AUC and log-loss on real tables.
@@ -49,12 +53,18 @@ class Plan:
         reaching the last of them is the plan and no failure.
     device : torch.device
     dtype : torch.dtype
+    n_networks : int or None
+        M for a stack of networks, None for one.
+    holds_out : bool
+        Whether rows are held out, to see when to stop.
     seed : int
-        What `random_state` came to; of the generators.
+        What `random_state` came to.
     generator : torch.Generator
-        On the CPU: the source of initial weights and shuffles.
-    dropout_generator : torch.Generator
-        On the device; the same one where that is the CPU.
+        On the CPU: the source of held-out rows and, for one network, of all below.
+    generators : list of torch.Generator
+        On the CPU, one for each network: the source of initial weights and shuffles.
+    dropout_generators : list of torch.Generator
+        On the device; the same ones where that is the CPU.
     """
 
     parameters: Any
@@ -66,9 +76,12 @@ class Plan:
     ends_at_max_iter: bool
     device: torch.device
     dtype: torch.dtype
+    n_networks: int | None
+    holds_out: bool
     seed: int
     generator: torch.Generator
-    dropout_generator: torch.Generator
+    generators: list
+    dropout_generators: list
 
 
 def make_plan(parameters, examples, state=None, seed=None):
@@ -98,6 +111,7 @@ def make_plan(parameters, examples, state=None, seed=None):
     device = resolve_device(parameters.device, examples.X)
     seed = _draw_seed(parameters.random_state) if seed is None else seed
     generator = _make_generator(seed, state)
+    generators = _for_each_network(generator, parameters.n_networks)
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
@@ -112,9 +126,12 @@ def make_plan(parameters, examples, state=None, seed=None):
         ends_at_max_iter=anneals,
         device=device,
         dtype=resolve_dtype(parameters.dtype, examples.X.dtype, device),
+        n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
+        holds_out=_holds_out(parameters, examples),
         seed=seed,
         generator=generator,
-        dropout_generator=_on_device(generator, device),
+        generators=generators,
+        dropout_generators=[_on_device(member, device) for member in generators],
     )
 
 
@@ -131,6 +148,27 @@ def _make_generator(seed, state):
     if state is not None:
         return generator.set_state(torch.from_numpy(state["generator"].copy()))
     return generator.manual_seed(seed)
+
+
+def _for_each_network(generator, n_networks):
+    if n_networks == 1:
+        return [generator]
+    seeds = torch.randint(2**31, (n_networks,), generator=generator, device="cpu").tolist()
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+
+
+def _holds_out(parameters, examples):
+    """Resolve `early_stopping` for a fit without validation rows of its own."""
+    if parameters.early_stopping != "auto":
+        return parameters.early_stopping
+    if parameters.optimizer == "lbfgs":
+        return False
+    rows = examples.weight > 0
+    if parameters.n_networks == 1:
+        return np.count_nonzero(rows) >= ROWS_WORTH_HOLDING_OUT
+    # What one network of several holds out, the others learn from.
+    n_folds = max(parameters.n_networks, FEWEST_FOLDS)
+    return np.bincount(examples.y[rows], minlength=2).min() >= n_folds
 
 
 def _on_device(generator, device):
@@ -158,6 +196,8 @@ def incremental(parameters):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
     if isinstance(parameters.class_weight, str):
         raise ValueError("class_weight must be a dict or None for partial_fit, got 'balanced'.")
+    if parameters.n_networks > 1:
+        raise ValueError(f"n_networks must be 1 for partial_fit, got {parameters.n_networks}.")
     if parameters.checkpoint is not None:
         raise ValueError(
             f"checkpoint must be None for partial_fit, got {parameters.checkpoint!r}: between two "
@@ -173,12 +213,18 @@ def incremental(parameters):
 def _check_together(parameters):
     if parameters.checkpoint is not None:
         _check_has_state(parameters.optimizer, "checkpoint")
-    for name, off in (("max_grad_norm", None), ("weight_averaging", 0)):
+    for name, off in (("max_grad_norm", None), ("weight_averaging", 0), ("n_networks", 1)):
         if parameters.optimizer == "lbfgs" and getattr(parameters, name) != off:
             raise ValueError(
-                f"{name} must be {off} for optimizer='lbfgs', which chooses its own steps, got "
+                f"{name} must be {off} for optimizer='lbfgs', which takes steps of its own, got "
                 f"{getattr(parameters, name)!r}."
             )
+
+    if parameters.n_networks > 1 and parameters.warm_start:
+        raise ValueError(
+            f"n_networks must be 1 for warm_start=True, got {parameters.n_networks}: the networks "
+            "would see rows that others had held out."
+        )
 
 
 def _check_has_state(optimizer, what):

@@ -4,11 +4,12 @@ Frames and lists become arrays by scikit-learn's checks, which also learn and co
 names of the features. Tensors stay tensors, on their device.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skdnn.data import (
@@ -31,23 +32,30 @@ class Examples:
         0 or 1.
     weight : array of shape (n_samples,)
         Sample weight times class weight.
+    groups : array of int of shape (n_samples,) or None
+        What belongs together.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
+    groups: np.ndarray | None = None
 
     def take(self, index):
         """Return the Examples of some rows."""
         return Examples(self.X[index], self.y[index], self.weight[index])
 
 
-def read_examples(estimator, X, y, sample_weight):
+def read_examples(estimator, X, y, sample_weight, groups):
     """Return the Examples of a fit, and their two classes."""
     X, y = read_data(estimator, X, y, reset=True)
     classes, y = encode_labels(y)
     weight = check_weights(to_host(sample_weight), X.shape[0])
     examples = _weighted(estimator, X, y, classes, weight)
+    if groups is not None:
+        groups = column_or_1d(to_host(groups))
+        check_consistent_length(y, groups)
+        examples = replace(examples, groups=np.unique(groups, return_inverse=True)[1])
     check_two_classes(y[examples.weight > 0], " with a weight above zero")
     return examples, classes
 

@@ -22,6 +22,7 @@ from skdnn._assembly import (
     incremental_state,
     make_rule,
     make_split,
+    out_of_fold,
     run_training,
     warn_of_an_early_end,
 )
@@ -131,7 +132,8 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         Weight of each label, 1 where missing; "balanced" gives both classes the same total.
         Multiplies `sample_weight`.
     n_networks : int, default=1
-        Only 1 for now.
+        Networks to train side by side, their probabilities averaged. Unless early stopping is False
+        each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
@@ -157,9 +159,9 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
     classes_ : array of shape (2,)
         The labels, sorted; the probability is that of ``classes_[1]``.
     coefs_ : list of arrays of shape (n^[l-1], n^[l])
-        W^[1], …, W^[L].
+        W^[1], …, W^[L]; of several networks, with a first axis of `n_networks`.
     intercepts_ : list of arrays of shape (n^[l],)
-        b^[1], …, b^[L].
+        b^[1], …, b^[L]; the same.
     layer_sizes_ : tuple of int
         n^[0], …, n^[L].
     n_layers_ : int
@@ -172,9 +174,9 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         What X is standardised with before the first layer; None where that is folded into it,
         which is wherever the network's dtype loses nothing by it.
     n_iter_ : int
-        Epochs trained.
-    best_iter_ : int
-        The epoch whose weights were kept, counted from 1.
+        Epochs trained; costs and scores below are means over the networks that then still were.
+    best_iter_ : int or list of int
+        The epoch whose weights were kept, counted from 1, for each of several networks.
     loss_, loss_curve_ : float, list of float
         Cost of the training rows, without penalty, in the last epoch and in each.
     best_loss_ : float
@@ -183,14 +185,14 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         Cost of the rows to watch after each epoch, and their accuracy or what `scoring` says.
     best_validation_score_ : float or None
         The score in the epoch whose weights were kept.
+    oob_proba_ : array of shape (n_samples, 2) or None
+        Probabilities of the training rows by that one of several networks that held them out.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str
         Where the network was trained.
-    n_features_in_ : int
-        Columns of X.
-    feature_names_in_ : array of str of shape (n_features,)
-        Only for data frames with string names.
+    n_features_in_, feature_names_in_ : int, array of str of shape (n_features,)
+        Columns of X, and their names where it is a frame that has some.
 
     See Also
     --------
@@ -293,8 +295,9 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         sample_weight: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> "DeepBinaryClassifier":
-        """Train the network.
+        """Train the network, or all of them.
 
         Parameters
         ----------
@@ -310,6 +313,8 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
             Rows to watch after each epoch instead of held-out ones.
         y_val : array-like of shape (n_validation,), default=None
             Their labels.
+        groups : array-like of shape (n_samples,), default=None
+            For `n_networks` above 1: rows of the same group are held out together.
 
         Returns
         -------
@@ -331,7 +336,7 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         parameters = checked_parameters(self)
         context = self._init_callback_context(max_subtasks=parameters.max_iter)
         with restored_on_error(self):
-            examples, classes = read_examples(self, X, y, sample_weight)
+            examples, classes = read_examples(self, X, y, sample_weight, groups)
             watched = read_validation(self, X_val, y_val, classes)
             before = self if self.warm_start and hasattr(self, "coefs_") else None
             journal = open_journal(parameters, examples, watched, before)
@@ -339,15 +344,15 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
             split = make_split(plan, examples, watched)
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network)
-            attributes = partial(network_attributes, plan, classes, split)
-            score = make_score(self, split.watched, classes, attributes)
+            member = partial(network_attributes, plan, classes, split)
+            score = make_score(self, split.watched, classes, member)
             learnt = partial(learnt_attributes, plan, classes, split, before)
             tasks = EpochTasks(self, context, X, y, sample_weight, learnt)
             journal.seed = plan.seed
-            result = run_training(
-                plan, network, rule, split, score, (tasks, journal), journal.state
-            )
+            watching = score, (tasks, journal), journal.state
+            result = run_training(plan, network, rule, split, *watching)
             self.__dict__.update(learnt(network, result), _incremental_state=None)
+            self.oob_proba_ = out_of_fold(network, split, examples)
             tasks.end()
         warn_of_an_early_end(plan, result)
         return self

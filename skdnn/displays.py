@@ -104,7 +104,7 @@ class LossCurveDisplay:
         display = cls(
             fitted.loss_curve_,
             fitted.validation_loss_curve_,
-            fitted.best_iter_ if keeps_best else None,
+            fitted.best_iter_ if keeps_best and isinstance(fitted.best_iter_, int) else None,
         )
         return display.plot(ax=ax, **kwargs)
 

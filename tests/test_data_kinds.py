@@ -89,9 +89,16 @@ def test_numbers_of_any_width_give_what_the_same_numbers_give(dtype):
     assert expected.dtype == clf.coefs_[0].dtype == ("float32" if narrow else "float64")
 
 
-@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: X[::-1][::-1], ">f8"], ids=str)
+LAYOUTS = {
+    "by column": np.asfortranarray,
+    "backwards": lambda X: X[::-1].copy()[::-1],
+    "other byte order": lambda X: X.astype(">f8"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_memory_may_be_laid_out_in_any_way(layout):
-    data = X.astype(layout) if isinstance(layout, str) else layout(X)
+    data = LAYOUTS[layout](X)
     np.testing.assert_allclose(fit(data).predict_proba(data), EXPECTED, rtol=1e-12)
 
 

@@ -1,6 +1,6 @@
 """From what the user has to tensors on the device; knows no network."""
 
-from ._batches import Batches, Epoch, hold_out
+from ._batches import FEWEST_FOLDS, Batches, Epoch, fold_out, hold_out
 from ._chunks import row_chunks
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
@@ -14,6 +14,7 @@ from ._targets import (
 )
 
 __all__ = [
+    "FEWEST_FOLDS",
     "Batches",
     "DenseRows",
     "Epoch",
@@ -26,6 +27,7 @@ __all__ = [
     "encode_known_labels",
     "encode_labels",
     "fit_standardizer",
+    "fold_out",
     "hold_out",
     "identity_standardizer",
     "make_rows",

@@ -10,13 +10,14 @@ from itertools import islice, pairwise
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 _SLAB_ROWS = 4096
 _SLAB_SIZE = 2**22  # numbers in X
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
+FEWEST_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Batches:
     generators : sequence of torch.Generator, default=()
         On the CPU, one for each network of a stack: the source of its shuffles. Without, or with a
         full batch, the order stays.
+    index : array of int of shape (M, m) or None, default=None
+        The rows of each network of a stack, with y and weight of that shape; None gives all of them
+        to all.
 
     Examples
     --------
@@ -67,9 +71,11 @@ class Batches:
     [2, 2, 1]
     """
 
-    def __init__(self, rows, y, weight, dtype, *, batch_size=None, generators=()):
+    def __init__(self, rows, y, weight, dtype, *, batch_size=None, generators=(), index=None):
         self.rows = rows
-        self.n_rows, n_features = rows.shape
+        self.index = None if index is None else torch.from_numpy(index).to(rows.device)
+        n_features = rows.shape[1]
+        self.n_rows = rows.shape[0] if index is None else index.shape[1]
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
         self.y = _column(y, dtype, rows.device)
@@ -102,6 +108,8 @@ class Batches:
         return order.to(self.rows.device)
 
     def _X_slabs(self, order):
+        if self.index is not None:
+            order = self.index if order is None else self.index.take_along_dim(order, dim=1)
         if order is None:
             return (self.rows[a:b] for a, b in pairwise(np.cumsum([0, *self.sizes])))
         if order.numel() * self.rows.shape[1] <= _COPY_SIZE:
@@ -124,6 +132,59 @@ def _reorder(column, order):
     if column.ndim == 2:
         return column[order]
     return column.take_along_dim(order.unsqueeze(-1), dim=-2)
+
+
+def fold_out(y, n_networks, seed, groups=None):
+    """Give each network another fold of the rows to watch, and the others to train on.
+
+    Parameters
+    ----------
+    y : array of int of shape (m,)
+        0 or 1; each fold has about the same share of both.
+    n_networks : int
+        M. The rows are cut into M folds, but into 5 at least.
+    seed : int
+    groups : array of shape (m,) or None, default=None
+        Rows of the same group stay in the same fold.
+
+    Returns
+    -------
+    training, held_out : arrays of int of shape (M, rows)
+        Indices. Where folds differ in size, -1 fills up the shorter ones.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows, or groups, of a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import fold_out
+    >>> training, held_out = fold_out(np.array([0, 1] * 10), 5, seed=0)
+    >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
+    ((5, 16), (5, 4), True)
+    """
+    n_folds = max(n_networks, FEWEST_FOLDS)
+    n_units = np.bincount(y, minlength=2) if groups is None else [len(np.unique(groups))]
+    if min(n_units) < n_folds:
+        what = "rows of each class" if groups is None else "groups"
+        raise ValueError(
+            f"n_networks={n_networks} with early stopping must find at least {n_folds} {what}, one "
+            f"for each fold, got {min(n_units)}. Use early_stopping=False."
+        )
+    folds = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splits = folds(n_folds, shuffle=True, random_state=seed).split(y, y, groups)
+    training, held_out = zip(*islice(splits, n_networks), strict=True)
+    return _filled(training), _filled(held_out)
+
+
+def _filled(rows):
+    """Return index arrays of different lengths as the rows of one, filled up with -1."""
+    filled = np.full((len(rows), max(map(len, rows))), -1)
+    for row, index in zip(filled, rows, strict=True):
+        row[: len(index)] = index
+    return filled
 
 
 def hold_out(y, fraction, seed):

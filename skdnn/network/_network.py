@@ -92,15 +92,18 @@ class Network:
         return [tensor] if self.n_networks is None else list(tensor.unbind())
 
     def load(self, coefs, intercepts):
-        """Copy arrays W[1], …, W[L] and b[1], …, b[L] of one network into its parameters."""
+        """Copy arrays W[1], …, W[L] and b[1], …, b[L] into the parameters.
+
+        Of shape (n^[l-1], n^[l]) and (n^[l],), for a stack with a first axis of M.
+        """
         for views, arrays in ((self.W[1:], coefs), (self.b[1:], intercepts)):
             for view, array in zip(views, arrays, strict=True):
-                view.copy_(torch.from_numpy(np.array(array)))
+                view.copy_(torch.from_numpy(np.array(array)).view_as(view))
 
     def arrays(self):
-        """Return lists of arrays W[1], …, W[L] and b[1], …, b[L] of one network."""
+        """Return lists of arrays W[1], …, W[L] and b[1], …, b[L], as `load` takes them."""
         coefs = [W.cpu().numpy().copy() for W in self.W[1:]]
-        return coefs, [b[0].cpu().numpy().copy() for b in self.b[1:]]
+        return coefs, [b.squeeze(-2).cpu().numpy().copy() for b in self.b[1:]]
 
     def new_column(self, rows):
         """Return an empty tensor of shape (..., rows, 1), for logits."""
@@ -140,8 +143,12 @@ class Network:
         """Return the logits for X of shape (..., m, n_x), without dropout, shape (..., m, 1)."""
         return compute_logits(X, self.W, self.b, self.activations)
 
-    def to_module(self, member=0):
-        """Return one network as a torch.nn.Sequential from X to P(y = 1), of shape (m,)."""
+    def to_module(self):
+        """Return a torch.nn.Sequential from X to P(y = 1), of a stack the mean, of shape (m,)."""
+        members = [self._member_to_module(member) for member in range(self.n_networks or 1)]
+        return members[0] if len(members) == 1 else torch.nn.Sequential(MeanOfNetworks(members))
+
+    def _member_to_module(self, member):
         layers = []
         for W, b, activation in zip(self.W[1:], self.b[1:], self.activations[1:], strict=True):
             # torch.nn.Linear would draw weights from the global random state, only to lose them.
@@ -163,3 +170,15 @@ class Network:
             if D is not None:
                 for mask, generator in zip(self.members(D), generators, strict=True):
                     mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+
+
+class MeanOfNetworks(torch.nn.Module):
+    """The mean of the probabilities of several networks."""
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = torch.nn.ModuleList(networks)
+
+    def forward(self, X):
+        """Return the mean for X of shape (m, n_x), of shape (m,)."""
+        return torch.stack([network(X) for network in self.networks]).mean(dim=0)

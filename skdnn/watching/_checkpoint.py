@@ -180,7 +180,8 @@ def open_journal(parameters, examples, watched, before):
     digest = hashlib.sha256()
     for part in (examples, watched):
         for array in () if part is None else vars(part).values():
-            _update(digest, array)
+            if array is not None:
+                _update(digest, array)
     for array in () if before is None else before.coefs_ + before.intercepts_:
         _update(digest, array)
     return Journal(checkpoint, {**names, "data": digest.hexdigest()[:16]})

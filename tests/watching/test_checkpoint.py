@@ -189,7 +189,7 @@ def test_intervals(tmp_path, monkeypatch):
         ({"y": 1 - Y}, "has data="),
         ({"sample_weight": np.linspace(1, 2, 300)}, "has data="),
     ],
-    ids=str,
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_checkpoint_of_another_fit_is_refused_and_stays(tmp_path, changed, message):
     path = tmp_path / "fit.ckpt"
