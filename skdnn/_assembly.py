@@ -21,7 +21,7 @@ from skdnn.data import (
     make_rows,
 )
 from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
-from skdnn.training import make_optimizer, train
+from skdnn.training import epoch_logits, make_optimizer, train
 from skdnn.watching import EpochLines
 
 # Up to this many rows, `batch_size="auto"` is the full batch.
@@ -248,8 +248,7 @@ def out_of_fold(network, split, examples):
     """
     if split.held_out is None:
         return None
-    steps = split.validation.epoch().steps
-    Z = torch.cat([network.logits(X) for slabs in steps for X, _, _ in slabs], dim=-2)
+    Z = epoch_logits(network, split.validation.epoch())
     is_row = split.held_out >= 0
     P = np.full((len(examples.y), 2), np.nan)
     for column, logits in enumerate((-Z, Z)):

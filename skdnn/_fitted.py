@@ -56,9 +56,7 @@ def _fitted_weights(network, standardizer, member):
 
     The standardizer is folded into the first layer, unless the network's dtype would lose by it.
     """
-    coefs, intercepts = network.arrays()
-    if member is not None and network.n_networks is not None:
-        coefs, intercepts = ([array[member] for array in arrays] for arrays in (coefs, intercepts))
+    coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     folds = standardizer.folds_exactly(dtype)
     if folds:

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skdnn._parameters import DTYPES, RULES, dtype_name, is_sequence
-from skdnn.data import FEWEST_FOLDS
+from skdnn.data import count_folds
 
 DEFAULT_N_LAYERS = 3
 # From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
@@ -167,8 +167,8 @@ def _holds_out(parameters, examples):
     if parameters.n_networks == 1:
         return np.count_nonzero(rows) >= ROWS_WORTH_HOLDING_OUT
     # What one network of several holds out, the others learn from.
-    n_folds = max(parameters.n_networks, FEWEST_FOLDS)
-    return np.bincount(examples.y[rows], minlength=2).min() >= n_folds
+    rarer_class = np.bincount(examples.y[rows], minlength=2).min()
+    return rarer_class >= count_folds(parameters.n_networks)
 
 
 def _on_device(generator, device):

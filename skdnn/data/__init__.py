@@ -1,6 +1,6 @@
 """From what the user has to tensors on the device; knows no network."""
 
-from ._batches import FEWEST_FOLDS, Batches, Epoch, fold_out, hold_out
+from ._batches import Batches, Epoch, count_folds, fold_out, hold_out
 from ._chunks import row_chunks
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
@@ -14,7 +14,6 @@ from ._targets import (
 )
 
 __all__ = [
-    "FEWEST_FOLDS",
     "Batches",
     "DenseRows",
     "Epoch",
@@ -24,6 +23,7 @@ __all__ = [
     "apply_class_weight",
     "check_two_classes",
     "check_weights",
+    "count_folds",
     "encode_known_labels",
     "encode_labels",
     "fit_standardizer",

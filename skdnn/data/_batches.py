@@ -17,7 +17,7 @@ _SLAB_SIZE = 2**22  # numbers in X
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
-FEWEST_FOLDS = 5
+_FEWEST_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ def _reorder(column, order):
     return column.take_along_dim(order.unsqueeze(-1), dim=-2)
 
 
+def count_folds(n_networks):
+    """Return into how many folds the rows are cut for M networks."""
+    return max(n_networks, _FEWEST_FOLDS)
+
+
 def fold_out(y, n_networks, seed, groups=None):
     """Give each network another fold of the rows to watch, and the others to train on.
 
@@ -165,7 +170,7 @@ def fold_out(y, n_networks, seed, groups=None):
     >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
     ((5, 16), (5, 4), True)
     """
-    n_folds = max(n_networks, FEWEST_FOLDS)
+    n_folds = count_folds(n_networks)
     n_units = np.bincount(y, minlength=2) if groups is None else [len(np.unique(groups))]
     if min(n_units) < n_folds:
         what = "rows of each class" if groups is None else "groups"

@@ -100,10 +100,16 @@ class Network:
             for view, array in zip(views, arrays, strict=True):
                 view.copy_(torch.from_numpy(np.array(array)).view_as(view))
 
-    def arrays(self):
-        """Return lists of arrays W[1], …, W[L] and b[1], …, b[L], as `load` takes them."""
-        coefs = [W.cpu().numpy().copy() for W in self.W[1:]]
-        return coefs, [b.squeeze(-2).cpu().numpy().copy() for b in self.b[1:]]
+    def arrays(self, member=None):
+        """Return lists of arrays W[1], …, W[L] and b[1], …, b[L], as `load` takes them.
+
+        Of the whole stack, or of one member.
+        """
+        W, b = self.W[1:], self.b[1:]
+        if member is not None:
+            W, b = ([self.members(view)[member] for view in views] for views in (W, b))
+        coefs = [view.cpu().numpy().copy() for view in W]
+        return coefs, [view.squeeze(-2).cpu().numpy().copy() for view in b]
 
     def new_column(self, rows):
         """Return an empty tensor of shape (..., rows, 1), for logits."""

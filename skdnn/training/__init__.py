@@ -6,7 +6,7 @@ over epochs and steps in `_loop`.
 """
 
 from ._averaging import WeightAverage
-from ._loop import evaluate, train
+from ._loop import epoch_logits, evaluate, train
 from ._optimizers import OPTIMIZERS, make_optimizer
 from ._processor import threads_for
 from ._progress import Progress
@@ -21,6 +21,7 @@ __all__ = [
     "Stopping",
     "TrainingResult",
     "WeightAverage",
+    "epoch_logits",
     "evaluate",
     "make_optimizer",
     "threads_for",

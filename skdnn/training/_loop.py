@@ -47,6 +47,11 @@ class Objective:
         return cost(self.loss, torch.cat(list(self.Z), dim=-2), y, share)
 
 
+def epoch_logits(network, epoch):
+    """Return the logits of a network for the rows of an Epoch, of shape (..., m, 1)."""
+    return torch.cat([network.logits(X) for slabs in epoch.steps for X, _, _ in slabs], dim=-2)
+
+
 def evaluate(network, batches, loss):
     """Return the cost and the accuracy of a network on the rows of `batches`.
 
@@ -63,7 +68,7 @@ def evaluate(network, batches, loss):
         Both weighted.
     """
     epoch = batches.epoch()
-    Z = torch.cat([network.logits(X) for slabs in epoch.steps for X, _, _ in slabs], dim=-2)
+    Z = epoch_logits(network, epoch)
     correct = ((Z > 0) == (epoch.y > 0)) * epoch.share
     return cost(loss, Z, epoch.y, epoch.share), correct.sum((-2, -1)) / epoch.share.sum((-2, -1))
 

@@ -1,9 +1,9 @@
 """When to stop, and which weights to keep: one question an epoch, for each network of a stack.
 
 What is watched is the cost on held-out rows (or a score, negated) where there are some, else the
-training cost. A network
-stops when it has not improved by more than `tol` for `n_iter_no_change` epochs in a row. With
-held-out rows it keeps the weights of its best epoch, otherwise those of its last.
+training cost. A network stops when it has not improved by more than `tol` for `n_iter_no_change`
+epochs in a row. With held-out rows it keeps the weights of its best epoch, otherwise those of its
+last.
 """
 
 import numpy as np
