@@ -47,9 +47,13 @@ def network_html(fitted):
 def _layers(fitted):
     activations = [*fitted.activations_, "sigmoid"]
     for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
-        name = activation if isinstance(activation, str) else activation.__name__
+        name = activation if isinstance(activation, str) else _name(activation)
         n_in, n_out = W.shape[-2:]
         yield f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
+
+
+def _name(function):
+    return getattr(function, "__name__", type(function).__name__)  # functools.partial has none
 
 
 def _caption(fitted):

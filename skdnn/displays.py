@@ -208,7 +208,10 @@ class NetworkDisplay:
         10
         """
         fitted = _network_of(estimator)
-        names = [a if isinstance(a, str) else a.__name__ for a in fitted.activations_]
+        names = [
+            a if isinstance(a, str) else getattr(a, "__name__", type(a).__name__)
+            for a in fitted.activations_
+        ]
         return cls(fitted.layer_sizes_, names, max_units).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> NetworkDisplay:

@@ -1,6 +1,7 @@
 """What pictures show. `pytest --basetemp=pictures` keeps them, to be looked at."""
 
 import sys
+from functools import partial
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -120,6 +121,8 @@ def torch_sin(Z):
 def test_own_activations_are_named():
     display = NetworkDisplay.from_estimator(fit(activation=torch_sin, n_units=2))
     assert any("torch_sin" in text for text in texts(display))
+    display = NetworkDisplay.from_estimator(fit(activation=partial(torch_sin), n_units=2))
+    assert any("partial" in text for text in texts(display))
 
 
 # -- what they take ---------------------------------------------------------------------------

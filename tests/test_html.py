@@ -1,6 +1,7 @@
 """What a notebook shows: scikit-learn's box, and the fitted network."""
 
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
@@ -67,6 +68,11 @@ def test_names_of_activations_are_escaped():
     g.__name__ = "<script>"
     html = DeepBinaryClassifier(activation=g, max_iter=1).fit(X, Y)._repr_html_()
     assert "&lt;script&gt;</td>" in html
+
+
+def test_a_function_without_a_name_is_told_by_its_kind():
+    clf = DeepBinaryClassifier(activation=partial(torch.clamp, min=0), max_iter=1)
+    assert network(clf.fit(X, Y)).count("partial") == 2
 
 
 @pytest.mark.parametrize("fitted", [False, True])
