@@ -136,9 +136,7 @@ def make_catboost():
     from catboost import CatBoostClassifier
 
     return AsText(
-        CatBoostClassifier(
-            thread_count=1, random_seed=0, verbose=False, allow_writing_files=False
-        )
+        CatBoostClassifier(thread_count=1, random_seed=0, verbose=False, allow_writing_files=False)
     )
 
 
@@ -289,7 +287,9 @@ def duels(results, figure, sign):
 def as_markdown(frame):
     """Return a frame as a table of Markdown."""
     header = ["", *frame.columns]
-    rows = [[name, *map(_shown, row)] for name, row in zip(frame.index, frame.to_numpy())]
+    rows = [
+        [name, *map(_shown, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -13,11 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skdnn.data import (
     Batches,
-    Standardizer,
-    fit_standardizer,
+    Encoder,
+    fit_encoder,
     fold_out,
     hold_out,
-    identity_standardizer,
     make_rows,
 )
 from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
@@ -34,7 +33,7 @@ class Split:
 
     Attributes
     ----------
-    standardizer : Standardizer
+    encoder : Encoder
         Learned from the rows to train on.
     training : Batches
     validation : Batches or None
@@ -45,14 +44,14 @@ class Split:
         The rows of X that each network of a stack holds out, filled up with -1.
     """
 
-    standardizer: Standardizer
+    encoder: Encoder
     training: Batches
     validation: Batches | None = None
     watched: list = field(default_factory=list)
     held_out: np.ndarray | None = None
 
 
-def make_split(plan, examples, watched=None, state=None):
+def make_split(plan, examples, watched=None, encoder=None):
     """Return the Split of Examples into rows to train on and rows to watch.
 
     Parameters
@@ -61,41 +60,43 @@ def make_split(plan, examples, watched=None, state=None):
     examples : Examples
     watched : Examples or None, default=None
         The user's own validation rows.
-    state : dict or None, default=None
-        Of an earlier call of partial_fit, whose standardizer stays.
+    encoder : Encoder or None, default=None
+        Of an earlier fit that goes on; None learns one.
     """
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     if watched is None and plan.holds_out:
-        return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
-    standardizer = _make_standardizer(plan, examples, rows, state)
-    training = _batches(plan, standardizer, examples, rows, **_steps(plan, len(rows)))
+        return (_split_once if plan.n_networks is None else _split_in_folds)(
+            plan, examples, rows, encoder
+        )
+    encoder = encoder or _fit_encoder(plan, examples, rows)
+    training = _batches(plan, encoder, examples, rows, **_steps(plan, len(rows)))
     if watched is None:
-        return Split(standardizer, training)
-    validation = _batches(plan, standardizer, watched, np.arange(len(watched.y)))
-    return Split(standardizer, training, validation, [watched] * (plan.n_networks or 1))
+        return Split(encoder, training)
+    validation = _batches(plan, encoder, watched, np.arange(len(watched.y)))
+    return Split(encoder, training, validation, [watched] * (plan.n_networks or 1))
 
 
-def _split_once(plan, examples, rows):
+def _split_once(plan, examples, rows, encoder):
     """Hold out the same rows for good."""
     training, held_out = hold_out(
         examples.y[rows], plan.parameters.validation_fraction, _draw_seed(plan)
     )
     training, held_out = rows[training], rows[held_out]
-    standardizer = _make_standardizer(plan, examples, training)
+    encoder = encoder or _fit_encoder(plan, examples, training)
     return Split(
-        standardizer,
-        _batches(plan, standardizer, examples, training, **_steps(plan, len(training))),
-        _batches(plan, standardizer, examples, held_out),
+        encoder,
+        _batches(plan, encoder, examples, training, **_steps(plan, len(training))),
+        _batches(plan, encoder, examples, held_out),
         _if_scored(plan, examples, [held_out]),
     )
 
 
-def _split_in_folds(plan, examples, rows):
-    """Hold out another fold for each network; all see the same standardised rows."""
+def _split_in_folds(plan, examples, rows, encoder):
+    """Hold out another fold for each network; all see the same encoded rows."""
     groups = None if examples.groups is None else examples.groups[rows]
     training, held_out = fold_out(examples.y[rows], plan.n_networks, _draw_seed(plan), groups)
-    standardizer = _make_standardizer(plan, examples, rows)
-    tensors = make_rows(examples.X, rows, standardizer, plan.dtype, plan.device)
+    encoder = encoder or _fit_encoder(plan, examples, rows)
+    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
 
     def batches(index, **options):
         y, weight = examples.y[rows][index], examples.weight[rows][index] * (index >= 0)
@@ -103,7 +104,7 @@ def _split_in_folds(plan, examples, rows):
 
     held_out_rows = np.where(held_out < 0, -1, rows[held_out])
     return Split(
-        standardizer,
+        encoder,
         batches(training, **_steps(plan, training.shape[1])),
         batches(held_out),
         _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
@@ -121,8 +122,8 @@ def _steps(plan, n_rows):
     return {"batch_size": _batch_size(plan.parameters, n_rows), "generators": generators}
 
 
-def _batches(plan, standardizer, examples, rows, **options):
-    tensors = make_rows(examples.X, rows, standardizer, plan.dtype, plan.device)
+def _batches(plan, encoder, examples, rows, **options):
+    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
     return Batches(tensors, examples.y[rows], examples.weight[rows], plan.dtype, **options)
 
 
@@ -130,14 +131,11 @@ def _draw_seed(plan):
     return int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))
 
 
-def _make_standardizer(plan, examples, rows, state=None):
-    if state is not None:
-        return Standardizer(state["mean"], state["inverse_scale"])
-    if not plan.parameters.standardize:
-        return identity_standardizer(examples.X.shape[1])
+def _fit_encoder(plan, examples, rows):
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    return fit_standardizer(examples.X, weight)
+    parameters = plan.parameters
+    return fit_encoder(examples.X, weight, parameters.standardize, parameters.numeric_embedding)
 
 
 def _batch_size(parameters, n_rows):
@@ -156,7 +154,7 @@ def make_network(plan, training):
     UserWarning
         If all units of a hidden layer start equal, or the output starts saturated.
     """
-    network = empty_network(plan)
+    network = empty_network(plan, training.rows.shape[1])
     initialize(network, plan.parameters.init_scale, plan.generators)
     if is_symmetric(network):
         warnings.warn(
@@ -177,10 +175,10 @@ def make_network(plan, training):
     return network
 
 
-def empty_network(plan):
+def empty_network(plan, n_inputs):
     """Return a network of the plan's shape, all weights zero."""
     return Network(
-        plan.layer_sizes,
+        (n_inputs, *plan.units, 1),
         [get_activation(activation) for activation in plan.activations],
         n_networks=plan.n_networks,
         dropout=plan.dropout,
@@ -205,11 +203,10 @@ def make_rule(plan, network, state=None):
     return rule
 
 
-def incremental_state(plan, standardizer, rule):
+def incremental_state(plan, encoder, rule):
     """Return what, beside the weights, the next call of partial_fit depends on, as arrays."""
     return {
-        "mean": standardizer.mean,
-        "inverse_scale": standardizer.inverse_scale,
+        "encoder": encoder.state(),
         "generator": plan.generator.get_state().numpy(),
         "optimizer": rule.state(),
     }

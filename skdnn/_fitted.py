@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from skdnn._assembly import empty_network, make_network
-from skdnn.data import Standardizer, identity_standardizer, tensor_chunks
+from skdnn.data import Encoder, as_tensor, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
 from skdnn.training import threads_for
 
@@ -47,26 +47,26 @@ def network_attributes(plan, classes, split, network, member=None):
         "out_activation_": "logistic",
         "activations_": plan.activations,
         "device_": str(plan.device),
-        **_fitted_weights(network, split.standardizer, member),
+        **_fitted_weights(network, split.encoder, member),
     }
 
 
-def _fitted_weights(network, standardizer, member):
-    """Return the attributes that hold the weights.
+def _fitted_weights(network, encoder, member):
+    """Return the attributes that hold the weights, and what goes before them.
 
-    The standardizer is folded into the first layer, unless the network's dtype would lose by it.
+    An encoder that only standardises is folded into the first layer, unless the network's dtype
+    would lose by it.
     """
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
-    folds = standardizer.folds_exactly(dtype)
+    folds = encoder.folds_exactly(dtype)
     if folds:
-        W, b = standardizer.fold(coefs[0], intercepts[0])
+        W, b = encoder.fold(coefs[0], intercepts[0])
         coefs[0], intercepts[0] = W.astype(dtype), b.astype(dtype)
     return {
         "coefs_": coefs,
         "intercepts_": intercepts,
-        "input_mean_": None if folds else standardizer.mean,
-        "input_scale_": None if folds else standardizer.scale,
+        "input_encoding_": None if folds else encoder.state(),
     }
 
 
@@ -123,13 +123,14 @@ def start_network(plan, classes, split, before):
     """
     if before is None:
         return make_network(plan, split.training)
-    return _fitted_network(before, plan, classes, split.standardizer)
+    return _fitted_network(before, plan, classes, split.encoder)
 
 
-def _fitted_network(fitted, plan, classes, standardizer):
-    """Return the network of a fitted estimator, for rows standardised anew."""
+def _fitted_network(fitted, plan, classes, encoder):
+    """Return the network of a fitted estimator, for rows that this encoder encodes."""
+    network = empty_network(plan, encoder.n_outputs)
     for what, before, now in (
-        ("layer sizes", fitted.layer_sizes_, plan.layer_sizes),
+        ("layer sizes", fitted.layer_sizes_, network.layer_sizes),
         ("activations", fitted.activations_, plan.activations),
         ("classes", fitted.classes_.tolist(), classes.tolist()),
     ):
@@ -139,11 +140,24 @@ def _fitted_network(fitted, plan, classes, standardizer):
                 f"got {now}."
             )
     coefs, intercepts = list(fitted.coefs_), list(fitted.intercepts_)
-    before = _input_standardizer(fitted) or identity_standardizer(len(coefs[0]))
-    coefs[0], intercepts[0] = standardizer.unfold(*before.fold(coefs[0], intercepts[0]))
-    network = empty_network(plan)
+    if fitted.input_encoding_ is None:
+        coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
     network.load(coefs, intercepts)
     return network
+
+
+def known_encoder(before, state=None):
+    """Return the Encoder of an earlier fit, None where there was none or it is folded away.
+
+    Parameters
+    ----------
+    before : DeepBinaryClassifier or None
+        Fitted.
+    state : dict or None, default=None
+        Of an earlier call of partial_fit, which keeps it in any case.
+    """
+    arrays = state["encoder"] if state else getattr(before, "input_encoding_", None)
+    return None if arrays is None else Encoder(**arrays)
 
 
 def fitted_module(fitted):
@@ -154,9 +168,9 @@ def fitted_module(fitted):
     network = Network(fitted.layer_sizes_, activations, n_networks=n_networks, dtype=dtype)
     network.load(fitted.coefs_, fitted.intercepts_)
     module = network.to_module()
-    standardizer = _input_standardizer(fitted)
-    if standardizer is not None:
-        module.insert(0, standardizer.to_module(dtype))
+    encoder = known_encoder(fitted)
+    if encoder is not None:
+        module.insert(0, encoder.to_module(dtype))
     return module.eval()
 
 
@@ -164,16 +178,27 @@ def fitted_logits(fitted, X):
     """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,).
 
     Those of several networks are the logit of their mean probability.
+
+    Raises
+    ------
+    ValueError
+        If a logit is not a number.
     """
     device = _device_at_hand(fitted.device_)
-    W = [None, *[_to_tensor(coef, device) for coef in fitted.coefs_]]
-    b = [None, *[_to_tensor(intercept, device).unsqueeze(-2) for intercept in fitted.intercepts_]]
+    W = [None, *[as_tensor(coef, device) for coef in fitted.coefs_]]
+    b = [None, *[as_tensor(intercept, device).unsqueeze(-2) for intercept in fitted.intercepts_]]
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
     with torch.no_grad(), threads_for(operations, fitted.n_threads):
-        chunks = tensor_chunks(X, _input_standardizer(fitted), W[1].dtype, device)
+        chunks = tensor_chunks(X, known_encoder(fitted), W[1].dtype, device)
         Z = [_logit_of_mean(compute_logits(chunk, W, b, activations)).cpu() for chunk in chunks]
-    return (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]
+    Z = (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]
+    if np.isnan(Z).any():
+        raise ValueError(
+            "Input X contains NaN, of which a network with standardize=True or False knows only "
+            "where there was some in fit, or numbers too large for it."
+        )
+    return Z
 
 
 def _logit_of_mean(Z):
@@ -189,6 +214,8 @@ def is_plainly_valid(fitted, X):
     For one row they take longer than the network, so such an array goes without.
     """
     if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
+        return False
+    if fitted.is_categorical_ is not None:
         return False
     if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
         return False
@@ -208,21 +235,9 @@ def restored_on_error(estimator):
         raise
 
 
-def _input_standardizer(fitted):
-    if fitted.input_mean_ is None:
-        return None
-    return Standardizer(fitted.input_mean_, 1 / fitted.input_scale_)
-
-
 def _device_at_hand(device):
     """Return the device of the fit, or the CPU where there is no such device any more."""
     device = torch.device(device)
     if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
         return device
     return torch.device("cpu")
-
-
-def _to_tensor(array, device):
-    # Arrays loaded with joblib's mmap_mode are read-only, which torch warns of; those are copied.
-    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-    return tensor if device.type == "cpu" else tensor.to(device)

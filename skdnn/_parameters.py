@@ -197,7 +197,11 @@ RULES = {
         _is_scoring,
     ),
     "validation_fraction": Number(0, 1, includes_low=False),
-    "standardize": FLAG,
+    "standardize": OneOf((True, False, "smooth_clip", "robust"), accepts_also=_is_flag),
+    "categorical_features": OneOf(
+        ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
+    ),
+    "numeric_embedding": OneOf((None, "piecewise_linear")),
     "class_weight": OneOf(
         (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
     ),

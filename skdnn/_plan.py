@@ -40,8 +40,8 @@ class Plan:
     ----------
     parameters : object
         The parameters themselves, checked, as attributes.
-    layer_sizes : tuple of int
-        n^[0], …, n^[L].
+    units : tuple of int
+        n^[1], …, n^[L-1].
     activations : tuple of str or callable
         One for each hidden layer, as `get_activation` takes it.
     dropout : list of float
@@ -68,7 +68,7 @@ class Plan:
     """
 
     parameters: Any
-    layer_sizes: tuple
+    units: tuple
     activations: tuple
     dropout: list
     weight_decay: float
@@ -118,7 +118,7 @@ def make_plan(parameters, examples, state=None, seed=None):
     anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         parameters=parameters,
-        layer_sizes=(examples.X.shape[1], *map(int, units), 1),
+        units=tuple(map(int, units)),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
         weight_decay=_resolve_weight_decay(parameters, examples.weight.sum()),

@@ -12,11 +12,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, DTypeLike
-from scipy import sparse
-from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from skdnn._assembly import (
     incremental_state,
@@ -27,9 +24,7 @@ from skdnn._assembly import (
     warn_of_an_early_end,
 )
 from skdnn._fitted import (
-    fitted_logits,
-    fitted_module,
-    is_plainly_valid,
+    known_encoder,
     learnt_attributes,
     network_attributes,
     restored_on_error,
@@ -38,7 +33,8 @@ from skdnn._fitted import (
 from skdnn._html import NetworkHTMLMixin
 from skdnn._parameters import checked_parameters
 from skdnn._plan import incremental, make_plan
-from skdnn._reading import read_data, read_examples, read_more, read_validation
+from skdnn._predicting import MatrixLike, PredictionMixin
+from skdnn._reading import read_examples, read_more, read_validation
 from skdnn.watching import (
     CallbackSupportMixin,
     Checkpoint,
@@ -48,11 +44,12 @@ from skdnn.watching import (
     with_callbacks,
 )
 
-MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
-class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(
+    PredictionMixin, NetworkHTMLMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Yes or no from a vector of features, by a deep dense network.
 
     Logistic regression is the network with one layer; this is the one with L. Layer l computes
@@ -124,10 +121,19 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         "roc_auc", or a function of (estimator, X, y), X being an array.
     validation_fraction : float, default=0.1
         Share of the rows to hold out, by class.
-    standardize : bool, default=True
-        Subtract each feature's weighted mean and divide by its standard deviation, learned from the
-        training rows and folded into the first layer, so that `coefs_` take X as it is. A feature
-        that never varies is ignored.
+    standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
+        True subtracts each feature's weighted mean and divides by its standard deviation, learned
+        from the training rows, both folded into the first layer, so that `coefs_` take X as it is.
+        "smooth_clip" then bends far values, ``z / sqrt(1 + (z / 3)²)``; "robust" does the same with
+        median and interquartile range. A feature that never varies is ignored. A missing number
+        becomes 0, with an input beside it that says so where some were missing in training.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns of X that hold levels, each of which becomes an input of 0 or 1; rare and unseen
+        ones share one, missing ones have their own. "from_dtype" takes a frame's columns of
+        category, string, object and boolean type; or give names, indices or a mask.
+    numeric_embedding : "piecewise_linear" or None, default=None
+        Beside each number how far it is through each of 8 bins of as many training rows each, so
+        that the first layer can bend there [3]_: better ranks at more time.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 where missing; "balanced" gives both classes the same total.
         Multiplies `sample_weight`.
@@ -170,9 +176,11 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         Of the hidden layers, as they were given.
     n_outputs_, out_activation_ : int, str
         1 and "logistic".
-    input_mean_, input_scale_ : arrays of shape (n_features,) or None
-        What X is standardised with before the first layer; None where that is folded into it,
-        which is wherever the network's dtype loses nothing by it.
+    input_encoding_ : dict of arrays or None
+        What makes of X the inputs of the first layer, with the centre and inverse scale of each
+        number; None where that is folded into the layer, with ``standardize=True`` and no levels.
+    is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
+        Which columns hold levels, and for each of them the levels told apart; None is missing.
     n_iter_ : int
         Epochs trained; costs and scores below are means over the networks that then still were.
     best_iter_ : int or list of int
@@ -203,6 +211,8 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
     ----------
     .. [1] I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
     .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [3] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+       deep learning", NeurIPS 2022.
 
     Examples
     --------
@@ -243,7 +253,9 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         early_stopping: bool | Literal["auto"] = "auto",
         scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
-        standardize: bool = True,
+        standardize: bool | Literal["smooth_clip", "robust"] = "smooth_clip",
+        categorical_features: Sequence | Literal["from_dtype"] | None = "from_dtype",
+        numeric_embedding: Literal["piecewise_linear"] | None = None,
         class_weight: Mapping | Literal["balanced"] | None = None,
         n_networks: int = 1,
         device: str | torch.device = "auto",
@@ -277,6 +289,8 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.standardize = standardize
+        self.categorical_features = categorical_features
+        self.numeric_embedding = numeric_embedding
         self.class_weight = class_weight
         self.n_networks = n_networks
         self.device = device
@@ -336,12 +350,12 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
         parameters = checked_parameters(self)
         context = self._init_callback_context(max_subtasks=parameters.max_iter)
         with restored_on_error(self):
-            examples, classes = read_examples(self, X, y, sample_weight, groups)
-            watched = read_validation(self, X_val, y_val, classes)
             before = self if self.warm_start and hasattr(self, "coefs_") else None
+            examples, classes = read_examples(self, X, y, sample_weight, groups, before)
+            watched = read_validation(self, X_val, y_val, classes)
             journal = open_journal(parameters, examples, watched, before)
             plan = make_plan(parameters, examples, seed=journal.seed)
-            split = make_split(plan, examples, watched)
+            split = make_split(plan, examples, watched, known_encoder(before))
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network)
             member = partial(network_attributes, plan, classes, split)
@@ -399,102 +413,17 @@ class DeepBinaryClassifier(NetworkHTMLMixin, CallbackSupportMixin, ClassifierMix
             state = getattr(self, "_incremental_state", None)
             examples, classes = read_more(self, X, y, classes, sample_weight)
             plan = make_plan(parameters, examples, state)
-            split = make_split(plan, examples, state=state)
+            split = make_split(plan, examples, encoder=known_encoder(before, state))
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network, state)
             result = run_training(plan, network, rule, split)
             self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))
-            self._incremental_state = incremental_state(plan, split.standardizer, rule)
+            self._incremental_state = incremental_state(plan, split.encoder, rule)
         return self
-
-    def decision_function(self, X: MatrixLike) -> np.ndarray:
-        """Return the logit Z^[L] of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
-            predicted. In the network's dtype.
-        """
-        check_is_fitted(self)
-        return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
-
-    def predict_proba(self, X: MatrixLike) -> np.ndarray:
-        """Return the probabilities of both classes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n_samples, 2)
-            Columns in the order of `classes_`.
-        """
-        Z = self.decision_function(X)
-        return np.column_stack([expit(-Z), expit(Z)])
-
-    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
-        """Return the logarithms of the probabilities, finite where those are too small for a float.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n_samples, 2)
-            Columns in the order of `classes_`.
-        """
-        Z = self.decision_function(X)
-        return np.column_stack([log_expit(-Z), log_expit(Z)])
-
-    def predict(self, X: MatrixLike) -> np.ndarray:
-        """Return the more probable class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Of `classes_`.
-        """
-        positive = self.decision_function(X) > 0
-        return self.classes_[positive.astype(np.intp)]
-
-    def to_module(self) -> torch.nn.Sequential:
-        """Return the fitted network as a plain torch.nn.Module.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            From a tensor X of shape (n_samples, n_features), in the network's dtype and not
-            standardised, to P(y = ``classes_[1]``) of shape (n_samples,); on the CPU.
-
-        Examples
-        --------
-        >>> import torch
-        >>> from skdnn import DeepBinaryClassifier
-        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
-        >>> clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs", weight_decay=0.1).fit(X, y)
-        >>> clf.to_module()(torch.tensor([[1.5]], dtype=torch.float64)).item()
-        0.500
-        """
-        check_is_fitted(self)
-        return fitted_module(self)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags

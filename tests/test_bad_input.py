@@ -11,6 +11,8 @@ from skdnn import DeepBinaryClassifier
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.5]])
 Y = np.array([0, 1, 0, 1])
 
+MIXED = pd.DataFrame({"width": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2})
+
 BAD_PARAMETERS = [
     ({"n_layers": 0}, "n_layers must be an integer of at least 1 or None, got 0"),
     ({"n_layers": -2}, "n_layers must be an integer"),
@@ -81,7 +83,15 @@ BAD_PARAMETERS = [
     ({"validation_fraction": 0}, "validation_fraction must be .*above 0 and below 1"),
     ({"validation_fraction": 1.0}, "validation_fraction must be"),
     ({"early_stopping": True}, "early_stopping must find rows of both classes"),
-    ({"standardize": "robust"}, "standardize must be one of True, False"),
+    ({"standardize": "minmax"}, "standardize must be one of True, False, 'smooth_clip', 'robust'"),
+    (
+        {"categorical_features": "all"},
+        "categorical_features must be one of 'from_dtype', None or a",
+    ),
+    ({"categorical_features": [2]}, "categorical_features must be .* of the 2 columns of X"),
+    ({"categorical_features": ["colour"]}, r"which have no names, got \['colour'\]"),
+    ({"categorical_features": [True]}, "categorical_features must be"),
+    ({"numeric_embedding": "fourier"}, "numeric_embedding must be one of None, 'piecewise_linear'"),
     ({"class_weight": "even"}, "class_weight must be one of None, 'balanced' or a dict"),
     ({"class_weight": {0: -1}}, "class_weight must be"),
     ({"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),
@@ -105,13 +115,17 @@ BAD_PARAMETERS = [
 BAD_DATA = [
     ({"X": X[:, 0]}, "Expected 2D array, got 1D array"),
     ({"X": X[None]}, "Found array with dim 3"),
-    ({"X": np.where(X == 2, np.nan, X)}, "Input X contains NaN"),
     ({"X": np.where(X == 2, np.inf, X)}, "Input X contains infinity"),
     ({"X": np.empty((0, 2)), "y": []}, r"0 sample\(s\)"),
     ({"X": np.empty((4, 0))}, r"0 feature\(s\)"),
     ({"X": X.astype(complex)}, "Complex data not supported"),
     ({"X": [["a", "b"]] * 4}, "could not convert string to float|dtype='numeric'"),
-    ({"X": pd.DataFrame({"colour": ["red", "blue"] * 2})}, "could not convert string to float"),
+    ({"X": MIXED.assign(width=[1, 2, np.inf, 4])}, "Input X contains infinity"),
+    ({"X": MIXED.iloc[:0], "y": []}, r"0 sample\(s\)"),
+    ({"X": MIXED.iloc[:3]}, "inconsistent numbers of samples"),
+    ({"X": MIXED, "y": [0, 1, 2, 1]}, "Only binary classification is supported"),
+    ({"X": MIXED, "X_val": MIXED[["colour", "width"]], "y_val": Y}, "feature names should match"),
+    ({"X": MIXED, "X_val": MIXED.assign(width=list("abcd")), "y_val": Y}, "numbers in column 0"),
     ({"X": None}, "Expected 2D array"),
     ({"X": sparse.csr_array(np.where(X == 2, np.nan, X))}, "Input X contains NaN"),
     ({"X": X[:3]}, "inconsistent numbers of samples"),
@@ -135,7 +149,7 @@ BAD_DATA = [
     ({"X_val": X[:, :1], "y_val": Y}, "1 features, but .* expecting 2 features"),
     ({"X_val": X[:2], "y_val": Y}, "inconsistent numbers of samples"),
     ({"X_val": X, "y_val": [0, 1, 2, 1]}, "y_val must hold only the classes"),
-    ({"X_val": np.full_like(X, np.nan), "y_val": Y}, "contains NaN"),
+    ({"X_val": np.full_like(X, np.inf), "y_val": Y}, "contains infinity"),
 ]
 
 
@@ -180,7 +194,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing):
     ("data", "message"),
     [
         (np.ones((2, 3)), "3 features, but DeepBinaryClassifier is expecting 2 features"),
-        (np.full((2, 2), np.nan), "Input X contains NaN"),
+        (np.full((2, 2), np.inf), "Input X contains infinity"),
         (np.ones(2), "Expected 2D array"),
         (np.empty((0, 2)), r"0 sample\(s\)"),
     ],

@@ -64,7 +64,7 @@ def test_one_layer_is_logistic_regression(cancer):
 
 def test_standardising_inside_gives_coefficients_for_the_features_as_they_are(cancer):
     X, y = noisy(cancer)
-    inside = one_layer(weight_decay=0.0).fit(X, y)
+    inside = one_layer(weight_decay=0.0, standardize=True).fit(X, y)
     scaler = StandardScaler().fit(X)
     outside = one_layer(weight_decay=0.0, standardize=False).fit(scaler.transform(X), y)
     np.testing.assert_allclose(
@@ -241,12 +241,14 @@ def test_dtype_may_be_chosen(moons, dtype):
     assert clf.coefs_[0].dtype == np.float32
 
 
-def test_large_means_survive_float32(moons):
+@pytest.mark.parametrize("standardize", [True, "smooth_clip"])
+def test_large_means_survive_float32(moons, standardize):
     X, y = moons
     far = X + 1e6
-    near = DeepBinaryClassifier(**QUICK, dtype="float32").fit(X, y)
-    clf = DeepBinaryClassifier(**QUICK, dtype="float32").fit(far, y)
-    assert clf.input_mean_ is not None
+    parameters = {**QUICK, "dtype": "float32", "standardize": standardize}
+    near = DeepBinaryClassifier(**parameters).fit(X, y)
+    clf = DeepBinaryClassifier(**parameters).fit(far, y)
+    assert clf.input_encoding_ is not None
     np.testing.assert_allclose(clf.predict_proba(far), near.predict_proba(X), atol=1e-3)
     module = clf.to_module()
     P = module(torch.from_numpy(far)).detach()
@@ -287,14 +289,14 @@ def test_predictions_agree_with_each_other(moons):
 
 def test_predictions_are_the_lectures_forward_propagation(moons):
     X, y = moons
-    clf = DeepBinaryClassifier(**QUICK, activation="gelu").fit(X, y)
+    clf = DeepBinaryClassifier(**QUICK, activation="gelu", standardize=True).fit(X, y)
     expected = reference.logits(X[:20], clf.coefs_, clf.intercepts_, "gelu")
     np.testing.assert_allclose(clf.decision_function(X[:20]), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_one_bad_number_among_many_is_found(moons, value):
-    clf, X = DeepBinaryClassifier(**QUICK).fit(*moons), moons[0].copy()
+    clf, X = DeepBinaryClassifier(**QUICK, standardize=True).fit(*moons), moons[0].copy()
     X[17, 1] = value
     with pytest.raises(ValueError, match="Input X contains"):
         clf.predict(X)
@@ -307,7 +309,7 @@ def test_numbers_whose_sum_overflows_are_fine(moons):
 
 def test_log_probabilities_of_certain_rows_stay_finite(moons):
     X, y = moons
-    clf = DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y)
+    clf = DeepBinaryClassifier(n_layers=1, standardize=True, random_state=0).fit(X, y)
     log_P = clf.predict_log_proba(1e6 * X)
     assert np.isfinite(log_P).all()
     assert log_P.min() < -1000
@@ -565,11 +567,13 @@ def test_pickle_is_small_and_plain(n_layers, dtype):
     X = np.random.default_rng(0).normal(size=(40, 7200)).astype(dtype)
     clf = DeepBinaryClassifier(n_layers, (20, 7)[: n_layers - 1], max_iter=2, random_state=0)
     clf.fit(X, np.arange(40) % 2)
-    size = sum(array.nbytes for array in clf.coefs_ + clf.intercepts_)
+    arrays = [*clf.coefs_, *clf.intercepts_, *clf.input_encoding_.values()]
+    size = sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
     assert len(pickle.dumps(clf)) < 2 * size + 20_000
     plain = (np.ndarray, str, int, float, bool, type(None))
     for name, value in vars(clf).items():
-        for item in value if isinstance(value, list | tuple) else [value]:
+        value = value.values() if isinstance(value, dict) else value
+        for item in [value] if isinstance(value, plain) else value:
             assert isinstance(item, plain), f"{name}: {type(item)}"
 
 

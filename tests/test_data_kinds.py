@@ -69,11 +69,16 @@ def test_labels_may_come_in_any_container(kind):
     np.testing.assert_allclose(fit(y=LABELS[kind]()).predict_proba(X), EXPECTED, rtol=1e-12)
 
 
-def test_nullable_frames_with_missing_values_are_an_error():
-    frame = FRAME.convert_dtypes()
-    frame.iloc[3, 1] = pd.NA
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        fit(frame)
+@pytest.mark.parametrize("missing", [pd.NA, None, np.nan])
+def test_missing_values_of_any_kind_are_the_same(missing):
+    frame = FRAME.convert_dtypes() if missing is pd.NA else FRAME.copy()
+    frame.iloc[3, 1] = missing
+    array = X.copy()
+    array[3, 1] = np.nan
+    expected = fit(array).predict_proba(array)
+    np.testing.assert_allclose(fit(frame).predict_proba(frame), expected, rtol=1e-12)
+    tensor = torch.from_numpy(array)
+    np.testing.assert_allclose(fit(tensor).predict_proba(tensor), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,6 @@ def test_partial_fit_takes_tensors():
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (torch.full((120, 2), torch.nan), "Input X contains NaN"),
         (torch.full((120, 2), -torch.inf), "Input X contains infinity"),
         (torch.zeros(120), "Expected 2D array, got 1D array"),
         (torch.zeros(120, 2, 1), "Found array with dim 3"),

@@ -2,9 +2,10 @@
 
 from ._batches import Batches, Epoch, count_folds, fold_out, hold_out
 from ._chunks import row_chunks
+from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
-from ._standardizing import Standardizer, fit_standardizer, identity_standardizer
+from ._tables import Table, find_categorical, read_table
 from ._targets import (
     apply_class_weight,
     check_two_classes,
@@ -12,25 +13,30 @@ from ._targets import (
     encode_known_labels,
     encode_labels,
 )
+from ._tensors import as_tensor
 
 __all__ = [
     "Batches",
     "DenseRows",
+    "Encoder",
     "Epoch",
     "ImageVectorizer",
     "LazyRows",
-    "Standardizer",
+    "Table",
     "apply_class_weight",
+    "as_tensor",
     "check_two_classes",
     "check_weights",
     "count_folds",
     "encode_known_labels",
     "encode_labels",
-    "fit_standardizer",
+    "find_categorical",
+    "fit_encoder",
     "fold_out",
     "hold_out",
-    "identity_standardizer",
+    "identity_encoder",
     "make_rows",
+    "read_table",
     "row_chunks",
     "tensor_chunks",
 ]

@@ -62,9 +62,9 @@ class Batches:
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from skdnn.data import Batches, identity_standardizer, make_rows
+    >>> from skdnn.data import Batches, identity_encoder, make_rows
     >>> X, y = np.arange(10.0).reshape(5, 2), np.array([0, 1, 0, 1, 1])
-    >>> rows = make_rows(X, np.arange(5), identity_standardizer(2), torch.float32,
+    >>> rows = make_rows(X, np.arange(5), identity_encoder(2), torch.float32,
     ...                  torch.device("cpu"))
     >>> batches = Batches(rows, y, np.ones(5), torch.float32, batch_size=2)
     >>> [X.shape[0] for slabs in batches.epoch().steps for X, y, share in slabs]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from skdnn.data import row_chunks
+from skdnn.data import Table, row_chunks
 
 _MAGIC = b"skdnn checkpoint 1\n"
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -180,8 +180,7 @@ def open_journal(parameters, examples, watched, before):
     digest = hashlib.sha256()
     for part in (examples, watched):
         for array in () if part is None else vars(part).values():
-            if array is not None:
-                _update(digest, array)
+            _update(digest, array)
     for array in () if before is None else before.coefs_ + before.intercepts_:
         _update(digest, array)
     return Journal(checkpoint, {**names, "data": digest.hexdigest()[:16]})
@@ -198,6 +197,13 @@ def _describe(value):
 
 
 def _update(digest, array):
+    if array is None:
+        return
+    if isinstance(array, Table):
+        digest.update(repr([levels.tolist() for levels in array.levels]).encode())
+        _update(digest, array.numbers)
+        _update(digest, array.codes)
+        return
     digest.update(f"{tuple(array.shape)} {array.dtype}".encode())
     if sparse.issparse(array):
         for part in (array.data, array.indices, array.indptr):

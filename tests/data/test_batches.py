@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data import Batches, hold_out, identity_standardizer, make_rows
+from skdnn.data import Batches, hold_out, identity_encoder, make_rows
 
 M = 23
 X = np.arange(M * 2, dtype=float).reshape(M, 2)
@@ -14,9 +14,7 @@ WEIGHT = np.arange(1.0, M + 1)
 
 
 def make(data=X, weight=WEIGHT, **options):
-    rows = make_rows(
-        data, np.arange(M), identity_standardizer(2), torch.float64, torch.device("cpu")
-    )
+    rows = make_rows(data, np.arange(M), identity_encoder(2), torch.float64, torch.device("cpu"))
     return Batches(rows, Y, weight, torch.float64, **options)
 
 

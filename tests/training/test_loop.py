@@ -7,7 +7,7 @@ import pytest
 import reference
 import torch
 
-from skdnn.data import Batches, identity_standardizer, make_rows
+from skdnn.data import Batches, identity_encoder, make_rows
 from skdnn.network import ACTIVATIONS, Network, initialize
 from skdnn.training import evaluate, make_optimizer, train
 
@@ -23,7 +23,7 @@ def examples(m=120, seed=0):
 
 
 def batches(X, y, weight=None, **options):
-    rows = make_rows(X, np.arange(len(y)), identity_standardizer(X.shape[1]), torch.float64, CPU)
+    rows = make_rows(X, np.arange(len(y)), identity_encoder(X.shape[1]), torch.float64, CPU)
     weight = np.ones(len(y)) if weight is None else weight
     return Batches(rows, y, weight, torch.float64, **options)
 

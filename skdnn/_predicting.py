@@ -1,0 +1,107 @@
+"""What a fitted classifier answers: logits, probabilities, labels, and itself as a torch module."""
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.special import expit, log_expit
+from sklearn.utils.validation import check_is_fitted
+
+from skdnn._fitted import fitted_logits, fitted_module, is_plainly_valid
+from skdnn._reading import read_data
+
+MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
+
+
+class PredictionMixin:
+    """The methods of a fitted DeepBinaryClassifier."""
+
+    classes_: np.ndarray
+
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
+        """Return the logit Z^[L] of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
+            predicted. In the network's dtype.
+        """
+        check_is_fitted(self)
+        return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
+
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
+        """Return the probabilities of both classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples, 2)
+            Columns in the order of `classes_`.
+        """
+        Z = self.decision_function(X)
+        return np.column_stack([expit(-Z), expit(Z)])
+
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
+        """Return the logarithms of the probabilities, finite where those are too small for a float.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples, 2)
+            Columns in the order of `classes_`.
+        """
+        Z = self.decision_function(X)
+        return np.column_stack([log_expit(-Z), log_expit(Z)])
+
+    def predict(self, X: MatrixLike) -> np.ndarray:
+        """Return the more probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Of `classes_`.
+        """
+        positive = self.decision_function(X) > 0
+        return self.classes_[positive.astype(np.intp)]
+
+    def to_module(self) -> torch.nn.Sequential:
+        """Return the fitted network as a plain torch.nn.Module.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            From a tensor X of shape (n_samples, n_features), in the network's dtype and not
+            standardised, to P(y = ``classes_[1]``) of shape (n_samples,); on the CPU.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from skdnn import DeepBinaryClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+        >>> clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs", weight_decay=0.1).fit(X, y)
+        >>> clf.to_module()(torch.tensor([[1.5]], dtype=torch.float64)).item()
+        0.500
+        """
+        check_is_fitted(self)
+        return fitted_module(self)

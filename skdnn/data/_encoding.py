@@ -1,0 +1,293 @@
+"""Encoding: from numbers and levels to what the first layer takes.
+
+Learned from the training rows without their labels, so that nothing of the target leaks: numbers
+are standardised, missing ones flagged, levels become columns of 0 and 1.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from ._statistics import (
+    columns_with_gaps,
+    weighted_mean_and_variance,
+    weighted_quantiles,
+)
+from ._tables import Table
+from ._tensors import as_tensor, dense_tensor
+
+# Where the smooth clip of RealMLP levels off [1]_, in standard deviations.
+BOUND = 3.0
+# A numeric embedding cuts a column into so many bins of as many rows each; a column of fewer
+# than the fewest distinct bins gains nothing by it.
+_N_BINS, _FEWEST_BINS = 8, 3
+_NONE = np.empty(0, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """``(X - center) * inverse_scale``, and beside it what numbers alone do not say.
+
+    The columns of its result are, in this order:
+
+    - the p numbers, standardised, a missing one 0; with a finite `bound` clipped smoothly,
+      ``z / sqrt(1 + (z / bound)²)``, so that a far value stays within ±bound [1]_;
+    - for each number that was missing in some training row 1 where it is missing, else 0;
+    - for each bin how much of it lies below the number, ``clip((x - start) * scale, 0, 1)``, the
+      piecewise-linear encoding [2]_;
+    - for each level 1 in its rows, else 0.
+
+    A feature that never varied has an inverse scale of 0: it becomes 0 in training, so its weights
+    learn nothing, and what it may be later changes no prediction.
+
+    Attributes
+    ----------
+    is_categorical : array of bool of shape (n_features,)
+        Which columns of X hold levels.
+    center, inverse_scale : arrays of float64 of shape (p,)
+    bound : float
+        Infinite for no clip.
+    flagged : array of int
+        Of the p numbers, those with a flag.
+    bin_column, bin_start, bin_scale : arrays of shape (n_bins,)
+    level_column, level_code : arrays of int and of uint8 of shape (n_levels,)
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs
+       and boosted trees on tabular data", NeurIPS 2024.
+    .. [2] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+       deep learning", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from skdnn.data import fit_encoder
+    >>> X = np.array([[1.0, 5.0], [3.0, 5.0], [99.0, 7.0], [1.0, np.nan]])
+    >>> fit_encoder(X, np.array([1.0, 1.0, 0.0, 0.0])).apply(X, torch.float64)
+    tensor([[-1.,  0.],
+            [ 1.,  0.],
+            [97.,  0.],
+            [-1.,  0.]], dtype=torch.float64)
+    """
+
+    is_categorical: np.ndarray
+    center: np.ndarray
+    inverse_scale: np.ndarray
+    bound: float
+    flagged: np.ndarray
+    bin_column: np.ndarray
+    bin_start: np.ndarray
+    bin_scale: np.ndarray
+    level_column: np.ndarray
+    level_code: np.ndarray
+
+    @property
+    def n_outputs(self):
+        """Columns of the result, the network's n^[0]."""
+        return sum(map(len, (self.center, self.flagged, self.bin_column, self.level_column)))
+
+    @property
+    def scale(self):
+        """The standard deviations, infinite for a feature that never varied."""
+        with np.errstate(divide="ignore"):
+            return 1 / self.inverse_scale
+
+    def state(self):
+        """Return the attributes by name, from which ``Encoder(**state)`` makes it again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def arrays(self):
+        """Return those of them that are arrays."""
+        return {name: value for name, value in self.state().items() if name != "bound"}
+
+    def apply(self, X, dtype):
+        """Return rows of any kind as a tensor of shape (n, n_outputs), computed in float64.
+
+        Parameters
+        ----------
+        X : Table, array, CSR matrix or tensor of shape (n, n_features)
+        dtype : torch.dtype
+            Of the result.
+        """
+        is_table = isinstance(X, Table)
+        numbers = dense_tensor(X.numbers if is_table else X)
+        codes = torch.from_numpy(X.codes) if is_table else None
+        return _encode(numbers, codes, _Tensors(self, numbers.device), dtype)
+
+    def to_module(self, dtype):
+        """Return the torch.nn.Module that applies this to a tensor X and answers in `dtype`."""
+        return EncodingLayer(self, dtype)
+
+    def folds_exactly(self, dtype):
+        """Tell whether `fold` says all, and costs no more than a thousandth of a deviation.
+
+        A feature of mean 1e6 and standard deviation 1 has lost that much in float32 before the
+        network sees it; standardised in float64 first, it has not.
+        """
+        if math.isfinite(self.bound) or self.n_outputs > len(self.center):
+            return False
+        return np.abs(self.center * self.inverse_scale).max() * np.finfo(dtype).eps < 1e-3
+
+    def fold(self, W, b):
+        """Return the first layer for rows as they are, from that for standardised rows.
+
+        ``((X - center) * s) W + b = X (s W) + (b - center (s W))``
+        """
+        W = self.inverse_scale[:, None] * W
+        return W, b - self.center @ W
+
+    def unfold(self, W, b):
+        """Return the first layer for standardised rows, from that for rows as they are."""
+        scale = np.where(self.inverse_scale > 0, self.scale, 0.0)
+        return scale[:, None] * W, b + self.center @ W
+
+
+class _Tensors:
+    """The arrays of an Encoder as tensors on a device, None for an empty one."""
+
+    def __init__(self, encoder, device):
+        self.bound = encoder.bound
+        for name, array in encoder.arrays().items():
+            setattr(self, name, as_tensor(array, device) if len(array) else None)
+
+
+class EncodingLayer(torch.nn.Module):
+    """An Encoder as a layer before the first one.
+
+    In a column of levels a tensor has, instead of a level, its index in `categories_`, and the
+    number of levels there for any other.
+    """
+
+    def __init__(self, encoder, dtype):
+        super().__init__()
+        arrays = {
+            **encoder.arrays(),
+            "numeric": np.flatnonzero(~encoder.is_categorical),
+            "categorical": np.flatnonzero(encoder.is_categorical),
+        }
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(array.copy()) if len(array) else None)
+        self.bound, self.dtype = encoder.bound, dtype
+
+    def forward(self, X):
+        """Return X of shape (n_samples, n_features) encoded."""
+        if self.categorical is None:
+            return _encode(X.double(), None, self, self.dtype)
+        numbers = X[:, :0] if self.numeric is None else X[:, self.numeric]
+        return _encode(numbers.double(), X[:, self.categorical], self, self.dtype)
+
+
+def _encode(numbers, codes, like, dtype):
+    """Compute the columns of an Encoder, whose arrays `like` has as tensors."""
+    parts = [] if like.center is None else [_standardize(numbers, like)]
+    if like.flagged is not None:
+        parts.append(numbers[:, like.flagged].isnan())
+    if like.bin_column is not None:
+        share = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
+        parts.append(share.clamp(0, 1).nan_to_num(0.0))
+    if like.level_column is not None:
+        parts.append(codes[:, like.level_column] == like.level_code)
+    parts = [part.to(dtype) for part in parts]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _standardize(numbers, like):
+    Z = (numbers - like.center) * like.inverse_scale
+    if math.isfinite(like.bound):
+        Z = Z / (1 + (Z / like.bound) ** 2).sqrt()
+    return Z.nan_to_num(0.0)
+
+
+def identity_encoder(n_features):
+    """Return the encoder that changes nothing."""
+    return _make(center=np.zeros(n_features), inverse_scale=np.ones(n_features))
+
+
+def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
+    """Learn an Encoder.
+
+    Parameters
+    ----------
+    X : Table, array, CSR matrix or tensor of shape (n_samples, n_features)
+    weight : array of shape (n_samples,)
+        Rows of weight 0 do not count.
+    standardize : {True, False, "smooth_clip", "robust"}, default=True
+        As `DeepBinaryClassifier` takes it.
+    numeric_embedding : {None, "piecewise_linear"}, default=None
+        The same.
+    """
+    numbers = X.numbers if isinstance(X, Table) else X
+    center, inverse_scale = _center_and_scale(numbers, weight, standardize)
+    learnt = {"center": center, "inverse_scale": inverse_scale}
+    if isinstance(standardize, str):
+        learnt["bound"] = BOUND
+    learnt["flagged"] = columns_with_gaps(numbers, weight)
+    if numeric_embedding is not None:
+        names = ("bin_column", "bin_start", "bin_scale")
+        learnt |= dict(zip(names, _bins(numbers, weight), strict=True))
+    if isinstance(X, Table):
+        learnt["is_categorical"] = X.is_categorical
+        n_levels = X.codes[weight > 0].max(axis=0).astype(np.intp) + 1
+        learnt["level_column"] = np.repeat(np.arange(len(n_levels)), n_levels)
+        learnt["level_code"] = np.concatenate([np.arange(n, dtype=np.uint8) for n in n_levels])
+    return _make(**learnt)
+
+
+def _make(center, inverse_scale, **arrays):
+    nothing = {
+        "is_categorical": np.zeros(len(center), dtype=bool),
+        "bound": math.inf,
+        "flagged": _NONE,
+        "bin_column": _NONE,
+        "bin_start": np.empty(0),
+        "bin_scale": np.empty(0),
+        "level_column": _NONE,
+        "level_code": np.empty(0, dtype=np.uint8),
+    }
+    return Encoder(center=center, inverse_scale=inverse_scale, **{**nothing, **arrays})
+
+
+def _center_and_scale(X, weight, standardize):
+    if standardize == "robust":
+        return _median_and_range(X, weight)
+    if not standardize:
+        return np.zeros(X.shape[1]), np.ones(X.shape[1])
+    mean, variance = weighted_mean_and_variance(X, weight)
+    return mean, _inverse_deviation(mean, variance, np.count_nonzero(weight))
+
+
+def _inverse_deviation(mean, variance, n_samples):
+    # A variance below its own rounding error is that of a constant.
+    eps = np.finfo(np.float64).eps
+    varies = variance > n_samples * eps * variance + np.square(n_samples * mean * eps)
+    return np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=varies)
+
+
+def _median_and_range(X, weight):
+    """Return medians, and one over the interquartile range or, where that is 0, half the range."""
+    quantiles = np.zeros((X.shape[1], 5))
+    for row, found in zip(
+        quantiles, weighted_quantiles(X, weight, np.linspace(0, 1, 5)), strict=True
+    ):
+        row[: len(found)] = found
+    low, first, median, third, high = quantiles.T
+    width = np.where(third > first, third - first, (high - low) / 2)
+    return median, np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
+
+
+def _bins(X, weight):
+    """Return the column, start and inverse width of every bin of the numeric embedding."""
+    columns, starts, widths = [], [], []
+    shares = np.linspace(0, 1, _N_BINS + 1)
+    for j, edges in enumerate(weighted_quantiles(X, weight, shares)):
+        edges = np.unique(edges)
+        if len(edges) > _FEWEST_BINS:
+            columns.append(np.full(len(edges) - 1, j))
+            starts.append(edges[:-1])
+            widths.append(np.diff(edges))
+    if not columns:
+        return _NONE, np.empty(0), np.empty(0)
+    return np.concatenate(columns), np.concatenate(starts), 1 / np.concatenate(widths)

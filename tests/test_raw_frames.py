@@ -1,0 +1,225 @@
+"""A raw data frame in: categories, gaps and unseen levels, from fit to a module and back."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skdnn import Checkpoint, DeepBinaryClassifier
+
+QUICK = {"n_units": 8, "max_iter": 6, "batch_size": 32, "random_state": 0}
+RNG = np.random.default_rng(0)
+M = 240
+
+
+def make_frame():
+    """Return a frame of every kind of column, and labels that need all of them."""
+    frame = pd.DataFrame(
+        {
+            "height": RNG.normal(size=M),
+            "colour": pd.Categorical(RNG.choice(["red", "green", "blue"], M)),
+            "petals": RNG.integers(3, 9, size=M),
+            "is_wild": RNG.random(M) < 0.5,
+            "name": RNG.choice(["rose", "lily"], M),
+        }
+    )
+    y = (frame["height"] + (frame["colour"] == "red") + frame["is_wild"] > 0.8).to_numpy()
+    frame.loc[RNG.random(M) < 0.2, "height"] = np.nan
+    frame.loc[RNG.random(M) < 0.2, "colour"] = None
+    return frame, np.where(y, "flower", "none")
+
+
+FRAME, Y = make_frame()
+
+
+def fit(frame=FRAME, **parameters):
+    return DeepBinaryClassifier(**{**QUICK, **parameters}).fit(frame, Y)
+
+
+def test_a_raw_frame_is_learnt():
+    clf = DeepBinaryClassifier(random_state=0).fit(FRAME[:160], Y[:160])
+    assert roc_auc_score(Y[160:] == "none", clf.predict_proba(FRAME[160:])[:, 1]) > 0.85
+    assert clf.is_categorical_.tolist() == [False, True, False, True, True]
+    assert [list(levels) for levels in clf.categories_] == [
+        ["blue", "green", "red", None], [False, True], ["lily", "rose"],
+    ]  # fmt: skip
+    assert clf.n_features_in_ == 5
+    assert clf.layer_sizes_[0] == 2 + 1 + 4 + 2 + 2 == len(clf.coefs_[0])
+
+
+def test_it_is_what_a_careful_pipeline_learns():
+    frame = FRAME.drop(columns="height")
+    prepare = make_column_transformer(
+        (StandardScaler(), ["petals"]),
+        (OneHotEncoder(sparse_output=False), ["colour", "is_wild", "name"]),
+    )
+    inside = fit(frame, standardize=True)
+    outside = make_pipeline(prepare, DeepBinaryClassifier(**QUICK, dtype="float32"))
+    outside[-1].set_params(standardize=False)
+    outside.fit(frame.astype({"colour": object}), Y)
+    np.testing.assert_allclose(
+        inside.predict_proba(frame),
+        outside.predict_proba(frame.astype({"colour": object})),
+        rtol=1e-4,
+    )
+
+
+def test_unseen_levels_and_gaps_have_an_answer():
+    clf = fit()
+    unseen = FRAME[:3].astype({"colour": object, "name": object})
+    unseen.loc[:, "colour"] = ["violet", None, 7]
+    unseen.loc[:, "name"] = None
+    unseen["petals"] = pd.array([3, pd.NA, 4], dtype="Int64")
+    assert np.isfinite(clf.predict_proba(unseen)).all()
+
+
+def test_the_names_of_the_columns_are_checked():
+    clf = fit()
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(FRAME.rename(columns={"name": "kind"}))
+    with pytest.raises(ValueError, match="must hold numbers in column 2"):
+        clf.predict(FRAME.assign(petals="many"))
+
+
+def test_categories_may_be_switched_off_or_named():
+    with pytest.raises(ValueError, match="to float"):
+        fit(categorical_features=None)
+    frame = FRAME[["height", "petals"]]
+    clf = fit(frame, categorical_features=["petals"])
+    assert list(clf.categories_[0]) == [3, 4, 5, 6, 7, 8]
+    array = frame.to_numpy()
+    same = fit(array, categorical_features=[1])
+    np.testing.assert_array_equal(same.predict_proba(array), clf.predict_proba(frame))
+    with pytest.raises(ValueError, match=r"1 features, but .* expecting 2"):
+        same.predict(array[:, :1])
+
+
+def test_lists_may_hold_levels():
+    rows = FRAME[["name", "petals"]].to_numpy().tolist()
+    clf = fit(rows, categorical_features=[0])
+    frame = FRAME[["name", "petals"]]
+    np.testing.assert_array_equal(clf.predict(rows), fit(frame).predict(frame))
+
+
+def test_sparse_data_has_no_levels():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(ValueError, match="X must be dense where categorical_features"):
+        fit(sparse.csr_array(np.ones((M, 2))), categorical_features=[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
+def test_the_module_takes_codes_of_levels(options):
+    clf = fit(**options)
+    X = FRAME[["height", "colour", "petals", "is_wild", "name"]].copy()
+    for name, levels in zip(["colour", "is_wild", "name"], clf.categories_, strict=True):
+        code = {level: k for k, level in enumerate(levels)}
+        X[name] = [code[None if pd.isna(level) else level] for level in X[name].astype(object)]
+    tensor = torch.from_numpy(X.to_numpy(dtype=np.float64))
+    P = clf.to_module()(tensor).detach()
+    np.testing.assert_allclose(P, clf.predict_proba(FRAME)[:, 1], rtol=1e-5)
+    exported = torch.export.export(clf.to_module(), (tensor,))
+    np.testing.assert_allclose(exported.module()(tensor).detach(), P, rtol=1e-6)
+
+
+def test_pickles_and_clones():
+    clf = fit(n_networks=2, early_stopping=False)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(FRAME), clf.predict_proba(FRAME))
+    clone(clf).fit(FRAME, Y)
+
+
+def test_searches_and_cross_validation_take_frames():
+    search = GridSearchCV(DeepBinaryClassifier(**QUICK), {"standardize": [True, "robust"]}, cv=2)
+    assert search.fit(FRAME, Y).score(FRAME, Y) > 0.5
+    P = cross_val_predict(DeepBinaryClassifier(**QUICK), FRAME, Y, method="predict_proba")
+    assert P.shape == (M, 2)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
+def test_held_out_rows_of_a_frame_are_scored(scoring):
+    clf = fit(early_stopping=True, scoring=scoring)
+    assert len(clf.validation_scores_) == clf.n_iter_
+
+
+def test_folds_of_a_frame_are_each_watched():
+    clf = fit(n_networks=5, scoring="roc_auc")
+    assert np.isfinite(clf.oob_proba_).all()
+
+
+def test_rows_to_watch_may_be_a_frame():
+    clf = DeepBinaryClassifier(**QUICK)
+    clf.fit(FRAME[:160], Y[:160], X_val=FRAME[160:], y_val=Y[160:])
+    assert len(clf.validation_loss_curve_) == clf.n_iter_
+
+
+def test_batches_of_a_large_table_are_encoded_when_they_are_asked_for(monkeypatch):
+    expected = fit(n_networks=2).predict_proba(FRAME)
+    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    np.testing.assert_allclose(fit(n_networks=2).predict_proba(FRAME), expected, rtol=1e-5)
+
+
+def test_rows_of_weight_zero_teach_nothing_of_levels_and_gaps():
+    weight = np.array([1.0] * 200 + [0.0] * 40)
+    odd = FRAME.astype({"colour": object, "is_wild": object}).copy()
+    odd.loc[200:, "colour"] = "violet"
+    odd.loc[200:, "is_wild"] = "perhaps"
+    odd["petals"] = odd["petals"].astype(float)
+    odd.loc[200:, "petals"] = np.nan
+    with_them = DeepBinaryClassifier(**QUICK).fit(odd, Y, sample_weight=weight)
+    without = DeepBinaryClassifier(**QUICK).fit(odd[:200], Y[:200])
+    np.testing.assert_allclose(
+        with_them.predict_proba(FRAME), without.predict_proba(FRAME), rtol=1e-6
+    )
+
+
+def test_going_on_keeps_the_levels_and_the_encoding():
+    clf = fit(warm_start=True)
+    levels, encoding = clf.categories_, clf.input_encoding_
+    few = FRAME["colour"].isin(["red", "blue"])
+    clf.fit(FRAME[few], Y[few])
+    assert clf.categories_ is levels
+    np.testing.assert_array_equal(clf.input_encoding_["center"], encoding["center"])
+    assert clf.n_iter_ > 6
+
+
+def test_chunks_are_read_as_the_first_one():
+    clf = DeepBinaryClassifier(**QUICK)
+    clf.partial_fit(FRAME[:120], Y[:120], classes=["flower", "none"])
+    before = clf.categories_
+    clf.partial_fit(FRAME[120:].assign(name="orchid"), Y[120:])
+    assert clf.categories_ is before
+    assert np.isfinite(clf.predict_proba(FRAME)).all()
+
+
+def test_a_new_fit_forgets_the_levels_of_the_last():
+    clf = fit()
+    clf.fit(FRAME[["petals"]].to_numpy(), Y)
+    assert clf.categories_ is None
+    assert clf.is_categorical_ is None
+    assert clf.predict(np.ones((2, 1))).shape == (2,)
+
+
+def test_a_killed_fit_of_a_frame_goes_on(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
+    expected = fit(checkpoint=checkpoint)
+    again = fit(checkpoint=checkpoint)
+    np.testing.assert_array_equal(again.predict_proba(FRAME), expected.predict_proba(FRAME))
+    with pytest.raises(ValueError, match="same parameters and data"):
+        DeepBinaryClassifier(**QUICK, checkpoint=checkpoint).fit(FRAME.assign(name="rose"), Y)
+
+
+def test_skops_keeps_a_classifier_of_frames(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    clf = fit()
+    skops.dump(clf, tmp_path / "clf.skops")
+    trusted = ["skdnn.classifier.DeepBinaryClassifier"]
+    again = skops.load(tmp_path / "clf.skops", trusted=trusted)
+    np.testing.assert_array_equal(again.predict_proba(FRAME), clf.predict_proba(FRAME))
