@@ -12,8 +12,11 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
+from ._inputs import LazyRows
+
 _SLAB_ROWS = 4096
 _SLAB_SIZE = 2**22  # numbers in X
+_MADE_SLAB_SIZE = 2**19  # the same where X is made anew for each slab
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
@@ -82,7 +85,8 @@ class Batches:
         # Σ share over an epoch is the number of steps, however the weights are scaled.
         mean_weight = np.mean(weight, axis=-1, keepdims=True)
         self.share = _column(weight / mean_weight / self.batch_size, dtype, rows.device)
-        slab = max(1, min(_SLAB_ROWS, _SLAB_SIZE // max(1, n_features)))
+        slab_size = _MADE_SLAB_SIZE if isinstance(rows, LazyRows) else _SLAB_SIZE
+        slab = max(1, min(_SLAB_ROWS, slab_size // max(1, n_features)))
         self.slabs = [_pieces(step, slab) for step in _pieces(self.n_rows, self.batch_size)]
         self.sizes = [size for step in self.slabs for size in step]
 

@@ -52,7 +52,8 @@ class Encoder:
     flagged : array of int
         Of the p numbers, those with a flag.
     bin_column, bin_start, bin_scale : arrays of shape (n_bins,)
-    level_column, level_code : arrays of int and of uint8 of shape (n_levels,)
+    n_levels : array of int of shape (q,)
+        Of each column of levels.
 
     References
     ----------
@@ -81,13 +82,13 @@ class Encoder:
     bin_column: np.ndarray
     bin_start: np.ndarray
     bin_scale: np.ndarray
-    level_column: np.ndarray
-    level_code: np.ndarray
+    n_levels: np.ndarray
 
     @property
     def n_outputs(self):
         """Columns of the result, the network's n^[0]."""
-        return sum(map(len, (self.center, self.flagged, self.bin_column, self.level_column)))
+        n_numbers = len(self.center) + len(self.flagged) + len(self.bin_column)
+        return n_numbers + int(self.n_levels.sum())
 
     @property
     def scale(self):
@@ -149,7 +150,7 @@ class _Tensors:
     """The arrays of an Encoder as tensors on a device, None for an empty one."""
 
     def __init__(self, encoder, device):
-        self.bound = encoder.bound
+        self.bound, self.n_columns = encoder.bound, int(encoder.n_levels.sum())
         for name, array in encoder.arrays().items():
             setattr(self, name, as_tensor(array, device) if len(array) else None)
 
@@ -170,7 +171,8 @@ class EncodingLayer(torch.nn.Module):
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array.copy()) if len(array) else None)
-        self.bound, self.dtype = encoder.bound, dtype
+        self.bound, self.n_columns = encoder.bound, int(encoder.n_levels.sum())
+        self.dtype = dtype
 
     def forward(self, X):
         """Return X of shape (n_samples, n_features) encoded."""
@@ -182,16 +184,28 @@ class EncodingLayer(torch.nn.Module):
 
 def _encode(numbers, codes, like, dtype):
     """Compute the columns of an Encoder, whose arrays `like` has as tensors."""
-    parts = [] if like.center is None else [_standardize(numbers, like)]
+    parts = [numbers if like.center is None else _standardize(numbers, like)]
     if like.flagged is not None:
         parts.append(numbers[:, like.flagged].isnan())
     if like.bin_column is not None:
         share = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
         parts.append(share.clamp(0, 1).nan_to_num(0.0))
-    if like.level_column is not None:
-        parts.append(codes[:, like.level_column] == like.level_code)
     parts = [part.to(dtype) for part in parts]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    parts = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return parts if like.n_levels is None else _with_levels(parts, codes, like)
+
+
+def _with_levels(numbers, codes, like):
+    """Return the columns of numbers and, behind them, those of 0 and 1 for the levels."""
+    start = numbers.shape[1]
+    stop = start + like.n_columns
+    first = start + like.n_levels.cumsum(0) - like.n_levels
+    is_known = (codes >= 0) & (codes < like.n_levels)
+    # What is no level goes to a last column, which is then left out.
+    column = torch.where(is_known, codes + first, stop).long()
+    columns = numbers.new_zeros((numbers.shape[0], stop + 1))
+    columns[:, :start] = numbers
+    return columns.scatter_(1, column, 1.0)[:, :stop]
 
 
 def _standardize(numbers, like):
@@ -230,9 +244,7 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
         learnt |= dict(zip(names, _bins(numbers, weight), strict=True))
     if isinstance(X, Table):
         learnt["is_categorical"] = X.is_categorical
-        n_levels = X.codes[weight > 0].max(axis=0).astype(np.intp) + 1
-        learnt["level_column"] = np.repeat(np.arange(len(n_levels)), n_levels)
-        learnt["level_code"] = np.concatenate([np.arange(n, dtype=np.uint8) for n in n_levels])
+        learnt["n_levels"] = X.codes[weight > 0].max(axis=0).astype(np.intp) + 1
     return _make(**learnt)
 
 
@@ -244,8 +256,7 @@ def _make(center, inverse_scale, **arrays):
         "bin_column": _NONE,
         "bin_start": np.empty(0),
         "bin_scale": np.empty(0),
-        "level_column": _NONE,
-        "level_code": np.empty(0, dtype=np.uint8),
+        "n_levels": _NONE,
     }
     return Encoder(center=center, inverse_scale=inverse_scale, **{**nothing, **arrays})
 

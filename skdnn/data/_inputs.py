@@ -21,7 +21,7 @@ _SHARE_OF_FREE_MEMORY = 0.5
 # A memory-mapped file of up to so many bytes is read into memory once, which is faster.
 _FILE_WORTH_COPYING = 2**27
 # An encoded table of up to so many numbers is kept; a larger one is many times the table itself.
-_TABLE_WORTH_EXPANDING = 2**23
+_TABLE_WORTH_EXPANDING = 2**21
 
 
 class DenseRows:

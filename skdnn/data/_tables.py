@@ -23,7 +23,7 @@ class Table:
 
     Attributes
     ----------
-    numbers : array of float64 of shape (m, p)
+    numbers : array of float32, or float64 where that would lose digits, of shape (m, p)
     codes : array of unsigned int of shape (m, q)
         Indices into `levels`; their number for any other level.
     levels : list of q arrays
@@ -152,11 +152,14 @@ def read_table(X, is_categorical):
     ValueError
         If a column of numbers holds something else, or infinity.
     """
-    numbers = np.empty((len(X), np.count_nonzero(~is_categorical)))
+    numbers = np.zeros((len(X), np.count_nonzero(~is_categorical)), dtype=np.float32)
     for place, j in enumerate(np.flatnonzero(~is_categorical)):
-        numbers[:, place] = _numbers(_column(X, j), j)
-    if np.isinf(numbers).any():
-        raise ValueError("Input X contains infinity.")
+        column = _numbers(_column(X, j), j)
+        if np.isinf(column).any():
+            raise ValueError("Input X contains infinity.")
+        if not np.array_equal(column, column.astype(np.float32), equal_nan=True):
+            numbers = numbers.astype(np.float64, copy=False)
+        numbers[:, place] = column
     codes, levels = zip(
         *[_factorize(_column(X, j)) for j in np.flatnonzero(is_categorical)], strict=True
     )
