@@ -134,8 +134,7 @@ def _draw_seed(plan):
 def _fit_encoder(plan, examples, rows):
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    parameters = plan.parameters
-    return fit_encoder(examples.X, weight, parameters.standardize, parameters.numeric_embedding)
+    return fit_encoder(examples.X, weight, plan.parameters.standardize, plan.numeric_embedding)
 
 
 def _batch_size(parameters, n_rows):

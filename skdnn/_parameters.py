@@ -201,7 +201,7 @@ RULES = {
     "categorical_features": OneOf(
         ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
     ),
-    "numeric_embedding": OneOf((None, "piecewise_linear")),
+    "numeric_embedding": OneOf(("auto", None, "piecewise_linear")),
     "class_weight": OneOf(
         (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
     ),

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skdnn._parameters import DTYPES, RULES, dtype_name, is_sequence
-from skdnn.data import count_folds
+from skdnn.data import Table, count_folds
 
 DEFAULT_N_LAYERS = 3
-# From this many rows on, `early_stopping="auto"` holds some out to see when to stop: with fewer,
-# what they would have taught is worth more than what they tell.
-ROWS_WORTH_HOLDING_OUT = 10_000
+# Where `early_stopping="auto"` holds rows out to see when to stop: where there are few, which a
+# fast optimizer soon knows by heart, and where there are many. Between, what they would have taught
+# is worth more than what they tell; and of very few they tell nothing.
+FAST = ("adam", "adamw")
+FEW_ROWS, MANY_ROWS = range(100, 1_000), 10_000
 
 # What "auto" comes to, by optimizer; for those that are not here, plain gradient descent and L-BFGS
 # among them, no penalty and a constant rate. Chosen by ROC AUC and log-loss on real tables.
@@ -30,6 +33,11 @@ PENALIZED = ("adam",)
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
+# Where held-out rows say when to stop, so much of it does.
+SHARE_WITH_HELD_OUT_ROWS = 0.3
+# Bins make many inputs of many columns, and one network learns too much from them where rows are
+# few; one layer would no longer be logistic regression.
+ROWS_WORTH_BINNING, MOST_COLUMNS, MOST_COLUMNS_OF_SEVERAL = 1_000, 16, 200
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Plan:
     dropout : list of float
         One for each hidden layer.
     weight_decay : float
+    numeric_embedding : str or None
     schedule : str or callable
     ends_at_max_iter : bool
         Whether the learning rate falls to zero over `max_iter` epochs, and these are enough: then
@@ -72,6 +81,7 @@ class Plan:
     activations: tuple
     dropout: list
     weight_decay: float
+    numeric_embedding: str | None
     schedule: Any
     ends_at_max_iter: bool
     device: torch.device
@@ -115,19 +125,21 @@ def make_plan(parameters, examples, state=None, seed=None):
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
+    holds_out = _holds_out(parameters, examples)
     anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         parameters=parameters,
         units=tuple(map(int, units)),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        weight_decay=_resolve_weight_decay(parameters, examples.weight.sum()),
+        weight_decay=_resolve_weight_decay(parameters, examples.weight.sum(), holds_out),
+        numeric_embedding=_resolve_embedding(parameters, examples, n_layers),
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
         dtype=resolve_dtype(parameters.dtype, examples.X.dtype, device),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
-        holds_out=_holds_out(parameters, examples),
+        holds_out=holds_out,
         seed=seed,
         generator=generator,
         generators=generators,
@@ -135,12 +147,27 @@ def make_plan(parameters, examples, state=None, seed=None):
     )
 
 
-def _resolve_weight_decay(parameters, total_weight):
+def _resolve_weight_decay(parameters, total_weight, holds_out):
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer not in PENALIZED:
         return 0.0
-    return min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
+    share = SHARE_WITH_HELD_OUT_ROWS if holds_out else 1.0
+    return share * min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
+
+
+def _resolve_embedding(parameters, examples, n_layers):
+    if parameters.numeric_embedding != "auto":
+        return parameters.numeric_embedding
+    if parameters.optimizer not in FAST or n_layers == 1 or sparse.issparse(examples.X):
+        return None
+    numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
+    if parameters.n_networks > 1:
+        is_worth_it = numbers.shape[1] <= MOST_COLUMNS_OF_SEVERAL
+    else:
+        has_rows = np.count_nonzero(examples.weight) >= ROWS_WORTH_BINNING
+        is_worth_it = has_rows and numbers.shape[1] <= MOST_COLUMNS
+    return "piecewise_linear" if is_worth_it else None
 
 
 def _make_generator(seed, state):
@@ -164,11 +191,14 @@ def _holds_out(parameters, examples):
     if parameters.optimizer == "lbfgs":
         return False
     rows = examples.weight > 0
-    if parameters.n_networks == 1:
-        return np.count_nonzero(rows) >= ROWS_WORTH_HOLDING_OUT
-    # What one network of several holds out, the others learn from.
-    rarer_class = np.bincount(examples.y[rows], minlength=2).min()
-    return rarer_class >= count_folds(parameters.n_networks)
+    n_rows = np.count_nonzero(rows)
+    n_positive = np.count_nonzero(rows & (examples.y == 1))
+    rarer_class = min(n_positive, n_rows - n_positive)
+    if parameters.n_networks > 1:
+        # What one network of several holds out, the others learn from.
+        return rarer_class >= count_folds(parameters.n_networks)
+    is_few = n_rows in FEW_ROWS and parameters.optimizer in FAST
+    return (is_few or n_rows >= MANY_ROWS) and rarer_class * parameters.validation_fraction >= 1
 
 
 def _on_device(generator, device):
@@ -205,8 +235,9 @@ def incremental(parameters):
         )
     _check_has_state(parameters.optimizer, "partial_fit")
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
-    if parameters.weight_decay == "auto":
-        changes["weight_decay"] = 0.0  # how many rows are to come is not known
+    # How many rows are to come is not known.
+    unknown = {"weight_decay": 0.0, "numeric_embedding": None}
+    changes |= {name: value for name, value in unknown.items() if vars(parameters)[name] == "auto"}
     return SimpleNamespace(**{**vars(parameters), **changes})
 
 

@@ -91,7 +91,10 @@ BAD_PARAMETERS = [
     ({"categorical_features": [2]}, "categorical_features must be .* of the 2 columns of X"),
     ({"categorical_features": ["colour"]}, r"which have no names, got \['colour'\]"),
     ({"categorical_features": [True]}, "categorical_features must be"),
-    ({"numeric_embedding": "fourier"}, "numeric_embedding must be one of None, 'piecewise_linear'"),
+    (
+        {"numeric_embedding": "fourier"},
+        "numeric_embedding must be one of 'auto', None, 'piecewise_linear'",
+    ),
     ({"class_weight": "even"}, "class_weight must be one of None, 'balanced' or a dict"),
     ({"class_weight": {0: -1}}, "class_weight must be"),
     ({"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),

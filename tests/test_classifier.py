@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 
-QUICK = {"n_units": 8, "max_iter": 15, "random_state": 0}
+QUICK = {"n_units": 8, "max_iter": 15, "early_stopping": False, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +86,17 @@ def test_weight_decay_is_the_documented_c(cancer, weighted):
     np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_[0], rtol=1e-4, atol=1e-6)
 
 
-def test_the_lectures_setting_is_plain_gradient_descent(moons):
+@pytest.mark.parametrize("init_scale", [0.01, 1.0])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_the_lectures_setting_is_plain_gradient_descent(moons, activation, init_scale):
     X, y = moons
     clf = DeepBinaryClassifier(
-        n_layers=3, n_units=4, activation="tanh", init_scale=0.1, optimizer="sgd",
+        n_layers=3, n_units=4, activation=activation, init_scale=init_scale, optimizer="sgd",
         learning_rate=0.3, batch_size=None, standardize=False, tol=0.0, random_state=0,
     )  # fmt: skip
     start = clone(clf).set_params(max_iter=1, learning_rate=1e-300).fit(X, y)
-    costs = reference.gradient_descent(X, y, start.coefs_, start.intercepts_, "tanh", 0.3, 10)[2]
+    weights = start.coefs_, start.intercepts_
+    costs = reference.gradient_descent(X, y, *weights, activation, 0.3, 10)[2]
     np.testing.assert_allclose(clf.set_params(max_iter=10).fit(X, y).loss_curve_, costs, rtol=1e-9)
 
 
@@ -362,10 +365,30 @@ def test_own_validation_rows_are_watched_and_the_best_epoch_kept(cancer):
     assert clf.score(X[1::2], y[1::2]) == pytest.approx(clf.validation_scores_[clf.best_iter_ - 1])
 
 
-def test_few_rows_are_all_trained_on(moons):
-    clf = DeepBinaryClassifier(**QUICK).fit(*moons)
+@pytest.mark.parametrize(
+    ("n_rows", "optimizer", "holds_out"),
+    [
+        (99, "adam", False),
+        (100, "adam", True),
+        (999, "adamw", True),
+        (999, "sgd", False),
+        (1000, "adam", False),
+        (9999, "adam", False),
+        (10_000, "sgd", True),
+        (10_000, "lbfgs", False),
+    ],
+)
+def test_rows_are_held_out_where_they_are_few_or_many(n_rows, optimizer, holds_out):
+    X = np.arange(n_rows, dtype=float)[:, None]
+    clf = DeepBinaryClassifier(1, optimizer=optimizer, max_iter=1, batch_size=1000)
+    clf.fit(X, np.arange(n_rows) % 2)
+    assert (clf.validation_loss_curve_ is not None) == holds_out
+
+
+def test_none_are_held_out_that_would_lack_a_class():
+    y = np.arange(200) < 9
+    clf = DeepBinaryClassifier(max_iter=1).fit(np.arange(200.0)[:, None], y)
     assert clf.validation_loss_curve_ is None
-    assert clf.validation_scores_ is None
 
 
 @pytest.mark.parametrize(
@@ -373,7 +396,7 @@ def test_few_rows_are_all_trained_on(moons):
     [
         {"max_iter": 3},
         {"max_iter": 49},
-        {"max_iter": 50, "learning_rate_schedule": "constant"},
+        {"max_iter": 50, "learning_rate_schedule": "constant", "early_stopping": False},
         {"max_iter": 50, "optimizer": "sgd"},
         {"max_iter": 3, "optimizer": "lbfgs"},
     ],
@@ -479,6 +502,7 @@ def test_partial_fit_batch_for_batch_is_what_fit_does(moons, optimizer):
         "n_units": 8, "optimizer": optimizer, "momentum": 0.9, "learning_rate": 0.01,
         "learning_rate_schedule": "constant", "batch_size": 50, "shuffle": False, "tol": 0.0,
         "standardize": False, "weight_decay": 0.0, "dropout": 0.2, "random_state": 0,
+        "early_stopping": False,
     }  # fmt: skip
     whole = DeepBinaryClassifier(**parameters, max_iter=2).fit(X, y)
     pieces = DeepBinaryClassifier(**parameters)
@@ -599,7 +623,7 @@ def test_a_model_fitted_on_cuda_predicts_where_there_is_none(moons):
 
 
 def test_attributes_bear_the_names_of_mlp_classifier(moons):
-    clf = DeepBinaryClassifier(n_layers=3, n_units=(6, 4), max_iter=5).fit(*moons)
+    clf = DeepBinaryClassifier(3, (6, 4), max_iter=5, early_stopping=False).fit(*moons)
     assert [coef.shape for coef in clf.coefs_] == [(2, 6), (6, 4), (4, 1)]
     assert [intercept.shape for intercept in clf.intercepts_] == [(6,), (4,), (1,)]
     assert clf.layer_sizes_ == (2, 6, 4, 1)

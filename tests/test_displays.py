@@ -66,7 +66,9 @@ def test_curves_of_training_and_validation(tmp_path):
 
 
 def test_curve_of_training_alone():
-    display = LossCurveDisplay.from_estimator(fit(), color="black", label="deep")
+    display = LossCurveDisplay.from_estimator(
+        fit(early_stopping=False), color="black", label="deep"
+    )
     (line,) = display.lines_
     assert (line.get_color(), line.get_label()) == ("black", "deep")
 

@@ -61,9 +61,9 @@ def test_it_is_what_a_careful_pipeline_learns():
         (StandardScaler(), ["petals"]),
         (OneHotEncoder(sparse_output=False), ["colour", "is_wild", "name"]),
     )
-    inside = fit(frame, standardize=True)
+    inside = fit(frame, standardize=True, early_stopping=False)
     outside = make_pipeline(prepare, DeepBinaryClassifier(**QUICK, dtype="float32"))
-    outside[-1].set_params(standardize=False)
+    outside[-1].set_params(standardize=False, early_stopping=False)
     outside.fit(frame.astype({"colour": object}), Y)
     np.testing.assert_allclose(
         inside.predict_proba(frame),

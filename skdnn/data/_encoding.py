@@ -22,7 +22,7 @@ from ._tensors import as_tensor, dense_tensor
 BOUND = 3.0
 # A numeric embedding cuts a column into so many bins of as many rows each; a column of fewer
 # than the fewest distinct bins gains nothing by it.
-_N_BINS, _FEWEST_BINS = 8, 3
+_N_BINS, _FEWEST_BINS = 16, 3
 _NONE = np.empty(0, dtype=np.intp)
 
 

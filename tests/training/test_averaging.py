@@ -75,17 +75,18 @@ def data():
 
 NOISY = {
     "n_units": 8, "batch_size": 8, "learning_rate": 0.05, "learning_rate_schedule": "constant",
-    "tol": 0.0, "random_state": 0,
+    "tol": 0.0, "early_stopping": False, "random_state": 0,
 }  # fmt: skip
 
 
 def test_the_averages_are_watched_kept_and_predict():
     X, y = data()
-    clf = DeepBinaryClassifier(**NOISY, weight_averaging=0.98, max_iter=10)
+    options = {**NOISY, "early_stopping": True, "max_iter": 10}
+    clf = DeepBinaryClassifier(**options, weight_averaging=0.98)
     clf.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     P = clf.predict_proba(X[200:])[np.arange(100), y[200:]]
     assert -np.log(P).mean() == pytest.approx(min(clf.validation_loss_curve_), rel=1e-9)
-    last = DeepBinaryClassifier(**NOISY, max_iter=10)
+    last = DeepBinaryClassifier(**options)
     last.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     # The steps are the same, only what is looked at differs: it is calmer.
     assert clf.loss_curve_ == pytest.approx(last.loss_curve_, rel=1e-12)

@@ -88,7 +88,7 @@ def test_frames_are_scored_without_a_word_about_names():
 
 
 def test_scoring_alone_holds_nothing_out():
-    clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc").fit(X, Y)
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, optimizer="sgd", scoring="roc_auc").fit(X, Y)
     assert clf.validation_scores_ is None
     assert clf.best_validation_score_ is None
 
