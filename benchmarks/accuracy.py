@@ -157,6 +157,7 @@ MODELS = {
     "skdnn prepared": lambda: prepared(ours()),
     "skdnn 5": lambda: ours(n_networks=5),
     "skdnn 5 prepared": lambda: prepared(ours(n_networks=5)),
+    "skdnn 10": lambda: ours(n_networks=10),
     "logistic regression": lambda: prepared(LogisticRegression(max_iter=1000)),
     "MLPClassifier": lambda: prepared(MLPClassifier(random_state=0)),
     "HistGradientBoosting": lambda: HistGradientBoostingClassifier(

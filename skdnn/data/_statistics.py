@@ -33,8 +33,10 @@ def weighted_mean_and_variance(X, weight):
 
 def _weighted_mean(X, weight, about=None):
     """Return ``Σ w X / Σ w``, or that of ``(X - about)²``, of shape (n_features,)."""
-    sums = [_weighted_sum(X[rows], weight[rows], about) for rows in row_chunks(X)]
-    total, total_weight = np.sum(sums, axis=0)
+    sums = np.zeros((2, X.shape[1]))
+    for rows in row_chunks(X):
+        sums += _weighted_sum(X[rows], weight[rows], about)
+    total, total_weight = sums
     return np.divide(total, total_weight, out=np.zeros_like(total), where=total_weight > 0)
 
 
@@ -42,7 +44,7 @@ def _weighted_sum(X, weight, about):
     """Return ``Σ w X`` and ``Σ w`` of the rows where X is not missing, of shape (2, n_features)."""
     X = dense_tensor(X)
     weight = torch.from_numpy(weight).to(X.device)
-    terms = X if about is None else (X - torch.from_numpy(about).to(X.device)) ** 2
+    terms = X if about is None else (X - torch.from_numpy(about).to(X.device)).square_()
     sums = weight @ terms
     total_weight = weight.sum().expand_as(sums)
     if sums.isnan().any():
