@@ -1,7 +1,8 @@
 """Compare accuracy on tables with logistic regression, MLPClassifier, boosted trees and deep nets.
 
-Run, from an environment with the package's ``benchmark`` extra, on a folder of parquet files (the
-features, and a column ``__y__`` of 0 and 1) or, without one, on tables that scikit-learn brings::
+Run, with the package's extras ``benchmark`` and, for all peers, ``peers``, on a folder of parquet
+files (the features, and a column ``__y__`` of 0 and 1) or, without one, on tables that scikit-learn
+brings::
 
     python benchmarks/accuracy.py FOLDER --results results.csv
     python benchmarks/accuracy.py FOLDER --results results.csv --half even --models skdnn,CatBoost
@@ -12,6 +13,9 @@ Protocol
     to test on, seeds 0 and 1; all models at their defaults, with one thread. Every table counts the
     same. "Even" and "odd" are every other table in alphabetical order: choose on one half, confirm
     on the other.
+Models
+    "skdnn" is ``DeepBinaryClassifier()``, "skdnn 5" the same with ``n_networks=5``. Peers that are
+    not installed are left out.
 Preparation
     Models that take categories and missing values get the frame as it is. The others, and those
     called "prepared", get what a careful user does: means for missing numbers, standardised
@@ -22,7 +26,8 @@ Figures
     not count. Beside them, for our models against each peer, tables won, tied (within 0.001) and
     lost, and the p-value of Wilcoxon's signed-rank test over the tables.
 
-Each fit's figures go to the file of results at once, and a fit found there is not run again.
+Each fit's figures go to the file of results at once, and a fit found there is not run again. What
+is shown counts the tables that all models shown have been through.
 """
 
 import argparse
@@ -262,6 +267,13 @@ def append(path, row):
         writer.writerow(row)
 
 
+def complete(results):
+    """Return the results of the tables that every model has been through."""
+    n_results = results.groupby("table").size()
+    most = results["model"].nunique() * len(SEEDS)
+    return results[results["table"].isin(n_results.index[n_results == most])]
+
+
 def summary(results):
     """Return a frame of means over the tables, one row a model, best rank first."""
     tables = results.groupby(["model", "table"])[list(FIELDS[3:])].mean()
@@ -322,7 +334,10 @@ def main():
     if not arguments.only_show:
         results = run(sources, models, arguments.results)
     results = results[results["table"].isin(list(sources)) & results["model"].isin(models)]
-    print(f"{len(sources)} tables\n\n{as_markdown(summary(results))}")
+    results = complete(results)
+    print(f"{results['table'].nunique()} tables\n\n{as_markdown(summary(results))}")
+    if results["model"].str.startswith("skdnn").all():
+        return
     for figure, sign, name in (("auc", 1, "ROC AUC"), ("log_loss", -1, "log-loss")):
         print(f"\nWon/tied/lost by {name} (p)\n\n{as_markdown(duels(results, figure, sign))}")
 

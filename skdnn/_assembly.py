@@ -222,7 +222,7 @@ def run_training(plan, network, rule, split, score=None, observers=(), state=Non
         rule,
         validation=split.validation,
         score=score,
-        learning_rate=parameters.learning_rate,
+        learning_rate=plan.learning_rate(network.layer_sizes[0]),
         schedule=plan.schedule,
         loss=parameters.loss,
         max_grad_norm=parameters.max_grad_norm,

@@ -174,7 +174,7 @@ RULES = {
     ),
     "init_scale": Number(0, or_else=("auto",)),
     "optimizer": OneOf(tuple(OPTIMIZERS), " or a torch.optim.Optimizer class", _is_optimizer_class),
-    "learning_rate": Number(0, includes_low=False),
+    "learning_rate": Number(0, includes_low=False, or_else=("auto",)),
     "learning_rate_schedule": OneOf(
         ("auto", *SCHEDULES), " or a callable (epoch, max_iter) -> factor", callable
     ),

@@ -3,6 +3,7 @@
 Layers from `n_layers` and `n_units`, a device from "auto", a generator from `random_state`.
 """
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
 EPOCHS_TO_ANNEAL = 50
 NARROW = ("float32", "float16", "bfloat16")
+LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
@@ -92,6 +94,17 @@ class Plan:
     generator: torch.Generator
     generators: list
     dropout_generators: list
+
+    def learning_rate(self, n_inputs):
+        """Return α for a network of n^[0] inputs.
+
+        A step of Adam moves every weight by about α whatever its gradient, and so a unit by the
+        more the more inputs it has; one with 3072 pixels soon forgets where it started.
+        """
+        if self.parameters.learning_rate != "auto":
+            return self.parameters.learning_rate
+        is_wide = self.parameters.optimizer in FAST and n_inputs > INPUTS_AT_FULL_RATE
+        return LEARNING_RATE * (math.sqrt(INPUTS_AT_FULL_RATE / n_inputs) if is_wide else 1.0)
 
 
 def make_plan(parameters, examples, state=None, seed=None):

@@ -76,8 +76,9 @@ class DeepBinaryClassifier(
     optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
         "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
         once, and suits little data and one layer.
-    learning_rate : float, default=0.003
-        Rate α in ``W := W - α dW``. Without effect for "lbfgs".
+    learning_rate : float or "auto", default="auto"
+        Rate α in ``W := W - α dW``. "auto" is 0.003, and for "adam" and "adamw" with more than 256
+        inputs ``0.003 * sqrt(256 / n^[0])``. Without effect for "lbfgs".
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
         ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
@@ -240,7 +241,7 @@ class DeepBinaryClassifier(
         activation: Activation | Sequence[Activation] = "relu",
         init_scale: float | Literal["auto"] = "auto",
         optimizer: str | type[torch.optim.Optimizer] = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float | Literal["auto"] = "auto",
         learning_rate_schedule: str | Callable[[float, int], float] = "auto",
         momentum: float = 0.0,
         nesterovs_momentum: bool = False,

@@ -39,7 +39,7 @@ BAD_PARAMETERS = [
     ({"optimizer": "adamax"}, "optimizer must be one of 'sgd', 'adam', 'adamw', 'lbfgs'"),
     ({"optimizer": torch.nn.Linear}, "optimizer must be one of"),
     ({"optimizer": None}, "optimizer must be one of"),
-    ({"learning_rate": 0}, "learning_rate must be a finite number above 0, got 0"),
+    ({"learning_rate": 0}, "learning_rate must be a finite number above 0 or 'auto', got 0"),
     ({"learning_rate": -1e-3}, "learning_rate must be"),
     ({"learning_rate": float("inf")}, "learning_rate must be"),
     ({"learning_rate": "fast"}, "learning_rate must be"),

@@ -492,6 +492,21 @@ def test_warm_start_may_go_on_longer_than_before(moons):
     assert clf.loss_curve_[15] < clf.loss_curve_[0]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "n_features", "rate"),
+    [("adam", 256, 0.003), ("adam", 1024, 0.0015), ("adamw", 1024, 0.0015), ("sgd", 1024, 0.003)],
+)
+def test_the_learning_rate_of_adam_falls_where_the_inputs_are_many(optimizer, n_features, rate):
+    X = np.random.default_rng(0).normal(size=(60, n_features))
+    y = (X[:, 0] > 0).astype(int)
+    parameters = {"optimizer": optimizer, "n_units": 4, "max_iter": 3, "random_state": 0}
+    auto = DeepBinaryClassifier(**parameters).fit(X, y)
+    given = DeepBinaryClassifier(**parameters, learning_rate=rate).fit(X, y)
+    np.testing.assert_array_equal(auto.coefs_[0], given.coefs_[0])
+    other = DeepBinaryClassifier(**parameters, learning_rate=2 * rate).fit(X, y)
+    assert not np.allclose(other.coefs_[0], given.coefs_[0])
+
+
 # -- partial_fit ------------------------------------------------------------------------------
 
 

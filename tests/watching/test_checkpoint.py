@@ -178,7 +178,7 @@ def test_intervals(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"learning_rate": 0.1}, "has learning_rate=0.003 instead of 0.1"),
+        ({"learning_rate": 0.1}, "has learning_rate='auto' instead of 0.1"),
         ({"max_iter": 13}, "has max_iter=12 instead of 13"),
         ({"n_units": (8, 9)}, r"has n_units=8 instead of \(8, 9\)"),
         ({"activation": torch.tanh}, "has activation='relu' instead of "),
