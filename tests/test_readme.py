@@ -24,6 +24,14 @@ def test_quick_start_runs(programs, capsys):
     assert score > 0.97
 
 
+def test_data_frames_as_they_are_runs(programs):
+    (program,) = [program for program in programs if "pd.DataFrame" in program]
+    names = {}
+    exec(compile(program, "README.md", "exec"), names)
+    assert names["clf"].score(names["X"], names["y"]) == 1.0
+    assert names["clf"].predict(names["new"][:1]) == [0]
+
+
 def test_watching_stopping_and_going_on_runs(programs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time from the checkpoint
