@@ -16,7 +16,7 @@ from ._inputs import LazyRows
 
 _SLAB_ROWS = 4096
 _SLAB_SIZE = 2**22  # numbers in X
-_MADE_SLAB_SIZE = 2**19  # the same where X is made anew for each slab
+_MADE_SLAB_SIZE = 2**18  # the same where X is made anew for each slab
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
@@ -36,11 +36,14 @@ class Epoch:
         the lecture's 1/m.
     steps : iterable of lists of (X, y, share)
         For each step its slabs; X of shape (..., rows, n_features).
+    slabs : iterable of (X, y, share)
+        Instead of `steps`, to hold no more than one slab at a time.
     """
 
     y: torch.Tensor
     share: torch.Tensor
     steps: Iterable
+    slabs: Iterable
 
 
 class Batches:
@@ -97,7 +100,8 @@ class Batches:
         slabs = zip(
             self._X_slabs(order), y.split(self.sizes, -2), share.split(self.sizes, -2), strict=True
         )
-        return Epoch(y, share, (list(islice(slabs, len(step))) for step in self.slabs))
+        steps = (list(islice(slabs, len(step))) for step in self.slabs)
+        return Epoch(y, share, steps, slabs)
 
     def split(self, column):
         """Cut a tensor of shape (..., m, 1) as an epoch is cut: for each step a list of slabs."""

@@ -49,7 +49,7 @@ class Objective:
 
 def epoch_logits(network, epoch):
     """Return the logits of a network for the rows of an Epoch, of shape (..., m, 1)."""
-    return torch.cat([network.logits(X) for slabs in epoch.steps for X, _, _ in slabs], dim=-2)
+    return torch.cat([network.logits(X) for X, _, _ in epoch.slabs], dim=-2)
 
 
 def evaluate(network, batches, loss):

@@ -85,6 +85,22 @@ def test_large_batches_come_in_slabs(monkeypatch):
     assert [[len(X) for X, *_ in step] for step in steps] == [[4, 4, 2], [4, 4, 2], [3]]
 
 
+def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
+    monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", 4)
+    batches, made = make(), []
+    take = type(batches.rows).__getitem__
+    monkeypatch.setattr(
+        type(batches.rows), "__getitem__", lambda rows, i: made.append(i) or take(rows, i)
+    )
+    slabs = iter(batches.epoch().slabs)
+    first = next(slabs)[0]
+    assert len(first) == 4
+    assert len(made) == 1
+    (step,) = batches.epoch().steps
+    expected = torch.cat([X for X, *_ in step])
+    assert torch.equal(torch.cat([first, *(X for X, *_ in slabs)]), expected)
+
+
 def test_held_out_rows_keep_the_share_of_each_class():
     y = np.array([0] * 80 + [1] * 20)
     training, held_out = hold_out(y, 0.25, seed=3)
