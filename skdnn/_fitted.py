@@ -190,9 +190,14 @@ def fitted_logits(fitted, X):
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
     with torch.no_grad(), threads_for(operations, fitted.n_threads):
-        chunks = tensor_chunks(X, known_encoder(fitted), W[1].dtype, device)
-        Z = [_logit_of_mean(compute_logits(chunk, W, b, activations)).cpu() for chunk in chunks]
-    Z = (Z[0] if len(Z) == 1 else torch.cat(Z)).numpy()[:, 0]
+        # Made before the chunks: small results among them would keep what they free from reuse.
+        Z = torch.empty(X.shape[0], dtype=W[1].dtype)
+        start = 0
+        for chunk in tensor_chunks(X, known_encoder(fitted), W[1].dtype, device):
+            logits = _logit_of_mean(compute_logits(chunk, W, b, activations))
+            Z[start : start + len(chunk)] = logits[:, 0]
+            start += len(chunk)
+    Z = Z.numpy()
     if np.isnan(Z).any():
         raise ValueError(
             "Input X contains NaN, of which a network with standardize=True or False knows only "

@@ -9,7 +9,7 @@ import pytest
 
 N_ROWS, N_FEATURES = 400_000, 64  # 205 MB in float64
 MEBIBYTE = 2**20
-ALLOWED = 160 * MEBIBYTE  # beside what the imports take
+ALLOWED = 144 * MEBIBYTE  # beside what the imports take
 
 # RLIMIT_DATA counts memory that belongs to the process, and not the pages of a mapped file.
 LIMIT = f"""
