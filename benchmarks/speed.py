@@ -105,6 +105,7 @@ def make_skdnn(case, dtype):
         learning_rate_schedule="constant",
         weight_decay=0.0,
         standardize=False,
+        numeric_embedding=None,
         device="cpu",
         **settings(case),
     )
