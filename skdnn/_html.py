@@ -2,6 +2,8 @@
 
 from html import escape
 
+from skdnn.network import get_activation
+
 _STYLE = "border-collapse:collapse;font-size:0.9em;margin:0.5em 0"
 _CELL = "border:1px solid;padding:0.2em 0.8em;text-align:right"
 
@@ -47,13 +49,9 @@ def network_html(fitted):
 def _layers(fitted):
     activations = [*fitted.activations_, "sigmoid"]
     for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
-        name = activation if isinstance(activation, str) else _name(activation)
         n_in, n_out = W.shape[-2:]
+        name = get_activation(activation).name
         yield f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
-
-
-def _name(function):
-    return getattr(function, "__name__", type(function).__name__)  # functools.partial has none
 
 
 def _caption(fitted):

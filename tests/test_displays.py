@@ -6,6 +6,8 @@ from functools import partial
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import make_moons
 from sklearn.exceptions import NotFittedError
@@ -15,7 +17,15 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier, LossCurveDisplay, NetworkDisplay
+from skdnn import (
+    ActivationDisplay,
+    DecisionBoundariesDisplay,
+    DeepBinaryClassifier,
+    ImageVectorizer,
+    LossCurveDisplay,
+    NetworkDisplay,
+    WeightImagesDisplay,
+)
 
 X, Y = make_moons(200, noise=0.2, random_state=0)
 
@@ -127,6 +137,136 @@ def test_own_activations_are_named():
     assert any("partial" in text for text in texts(display))
 
 
+# -- activations ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "gelu", torch_sin])
+def test_the_curve_of_the_derivative_is_the_slope_of_the_curve(activation):
+    display = ActivationDisplay.from_activation(activation, limits=(-3, 2), n_points=1000)
+    z, slope = display.Z, np.gradient(display.A, display.Z)
+    smooth = np.abs(z) > 0.01  # ReLU has a corner at 0, where differences do not count
+    np.testing.assert_allclose(display.derivative[smooth], slope[smooth], atol=5e-3)
+    assert (z[0], z[-1]) == (-3, 2)
+    for line, curve in zip(display.lines_, (display.A, display.derivative), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), curve)
+
+
+def test_an_activation_is_drawn_under_its_name(tmp_path):
+    display = ActivationDisplay.from_activation("logistic", color="green")
+    assert display.ax_.get_title() == "sigmoid"
+    assert [line.get_color() for line in display.lines_] == ["green", "green"]
+    save(display, tmp_path, "sigmoid")
+    with pytest.raises(ValueError, match="activation must be one of"):
+        ActivationDisplay.from_activation("step")
+
+
+# -- boundaries -------------------------------------------------------------------------------
+
+
+def test_boundaries_stand_side_by_side(tmp_path):
+    models = {"a line": LogisticRegression().fit(X, Y), "a curve": fit()}
+    display = DecisionBoundariesDisplay.from_estimators(models, X, Y, grid_resolution=20)
+    assert [ax.get_title() for ax in display.axes_] == list(models)
+    assert display.is_positive.sum() == (Y == 1).sum()
+    for name, model in models.items():
+        corner = [[display.xx0[0, -1], display.xx1[0, -1]]]
+        np.testing.assert_allclose(
+            display.probabilities[name][0, -1], model.predict_proba(corner)[0, 1], rtol=1e-12
+        )
+    assert (display.xx0.min(), display.xx1.max()) < (X[:, 0].min(), X[:, 1].max() + 1)
+    save(display, tmp_path, "boundaries")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_keeps_its_columns(frame):
+    data = frame(dict(zip(["length", "width"], X.T, strict=True)))
+    labels = np.where(Y == 1, "yes", "no")
+    clf = DeepBinaryClassifier(1, max_iter=3, random_state=0).fit(data, labels)
+    display = DecisionBoundariesDisplay.from_estimators({"": clf}, data, labels, grid_resolution=9)
+    np.testing.assert_array_equal(display.is_positive, Y == 1)
+    np.testing.assert_array_equal(display.points, X)
+
+
+def test_boundaries_are_drawn_where_they_are_told():
+    figure, axes = plt.subplots(1, 2)
+    models = {"1": fit(n_layers=1, n_units=3), "2": fit(n_layers=2, n_units=3)}
+    display = DecisionBoundariesDisplay.from_estimators(models, X, Y, axes=axes, grid_resolution=9)
+    assert display.axes_ == list(axes)
+    assert display.figure_ is figure
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_boundaries_need_two_features(columns):
+    with pytest.raises(ValueError, match=r"X must have two columns, got shape \(200, [13]\)"):
+        DecisionBoundariesDisplay.from_estimators({"": fit()}, np.ones((200, columns)), Y)
+
+
+# -- weights as images ------------------------------------------------------------------------
+
+
+def photographs(mode="RGB"):
+    """Return small images that are bright on the left or on the right, and which are which."""
+    images = np.random.default_rng(0).integers(0, 60, size=(60, 6, 8, 3), dtype=np.uint8)
+    is_left = np.arange(60) % 2 == 0
+    images[is_left, :, :4] += 150
+    images[~is_left, :, 4:] += 150
+    return images if mode == "RGB" else images[..., 0], is_left
+
+
+def image_model(mode="RGB", **parameters):
+    parameters = {"n_layers": 1, "standardize": True, "random_state": 0, **parameters}
+    return make_pipeline(ImageVectorizer(None, mode), DeepBinaryClassifier(**parameters))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_weights_are_bright_where_the_unit_wants_light(tmp_path, mode):
+    images, is_left = photographs(mode)
+    display = WeightImagesDisplay.from_estimator(image_model(mode).fit(images, is_left))
+    assert display.images.shape == (1, *images.shape[1:])
+    assert display.images[0, :, :4].mean() > 128 > display.images[0, :, 4:].mean()
+    save(display, tmp_path, f"weights {mode}")
+
+
+@pytest.mark.parametrize(("order", "scale"), [("planes", "unit"), ("interleaved", None)])
+def test_weights_are_laid_out_as_the_pixels_were(order, scale):
+    images, is_left = photographs()
+    model = image_model().set_params(imagevectorizer__order=order, imagevectorizer__scale=scale)
+    W = model.fit(images, is_left)[-1].coefs_[0][:, 0]
+    W = W.reshape(3, 6, 8).transpose(1, 2, 0) if order == "planes" else W.reshape(6, 8, 3)
+    shown = WeightImagesDisplay.from_estimator(model).images[0]
+    np.testing.assert_allclose(shown, 127.5 + 127.5 * W / np.abs(W).max(), atol=0.51)
+
+
+def test_rows_of_pixels_need_a_shape():
+    images, is_left = photographs("L")
+    search = GridSearchCV(DeepBinaryClassifier(2, 3), {"n_units": [5]}, cv=2)
+    search.fit(images.reshape(60, 48), is_left)
+    assert WeightImagesDisplay.from_estimator(search, image_shape=(6, 8)).images.shape == (5, 6, 8)
+    with pytest.raises(ValueError, match="image_shape must be given where there is no ImageVec"):
+        WeightImagesDisplay.from_estimator(search)
+    with pytest.raises(ValueError, match=r"one input for each of 49 .* got 48\."):
+        WeightImagesDisplay.from_estimator(search, image_shape=(7, 7))
+
+
+def test_the_units_of_several_networks_with_the_largest_weights_are_drawn():
+    images, is_left = photographs("L")
+    model = image_model("L", n_layers=2, n_units=4, n_networks=3, numeric_embedding=None)
+    model.fit(images, is_left)
+    size = np.square(model[-1].coefs_[0]).sum(axis=1).ravel()
+    display = WeightImagesDisplay.from_estimator(model, max_units=5)
+    every = WeightImagesDisplay.from_estimator(model).images
+    assert len(every) == 12
+    np.testing.assert_array_equal(display.images, every[np.sort(np.argsort(size)[-5:])])
+
+
+def test_weights_of_zero_are_grey():
+    images, is_left = photographs("L")
+    model = image_model("L", n_layers=2, n_units=2, init_scale=0.0, activation="tanh", max_iter=1)
+    with pytest.warns(UserWarning, match="init_scale"):
+        model.fit(images, is_left)
+    assert set(WeightImagesDisplay.from_estimator(model).images.ravel()) == {128}
+
+
 # -- what they take ---------------------------------------------------------------------------
 
 
@@ -137,7 +277,7 @@ def test_the_network_is_found_in_pipelines_and_searches():
     assert len(LossCurveDisplay.from_estimator(model.fit(X, Y)).loss_curve) == 3
 
 
-@pytest.mark.parametrize("display_class", [LossCurveDisplay, NetworkDisplay])
+@pytest.mark.parametrize("display_class", [LossCurveDisplay, NetworkDisplay, WeightImagesDisplay])
 def test_what_is_no_fitted_network_is_an_error(display_class):
     with pytest.raises(TypeError, match=r"must be a DeepBinaryClassifier, .* got LogisticReg"):
         display_class.from_estimator(LogisticRegression().fit(X, Y))

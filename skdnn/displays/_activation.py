@@ -1,0 +1,136 @@
+"""An activation function and its derivative."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from skdnn.network import get_activation
+
+from ._canvas import axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class ActivationDisplay:
+    """The curves of an activation function g and of its derivative g'.
+
+    It is recommended to use :func:`~skdnn.ActivationDisplay.from_activation`.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_points,)
+        Where the function was computed.
+    A : ndarray of shape (n_points,)
+        ``g(Z)``.
+    derivative : ndarray of shape (n_points,)
+        ``g'(Z)``.
+    name : str, default="g"
+        Title of the picture.
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Line2D
+        The curves of g and g'.
+    ax_ : matplotlib Axes
+        The axes with the picture.
+    figure_ : matplotlib Figure
+        The figure that they are in.
+
+    See Also
+    --------
+    DeepBinaryClassifier : Takes such functions as `activation`.
+    NetworkDisplay : The network whose layers they belong to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn import ActivationDisplay
+    >>> Z = np.linspace(-1, 1, 5)
+    >>> ActivationDisplay(Z, Z**3, 3 * Z**2, "cube").name
+    'cube'
+    """
+
+    def __init__(
+        self, Z: np.ndarray, A: np.ndarray, derivative: np.ndarray, name: str = "g"
+    ) -> None:
+        self.Z = Z
+        self.A = A
+        self.derivative = derivative
+        self.name = name
+
+    @classmethod
+    def from_activation(
+        cls,
+        activation: Any,
+        *,
+        limits: tuple[float, float] = (-5.0, 5.0),
+        n_points: int = 500,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> ActivationDisplay:
+        """Draw the curves of an activation as the network computes them.
+
+        Parameters
+        ----------
+        activation : str, callable or torch.nn.Module class
+            As `activation` of `DeepBinaryClassifier`.
+        limits : tuple of float, default=(-5.0, 5.0)
+            The smallest and the largest Z.
+        n_points : int, default=500
+            Points of a curve, evenly spaced.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ActivationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the activation is unknown or not differentiable.
+
+        Examples
+        --------
+        >>> from skdnn import ActivationDisplay
+        >>> display = ActivationDisplay.from_activation("tanh")
+        >>> float(display.derivative.max())  # g'(0) = 1
+        0.9999
+        """
+        g = get_activation(activation)
+        Z = torch.linspace(*limits, n_points, dtype=torch.float64)[:, None]
+        A = g.forward(Z, torch.empty_like(Z))
+        slope = g.backward(torch.ones_like(Z), Z, A, torch.empty_like(Z))
+        z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in (Z, A, slope))
+        return cls(z, a, derivative, g.name).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> ActivationDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ActivationDisplay
+            The display itself.
+        """
+        self.ax_, self.figure_ = axes_or_new(ax)
+        g = self.ax_.plot(self.Z, self.A, **{"label": "$g(z)$", **kwargs})
+        slope = {"label": "$g'(z)$", "linestyle": "--"}
+        self.lines_ = g + self.ax_.plot(self.Z, self.derivative, **{**kwargs, **slope})
+        self.ax_.set(xlabel="$z$", title=self.name)
+        self.ax_.axhline(0, color="grey", linewidth=0.5)
+        self.ax_.legend()
+        return self

@@ -1,0 +1,168 @@
+"""What several classifiers answer over a plane of two features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+
+from ._canvas import figure_with_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARGIN = 0.15  # around the points, as a share of their range
+
+
+class DecisionBoundariesDisplay:
+    """Probabilities and decision boundaries of classifiers side by side, such as of each depth.
+
+    It is recommended to use :func:`~skdnn.DecisionBoundariesDisplay.from_estimators`.
+
+    Parameters
+    ----------
+    xx0, xx1 : ndarrays of shape (grid_resolution, grid_resolution)
+        The grid: values of the first and of the second feature.
+    probabilities : dict of str to ndarray of shape (grid_resolution, grid_resolution)
+        Probability of the second class over the grid, by the name of the classifier.
+    points : ndarray of shape (n_samples, 2)
+        The rows to be marked.
+    is_positive : ndarray of bool of shape (n_samples,)
+        Which of them are of the second class.
+
+    Attributes
+    ----------
+    axes_ : list of matplotlib Axes
+        The axes with the pictures.
+    figure_ : matplotlib Figure
+        The figure that they are in.
+
+    See Also
+    --------
+    sklearn.inspection.DecisionBoundaryDisplay : Of one estimator, with more to choose.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn import DecisionBoundariesDisplay
+    >>> xx0, xx1 = np.meshgrid([0.0, 1.0], [0.0, 1.0])
+    >>> points, is_positive = np.array([[0.5, 0.2]]), np.array([True])
+    >>> display = DecisionBoundariesDisplay(xx0, xx1, {"a slope": xx0}, points, is_positive)
+    >>> list(display.probabilities)
+    ['a slope']
+    """
+
+    def __init__(
+        self,
+        xx0: np.ndarray,
+        xx1: np.ndarray,
+        probabilities: Mapping[str, np.ndarray],
+        points: np.ndarray,
+        is_positive: np.ndarray,
+    ) -> None:
+        self.xx0 = xx0
+        self.xx1 = xx1
+        self.probabilities = probabilities
+        self.points = points
+        self.is_positive = is_positive
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators: Mapping[str, BaseEstimator],
+        X: Any,
+        y: ArrayLike,
+        *,
+        grid_resolution: int = 100,
+        axes: Any = None,
+        **kwargs: Any,
+    ) -> DecisionBoundariesDisplay:
+        """Draw what fitted classifiers answer around the rows of X.
+
+        Parameters
+        ----------
+        estimators : dict of str to estimator
+            Fitted binary classifiers with `predict_proba`, by what to write above each.
+        X : array-like of shape (n_samples, 2)
+            Rows to be marked; the pictures reach a little beyond them.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        grid_resolution : int, default=100
+            Points of the grid along each feature.
+        axes : sequence of matplotlib Axes, default=None
+            Where to draw, one for each classifier; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `contourf`.
+
+        Returns
+        -------
+        DecisionBoundariesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If X has not two columns.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_moons
+        >>> from skdnn import DecisionBoundariesDisplay, DeepBinaryClassifier
+        >>> X, y = make_moons(200, noise=0.2, random_state=0)
+        >>> depths = {
+        ...     f"L = {L}": DeepBinaryClassifier(L, random_state=0).fit(X, y) for L in (1, 3)
+        ... }
+        >>> display = DecisionBoundariesDisplay.from_estimators(depths, X, y)
+        >>> [ax.get_title() for ax in display.axes_]
+        ['L = 1', 'L = 3']
+        """
+        points = np.asarray(X, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"X must have two columns, got shape {points.shape}.")
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = _MARGIN * (high - low)
+        xx0, xx1 = np.meshgrid(*np.linspace(low - margin, high + margin, grid_resolution).T)
+        grid = np.column_stack([xx0.ravel(), xx1.ravel()])
+        if hasattr(X, "columns"):  # a frame in, a frame of the same kind out
+            grid = type(X)(dict(zip(X.columns, grid.T, strict=True)))
+        probabilities = {
+            name: estimator.predict_proba(grid)[:, 1].reshape(xx0.shape)
+            for name, estimator in estimators.items()
+        }
+        is_positive = np.asarray(y) == next(iter(estimators.values())).classes_[1]
+        display = cls(xx0, xx1, probabilities, points, is_positive)
+        return display.plot(axes=axes, **kwargs)
+
+    def plot(self, axes: Any = None, **kwargs: Any) -> DecisionBoundariesDisplay:
+        """Draw the pictures.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib Axes, default=None
+            Where to draw, one for each classifier; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `contourf`.
+
+        Returns
+        -------
+        DecisionBoundariesDisplay
+            The display itself.
+        """
+        n = len(self.probabilities)
+        self.axes_, self.figure_ = figure_with_axes(axes, n, (3.0 * n, 3.0))
+        for ax, (name, probability) in zip(self.axes_, self.probabilities.items(), strict=True):
+            self._draw(ax, probability, **kwargs)
+            ax.set(title=name, xticks=[], yticks=[])
+        return self
+
+    def _draw(self, ax: Axes, probability: np.ndarray, **kwargs: Any) -> None:
+        shades = {"levels": np.linspace(0, 1, 11), "cmap": "RdBu_r", "alpha": 0.6, **kwargs}
+        ax.contourf(self.xx0, self.xx1, probability, **shades)
+        if probability.min() < 0.5 < probability.max():  # else there is no boundary in sight
+            ax.contour(self.xx0, self.xx1, probability, levels=[0.5], colors="black")
+        for rows, colour in ((self.is_positive, "#b2182b"), (~self.is_positive, "#2166ac")):
+            x0, x1 = self.points[rows].T
+            ax.scatter(x0, x1, c=colour, s=12, edgecolors="white", linewidths=0.4)

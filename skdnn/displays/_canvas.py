@@ -1,0 +1,45 @@
+"""What to draw and where: the network in an estimator, the axes of a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skdnn.classifier import DeepBinaryClassifier
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def find_network(estimator: Any) -> DeepBinaryClassifier:
+    """Return the fitted DeepBinaryClassifier in an estimator."""
+    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
+        estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
+    if not isinstance(estimator, DeepBinaryClassifier):
+        raise TypeError(
+            "estimator must be a DeepBinaryClassifier, a pipeline that ends in one or a search for "
+            f"one, got {type(estimator).__name__}."
+        )
+    check_is_fitted(estimator)
+    return estimator
+
+
+def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> tuple[Axes, Any]:
+    """Return axes, new ones for None, and their figure."""
+    axes, figure = figure_with_axes(None if ax is None else [ax], 1, size)
+    return axes[0], figure
+
+
+def figure_with_axes(
+    axes: Any, n: int, size: tuple[float, float] | None = None
+) -> tuple[list[Axes], Any]:
+    """Return n axes side by side, new ones for None, and their figure."""
+    if axes is None:
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError("Displays need matplotlib: pip install 'skdnn[plot]'.") from error
+        axes = plt.subplots(1, n, figsize=size, layout="constrained", squeeze=False)[1][0]
+    return list(axes), axes[0].figure

@@ -1,0 +1,175 @@
+"""What the units of the first layer look for in an image."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from skdnn.data import ImageVectorizer
+
+from ._canvas import axes_or_new, find_network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class WeightImagesDisplay:
+    """The weights of each unit of the first layer as an image.
+
+    A unit answers most to an image that is bright where its weights are. Grey is no weight; each
+    image has its own scale.
+
+    It is recommended to use :func:`~skdnn.WeightImagesDisplay.from_estimator`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_units, height, width) or (n_units, height, width, 3)
+        Levels in 0..255.
+
+    Attributes
+    ----------
+    image_ : matplotlib AxesImage
+        All images side by side.
+    ax_ : matplotlib Axes
+        The axes with the picture.
+    figure_ : matplotlib Figure
+        The figure that they are in.
+
+    See Also
+    --------
+    ImageVectorizer : From photographs to vectors.
+    NetworkDisplay : The whole network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn import WeightImagesDisplay
+    >>> WeightImagesDisplay(np.full((12, 40, 60, 3), 128, np.uint8)).images.shape
+    (12, 40, 60, 3)
+    """
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = images
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        max_units: int = 20,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> WeightImagesDisplay:
+        """Draw the weights of the first layer of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : DeepBinaryClassifier
+            Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
+        image_shape : tuple of int, default=None
+            Of the images whose rows were ``image.ravel()``: (height, width) or (height, width, 3).
+            None takes that of the `ImageVectorizer` in the pipeline.
+        max_units : int, default=20
+            Images at the most: of those units whose weights are largest in sum of squares.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `imshow`.
+
+        Returns
+        -------
+        WeightImagesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is neither a shape nor an `ImageVectorizer`, or if the first layer has not as
+            many inputs as the images have pixels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdnn import DeepBinaryClassifier, WeightImagesDisplay
+        >>> X, y = load_digits(n_class=2, return_X_y=True)
+        >>> clf = DeepBinaryClassifier(2, 4, numeric_embedding=None, random_state=0).fit(X, y)
+        >>> WeightImagesDisplay.from_estimator(clf, image_shape=(8, 8)).images.shape
+        (4, 8, 8)
+        """
+        W = find_network(estimator).coefs_[0]
+        W = np.concatenate(list(W), axis=1) if W.ndim == 3 else W  # the units of several networks
+        largest = np.argsort(-np.square(W).sum(axis=0), kind="stable")[:max_units]
+        brightness = _brightness(W[:, np.sort(largest)].T)
+        if image_shape is None:
+            images = _by_vectorizer(estimator, brightness)
+        else:
+            _check_inputs(brightness, math.prod(image_shape))
+            images = np.rint(255 * brightness).reshape(-1, *image_shape).astype(np.uint8)
+        return cls(images).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> WeightImagesDisplay:
+        """Draw the images, row by row.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs : dict
+            Passed to matplotlib's `imshow`.
+
+        Returns
+        -------
+        WeightImagesDisplay
+            The display itself.
+        """
+        self.ax_, self.figure_ = axes_or_new(ax)
+        style = {"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs}
+        self.image_ = self.ax_.imshow(_mosaic(self.images), **style)
+        self.ax_.axis("off")
+        return self
+
+
+def _brightness(weights: np.ndarray) -> np.ndarray:
+    """Bring each row of weights into [0, 1], with 0.5 for a weight of zero."""
+    largest = np.abs(weights).max(axis=1, keepdims=True)
+    return 0.5 + 0.5 * weights / np.where(largest > 0, largest, 1)
+
+
+def _by_vectorizer(estimator: Any, brightness: np.ndarray) -> np.ndarray:
+    """Return rows as images of the ImageVectorizer that stands before the network."""
+    model = getattr(estimator, "best_estimator_", estimator)
+    steps = model if isinstance(model, Pipeline) else []
+    vectorizer = next((step for step in steps if isinstance(step, ImageVectorizer)), None)
+    if vectorizer is None:
+        raise ValueError(
+            "image_shape must be given where there is no ImageVectorizer in a pipeline."
+        )
+    _check_inputs(brightness, vectorizer.n_features_out_)
+    return vectorizer.inverse_transform(brightness * (255 if vectorizer.scale is None else 1))
+
+
+def _check_inputs(rows: np.ndarray, n_pixels: int) -> None:
+    if rows.shape[1] != n_pixels:
+        raise ValueError(
+            f"The first layer must have one input for each of {n_pixels} numbers of an image, as "
+            f"it has with numeric_embedding=None, got {rows.shape[1]}."
+        )
+
+
+def _mosaic(images: np.ndarray) -> np.ndarray:
+    """Lay images side by side in about a square, with white between them."""
+    n, height, width = images.shape[:3]
+    n_columns = math.ceil(math.sqrt(n * height / width))
+    n_rows = math.ceil(n / n_columns)
+    gap = max(1, height // 20)
+    shape = (n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, *images.shape[3:])
+    mosaic = np.full(shape, 255, images.dtype)
+    for k, image in enumerate(images):
+        top, left = k // n_columns * (height + gap), k % n_columns * (width + gap)
+        mosaic[top : top + height, left : left + width] = image
+    return mosaic
