@@ -10,6 +10,9 @@ Chinese temple. It takes photographs of your own as well::
 
     python plot_6_flower.py --photos FOLDER       # two sub-folders, one for each class
     python plot_6_flower.py --photos FILE.npz     # images X of shape (m, h, w, 3) and labels y
+
+Pictures, model and a few photographs are written to ``flower_output`` (``--output`` names another
+folder).
 """
 
 import argparse
@@ -35,7 +38,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier, ImageVectorizer
+from skdnn import DeepBinaryClassifier, ImageVectorizer, LossCurveDisplay, WeightImagesDisplay
 
 # %%
 # Photographs
@@ -149,7 +152,7 @@ def make_patch_task(patches):
 # Photographs of your own
 # -----------------------
 # A folder has two sub-folders, whose names are the labels. Its photographs are read once, at
-# 96 × 96 pixels, since the search goes through them 28 times; one that cannot be read is named in
+# 96 × 96 pixels, since the search goes through them 19 times; one that cannot be read is named in
 # the error. A random quarter of the photographs is the test. The probability is that of the class
 # "flower" or 1, if there is one, else of the last by name.
 
@@ -192,137 +195,27 @@ def make_photo_task(path):
 
 
 # %%
-# Search
-# ------
-# ``ImageVectorizer`` turns each photograph into a row of numbers, 60 × 40 × 3 = 7200 for a patch,
-# and the network takes it from there. Dropout and early stopping are what one gives any network
-# with far more weights than photographs, the batches are those of ``MLPClassifier``; what is
-# searched is learning rate × depth.
+# The photographs of this run
+# ---------------------------
 
-GRID = {
-    "deepbinaryclassifier__learning_rate": [0.0003, 0.001, 0.003],
-    "deepbinaryclassifier__n_layers": [2, 3, 4],
-}
+parser = argparse.ArgumentParser(description="Flower or no flower?")
+parser.add_argument("--photos", type=Path, help="folder with two sub-folders, or .npz file")
+parser.add_argument("--output", type=Path, default=Path("flower_output"), help="folder")
+# A notebook has no file and no command line of its own.
+options = parser.parse_args(sys.argv[1:] if "__file__" in globals() else [])
 
-
-def make_model(task, n_layers=None):
-    """Return the pipeline from photographs to probabilities."""
-    network = DeepBinaryClassifier(
-        n_layers, dropout=0.3, early_stopping=True, batch_size=200, random_state=0
-    )
-    return make_pipeline(ImageVectorizer(size=task.size), network)
-
-
-def search(task):
-    """Cross-validate all pairs of learning rate and depth, and fit the best on all rows."""
-    # Of a plain 3 scikit-learn makes stratified folds.
-    folds = 3 if task.groups is None else StratifiedGroupKFold(3)
-    grid = GridSearchCV(make_model(task), GRID, scoring="roc_auc", cv=folds, n_jobs=2)
-    with warnings.catch_warnings():
-        # A pair that learns too slowly for its epochs loses the search; that is warning enough.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return grid.fit(task.X_train, task.y_train, groups=task.groups)
-
+photos = {} if options.photos else load_bundled_photographs()
+patches = {name: prepare_patches(name, photo) for name, photo in photos.items()}
+task = make_photo_task(options.photos) if options.photos else make_patch_task(patches.values())
+options.output.mkdir(parents=True, exist_ok=True)
+for part, y in (("training", task.y_train), ("test", task.y_test)):
+    print(f"{part}: {len(y)} photographs, {sum(y == task.positive)} of class {task.positive!r}")
 
 # %%
-# Table
-# -----
-# The best network against the same with one layer, which is logistic regression, and against
-# ``MLPClassifier``, which is left at its defaults but for early stopping. All three see the same
-# training photographs; the seconds are those of one fit, vectors included.
-
-
-def print_table(task, best):
-    """Fit the rivals, and print how well all do on the test photographs."""
-    mlp = MLPClassifier(early_stopping=True, random_state=0)
-    mlp = make_pipeline(ImageVectorizer(size=task.size), StandardScaler(), mlp)
-    rate, depth = (best.best_params_[name] for name in GRID)
-    network = f"best network ({depth} layers, learning rate {rate:g})"
-    print(f"\n{'model':<47}{'ROC AUC':>8}{'accuracy':>10}{'fit seconds':>13}")
-    print_row(task, "logistic regression (1 layer)", *fit_timed(make_model(task, 1), task))
-    print_row(task, network, best.best_estimator_, best.refit_time_)
-    print_row(task, "MLPClassifier (early_stopping=True)", *fit_timed(mlp, task))
-
-
-def fit_timed(model, task):
-    """Return the fitted model, and the seconds it took."""
-    start = perf_counter()
-    return model.fit(task.X_train, task.y_train), perf_counter() - start
-
-
-def print_row(task, name, model, seconds):
-    """Print a row of the table."""
-    probability = predict_positive(model, task.X_test, task.positive)
-    area = roc_auc_score(task.y_test == task.positive, probability)
-    accuracy = accuracy_score(task.y_test, model.predict(task.X_test))
-    print(f"{name:<47}{area:>8.3f}{accuracy:>10.3f}{seconds:>13.1f}")
-
-
-def predict_positive(model, images, positive):
-    """Return the probability of the positive class."""
-    return model.predict_proba(images)[:, list(model.classes_).index(positive)]
-
-
-# %%
-# Picture
-# -------
-# Test photographs drawn at random, as many of each class, in the order of the probability that the
-# network gives them; the cost curve; how well the probabilities tell the classes apart. For the
-# bundled photographs also the labels, and the probability of a patch around each point: a test in
-# the framed column alone, since the network has seen the rest.
+# On the bundled ones, the label of the patch around each point. The test region is framed.
 
 # Okabe and Ito's colours, which also colour-blind readers can tell apart.
 GREEN, RED, BLUE, PINK = "#009E73", "#D55E00", "#0072B2", "#CC79A7"
-
-
-def draw_bundled(figure, task, model, photos, patches):
-    """Draw both photographs with labels and probabilities, and what the network makes of tests."""
-    top, bottom = figure.subfigures(2, 1, height_ratios=(2.4, 1))
-    axes = top.subplots(2, 3, width_ratios=(1, 1, 0.75))
-    for row, name in zip(axes, ("flower", "china"), strict=True):
-        draw_labels(row[0], name, photos[name], patches[name])
-        image = draw_probability_map(row[1], name, photos[name], model)
-    legend = {"ncols": 2, "columnspacing": 0.5, "handletextpad": 0, "frameon": False}
-    axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0, 0.02), **legend)
-    bar = top.colorbar(image, ax=axes[:, 1], aspect=40, pad=0.02)
-    bar.set_label("probability of a flower in the patch around each point")
-    draw_cost(axes[0, 2], model[-1])
-    draw_histogram(axes[1, 2], task, model)
-    draw_test_photos(bottom, task, model, shape=(2, 10))
-
-
-def draw_photos(figure, task, model):
-    """Draw what the network makes of the test photographs."""
-    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
-    draw_test_photos(left, task, model, shape=(6, 6))
-    axes = right.subplots(2, 1)
-    draw_cost(axes[0], model[-1])
-    draw_histogram(axes[1], task, model)
-
-
-def draw_labels(axis, name, photo, patches):
-    """Mark the middle of every labelled patch on a photograph."""
-    show_photo(axis, name, photo)
-    for label, colour in ((FLOWER, PINK), (NO_FLOWER, BLUE)):
-        rows = (patches.part != "dropped") & (patches.labels == label)
-        y, x = patches.corners[rows].T
-        x, y = x + WIDTH / 2, y + HEIGHT / 2
-        axis.plot(x, y, "o", color=colour, mec="white", mew=0.6, ms=5, label=label)
-    axis.set_title(f"{name}.jpg: label of the patch around each point")
-
-
-def draw_probability_map(axis, name, photo, model, stride=10):
-    """Lay the probability of a flower over a grey photograph."""
-    show_photo(axis, name, photo.mean(axis=2))
-    images, corners = cut_patches(photo, stride)
-    rows, columns = corners[-1] // stride + 1
-    left, top = (WIDTH - stride) / 2, (HEIGHT - stride) / 2
-    axis.set_title(f"{name}.jpg: what the network answers")
-    return axis.imshow(
-        predict_positive(model, images, FLOWER).reshape(rows, columns),
-        extent=(left, left + stride * columns, top + stride * rows, top),
-        cmap="viridis", vmin=0, vmax=1, alpha=0.5, interpolation="bilinear",
-    )  # fmt: skip
 
 
 def show_photo(axis, name, photo):
@@ -335,45 +228,104 @@ def show_photo(axis, name, photo):
     axis.text((left + right) / 2, height + 6, "test region", ha="center", va="top")
 
 
-def draw_test_photos(figure, task, model, shape):
-    """Draw test photographs in the order of their probability, framed by right and wrong."""
-    rows = draw_sample(task, shape[0] * shape[1])
-    probability = predict_positive(model, task.X_test[rows], task.positive)
-    right = model.predict(task.X_test[rows]) == task.y_test[rows]
-    axes = figure.subplots(*shape).ravel()
-    for axis, k in zip(axes, np.argsort(-probability), strict=False):
-        axis.imshow(task.X_test[rows[k]])
-        axis.set(xticks=[], yticks=[])
-        colour, mark = (GREEN, "") if right[k] else (RED, " ✗")
-        axis.spines[:].set(color=colour, linewidth=4)
-        axis.set_title(f"{probability[k]:.2f}{mark}", color=colour, size=11)
-    for axis in axes[len(rows) :]:
-        axis.remove()
-    figure.suptitle(f"Test photographs, with the probability of class {task.positive!r}")
+def draw_labels(axis, name):
+    """Mark the middle of every labelled patch on a photograph."""
+    show_photo(axis, name, photos[name])
+    _, corners, labels, _, part = patches[name]
+    for label, colour in ((FLOWER, PINK), (NO_FLOWER, BLUE)):
+        y, x = corners[(part != "dropped") & (labels == label)].T
+        x, y = x + WIDTH / 2, y + HEIGHT / 2
+        axis.plot(x, y, "o", color=colour, mec="white", mew=0.6, ms=5, label=label)
 
 
-def draw_sample(task, n):
-    """Return rows of the test, drawn at random, as many of each class as can be."""
-    rng = np.random.default_rng(0)
-    positive = task.y_test == task.positive
-    sides = [np.flatnonzero(side) for side in (positive, ~positive)]
-    return np.concatenate([rng.choice(side, min(n // 2, len(side)), False) for side in sides])
+def save(figure, name):
+    """Write a figure to the output folder."""
+    figure.savefig(options.output / f"{name}.png", dpi=100)
 
 
-def draw_cost(axis, network):
-    """Draw the cost by epoch, and which epoch was kept."""
-    epochs = np.arange(1, network.n_iter_ + 1)
-    axis.plot(epochs, network.loss_curve_, color=BLUE, lw=2, label="training")
-    axis.plot(epochs, network.validation_loss_curve_, color=RED, lw=2, label="held out")
-    axis.axvline(network.best_iter_, color="grey", ls=":", label="weights kept")
-    axis.set(title="Cost of the network", xlabel="epoch", yscale="log")
-    axis.margins(y=0.2)  # room for the legend
-    axis.legend(loc="upper center", ncols=3, fontsize="small")
+if photos:
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for axis, name in zip(axes, photos, strict=True):
+        draw_labels(axis, name)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    save(figure, "labels")
+
+# %%
+# Search
+# ------
+# ``ImageVectorizer`` turns each photograph into a row of numbers, 60 × 40 × 3 = 7200 for a patch,
+# and the network takes it from there. Dropout and early stopping are what one gives any network
+# with far more weights than photographs, the batches are those of ``MLPClassifier``; what is
+# searched is learning rate × depth, with the blocks kept together.
+
+GRID = {
+    "deepbinaryclassifier__learning_rate": [0.001, 0.003],
+    "deepbinaryclassifier__n_layers": [2, 3, 4],
+}
 
 
-def draw_histogram(axis, task, model):
+def make_model(n_layers=None):
+    """Return the pipeline from photographs to probabilities."""
+    network = DeepBinaryClassifier(
+        n_layers, dropout=0.3, early_stopping=True, batch_size=200, random_state=0
+    )
+    return make_pipeline(ImageVectorizer(size=task.size), network)
+
+
+# Of a plain 3 scikit-learn makes stratified folds.
+folds = 3 if task.groups is None else StratifiedGroupKFold(3)
+search = GridSearchCV(make_model(), GRID, scoring="roc_auc", cv=folds, n_jobs=2)
+with warnings.catch_warnings():
+    # A pair that learns too slowly for its epochs loses the search; that is warning enough.
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    search.fit(task.X_train, task.y_train, groups=task.groups)
+model = search.best_estimator_
+rate, depth = (search.best_params_[name] for name in GRID)
+print(f"best: {depth} layers, learning rate {rate:g}")
+
+# %%
+# Table
+# -----
+# The best network against the same with one layer, which is logistic regression, and against
+# ``MLPClassifier``, which is left at its defaults but for early stopping. All three see the same
+# training photographs; the seconds are those of one fit, vectors included.
+
+
+def predict_positive(model, images):
+    """Return the probability of the positive class."""
+    return model.predict_proba(images)[:, list(model.classes_).index(task.positive)]
+
+
+def fit_timed(model):
+    """Return the fitted model, and the seconds it took."""
+    start = perf_counter()
+    return model.fit(task.X_train, task.y_train), perf_counter() - start
+
+
+mlp = MLPClassifier(early_stopping=True, random_state=0)
+rivals = {
+    "logistic regression (1 layer)": fit_timed(make_model(1)),
+    f"best network ({depth} layers, learning rate {rate:g})": (model, search.refit_time_),
+    "MLPClassifier (early_stopping=True)": fit_timed(
+        make_pipeline(ImageVectorizer(size=task.size), StandardScaler(), mlp)
+    ),
+}
+print(f"{'model':<47}{'ROC AUC':>8}{'accuracy':>10}{'fit seconds':>13}")
+for name, (rival, seconds) in rivals.items():
+    area = roc_auc_score(task.y_test == task.positive, predict_positive(rival, task.X_test))
+    accuracy = accuracy_score(task.y_test, rival.predict(task.X_test))
+    print(f"{name:<47}{area:>8.3f}{accuracy:>10.3f}{seconds:>13.1f}")
+
+# %%
+# How it learned
+# --------------
+# The cost of training and of the held-out photographs, and how well the probabilities tell the test
+# photographs apart.
+
+
+def draw_histogram(axis):
     """Draw the probabilities of both classes."""
-    probability = predict_positive(model, task.X_test, task.positive)
+    probability = predict_positive(model, task.X_test)
     names = sorted(model.classes_, key=lambda name: name != task.positive)
     by_class = [probability[task.y_test == name] for name in names]
     axis.hist(by_class, bins=20, range=(0, 1), color=[PINK, BLUE], label=names)
@@ -381,6 +333,76 @@ def draw_histogram(axis, task, model):
     axis.set_xlabel(f"probability of class {task.positive!r}")
     axis.legend(loc="upper center")
 
+
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+LossCurveDisplay.from_estimator(model, ax=axes[0])
+draw_histogram(axes[1])
+save(figure, "training")
+
+# %%
+# What the first layer looks for
+# ------------------------------
+# The weights of units of layer 1, each as a photograph: a unit answers most to patches that are
+# bright where it is bright, in its colours. Much is still the noise that all weights start from;
+# training has given some units a tint.
+
+display = WeightImagesDisplay.from_estimator(model, max_units=16)
+save(display.figure_, "weights")
+
+# %%
+# What it answers
+# ---------------
+# The probability of a flower in the patch around each point: a test in the framed column alone,
+# since the network has seen the rest.
+
+
+def draw_probability_map(axis, name, stride=10):
+    """Lay the probability of a flower over a grey photograph."""
+    show_photo(axis, name, photos[name].mean(axis=2))
+    images, corners = cut_patches(photos[name], stride)
+    rows, columns = corners[-1] // stride + 1
+    left, top = (WIDTH - stride) / 2, (HEIGHT - stride) / 2
+    return axis.imshow(
+        predict_positive(model, images).reshape(rows, columns),
+        extent=(left, left + stride * columns, top + stride * rows, top),
+        cmap="viridis", vmin=0, vmax=1, alpha=0.5, interpolation="bilinear",
+    )  # fmt: skip
+
+
+if photos:
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    for axis, name in zip(axes, photos, strict=True):
+        image = draw_probability_map(axis, name)
+    figure.colorbar(image, ax=axes, label="probability of a flower", shrink=0.8)
+    save(figure, "probabilities")
+
+# %%
+# Test photographs drawn at random, as many of each class, in the order of their probability, framed
+# by right and wrong.
+
+
+def draw_sample(n):
+    """Return rows of the test, drawn at random, as many of each class as can be."""
+    rng = np.random.default_rng(0)
+    positive = task.y_test == task.positive
+    sides = [np.flatnonzero(side) for side in (positive, ~positive)]
+    return np.concatenate([rng.choice(side, min(n // 2, len(side)), False) for side in sides])
+
+
+rows = draw_sample(20)
+probability = predict_positive(model, task.X_test[rows])
+is_right = model.predict(task.X_test[rows]) == task.y_test[rows]
+figure, axes = plt.subplots(2, 10, figsize=(11, 2.8), layout="constrained")
+for axis, k in zip(axes.flat, np.argsort(-probability), strict=False):
+    axis.imshow(task.X_test[rows[k]])
+    colour, mark = (GREEN, "") if is_right[k] else (RED, " ✗")
+    axis.spines[:].set(color=colour, linewidth=4)
+    axis.set_title(f"{probability[k]:.2f}{mark}", color=colour, size=11)
+for axis in axes.flat:
+    axis.set(xticks=[], yticks=[])
+for axis in axes.flat[len(rows) :]:
+    axis.remove()
+save(figure, "photographs")
 
 # %%
 # Pickle and a fresh process
@@ -395,59 +417,17 @@ model = joblib.load(sys.argv[1])
 print(json.dumps(model.predict_proba(sys.argv[2:]).tolist()))
 """
 
-
-def predict_in_fresh_process(model, photos, positive, output):
-    """Pickle the model, and let another process predict some photographs."""
-    files = [output / f"test_photo_{k + 1}.png" for k in range(len(photos))]
-    for file, photo in zip(files, photos, strict=True):
-        Image.fromarray(photo).save(file)
-    joblib.dump(model, output / "flower_model.joblib")
-    command = [sys.executable, "-c", FRESH_PROCESS, output / "flower_model.joblib", *files]
-    there = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    here = model.predict_proba(files).tolist()
-    print(f"\nprobability of class {positive!r} here and in a fresh process:")
-    column = list(model.classes_).index(positive)
-    for file, *pair in zip(files, here, there, strict=True):
-        print(file.name, *(f"{probabilities[column]:.6f}" for probabilities in pair), sep="  ")
-    assert here == there, "the pickled model predicts something else"
-
-
-# %%
-# The whole story
-# ---------------
-
-
-def main(arguments):
-    """Run the example from photographs to a fresh process."""
-    parser = argparse.ArgumentParser(description="Flower or no flower?")
-    parser.add_argument("--photos", type=Path, help="folder with two sub-folders, or .npz file")
-    parser.add_argument("--output", type=Path, default=Path("flower_output"), help="folder")
-    options = parser.parse_args(arguments)
-    path, output = options.photos, options.output
-
-    photos = load_bundled_photographs() if path is None else {}
-    patches = {name: prepare_patches(name, photo) for name, photo in photos.items()}
-    task = make_photo_task(path) if path else make_patch_task(patches.values())
-    for part, y in (("training", task.y_train), ("test", task.y_test)):
-        print(f"{part}: {len(y)} photographs, {sum(y == task.positive)} of class {task.positive!r}")
-
-    best = search(task)
-    model = best.best_estimator_
-    print_table(task, best)
-
-    output.mkdir(parents=True, exist_ok=True)
-    figure = plt.figure(figsize=(14, 10), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    if photos:
-        draw_bundled(figure, task, model, photos, patches)
-    else:
-        draw_photos(figure, task, model)
-    figure.savefig(output / "flower.png", dpi=100)
-    some = task.X_test[draw_sample(task, 4)[:3]]
-    predict_in_fresh_process(model, some, task.positive, output)
-    print(f"\nThe picture, the model and these photographs are in {output}")
-
-
-if __name__ == "__main__":
-    # A notebook has no file and no command line of its own.
-    main(sys.argv[1:] if "__file__" in globals() else [])
+some = task.X_test[draw_sample(4)[:3]]
+files = [options.output / f"test_photo_{k + 1}.png" for k in range(len(some))]
+for file, photo in zip(files, some, strict=True):
+    Image.fromarray(photo).save(file)
+joblib.dump(model, options.output / "flower_model.joblib")
+command = [sys.executable, "-c", FRESH_PROCESS, options.output / "flower_model.joblib", *files]
+there = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+here = model.predict_proba(files).tolist()
+print(f"probability of class {task.positive!r} here and in a fresh process:")
+column = list(model.classes_).index(task.positive)
+for file, *pair in zip(files, here, there, strict=True):
+    print(file.name, *(f"{probabilities[column]:.6f}" for probabilities in pair), sep="  ")
+assert here == there, "the pickled model predicts something else"
+print(f"Pictures, model and photographs are in {options.output}")
