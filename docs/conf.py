@@ -1,0 +1,63 @@
+"""How the documentation is built: `make -C docs html`."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
+import skdnn
+
+project = "skdnn"
+author = "The skdnn developers"
+copyright = f"2026, {author} (BSD-3-Clause)"
+version = release = skdnn.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas without a server of somebody else's
+]
+exclude_patterns = ["_build", "sg_execution_times.rst", "gallery/sg_execution_times.rst"]
+templates_path = ["_templates"]
+default_role = "literal"  # single backticks, as the docstrings have them
+
+numpydoc_show_class_members = False  # each class has a page, which lists its methods itself
+autosummary_generate = True
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skdnn"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+html_show_sphinx = False
+html_theme_options = {
+    "logo": {"text": "skdnn"},
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"lecture": [], "changelog": []}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skdnn",),
+    "reference_url": {"skdnn": None},
+    "show_memory": False,
+    "min_reported_time": 1,
+    "image_srcset": ["2x"],
+}
+
+# Matplotlib is imported with a window of its own in mind, which a builder has not.
+warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive")
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
