@@ -35,6 +35,7 @@ html_title = "skdnn"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}  # dark where the reader's system is
 html_theme_options = {
     "logo": {"text": "skdnn"},
     "navbar_align": "left",

@@ -1,0 +1,97 @@
+"""The built documentation in a browser. Run `make -C docs html`, then `pytest -m docs`.
+
+Screenshots of every page, on a desk and on a phone, are left in docs/_build/screenshots.
+"""
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+pytestmark = pytest.mark.docs
+
+BUILD = Path(__file__).parents[1] / "docs" / "_build"
+HTML, SCREENSHOTS = BUILD / "html", BUILD / "screenshots"
+WIDTHS = {"desk": 1280, "phone": 390}
+PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
+# Debian's Chromium as root, that asks nobody outside for anything.
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+
+
+class Page(HTMLParser):
+    """The links of a page, and the places in it that links can lead to."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.places = set(), set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.places |= {attrs[name] for name in ("id", "name") if attrs.get(name)}
+        self.links |= {attrs[name] for name in ("href", "src") if attrs.get(name)}
+
+
+@pytest.fixture(scope="module")
+def pages():
+    assert PAGES, "there is no documentation to look at: run make -C docs html"
+    return {path: Page(path) for path in PAGES}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def test_all_that_should_be_there_is(pages):
+    names = {str(path.relative_to(HTML)) for path in pages}
+    examples = (Path(__file__).parents[1] / "examples").glob("plot_*.py")
+    assert {f"gallery/{example.stem}.html" for example in examples} <= names
+    assert {"index.html", "lecture.html", "api.html", "guide/migrating.html"} <= names
+
+
+def test_every_link_leads_somewhere(pages):
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            if link.startswith(("https://", "mailto:", "data:")):
+                continue
+            file, place = urldefrag(link)
+            target = (path.parent / unquote(file.split("?")[0])).resolve() if file else path
+            target = target / "index.html" if target.is_dir() else target
+            known = pages[target].places if target in pages else ()
+            if not target.exists() or (place and target in pages and unquote(place) not in known):
+                broken.append(f"{path.relative_to(HTML)}: {link}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(HTML)))
+def test_a_page_is_whole(browser, path, device):
+    page = browser.new_page(viewport={"width": WIDTHS[device], "height": 900})
+    complaints, requests = [], []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_function("!window.MathJax || (MathJax.startup && MathJax.startup.promise)")
+    page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise; }")
+    page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    picture = SCREENSHOTS / device / path.relative_to(HTML).with_suffix(".png")
+    page.screenshot(path=picture, full_page=True)
+    broken = "[...document.images].filter(image => !image.naturalWidth).map(image => image.src)"
+    assert page.evaluate(broken) == []
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert page.locator("mjx-merror").count() == 0
+    assert page.locator(".math:not(:has(mjx-container))").count() == 0
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= WIDTHS[device]
+    page.close()
