@@ -26,6 +26,7 @@ templates_path = ["_templates"]
 default_role = "literal"  # single backticks, as the docstrings have them
 
 numpydoc_show_class_members = False  # each class has a page, which lists its methods itself
+autodoc_typehints = "none"  # the docstrings say it in words
 autosummary_generate = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -35,6 +36,7 @@ html_title = "skdnn"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_show_sphinx = False
+html_use_index = False  # the API page is one
 html_context = {"default_mode": "auto"}  # dark where the reader's system is
 html_theme_options = {
     "logo": {"text": "skdnn"},
@@ -54,6 +56,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skdnn",),
     "reference_url": {"skdnn": None},
+    "capture_repr": (),  # what is printed, not what a line returns
     "show_memory": False,
     "min_reported_time": 1,
     "image_srcset": ["2x"],

@@ -18,6 +18,15 @@ WIDTHS = {"desk": 1280, "phone": 390}
 PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
 # Debian's Chromium as root, that asks nobody outside for anything.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+# Elements that reach over the right edge where nothing scrolls.
+CUT_OFF = """
+[...document.querySelectorAll(".bd-article-container *")].filter(element => {
+  if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
+  for (let e = element; !e.matches(".bd-article-container"); e = e.parentElement)
+    if (["auto", "scroll"].includes(getComputedStyle(e).overflowX)) return false;
+  return !element.closest("mjx-container, .headerlink");
+}).map(element => element.outerHTML.slice(0, 200))
+"""
 
 
 class Page(HTMLParser):
@@ -94,4 +103,5 @@ def test_a_page_is_whole(browser, path, device):
     assert page.locator("mjx-merror").count() == 0
     assert page.locator(".math:not(:has(mjx-container))").count() == 0
     assert page.evaluate("document.scrollingElement.scrollWidth") <= WIDTHS[device]
+    assert page.evaluate(CUT_OFF) == []
     page.close()
