@@ -1,9 +1,5 @@
 """How the documentation is built: `make -C docs html`."""
 
-import warnings
-
-from sklearn.exceptions import ConvergenceWarning
-
 import skdnn
 
 project = "skdnn"
@@ -61,7 +57,3 @@ sphinx_gallery_conf = {
     "min_reported_time": 1,
     "image_srcset": ["2x"],
 }
-
-# Matplotlib is imported with a window of its own in mind, which a builder has not.
-warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive")
-warnings.filterwarnings("ignore", category=ConvergenceWarning)

@@ -201,6 +201,14 @@ def test_boundaries_need_two_features(columns):
         DecisionBoundariesDisplay.from_estimators({"": fit()}, np.ones((200, columns)), Y)
 
 
+def test_boundaries_need_titles_and_an_axis_each():
+    with pytest.raises(TypeError, match=r"estimators must be a dict .* got DeepBinaryClassifier"):
+        DecisionBoundariesDisplay.from_estimators(fit(), X, Y)
+    axes = plt.subplots(1, 3)[1]
+    with pytest.raises(ValueError, match="axes must be one for each of 1 classifiers, got 3"):
+        DecisionBoundariesDisplay.from_estimators({"": fit()}, X, Y, axes=axes)
+
+
 # -- weights as images ------------------------------------------------------------------------
 
 
@@ -246,6 +254,10 @@ def test_rows_of_pixels_need_a_shape():
         WeightImagesDisplay.from_estimator(search)
     with pytest.raises(ValueError, match=r"one input for each of 49 .* got 48\."):
         WeightImagesDisplay.from_estimator(search, image_shape=(7, 7))
+    with pytest.raises(ValueError, match=r"must be \(height, width\) or .* got 48"):
+        WeightImagesDisplay.from_estimator(search, image_shape=48)
+    with pytest.raises(ValueError, match="max_units must be at least 1, got 0"):
+        WeightImagesDisplay.from_estimator(search, image_shape=(6, 8), max_units=0)
 
 
 def test_the_units_of_several_networks_with_the_largest_weights_are_drawn():

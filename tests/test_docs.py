@@ -100,6 +100,7 @@ def test_a_page_is_whole(browser, path, device):
     assert page.evaluate(broken) == []
     assert complaints == []
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert page.locator(".sphx-glr-script-out", has_text="Warning").count() == 0
     assert page.locator("mjx-merror").count() == 0
     assert page.locator(".math:not(:has(mjx-container))").count() == 0
     assert page.evaluate("document.scrollingElement.scrollWidth") <= WIDTHS[device]

@@ -105,7 +105,9 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If X has not two columns.
+            If X has not two columns, or if there is not one of `axes` for each classifier.
+        TypeError
+            If `estimators` is no dict.
 
         Examples
         --------
@@ -119,6 +121,11 @@ class DecisionBoundariesDisplay:
         >>> [ax.get_title() for ax in display.axes_]
         ['L = 1', 'L = 3']
         """
+        if not isinstance(estimators, Mapping):
+            raise TypeError(
+                "estimators must be a dict from a title to a fitted classifier, got "
+                f"{type(estimators).__name__}."
+            )
         points = np.asarray(X, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"X must have two columns, got shape {points.shape}.")
@@ -150,8 +157,15 @@ class DecisionBoundariesDisplay:
         -------
         DecisionBoundariesDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If there is not one of `axes` for each classifier.
         """
         n = len(self.probabilities)
+        if axes is not None and len(axes) != n:
+            raise ValueError(f"axes must be one for each of {n} classifiers, got {len(axes)}.")
         self.axes_, self.figure_ = figure_with_axes(axes, n, (3.0 * n, 3.0))
         for ax, (name, probability) in zip(self.axes_, self.probabilities.items(), strict=True):
             self._draw(ax, probability, **kwargs)

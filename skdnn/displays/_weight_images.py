@@ -89,8 +89,8 @@ class WeightImagesDisplay:
         Raises
         ------
         ValueError
-            If there is neither a shape nor an `ImageVectorizer`, or if the first layer has not as
-            many inputs as the images have pixels.
+            If there is neither a shape nor an `ImageVectorizer`, if the first layer has not as many
+            inputs as the images have numbers, or if `max_units` is below 1.
 
         Examples
         --------
@@ -101,6 +101,8 @@ class WeightImagesDisplay:
         >>> WeightImagesDisplay.from_estimator(clf, image_shape=(8, 8)).images.shape
         (4, 8, 8)
         """
+        if max_units < 1:
+            raise ValueError(f"max_units must be at least 1, got {max_units}.")
         W = find_network(estimator).coefs_[0]
         W = np.concatenate(list(W), axis=1) if W.ndim == 3 else W  # the units of several networks
         largest = np.argsort(-np.square(W).sum(axis=0), kind="stable")[:max_units]
@@ -108,6 +110,7 @@ class WeightImagesDisplay:
         if image_shape is None:
             images = _by_vectorizer(estimator, brightness)
         else:
+            _check_shape(image_shape)
             _check_inputs(brightness, math.prod(image_shape))
             images = np.rint(255 * brightness).reshape(-1, *image_shape).astype(np.uint8)
         return cls(images).plot(ax=ax, **kwargs)
@@ -151,6 +154,13 @@ def _by_vectorizer(estimator: Any, brightness: np.ndarray) -> np.ndarray:
         )
     _check_inputs(brightness, vectorizer.n_features_out_)
     return vectorizer.inverse_transform(brightness * (255 if vectorizer.scale is None else 1))
+
+
+def _check_shape(image_shape: Any) -> None:
+    if not isinstance(image_shape, tuple) or len(image_shape) not in (2, 3):
+        raise ValueError(
+            f"image_shape must be (height, width) or (height, width, 3), got {image_shape!r}."
+        )
 
 
 def _check_inputs(rows: np.ndarray, n_pixels: int) -> None:
