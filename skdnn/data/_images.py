@@ -1,17 +1,19 @@
 """ImageVectorizer: the transformer from images to rows of features, and back."""
 
 import math
-import os
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
 from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
+
+from ._image_errors import name_of
+from ._image_files import PHOTOGRAPHS, known_formats
+from ._image_lists import image_list
+from ._image_reading import read_levels
 
 # The colour planes of each mode, in the order in which Pillow stores them.
 _PLANES = {"RGB": ("red", "green", "blue"), "L": ("grey",)}
@@ -26,20 +28,6 @@ _CHOICES: dict[str, Collection] = {
     "scale": _DIVISORS,
     "dtype": _DTYPES,
 }
-
-# The value that means white, by the kind of an array's dtype and by Pillow's deep modes.
-# Pillow opens 16-bit grey files as "I;16", some (PGM, say) as "I".
-_WHITE_OF_KIND = {"u": 255, "i": 255, "f": 1}
-_WHITE_OF_MODE = dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N", "I"), 65535) | {"F": 1}
-
-# Errors that keep their type when they get the name of the image; all others are ValueErrors.
-_KEPT_ERRORS = (FileNotFoundError, TypeError, MemoryError, Image.DecompressionBombError)
-
-_X_RULE = (
-    "X must be a list of images (paths, open binary files, Pillow images or arrays) or one array "
-    "of m images, (m, h, w), (m, h, w, 3) or (m, h, w, 4), got {}. "
-    "A single image goes into a list: [image]."
-)
 
 # Paths, open binary files, Pillow images or arrays; or one array of them all.
 Images: TypeAlias = Sequence[Any] | np.ndarray
@@ -67,6 +55,18 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         "unit" divides the levels 0..255 by 255, to features in [0, 1]; None keeps them.
     dtype : {"float32", "float64", "uint8"}, default="float32"
         The dtype of the features. "uint8" needs `scale=None`.
+    formats : tuple or list of str, default=("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", \
+"AVIF", "HEIF")
+        The formats of files that are opened, by Pillow's names. The default are those of
+        photographs; "JPEG" takes in "MPO", and "HEIF" (HEIC) needs the plugin pillow-heif. A
+        format is told by what is in a file, whatever its name, so add others, as "JPEG2000" or
+        "TGA", only for files that you trust: for "EPS" Pillow runs a program, Ghostscript.
+    max_pixels : int, "auto" or None, default="auto"
+        The most pixels that a file or a Pillow image may have, known before it is decoded. Small
+        files may hold many, and each takes up to 16 bytes. "auto" is
+        `PIL.Image.MAX_IMAGE_PIXELS`, 89 million unless changed. None is no bound but Pillow's
+        own: it opens no file of more than twice `PIL.Image.MAX_IMAGE_PIXELS`, whatever
+        `max_pixels` is.
 
     Attributes
     ----------
@@ -83,11 +83,13 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
     -----
     The images, `X`, are a list (or tuple, pandas Series, object array, table of one column) of
 
-    - paths, as str or `os.PathLike`, or seekable binary files that are open for reading;
+    - paths of regular files, as str or `os.PathLike`, or seekable binary files that are open for
+      reading;
     - Pillow images, which are not closed. One that was opened lazily stays decoded in memory, so
       for many files pass the paths;
     - arrays (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of whole numbers in 0..255 or of floats in
-      [0, 1], which are rounded to the nearest of the 256 levels;
+      [0, 1], which are rounded to the nearest of the 256 levels; what lies outside by less than
+      half a level, as after resizing, is clipped;
 
     or one array (m, h, w), (m, h, w, 1), (m, h, w, 3) or (m, h, w, 4). Three axes of which the
     last has length 1, 3 or 4 are refused: they look like a single image.
@@ -97,7 +99,12 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
     error. Of an animation the first frame is taken.
 
     Images are resized by Pillow's BILINEAR filter. It averages over all the old pixels around a
-    new one, so fine patterns do not alias; LANCZOS would leave rims along edges.
+    new one, so fine patterns do not alias; LANCZOS would leave rims along edges. Large JPEG files
+    are decoded at a half, a quarter or an eighth of their size, as long as that is at least four
+    times `size`: this takes less time and memory, and changes the levels, of 255, by less than a
+    half on average. With `size=None` and for Pillow images it is not done.
+
+    Warnings of Pillow, of damaged metadata say, are not shown.
 
     Examples
     --------
@@ -123,12 +130,16 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         order: Literal["planes", "interleaved"] = "planes",
         scale: Literal["unit"] | None = "unit",
         dtype: Literal["float32", "float64", "uint8"] = "float32",
+        formats: Sequence[str] = PHOTOGRAPHS,
+        max_pixels: int | Literal["auto"] | None = "auto",
     ) -> None:
         self.size = size
         self.mode = mode
         self.order = order
         self.scale = scale
         self.dtype = dtype
+        self.formats = formats
+        self.max_pixels = max_pixels
 
     def fit(self, X: Images, y: None = None) -> "ImageVectorizer":
         """Check the parameters and the first image; with `size=None`, take its size.
@@ -150,13 +161,10 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If a parameter is wrong, and where `transform` raises them.
         """
-        _check_size(self.size)
-        for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), tuple(choices))
-        if self.dtype == "uint8" and self.scale is not None:
-            raise ValueError(f"dtype 'uint8' needs scale=None, got scale={self.scale!r}.")
-        first = _read(_image_list(X)[0], 0, self.mode)
-        self.size_ = tuple(map(int, self.size or first.size))
+        self._check_parameters()
+        # With a size, one pixel is enough to see whether the image can be read.
+        first = self._read(image_list(X)[0], 0, None if self.size is None else (1, 1))
+        self.size_ = tuple(map(int, self.size or first.shape[1::-1]))
         self.n_features_out_ = math.prod(self._image_shape())
         return self
 
@@ -176,15 +184,16 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` is empty or a single image, or an image cannot be read or, with `size=None`, has
-            another size than the first one in `fit`.
-        FileNotFoundError, PIL.Image.DecompressionBombError
-            If a file is missing or has more pixels than Pillow allows. All errors name the image,
-            by its place in `X`, which counts from 0, and by its path.
+            If `X` is empty or a single image, or an image cannot be read, is of another format
+            than `formats`, has more pixels than `max_pixels` or, with `size=None`, another size
+            than the first one in `fit`.
+        FileNotFoundError, MemoryError
+            If a file is missing, or if memory does not suffice. All errors of an image name it, by
+            its place in `X`, which counts from 0, and by its path.
         """
         check_is_fitted(self)
-        images = _image_list(X)
-        features = np.empty((len(images), self.n_features_out_), self.dtype)
+        images = image_list(X)
+        features = self._empty_features(len(images))
         for index, source in enumerate(images):
             levels = self._flatten(self._read_at_size(source, index))
             # Unsafe for NumPy only: uint8 comes with the divisor 1, which loses nothing.
@@ -260,18 +269,37 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         width, height = self.size_
         return height, width, len(_PLANES[self.mode])
 
+    def _check_parameters(self):
+        _check_size(self.size)
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), tuple(choices))
+        if self.dtype == "uint8" and self.scale is not None:
+            raise ValueError(f"dtype 'uint8' needs scale=None, got scale={self.scale!r}.")
+        _check_formats(self.formats)
+        _check_max_pixels(self.max_pixels)
+
+    def _empty_features(self, m):
+        try:
+            return np.empty((m, self.n_features_out_), self.dtype)
+        except (MemoryError, ValueError) as error:  # a ValueError if NumPy cannot count so far
+            raise MemoryError(
+                f"The features must fit in memory, got m={m} images of size={self.size_}: {error}"
+            ) from error
+
+    def _read(self, source, index, size):
+        return read_levels(source, index, size, self.mode, self.formats, self.max_pixels)
+
     def _read_at_size(self, source, index):
         """Return the levels of an image as uint8 array (height, width, planes)."""
-        image = _read(source, index, self.mode)
-        if image.size != self.size_:
-            if self.size is None:
-                raise ValueError(
-                    "With size=None all images must have the size of the first one in fit, "
-                    f"{self.size_[0]} × {self.size_[1]} pixels, "
-                    f"got {image.width} × {image.height} for {_name(source, index)}."
-                )
-            image = image.resize(self.size_, Image.Resampling.BILINEAR)
-        return np.asarray(image).reshape(self._image_shape())
+        levels = self._read(source, index, None if self.size is None else self.size_)
+        height, width = levels.shape[:2]
+        if (width, height) != self.size_:
+            raise ValueError(
+                "With size=None all images must have the size of the first one in fit, "
+                f"{self.size_[0]} × {self.size_[1]} pixels, "
+                f"got {width} × {height} for {name_of(source, index)}."
+            )
+        return levels.reshape(self._image_shape())
 
     def _flatten(self, image):
         """Read an array (height, width, planes) in the order of the columns."""
@@ -298,96 +326,33 @@ def _check_size(size):
 
 
 def _check_choice(name, value, choices):
-    if value not in choices:
+    # Only these two kinds are compared: the == of an array is an array.
+    comparable = value is None or isinstance(value, str)
+    if not comparable or value not in choices:
         error = ValueError if isinstance(value, str) else TypeError
         raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}.")
 
 
-def _image_list(X):
-    """Return X as a sequence of images that are not looked at yet."""
-    if hasattr(X, "shape"):
-        X = np.asarray(X)
-        if not _is_stack(X.dtype.kind in "biufc", X.shape):
-            raise ValueError(_X_RULE.format(f"shape {X.shape} of dtype {X.dtype}"))
-        X = X[:, 0] if X.ndim == 2 else X
-    elif not isinstance(X, Sequence) or isinstance(X, str | bytes):
-        raise TypeError(_X_RULE.format(type(X).__name__))
-    if len(X) == 0:
-        raise ValueError("X must hold at least one image, got none.")
-    return X
-
-
-def _is_stack(numeric, shape):
-    """Say whether the first axis of an array of this shape counts images."""
-    if numeric:
-        return len(shape) == 4 or (len(shape) == 3 and shape[2] not in (1, 3, 4))
-    return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-
-
-def _read(source, index, mode):
-    """Return one image upright and in `mode`, as a Pillow image; name it in any error."""
-    try:
-        with _opened(source) as image:
-            return _converted(ImageOps.exif_transpose(image), mode)
-    except _KEPT_ERRORS as error:
-        raise type(error)(f"Cannot read {_name(source, index)}: {error}") from error
-    except Exception as error:  # Pillow's readers raise a dozen types for broken files.
-        raise ValueError(f"Cannot read {_name(source, index)}: {error}") from error
-
-
-def _name(source, index):
-    """Name an image by its place in X and, if it has one, by its path."""
-    if isinstance(source, str | os.PathLike):
-        path = os.fspath(source)
-    else:
-        path = getattr(source, "filename", "") or getattr(source, "name", "")
-    return f"X[{index}] ('{path}')" if path else f"X[{index}]"
-
-
-def _opened(source):
-    """Return a context that gives a Pillow image, and closes what was opened here."""
-    if isinstance(source, Image.Image):
-        return nullcontext(source)
-    if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
-        return Image.open(source)
-    if hasattr(source, "__array__"):
-        return nullcontext(_image_of_array(np.asarray(source)))
-    raise TypeError(
-        "an image must be a path, an open binary file, a Pillow image or an array, "
-        f"got {type(source).__name__}."
+def _check_formats(formats):
+    message = (
+        "formats must be a tuple or list of Pillow's names of formats, such as ('JPEG', 'PNG'), "
+        f"got {formats!r}"
     )
+    listed = isinstance(formats, tuple | list) and all(isinstance(name, str) for name in formats)
+    if not listed:
+        raise TypeError(f"{message}.")
+    unknown = [name for name in formats if name.upper() not in known_formats()]
+    if unknown or not formats:
+        raise ValueError(
+            f"{message}, of which {unknown} are unknown." if unknown else f"{message}."
+        )
 
 
-def _image_of_array(array):
-    planes = array.shape[2:] or (1,)
-    if array.ndim not in (2, 3) or planes[0] not in (1, 3, 4):
-        raise ValueError(f"an array must be (h, w) or (h, w, 1, 3 or 4), got {array.shape}.")
-    if array.dtype.kind not in _WHITE_OF_KIND:
-        raise TypeError(f"an array must hold whole numbers or floats, got {array.dtype}.")
-    levels = _eight_bits(array, _WHITE_OF_KIND[array.dtype.kind])
-    return Image.fromarray(levels.reshape(array.shape[:2]) if planes == (1,) else levels)
-
-
-def _eight_bits(array, white):
-    """Bring values in 0..white to the nearest levels in 0..255."""
-    if array.dtype == np.uint8 or array.size == 0:
-        return array.astype(np.uint8, copy=False)
-    low, high = array.min(), array.max()
-    if not (low >= 0 and high <= white):  # False for NaN, too
-        raise ValueError(f"values of {array.dtype} must be in 0..{white}, got {low} to {high}.")
-    return np.rint(array * (255 / white)).astype(np.uint8)
-
-
-def _converted(image, mode):
-    """Convert an image of any mode to `mode`, over white where it is transparent."""
-    if 0 in image.size:
-        raise ValueError(f"the image has no pixels, its size is {image.size}.")
-    if image.mode in _WHITE_OF_MODE:  # Pillow would clip to 255
-        values = np.asarray(image)
-        levels = _eight_bits(values, _WHITE_OF_MODE[image.mode])
-        levels[values == image.info.get("transparency", -1)] = 255
-        image = Image.fromarray(levels)
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
+def _check_max_pixels(max_pixels):
+    if max_pixels is None or (isinstance(max_pixels, str) and max_pixels == "auto"):
+        return
+    message = f"max_pixels must be a whole number above 0, 'auto' or None, got {max_pixels!r}."
+    if not isinstance(max_pixels, Integral) or isinstance(max_pixels, bool):
+        raise ValueError(message) if isinstance(max_pixels, str) else TypeError(message)
+    if max_pixels < 1:
+        raise ValueError(message)
