@@ -20,6 +20,10 @@ class Progress:
         All that the training draws from.
     max_iter : int
         Epochs at the most.
+    n_steps : int or None, default=None
+        Steps of an epoch, and
+    watches : bool or None, default=None
+        whether there are validation rows: what `restore` compares with where it is known.
 
     Attributes
     ----------
@@ -31,9 +35,12 @@ class Progress:
         The weights to keep, as `stopping` chooses.
     """
 
-    def __init__(self, network, optimizer, stopping, generators, max_iter):
+    def __init__(
+        self, network, optimizer, stopping, generators, max_iter, n_steps=None, watches=None
+    ):
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
-        self.generators, self.max_iter = generators, max_iter
+        self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
+        self.n_steps, self.watches = n_steps, watches
         self.kept = network.theta.clone()
         self.costs, self.validation_costs, self.scores = [], [], []
 
@@ -91,26 +98,91 @@ class Progress:
 
     def state(self):
         """Return all that the rest of the training depends on: arrays and numbers, in dicts."""
-        drawn = [generator.get_state().numpy() for generator in self.generators]
+        drawn = [generator.get_state() for generator in self.generators]
+        n_networks = len(self.stopping.n_iter)
         return {
             "theta": self.network.theta.cpu().numpy(),
             "kept": self.kept.cpu().numpy(),
             "optimizer": self.optimizer.state(),
             "stopping": self.stopping.state(),
-            "generators": dict(zip(map(str, range(len(drawn))), drawn, strict=True)),
-            **{name: np.array(getattr(self, name)) for name in CURVES},
+            "generators": torch.cat([torch.empty(0, dtype=torch.uint8), *drawn]).numpy(),
+            **{name: np.reshape(getattr(self, name), (-1, n_networks)) for name in CURVES},
         }
 
     def restore(self, state):
-        """Go on from a state."""
-        self.network.theta.copy_(torch.from_numpy(state["theta"]))
-        self.kept.copy_(torch.from_numpy(state["kept"]))
-        self.optimizer.restore(state["optimizer"])  # after theta, which it may know better
-        self.stopping.restore(state["stopping"])
-        for generator, drawn in zip(self.generators, state["generators"].values(), strict=True):
-            generator.set_state(torch.from_numpy(drawn))
+        """Go on from a state; of one that cannot be that of this training, take nothing.
+
+        Parameters
+        ----------
+        state : dict
+            As `state` returns it. In place of an array may stand what has its shape and dtype, and
+            becomes one when asked; errors name the `source` of a state that has one.
+
+        Raises
+        ------
+        ValueError
+            If names, dtypes, shapes or values are none that this training can have.
+        """
+        _refuse(state, _misfits(state, self._wanted(state)))
+        found = _in_memory(state)
+        _refuse(state, self._contradictions(found))
+        self.network.theta.copy_(torch.from_numpy(found["theta"]))
+        self.kept.copy_(torch.from_numpy(found["kept"]))
+        self.optimizer.restore(found["optimizer"])  # after theta, which it may know better
+        self.stopping.restore(found["stopping"])
+        for generator, drawn in self._drawn(found):
+            generator.set_state(drawn)
         for name in CURVES:
-            setattr(self, name, list(state[name]))
+            setattr(self, name, list(found[name]))
+
+    def _wanted(self, state):
+        """Return the tree of dtypes and shapes of this training after as many epochs."""
+        n_epochs = min(_n_rows(state, "costs"), self.max_iter)
+        watches = _n_rows(state, "scores") > 0 if self.watches is None else self.watches
+        n_watched = n_epochs if watches else 0
+        n_networks = len(self.stopping.n_iter)
+        curves = {
+            name: (np.dtype(float), (n_rows, n_networks))
+            for name, n_rows in zip(CURVES, (n_epochs, n_watched, n_watched), strict=True)
+        }
+        return {**_declared(self.state()), **curves}
+
+    def _contradictions(self, state):
+        """Yield what cannot be in a state of the right names, dtypes and shapes."""
+        n_epochs, n_iter = len(state["costs"]), state["stopping"]["n_iter"]
+        yield from self.stopping.contradictions(state["stopping"], n_epochs)
+        was_running = np.arange(1, n_epochs + 1)[:, np.newaxis] <= n_iter
+        for name in CURVES:
+            if not np.isfinite(state[name][was_running[: len(state[name])]]).all():
+                yield f"{name} that are not finite"
+        if not np.isfinite(state["kept"]).all():
+            yield "kept weights that are not finite"
+        moving = {"theta": state["theta"], **state["optimizer"]}
+        for name, value in _leaves(moving):
+            yield from self._impossible(name, value, n_epochs, n_iter == n_epochs)
+        if not all(_accepts(generator, drawn) for generator, drawn in self._drawn(state)):
+            yield "generators that torch does not take"
+
+    def _impossible(self, name, value, n_epochs, running):
+        """Yield what cannot be of theta, or of what an optimizer keeps beside it."""
+        if isinstance(value, int):
+            n_steps = value if self.n_steps is None else n_epochs * self.n_steps
+            if value != n_steps or value < n_epochs:
+                yield f"{name} {value} after {n_epochs} epochs"
+            return
+        # What is still updated of a network that has stopped is of no more use.
+        numbers = value.reshape(len(running), -1)[running]
+        if not np.isfinite(numbers).all():
+            yield f"{name} that is not finite"
+        if name == "square" and (numbers < 0).any():
+            yield "negative squares"
+
+    def _drawn(self, state):
+        """Return each generator with its part of a state, as a tensor."""
+        sizes = [len(generator.get_state()) for generator in self.generators]
+        parts = torch.from_numpy(state["generators"]).split(sizes)
+        # Of a tensor inside another one, torch 2.13 reads beyond the end.
+        return [(g, part.clone()) for g, part in zip(self.generators, parts, strict=True)]
 
     def _curve(self, numbers):
         n_iter = self.stopping.n_iter  # an interruption may have left part of one more epoch
@@ -129,3 +201,63 @@ class Progress:
         if self.kept.ndim == 2:
             mask = mask.unsqueeze(-1)
         torch.where(mask, self.network.theta, self.kept, out=self.kept)
+
+
+def _refuse(state, faults):
+    for fault in faults:
+        source = getattr(state, "source", "the one given")
+        raise ValueError(
+            f"checkpoint must be a state of this training, but {source} has {fault}. Delete it to "
+            "start anew, or name another file."
+        )
+
+
+def _n_rows(state, name):
+    """Return how many rows a curve says that it has."""
+    shape = getattr(state.get(name), "shape", ())
+    return shape[0] if shape else 0
+
+
+def _declared(tree):
+    """Return dtype and shape of what is in a tree, without reading it."""
+    if isinstance(tree, dict):
+        return {name: _declared(part) for name, part in tree.items()}
+    array = tree if hasattr(tree, "shape") else np.asarray(tree)
+    return array.dtype, tuple(array.shape)
+
+
+def _misfits(found, wanted, name="state"):
+    """Yield where a tree says to have other names, dtypes or shapes than those wanted."""
+    if not isinstance(wanted, dict):
+        declared = None if isinstance(found, dict) else _declared(found)
+        if declared != wanted:
+            yield f"{name} of another shape or dtype"
+    elif not isinstance(found, dict) or found.keys() != wanted.keys():
+        yield f"a {name} of other parts"
+    else:
+        for part in wanted:
+            yield from _misfits(found[part], wanted[part], part)
+
+
+def _in_memory(tree):
+    if isinstance(tree, dict):
+        return {name: _in_memory(part) for name, part in tree.items()}
+    array = np.array(tree)
+    return array if array.ndim else array.item()
+
+
+def _leaves(tree):
+    for name, part in tree.items():
+        if isinstance(part, dict):
+            yield from _leaves(part)
+        else:
+            yield name, part
+
+
+def _accepts(generator, drawn):
+    """Tell whether a generator would take a state; it stays as it is."""
+    try:
+        torch.Generator(generator.device).set_state(drawn)
+    except RuntimeError:
+        return False
+    return True

@@ -55,6 +55,33 @@ class Stopping:
         for name in STATE:
             setattr(self, name, state[name].copy())
 
+    def contradictions(self, state, n_epochs):
+        """Yield the names of what cannot be in a state after so many epochs.
+
+        Parameters
+        ----------
+        state : dict of arrays
+            As `state` returns it, of the right shapes and dtypes.
+        n_epochs : int
+        """
+        best, best_iter, n_iter, running, without_improvement = (state[name] for name in STATE)
+        ended = (n_iter <= n_epochs) & (n_iter >= min(n_epochs, 1))
+        holds = {
+            "best": np.isfinite(best) if n_epochs else best == np.inf,
+            "n_iter": np.where(running, n_iter == n_epochs, ended) & (n_iter.max() == n_epochs),
+            "best_iter": (
+                (best_iter <= n_iter) & (best_iter >= min(n_epochs, 1))
+                if self.keep_best
+                else best_iter == n_iter
+            ),
+            "running": ~running | (without_improvement < self.n_iter_no_change),
+            "without_improvement": (without_improvement >= 0)
+            & (without_improvement <= max(n_epochs - 1, 0)),
+        }
+        for name, is_possible in holds.items():
+            if not is_possible.all():
+                yield f"{name} that cannot be after {n_epochs} epochs"
+
     def update(self, epoch, cost):
         """Take the costs after an epoch, of shape (M,), and say whose weights to keep now.
 

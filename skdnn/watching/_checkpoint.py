@@ -1,28 +1,22 @@
 """Checkpoints: a training on disk, from which the same fit goes on after it was killed.
 
-The file is a line that says what it is, the SHA-256 digest of the rest, and the rest: a NumPy
-archive of arrays, without pickle, so that reading a hostile file runs no code. It replaces the
-previous one in a single step, so that there is a whole one at any moment.
+What is in the file is in `_archive`, whose file it is in `_locked_file`, and of which fit in
+`_origin`.
 """
 
-import hashlib
-import io
-import json
+import math
 import os
 import time
+import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from numbers import Integral, Real
 
-import numpy as np
-import torch
-from scipy import sparse
+from ._archive import archive_parts, read_archive
+from ._locked_file import LockedFile
+from ._origin import describe_origin
 
-from skdnn.data import Table, row_chunks
-
-_MAGIC = b"skdnn checkpoint 1\n"
-_DIGEST_SIZE = hashlib.sha256().digest_size
-# What changes nothing of the result.
-_WITHOUT_EFFECT = ("checkpoint", "verbose")
+# Of a torch.Generator.
+_SEEDS = range(2**63)
 
 
 @dataclass(frozen=True)
@@ -31,12 +25,18 @@ class Checkpoint:
 
     A fit that is given the file of an earlier one with the same parameters and data goes on from
     there, and on the CPU ends with the same bits as if it had never stopped. A fit that has ended
-    leaves its last checkpoint: delete it to train anew.
+    leaves its last checkpoint: delete it to train anew. A file that is damaged, or of another fit,
+    is an error and stays as it is; reading it runs no code.
+
+    While a fit runs, the file is its own, and another fit that is given it is refused. Beside it
+    stand ``path`` with ``.lock`` and, during a save, with ``.partial``, which then replaces it in a
+    single step, so that there is a whole one at any moment. Where a save fails, as on a full disk,
+    the fit warns and goes on, the earlier checkpoint stays, and the next save is tried in its turn.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file, in a folder that exists.
+        The file, in a folder that exists and can be written. Of a link, what it leads to.
     every_epochs : int or None, default=None
         Save after so many epochs.
     every_seconds : float or None, default=30.0
@@ -46,7 +46,7 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the intervals are not positive.
+        If the path is no text that can name a file, or the intervals are not positive.
 
     See Also
     --------
@@ -71,14 +71,54 @@ class Checkpoint:
     every_seconds: float | None = 30.0
 
     def __post_init__(self) -> None:
-        for name in ("every_epochs", "every_seconds"):
+        for name, keeps, rule in (
+            ("path", _is_path, "a str or os.PathLike that can name the file of a checkpoint"),
+            ("every_epochs", _is_count, "an integer of at least 1 or None"),
+            ("every_seconds", _is_duration, "a finite number above 0 or None"),
+        ):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0 or None, got {value!r}.")
+            if not keeps(value):
+                raise ValueError(f"{name} must be {rule}, got {_shown(value)}.")
+
+
+def _is_path(value):
+    try:
+        text = os.fspath(value)
+        return isinstance(text, str) and text != "" and b"\0" not in os.fsencode(text)
+    except Exception:  # whatever a user's class may raise
+        return False
+
+
+def _is_count(value):
+    return value is None or (
+        isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    )
+
+
+def _is_duration(value):
+    try:
+        return value is None or (
+            isinstance(value, Real)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and value > 0
+        )
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _shown(value):
+    try:
+        return repr(value)
+    except Exception:  # whatever a user's class may raise
+        return f"a {type(value).__qualname__}"
 
 
 class Journal:
     """The checkpoint file of one fit: what it found there, and what it writes.
+
+    The file is the fit's own until the journal is closed: by `close`, at the end of a ``with``
+    block, or with the journal itself.
 
     Parameters
     ----------
@@ -91,46 +131,76 @@ class Journal:
     ----------
     seed : int or None
         Of the fit that wrote the file; None where there was none. To be set before writing.
-    state : dict or None
-        Of its training.
+    state : SavedState or None
+        Of its training: a dict whose arrays are in the file until they are asked for.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, damaged, or that of another fit.
+        If the file cannot be written, is used by another fit, is no checkpoint, damaged, or that of
+        another fit.
     """
 
     def __init__(self, checkpoint, origin):
         self.checkpoint, self.origin = checkpoint, origin
-        self.seed = self.state = None
+        self.file = self.seed = self.state = None
+        self.epoch, self.time, self.has_warned = 0, time.monotonic(), False
         if checkpoint is None:
             return
-        self.path = Path(checkpoint.path)
-        if not self.path.parent.is_dir() or self.path.is_dir():
-            raise ValueError(
-                f"checkpoint must be a file in a folder that exists, got {str(self.path)!r}."
-            )
-        if self.path.exists():
-            found = _read(self.path)
-            self._check_origin(json.loads(found["origin"]))
-            self.seed, self.state = found["seed"], found["state"]
-        self.epoch, self.time = 0, time.monotonic()
-        self.signature = self._signature()
+        self.file = _lock(os.fspath(checkpoint.path))
+        try:
+            if self.file.exists():
+                self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Leave the file to others."""
+        if self.file is not None:
+            self.file.close()
 
     def __call__(self, progress):
-        """Save the training if it is time, or its end."""
-        if self.checkpoint is None or not (progress.is_last or self._is_due(progress.epoch)):
+        """Save the training if it is time, or its end; where that fails, warn and go on.
+
+        Warns
+        -----
+        UserWarning
+            Once, if the system refuses, as on a full disk.
+        """
+        if self.file is None or not (progress.is_last or self._is_due(progress.epoch)):
             return
-        self._check_that_it_is_ours()
-        origin = json.dumps(self.origin)
-        _write(self.path, {"origin": origin, "seed": self.seed, "state": progress.state()})
+        try:
+            self._check_that_it_is_ours()
+            notes = {"origin": self.origin, "seed": self.seed}
+            self.file.replace(archive_parts(notes, progress.state()))
+        except OSError as error:
+            self._warn(error)
         self.epoch, self.time = progress.epoch, time.monotonic()
-        self.signature = self._signature()
 
     def _is_due(self, epoch):
         every, seconds = self.checkpoint.every_epochs, self.checkpoint.every_seconds
         has_run = every is not None and epoch - self.epoch >= every
         return has_run or (seconds is not None and time.monotonic() - self.time >= seconds)
+
+    def _read(self):
+        path = self.file.path
+        try:
+            notes, state = read_archive(path)
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint must be a file that can be read, but {path!r} cannot: {error}."
+            ) from error
+        if not _are_notes(notes):
+            raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.")
+        self._check_origin(notes["origin"])
+        self.seed, self.state = notes["seed"], state
 
     def _check_origin(self, origin):
         if origin == self.origin:
@@ -142,21 +212,30 @@ class Journal:
         )
         raise ValueError(
             "checkpoint must be of a fit with the same parameters and data, but "
-            f"{str(self.path)!r} has {differs}. Delete it to start anew, or name another file."
+            f"{self.file.path!r} has {differs}. Delete it to start anew, or name another file."
         )
 
-    def _signature(self):
-        if not self.path.exists():
-            return None
-        found = self.path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
-
     def _check_that_it_is_ours(self):
-        if self._signature() != self.signature:
+        if not self.file.is_locked:
+            raise ValueError(
+                f"checkpoint must belong to one fit, but {self.file.path!r} was given up by it."
+            )
+        if not self.file.is_unchanged():
             raise ValueError(
                 f"checkpoint must belong to one fit, but another program has changed or deleted "
-                f"{str(self.path)!r}."
+                f"{self.file.path!r}."
             )
+
+    def _warn(self, error):
+        if self.has_warned:
+            return
+        self.has_warned = True
+        warnings.warn(
+            f"The checkpoint {self.file.path!r} could not be saved: {error}. The fit goes on, the "
+            "file stays as it was, and later saves are tried in their turn.",
+            UserWarning,
+            stacklevel=9,
+        )
 
 
 def open_journal(parameters, examples, watched, before):
@@ -176,83 +255,26 @@ def open_journal(parameters, examples, watched, before):
         return Journal(None, {})
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
-    names = {n: _describe(v) for n, v in vars(parameters).items() if n not in _WITHOUT_EFFECT}
-    digest = hashlib.sha256()
-    for part in (examples, watched):
-        for array in () if part is None else vars(part).values():
-            _update(digest, array)
-    for array in () if before is None else before.coefs_ + before.intercepts_:
-        _update(digest, array)
-    return Journal(checkpoint, {**names, "data": digest.hexdigest()[:16]})
+    return Journal(checkpoint, describe_origin(parameters, examples, watched, before))
 
 
-def _describe(value):
-    if isinstance(value, list | tuple | np.ndarray):
-        return f"({', '.join(map(_describe, value))})"
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    # What else has an address in its text, such as a RandomState, is told by its type alone.
-    text = repr(value)
-    return text if " at 0x" not in text else type(value).__qualname__
+def _lock(path):
+    try:
+        real = os.path.realpath(path)
+        if not os.path.isdir(os.path.dirname(real)) or os.path.isdir(real):
+            raise ValueError(f"checkpoint must be a file in a folder that exists, got {path!r}.")
+        return LockedFile(real)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"checkpoint must belong to one fit at a time, but another one is using {path!r}."
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint must be a file that can be written, but {path!r} cannot: {error}."
+        ) from error
 
 
-def _update(digest, array):
-    if array is None:
-        return
-    if isinstance(array, Table):
-        digest.update(repr([levels.tolist() for levels in array.levels]).encode())
-        _update(digest, array.numbers)
-        _update(digest, array.codes)
-        return
-    digest.update(f"{tuple(array.shape)} {array.dtype}".encode())
-    if sparse.issparse(array):
-        for part in (array.data, array.indices, array.indptr):
-            digest.update(np.ascontiguousarray(part))
-        return
-    table = array if array.ndim == 2 else array[:, None]
-    for rows in row_chunks(table):
-        chunk = table[rows]
-        chunk = chunk.double().cpu().numpy() if isinstance(chunk, torch.Tensor) else chunk
-        digest.update(np.ascontiguousarray(chunk))
-
-
-def _write(path, tree):
-    payload = io.BytesIO()
-    np.savez(payload, **dict(_flatten(tree)))
-    content = payload.getvalue()
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(_MAGIC + hashlib.sha256(content).digest() + content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def _read(path):
-    content = path.read_bytes()
-    if not content.startswith(_MAGIC):
-        raise ValueError(f"checkpoint must be a file that skdnn wrote, got {str(path)!r}.")
-    start = len(_MAGIC) + _DIGEST_SIZE
-    if hashlib.sha256(content[start:]).digest() != content[len(_MAGIC) : start]:
-        raise ValueError(f"checkpoint must be whole, but {str(path)!r} is damaged.")
-    with np.load(io.BytesIO(content[start:]), allow_pickle=False) as arrays:
-        return _unflatten({name: arrays[name] for name in arrays.files})
-
-
-def _flatten(tree, prefix=""):
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}/")
-        else:
-            yield prefix + name, value
-
-
-def _unflatten(arrays):
-    tree = {}
-    for path, array in arrays.items():
-        *folders, name = path.split("/")
-        branch = tree
-        for folder in folders:
-            branch = branch.setdefault(folder, {})
-        branch[name] = array if array.ndim else array.item()
-    return tree
+def _are_notes(notes):
+    origin, seed = notes.get("origin"), notes.get("seed")
+    is_origin = isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())
+    return notes.keys() == {"origin", "seed"} and is_origin and type(seed) is int and seed in _SEEDS

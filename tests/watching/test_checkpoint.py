@@ -1,5 +1,6 @@
 """Checkpoints: killed fits end with the same bits, and what is not theirs is left alone."""
 
+import copy
 import multiprocessing
 import signal
 import time
@@ -14,6 +15,7 @@ from sklearn.metrics import make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import Checkpoint, DeepBinaryClassifier
+from skdnn.watching._origin import describe
 
 X, Y = make_moons(300, noise=0.2, random_state=0)
 
@@ -42,6 +44,16 @@ class KillAfter:
 
     def __repr__(self):
         return "KillAfter"
+
+
+class Unspeakable:
+    """Has no path and no text."""
+
+    def __fspath__(self):
+        raise RuntimeError
+
+    def __repr__(self):
+        raise RuntimeError
 
 
 def fit(checkpoint=None, X=X, y=Y, sample_weight=None, random_state=0, **parameters):
@@ -151,14 +163,15 @@ def test_any_kind_of_data_goes_on(tmp_path, kind):
 def test_a_checkpoint_holds_no_pickle_and_no_trace_of_the_write_is_left(tmp_path):
     path = tmp_path / "fit.ckpt"
     fit(path)
-    assert path.read_bytes().startswith(b"skdnn checkpoint 1\n")
+    assert path.read_bytes().startswith(b"skdnn checkpoint 2\n")
     assert b"pickle" not in path.read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
 
 
 def test_intervals(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr("skdnn.watching._checkpoint._write", lambda path, tree: written.append(1))
+    replace = "skdnn.watching._locked_file.LockedFile.replace"
+    monkeypatch.setattr(replace, lambda file, parts: written.append(1))
     constant = {"early_stopping": False, "scoring": None}
     for every, expected in (
         ({"every_epochs": 5}, 3),  # after 5, 10 and at the end
@@ -204,6 +217,41 @@ def test_what_changes_nothing_may_change(tmp_path, capsys):
     path = tmp_path / "fit.ckpt"
     first = fit(path)
     assert_same(fit(Checkpoint(path, every_epochs=3), verbose=1), first)
+
+
+def test_equal_parameters_of_other_types_are_the_same(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    first = fit(path, class_weight={0: 1, 1: 2}, learning_rate=1.0)
+    again = fit(
+        path, random_state=np.int64(0), n_units=np.int32(8), dropout=np.float64(0.2),
+        scoring=np.str_("roc_auc"), early_stopping=np.True_, learning_rate=np.float32(1),
+        class_weight={np.int64(1): 2.0, np.int64(0): 1.0},
+    )  # fmt: skip
+    assert_same(again, first)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (range(10_000), [*range(9_999), 0]),
+        ("x" * 10_000, "x" * 9_999 + "y"),
+        (1, "1"),
+        (True, 1),
+        (np.nan, "nan"),
+        ((1, 2), (2, 1)),
+        (np.zeros(2000), np.r_[np.zeros(1000), 1, np.zeros(999)]),
+        ({0: 1, 1: 2}, {0: 2, 1: 1}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_descriptions_are_short_and_tell_apart(one, other):
+    one, other = (list(v) if isinstance(v, range) else v for v in (one, other))
+    assert describe(one) == describe(copy.copy(one)) != describe(other)
+    assert max(len(describe(one)), len(describe(other))) < 200
+
+
+def test_what_has_no_text_is_told_by_its_type():
+    assert describe([Unspeakable(), np.random.RandomState(0)]) == "(Unspeakable, RandomState)"
 
 
 @pytest.mark.parametrize("size", [0.0, 0.3, 0.999])
@@ -268,10 +316,37 @@ def test_bad_checkpoints_are_named(parameters, message):
         DeepBinaryClassifier(**parameters).fit(X, Y)
 
 
-@pytest.mark.parametrize("every", [{"every_epochs": 0}, {"every_seconds": -1.0}])
-def test_bad_intervals_are_named(every):
-    with pytest.raises(ValueError, match=f"{next(iter(every))} must be above 0 or None, got"):
-        Checkpoint("fit.ckpt", **every)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"every_epochs": 0}, "every_epochs must be an integer of at least 1 or None, got 0"),
+        ({"every_epochs": 2.0}, r"every_epochs must be .*, got 2\.0"),
+        ({"every_epochs": True}, "every_epochs must be .*, got True"),
+        ({"every_epochs": "3"}, "every_epochs must be .*, got '3'"),
+        ({"every_epochs": np.array([3])}, r"every_epochs must be .*, got array\(\[3\]\)"),
+        ({"every_seconds": -1.0}, r"every_seconds must be a finite number above 0 or None, got -1"),
+        ({"every_seconds": np.nan}, "every_seconds must be .*, got nan"),
+        ({"every_seconds": np.inf}, "every_seconds must be .*, got inf"),
+        ({"every_seconds": 10**400}, "every_seconds must be .*, got 1000"),
+        ({"every_seconds": -(10**5000)}, "every_seconds must be .*, got a int"),
+        ({"every_seconds": True}, "every_seconds must be .*, got True"),
+        ({"every_seconds": 1j}, "every_seconds must be .*, got 1j"),
+        ({"path": 3}, "path must be a str or os.PathLike that can name the file .*, got 3"),
+        ({"path": b"fit.ckpt"}, "path must be .*, got b'fit.ckpt'"),
+        ({"path": ""}, "path must be .*, got ''"),
+        ({"path": "fit\0"}, r"path must be .*, got 'fit\\x00'"),
+        ({"path": "fit\ud800"}, r"path must be .*, got 'fit\\ud800'"),
+        ({"path": Unspeakable()}, "path must be .*, got a Unspeakable"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Checkpoint(**{"path": "fit.ckpt", **arguments})
+
+
+def test_numbers_of_numpy_are_intervals():
+    checkpoint = Checkpoint("fit.ckpt", every_epochs=np.int64(3), every_seconds=np.float32(0.5))
+    assert checkpoint == Checkpoint("fit.ckpt", every_epochs=3, every_seconds=0.5)
 
 
 def test_partial_fit_takes_no_checkpoint(tmp_path):
