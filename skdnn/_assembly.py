@@ -63,6 +63,8 @@ def make_split(plan, examples, watched=None, encoder=None):
     encoder : Encoder or None, default=None
         Of an earlier fit that goes on; None learns one.
     """
+    if encoder is not None and plan.is_incremental:
+        encoder = encoder.learnt_on(examples.X, examples.weight)
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     if watched is None and plan.holds_out:
         return (_split_once if plan.n_networks is None else _split_in_folds)(
@@ -146,7 +148,7 @@ def _batch_size(parameters, n_rows):
 
 
 def make_network(plan, training):
-    """Return a network with its initial weights.
+    """Return a network with its initial weights, for Batches to train on.
 
     Warns
     -----
@@ -154,7 +156,8 @@ def make_network(plan, training):
         If all units of a hidden layer start equal, or the output starts saturated.
     """
     network = empty_network(plan, training.rows.shape[1])
-    initialize(network, plan.parameters.init_scale, plan.generators)
+    log_odds = training.log_odds()
+    initialize(network, plan.parameters.init_scale, plan.generators, log_odds)
     if is_symmetric(network):
         warnings.warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
@@ -175,19 +178,33 @@ def make_network(plan, training):
 
 
 def empty_network(plan, n_inputs):
-    """Return a network of the plan's shape, all weights zero."""
-    return Network(
-        (n_inputs, *plan.units, 1),
-        [get_activation(activation) for activation in plan.activations],
-        n_networks=plan.n_networks,
-        dropout=plan.dropout,
-        dtype=plan.dtype,
-        device=plan.device,
-    )
+    """Return a network of the plan's shape, all weights zero.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit into memory.
+    """
+    layer_sizes = (n_inputs, *plan.units, 1)
+    activations = [get_activation(activation) for activation in plan.activations]
+    try:
+        return Network(
+            layer_sizes,
+            activations,
+            n_networks=plan.n_networks,
+            dropout=plan.dropout,
+            dtype=plan.dtype,
+            device=plan.device,
+        )
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(
+            "n_units, n_layers and n_networks must make a network that fits into memory, got "
+            f"{plan.n_networks or 1} with layers of {layer_sizes} units: {error}"
+        ) from error
 
 
 def make_rule(plan, network, state=None):
-    """Return the update rule for a network, as an earlier call of partial_fit left it."""
+    """Return the update rule for a network, as an earlier call of partial_fit left the same."""
     parameters = plan.parameters
     rule = make_optimizer(
         parameters.optimizer,
@@ -197,18 +214,23 @@ def make_rule(plan, network, state=None):
         nesterov=parameters.nesterovs_momentum,
         weight_averaging=parameters.weight_averaging,
     )
-    if state is not None:
+    if state is not None and state["rule"] == _describe_rule(parameters):
         rule.restore(state["optimizer"])
     return rule
 
 
-def incremental_state(plan, encoder, rule):
-    """Return what, beside the weights, the next call of partial_fit depends on, as arrays."""
+def incremental_state(plan, rule):
+    """Return what, beside the fitted attributes, the next call of partial_fit depends on."""
     return {
-        "encoder": encoder.state(),
         "generator": plan.generator.get_state().numpy(),
+        "rule": _describe_rule(plan.parameters),
         "optimizer": rule.state(),
     }
+
+
+def _describe_rule(parameters):
+    """Name the rule by what its state depends on: another one starts anew."""
+    return f"{parameters.optimizer}, averaged: {parameters.weight_averaging > 0}"
 
 
 def run_training(plan, network, rule, split, score=None, observers=(), state=None):
@@ -253,17 +275,27 @@ def out_of_fold(network, split, examples):
     return P
 
 
-def warn_of_an_early_end(plan, result):
-    """Warn where training was interrupted, or ran out of epochs."""
+def check_some_epoch(result):
+    """Pass an interruption on if no epoch was through: there is nothing to keep."""
+    if result.interrupted and result.n_iter.max() == 0:
+        raise KeyboardInterrupt
+
+
+def tell_of_an_early_end(plan, result):
+    """Pass an interruption on, or warn where training ran out of epochs.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ended the training: so it ends the search or the loop, too.
+    """
     max_iter = plan.parameters.max_iter
     if result.interrupted:
-        warnings.warn(
-            "Training was interrupted; the weights are those after epoch "
-            f"{result.best_iter.max()}.",
-            UserWarning,
-            stacklevel=4,
+        raise KeyboardInterrupt(
+            "Training was interrupted. The estimator is fitted, with the weights after epoch "
+            f"{result.best_iter.max()}."
         )
-    elif not (result.converged.all() or plan.ends_at_max_iter):
+    if not (result.converged.all() or plan.ends_at_max_iter):
         warnings.warn(
             f"Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
             "max_iter, or learning_rate where the cost falls slowly.",

@@ -5,16 +5,19 @@ Tensors are made of the arrays when they are needed: to predict, to train on, to
 """
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
 
 from skdnn._assembly import empty_network, make_network
+from skdnn._parameters import plain
 from skdnn.data import Encoder, as_tensor, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import threads_for
+from skdnn.training import plain_torch, threads_for
+
+_TOO_LITTLE_FOR_THREADS = 1e6
 
 
 def learnt_attributes(plan, classes, split, before, network, result):
@@ -34,6 +37,7 @@ def learnt_attributes(plan, classes, split, before, network, result):
     return {
         **network_attributes(plan, classes, split, network),
         **_training_record(result, split.training.n_rows, before),
+        "_settled": settled(plan.parameters),
     }
 
 
@@ -47,26 +51,30 @@ def network_attributes(plan, classes, split, network, member=None):
         "out_activation_": "logistic",
         "activations_": plan.activations,
         "device_": str(plan.device),
-        **_fitted_weights(network, split.encoder, member),
+        **_fitted_weights(plan, network, split.encoder, member),
     }
 
 
-def _fitted_weights(network, encoder, member):
+def _fitted_weights(plan, network, encoder, member):
     """Return the attributes that hold the weights, and what goes before them.
 
     An encoder that only standardises is folded into the first layer, unless the network's dtype
-    would lose by it.
+    would lose by it, or the weights of a column that may yet begin to vary.
     """
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
-    folds = encoder.folds_exactly(dtype)
+    waits = plan.is_incremental and not encoder.inverse_scale.all()
+    folds = encoder.folds_exactly(dtype) and not waits
     if folds:
         W, b = encoder.fold(coefs[0], intercepts[0])
-        coefs[0], intercepts[0] = W.astype(dtype), b.astype(dtype)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is named by predictions
+            coefs[0], intercepts[0] = W.astype(dtype), b.astype(dtype)
+    state = encoder.state()
     return {
         "coefs_": coefs,
         "intercepts_": intercepts,
-        "input_encoding_": None if folds else encoder.state(),
+        "input_encoding_": None if folds else state,
+        "_encoding": state,
     }
 
 
@@ -128,11 +136,15 @@ def start_network(plan, classes, split, before):
 
 def _fitted_network(fitted, plan, classes, encoder):
     """Return the network of a fitted estimator, for rows that this encoder encodes."""
+    stack = fitted.coefs_[0].shape[:-2]
+    n_networks = stack[0] if stack else 1
     network = empty_network(plan, encoder.n_outputs)
     for what, before, now in (
+        ("number of networks", n_networks, plan.n_networks or 1),
         ("layer sizes", fitted.layer_sizes_, network.layer_sizes),
         ("activations", fitted.activations_, plan.activations),
         ("classes", fitted.classes_.tolist(), classes.tolist()),
+        *_settled_pairs(fitted, plan.parameters),
     ):
         if before != now:
             raise ValueError(
@@ -146,18 +158,19 @@ def _fitted_network(fitted, plan, classes, encoder):
     return network
 
 
-def known_encoder(before, state=None):
-    """Return the Encoder of an earlier fit, None where there was none or it is folded away.
+def settled(parameters):
+    """Return the parameters that the first fit settles, since its encoder stays, by name."""
+    return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
 
-    Parameters
-    ----------
-    before : DeepBinaryClassifier or None
-        Fitted.
-    state : dict or None, default=None
-        Of an earlier call of partial_fit, which keeps it in any case.
-    """
-    arrays = state["encoder"] if state else getattr(before, "input_encoding_", None)
-    return None if arrays is None else Encoder(**arrays)
+
+def _settled_pairs(fitted, parameters):
+    now = settled(parameters)
+    return [(name, before, now[name]) for name, before in fitted._settled.items()]
+
+
+def known_encoder(fitted):
+    """Return the Encoder of a fitted estimator, or None for None."""
+    return None if fitted is None else Encoder(**fitted._encoding)
 
 
 def fitted_module(fitted):
@@ -168,9 +181,8 @@ def fitted_module(fitted):
     network = Network(fitted.layer_sizes_, activations, n_networks=n_networks, dtype=dtype)
     network.load(fitted.coefs_, fitted.intercepts_)
     module = network.to_module()
-    encoder = known_encoder(fitted)
-    if encoder is not None:
-        module.insert(0, encoder.to_module(dtype))
+    if fitted.input_encoding_ is not None:
+        module.insert(0, known_encoder(fitted).to_module(dtype))
     return module.eval()
 
 
@@ -189,21 +201,28 @@ def fitted_logits(fitted, X):
     b = [None, *[as_tensor(intercept, device).unsqueeze(-2) for intercept in fitted.intercepts_]]
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
-    with torch.no_grad(), threads_for(operations, fitted.n_threads):
+    is_folded = fitted.input_encoding_ is None
+    with torch.no_grad(), plain_torch(), _threads(operations, fitted):
         # Made before the chunks: small results among them would keep what they free from reuse.
-        Z = torch.empty(X.shape[0], dtype=W[1].dtype)
+        Z = torch.empty(X.shape[0], dtype=W[1].dtype, device="cpu")
         start = 0
-        for chunk in tensor_chunks(X, known_encoder(fitted), W[1].dtype, device):
+        for chunk in tensor_chunks(X, known_encoder(fitted), W[1].dtype, device, is_folded):
             logits = _logit_of_mean(compute_logits(chunk, W, b, activations))
             Z[start : start + len(chunk)] = logits[:, 0]
             start += len(chunk)
     Z = Z.numpy()
     if np.isnan(Z).any():
         raise ValueError(
-            "Input X contains NaN, of which a network with standardize=True or False knows only "
-            "where there was some in fit, or numbers too large for it."
+            f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
         )
     return Z
+
+
+def _threads(operations, fitted):
+    # Of so little work torch gives no second thread a part, and setting threads costs more.
+    if operations < _TOO_LITTLE_FOR_THREADS:
+        return nullcontext()
+    return threads_for(operations, plain(fitted.n_threads))
 
 
 def _logit_of_mean(Z):
@@ -220,7 +239,7 @@ def is_plainly_valid(fitted, X):
     """
     if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
         return False
-    if fitted.is_categorical_ is not None:
+    if fitted.column_kinds_ is not None:
         return False
     if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
         return False

@@ -7,6 +7,8 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from numbers import Integral, Real
 from os import PathLike
 from types import SimpleNamespace
@@ -21,6 +23,9 @@ from skdnn.training import OPTIMIZERS, SCHEDULES
 from skdnn.watching import Checkpoint
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Beyond this an integer means nothing here, and breaks what computes with it.
+_LARGEST = 2**32 - 1
+_MOST_THREADS = 1024  # more than any machine has; the system ends a process that asks for too many
 
 
 def _never(value):
@@ -33,13 +38,16 @@ class Integer:
 
     low: int
     or_else: tuple = ()
+    high: int = _LARGEST
 
     def __str__(self):
-        return f"an integer of at least {self.low}{_alternatives(self.or_else)}"
+        upper = "" if self.high == _LARGEST else f" and at most {self.high}"
+        return f"an integer of at least {self.low}{upper}{_alternatives(self.or_else)}"
 
     def accepts(self, value):
         """Tell whether the value keeps the rule."""
-        return _is_one_of(value, self.or_else) or (_is_integer(value) and value >= self.low)
+        is_in_range = _is_integer(value) and self.low <= value <= self.high
+        return _is_one_of(value, self.or_else) or is_in_range
 
 
 @dataclass(frozen=True)
@@ -98,12 +106,13 @@ class EachLayer:
 
 
 def _is_integer(value):
-    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_number(value):
-    is_real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-    return is_real and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return -_LARGEST <= value <= _LARGEST if _is_integer(value) else math.isfinite(value)
 
 
 def _is_one_of(value, values):
@@ -112,8 +121,35 @@ def _is_one_of(value, values):
 
 
 def is_sequence(value):
-    """Tell whether a parameter is given layer by layer."""
-    return isinstance(value, list | tuple | np.ndarray)
+    """Tell whether a parameter, as `plain` leaves it, is given layer by layer or by column."""
+    return isinstance(value, tuple)
+
+
+def plain(value):
+    """Return what a parameter holds, of Python's own types.
+
+    Scalars of NumPy and torch, decimals and fractions are numbers, flags and texts; lists, ranges,
+    arrays, and pandas' Series and Index are tuples of such; mappings are dicts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn._parameters import plain
+    >>> plain(np.int8(32)), plain(np.array(["tanh", "relu"])), plain(range(2))
+    (32, ('tanh', 'relu'), (0, 1))
+    """
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, np.longdouble | Decimal | Fraction):
+        return float(value) if abs(value) <= _LARGEST else math.copysign(math.inf, value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(part) for key, part in value.items()}
+    is_of_pandas = hasattr(type(value), "to_numpy") and getattr(value, "ndim", 0) == 1
+    if isinstance(value, list | tuple | range | np.ndarray | torch.Tensor) or is_of_pandas:
+        return tuple(plain(part) for part in value)
+    return value
 
 
 def _alternatives(values):
@@ -122,10 +158,6 @@ def _alternatives(values):
 
 def _is_optimizer_class(value):
     return inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)
-
-
-def _is_flag(value):
-    return isinstance(value, bool | np.bool_)
 
 
 def _is_device(value):
@@ -164,7 +196,7 @@ def _is_checkpoint(value):
     return isinstance(value, str | PathLike | Checkpoint)
 
 
-FLAG = OneOf((True, False), accepts_also=_is_flag)
+FLAG = OneOf((True, False))
 
 RULES = {
     "n_layers": Integer(1, or_else=(None,)),
@@ -190,14 +222,14 @@ RULES = {
     "max_iter": Integer(1),
     "tol": Number(0),
     "n_iter_no_change": Integer(1),
-    "early_stopping": OneOf((True, False, "auto"), accepts_also=_is_flag),
+    "early_stopping": OneOf((True, False, "auto")),
     "scoring": OneOf(
         (None,),
         " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y)",
         _is_scoring,
     ),
     "validation_fraction": Number(0, 1, includes_low=False),
-    "standardize": OneOf((True, False, "smooth_clip", "robust"), accepts_also=_is_flag),
+    "standardize": OneOf((True, False, "smooth_clip", "robust")),
     "categorical_features": OneOf(
         ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
     ),
@@ -208,7 +240,7 @@ RULES = {
     "n_networks": Integer(1),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
-    "n_threads": Integer(1, or_else=(None,)),
+    "n_threads": Integer(1, or_else=(None,), high=_MOST_THREADS),
     "warm_start": FLAG,
     "checkpoint": OneOf((None,), " or a path or a skdnn.Checkpoint", _is_checkpoint),
     "verbose": Integer(0, or_else=(True, False)),
@@ -221,7 +253,7 @@ RULES = {
 
 
 def checked_parameters(estimator):
-    """Return the parameters of an estimator as attributes, each checked by itself.
+    """Return the parameters of an estimator as attributes, plain, each checked by itself.
 
     What they say together is checked where it is resolved.
 
@@ -238,8 +270,17 @@ def checked_parameters(estimator):
         ...
     ValueError: n_layers must be an integer of at least 1 or None, got 0.
     """
-    parameters = estimator.get_params(deep=False)
+    parameters = {}
     for name, rule in RULES.items():
+        given = getattr(estimator, name)
+        parameters[name] = plain(given)
         if not rule.accepts(parameters[name]):
-            raise ValueError(f"{name} must be {rule}, got {parameters[name]!r}.")
+            raise ValueError(f"{name} must be {rule}, got {_shown(given)}.")
     return SimpleNamespace(**parameters)
+
+
+def _shown(value):
+    if _is_integer(value) and abs(value) > _LARGEST:
+        return f"{'-' if value < 0 else ''}{_LARGEST} and more"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."

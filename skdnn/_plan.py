@@ -68,6 +68,8 @@ class Plan:
         M for a stack of networks, None for one.
     holds_out : bool
         Whether rows are held out, to see when to stop.
+    is_incremental : bool
+        Whether more rows are to come, by partial_fit.
     seed : int
         What `random_state` came to.
     generator : torch.Generator
@@ -90,6 +92,7 @@ class Plan:
     dtype: torch.dtype
     n_networks: int | None
     holds_out: bool
+    is_incremental: bool
     seed: int
     generator: torch.Generator
     generators: list
@@ -107,7 +110,7 @@ class Plan:
         return LEARNING_RATE * (math.sqrt(INPUTS_AT_FULL_RATE / n_inputs) if is_wide else 1.0)
 
 
-def make_plan(parameters, examples, state=None, seed=None):
+def make_plan(parameters, examples, before=None, state=None, seed=None):
     """Return the Plan for checked parameters and Examples.
 
     Parameters
@@ -115,6 +118,8 @@ def make_plan(parameters, examples, state=None, seed=None):
     parameters : object
         With the parameters as attributes.
     examples : Examples
+    before : DeepBinaryClassifier or None, default=None
+        Fitted, where training goes on: what "auto" came to for its network stays.
     state : dict or None, default=None
         Of an earlier call of partial_fit: the generator goes on where that left it.
     seed : int or None, default=None
@@ -150,9 +155,10 @@ def make_plan(parameters, examples, state=None, seed=None):
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
-        dtype=resolve_dtype(parameters.dtype, examples.X.dtype, device),
+        dtype=_resolve_dtype_going_on(parameters.dtype, examples.X.dtype, device, before),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
+        is_incremental=getattr(parameters, "is_incremental", False),
         seed=seed,
         generator=generator,
         generators=generators,
@@ -248,6 +254,7 @@ def incremental(parameters):
         )
     _check_has_state(parameters.optimizer, "partial_fit")
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
+    changes["is_incremental"] = True
     # How many rows are to come is not known.
     unknown = {"weight_decay": 0.0, "numeric_embedding": None}
     changes |= {name: value for name, value in unknown.items() if vars(parameters)[name] == "auto"}
@@ -321,6 +328,12 @@ def resolve_device(device, X):
             f"devices, got {device!r}."
         )
     return resolved
+
+
+def _resolve_dtype_going_on(dtype, X_dtype, device, before):
+    if before is not None and isinstance(dtype, str) and dtype == "auto":
+        return DTYPES[before.coefs_[0].dtype.name]
+    return resolve_dtype(dtype, X_dtype, device)
 
 
 def resolve_dtype(dtype, X_dtype, device):

@@ -1,9 +1,11 @@
 """Reading: from what the user passes to checked Examples.
 
-Frames and lists become arrays by scikit-learn's checks, which also learn and compare the number and
-names of the features; frames with categories become a Table. Tensors stay tensors, on their device.
+Arrays of numbers, tensors and sparse matrices stay what they are, a tensor on its device; frames
+and arrays of objects are read column by column. scikit-learn's checks learn and compare the number
+and names of the features.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +17,24 @@ from sklearn.utils.validation import check_array, check_X_y, column_or_1d, valid
 from skdnn.data import (
     Table,
     apply_class_weight,
+    at_hand,
     check_two_classes,
     check_weights,
+    columns_with_infinity,
+    encode_groups,
     encode_known_labels,
     encode_labels,
-    find_categorical,
-    read_table,
+    find_kinds,
+    is_of_sparse_columns,
+    is_plain,
+    plain_labels,
+    read_columns,
+    to_host,
 )
+
+# A column of levels that says nothing of so many of its values is worth a warning, where there are
+# more than a few.
+NEARLY_ALL, FEW_ROWS = 0.95, 20
 
 
 @dataclass(frozen=True)
@@ -49,100 +62,153 @@ class Examples:
         return Examples(self.X[index], self.y[index], self.weight[index])
 
 
-def read_examples(estimator, X, y, sample_weight, groups, before):
+def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
     """Return the Examples of a fit, and their two classes.
 
-    Where the fit goes on from an estimator fitted `before`, its levels stay.
+    Where the fit goes on from an estimator fitted `before`, what its columns hold stays.
     """
+    X = at_hand(X)
     if before is None:
-        _forget_levels(estimator, X)
-    X, y = read_data(estimator, X, y, reset=True)
+        _learn_columns(estimator, X, parameters.categorical_features)
+    X, y = read_data(estimator, X, y, reset=before is None)
     classes, y = encode_labels(y)
-    weight = check_weights(to_host(sample_weight), X.shape[0])
-    examples = _weighted(estimator, X, y, classes, weight)
+    weight = check_weights(sample_weight, X.shape[0])
+    examples = _weighted(parameters, X, y, classes, weight)
     if groups is not None:
-        groups = column_or_1d(to_host(groups))
+        groups = encode_groups(column_or_1d(plain_labels(groups, "groups")))
         check_consistent_length(y, groups)
-        examples = replace(examples, groups=np.unique(groups, return_inverse=True)[1])
+        examples = replace(examples, groups=groups)
     check_two_classes(y[examples.weight > 0], " with a weight above zero")
     return _with_known_levels(estimator, examples), classes
 
 
-def read_more(estimator, X, y, classes, sample_weight):
+def read_more(estimator, parameters, X, y, classes, sample_weight):
     """Return the Examples of a call of partial_fit, and the two classes, which y may not show."""
     is_first = not hasattr(estimator, "coefs_")
     if classes is None and is_first:
         raise ValueError("classes must be given in the first call of partial_fit, got None.")
-    known = encode_labels(column_or_1d(classes))[0] if is_first else estimator.classes_
+    if classes is not None:
+        classes = column_or_1d(plain_labels(classes, "classes"))
+    known = encode_labels(classes)[0] if is_first else estimator.classes_
     if classes is not None and not np.array_equal(np.unique(classes), known):
         raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
+    X = at_hand(X)
     if is_first:
-        _forget_levels(estimator, X)
+        _learn_columns(estimator, X, parameters.categorical_features)
     X, y = read_data(estimator, X, y, reset=is_first)
     y = encode_known_labels(y, known, "y")
-    weight = check_weights(to_host(sample_weight), X.shape[0])
-    return _with_known_levels(estimator, _weighted(estimator, X, y, known, weight)), known
+    weight = check_weights(sample_weight, X.shape[0])
+    examples = _weighted(parameters, X, y, known, weight)
+    return _with_known_levels(estimator, examples), known
 
 
-def read_validation(estimator, X_val, y_val, classes):
+def read_validation(estimator, parameters, X_val, y_val, classes):
     """Return the Examples that the user wants watched, or None."""
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
         return None
-    X, y = read_data(estimator, X_val, y_val)
+    X, y = read_data(estimator, X_val, y_val, name="y_val")
     y = encode_known_labels(y, classes, "y_val")
-    return _weighted(estimator, X, y, classes, np.ones(len(y)))
+    return _weighted(parameters, X, y, classes, np.ones(len(y)))
 
 
-def read_data(estimator, X, *y, reset=False):
-    """Return X, and y where one is passed, as scikit-learn's checks leave them.
+def read_data(estimator, X, *y, reset=False, name="y"):
+    """Return X, and y where one is passed, checked.
 
     Parameters
     ----------
     estimator : DeepBinaryClassifier
-        Which columns of X hold levels, and where they are known already, those levels. With
-        `reset`, learns the number and names of the features; else they must be the same.
+        What each column of X holds, and where they are known already, the levels. With `reset`,
+        learns the number and names of the features; else they must be the same.
     X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
     *y : array-like or tensor of shape (n_samples,)
+    name : str, default="y"
+        Of y, for errors.
     """
     if isinstance(X, Table):
         return X
-    y = [to_host(labels) for labels in y]
+    X = at_hand(X)
+    y = [plain_labels(labels, name) for labels in y]
+    if estimator.column_kinds_ is not None or not is_plain(X):
+        return _read_columns(estimator, X, y, reset)
     if isinstance(X, torch.Tensor):
         return _read_tensor(estimator, X, y, reset)
-    if estimator.is_categorical_ is not None:
-        return _read_table(estimator, X, y, reset)
+    return _read_array(estimator, X, y, reset)
+
+
+def _learn_columns(estimator, X, categorical_features):
+    estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
+    has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
+    if len(X.shape) != 2 or (is_plain(X) and not has_names):
+        return
+    if sparse.issparse(X):
+        raise ValueError("X must be dense where categorical_features names columns, got sparse X.")
+    estimator.column_kinds_ = find_kinds(to_host(X), categorical_features)
+    if estimator.column_kinds_ is not None:
+        is_categorical = np.array([kind == "levels" for kind in estimator.column_kinds_])
+        estimator.is_categorical_ = is_categorical if is_categorical.any() else None
+
+
+def _read_columns(estimator, X, y, reset):
+    X = to_host(X.toarray() if sparse.issparse(X) else X)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    checked = _check_shape(X, y)
+    read = read_columns(X, estimator.column_kinds_)
+    if estimator.categories_ is not None:
+        read = read.recoded(estimator.categories_)
+        _warn_of_others(estimator, read, "unseen in fit or rare there")
+    return (read, *checked) if y else read
+
+
+def _check_shape(X, y):
+    """Return y as scikit-learn's checks leave it beside X, of which they see the shape alone."""
+    stub = np.broadcast_to(np.float32(0), tuple(X.shape))
+    if not y:
+        check_array(stub, dtype=None)
+        return ()
+    return check_X_y(stub, *y, dtype=None)[1:]
+
+
+def _read_array(estimator, X, y, reset):
     # Dense data keeps its dtype: it is converted chunk by chunk, without a copy of the whole.
-    is_sparse = sparse.issparse(X)
-    return validate_data(
+    is_sparse = sparse.issparse(X) or is_of_sparse_columns(X)
+    read = validate_data(
         estimator,
         X,
         *y,
         reset=reset,
         accept_sparse="csr",
         dtype=(np.float64, np.float32) if is_sparse else "numeric",
-        ensure_all_finite=is_sparse or "allow-nan",
+        ensure_all_finite=is_sparse,
     )
+    if not is_sparse:
+        _check_finite(estimator, read[0] if y else read)
+    return read
 
 
-def _read_table(estimator, X, y, reset):
-    if sparse.issparse(X):
-        raise ValueError("X must be dense where categorical_features names columns, got sparse X.")
-    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
-    # scikit-learn looks at an array of this shape that holds one number, in place of X.
-    stub = np.broadcast_to(np.float32(0), X.shape)
-    checked = check_X_y(stub, *y, dtype=None) if y else (check_array(stub, dtype=None),)
-    table = read_table(X, estimator.is_categorical_)
-    if estimator.categories_ is not None:
-        table = table.recoded(estimator.categories_)
-    return (table, *checked[1:]) if y else table
+def _read_tensor(estimator, X, y, reset):
+    if X.layout != torch.strided or X.is_nested:
+        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
+    if X.is_quantized or X.device.type == "meta":
+        raise ValueError(f"X must hold numbers, got a tensor of {X.dtype} on {X.device}.")
+    stub = np.broadcast_to(np.float32(0), tuple(X.shape))
+    checked = validate_data(estimator, stub, *y, reset=reset, dtype=None)
+    _check_finite(estimator, X.detach())
+    return (X.detach(), checked[1]) if y else X.detach()
 
 
-def _forget_levels(estimator, X):
-    estimator.is_categorical_ = find_categorical(X, estimator.categorical_features)
-    estimator.categories_ = None
+def _check_finite(estimator, X):
+    infinite = columns_with_infinity(X)
+    if len(infinite):
+        raise ValueError(f"Input X contains infinity in {_label(estimator, infinite[0])}.")
+
+
+def _label(estimator, j):
+    names = getattr(estimator, "feature_names_in_", None)
+    return f"column {int(j) if names is None else names[j]!r}"
 
 
 def _with_known_levels(estimator, examples):
@@ -150,26 +216,27 @@ def _with_known_levels(estimator, examples):
     if not isinstance(examples.X, Table) or estimator.categories_ is not None:
         return examples
     estimator.categories_ = examples.X.frequent_levels(examples.weight)
-    return replace(examples, X=examples.X.recoded(estimator.categories_))
+    examples = replace(examples, X=examples.X.recoded(estimator.categories_))
+    _warn_of_others(estimator, examples.X, "rare", examples.weight)
+    return examples
 
 
-def to_host(values):
-    """Return what may be a tensor as something that NumPy reads."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+def _warn_of_others(estimator, table, what, weight=None):
+    """Warn of columns of which nearly all values are levels that are not told apart."""
+    if len(table) <= FEW_ROWS:
+        return
+    for j, share in zip(
+        np.flatnonzero(table.is_categorical), table.share_of_others(weight), strict=True
+    ):
+        if share >= NEARLY_ALL:
+            warnings.warn(
+                f"X has in {_label(estimator, j)} levels that are nearly all {what}, {share:.0%} "
+                "of its values: they count as one and say nothing. Give numbers and dates as "
+                "such, not as text, and leave out what names single rows.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
-def _read_tensor(estimator, X, y, reset):
-    if X.layout != torch.strided:
-        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
-    if X.is_complex():
-        raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
-    # scikit-learn looks at an array of this shape that holds one number, in place of X.
-    shape = np.broadcast_to(np.float32(0), tuple(X.shape))
-    checked = validate_data(estimator, shape, *y, reset=reset, dtype=None)
-    if X.isinf().any():
-        raise ValueError("Input X contains infinity.")
-    return (X.detach(), checked[1]) if y else X.detach()
-
-
-def _weighted(estimator, X, y, classes, weight):
-    return Examples(X, y, apply_class_weight(weight, y, classes, estimator.class_weight))
+def _weighted(parameters, X, y, classes, weight):
+    return Examples(X, y, apply_class_weight(weight, y, classes, parameters.class_weight))

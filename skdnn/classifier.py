@@ -16,12 +16,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from skdnn._assembly import (
+    check_some_epoch,
     incremental_state,
     make_rule,
     make_split,
     out_of_fold,
     run_training,
-    warn_of_an_early_end,
+    tell_of_an_early_end,
 )
 from skdnn._fitted import (
     known_encoder,
@@ -356,25 +357,26 @@ class DeepBinaryClassifier(
         parameters = checked_parameters(self)
         context = self._init_callback_context(max_subtasks=parameters.max_iter)
         with restored_on_error(self):
-            before = self if self.warm_start and hasattr(self, "coefs_") else None
-            examples, classes = read_examples(self, X, y, sample_weight, groups, before)
-            watched = read_validation(self, X_val, y_val, classes)
-            journal = open_journal(parameters, examples, watched, before)
-            plan = make_plan(parameters, examples, seed=journal.seed)
-            split = make_split(plan, examples, watched, known_encoder(before))
-            network = start_network(plan, classes, split, before)
-            rule = make_rule(plan, network)
-            member = partial(network_attributes, plan, classes, split)
-            score = make_score(self, split.watched, classes, member)
-            learnt = partial(learnt_attributes, plan, classes, split, before)
-            tasks = EpochTasks(self, context, X, y, sample_weight, learnt)
-            journal.seed = plan.seed
-            watching = score, (tasks, journal), journal.state
-            result = run_training(plan, network, rule, split, *watching)
-            self.__dict__.update(learnt(network, result), _incremental_state=None)
-            self.oob_proba_ = out_of_fold(network, split, examples)
-            tasks.end()
-        warn_of_an_early_end(plan, result)
+            before = self if parameters.warm_start and hasattr(self, "coefs_") else None
+            examples, classes = read_examples(self, parameters, X, y, sample_weight, groups, before)
+            watched = read_validation(self, parameters, X_val, y_val, classes)
+            with open_journal(parameters, examples, watched, before) as journal:
+                plan = make_plan(parameters, examples, before, seed=journal.seed)
+                split = make_split(plan, examples, watched, known_encoder(before))
+                network = start_network(plan, classes, split, before)
+                rule = make_rule(plan, network)
+                member = partial(network_attributes, plan, classes, split)
+                score = make_score(self, parameters.scoring, split.watched, classes, member)
+                learnt = partial(learnt_attributes, plan, classes, split, before)
+                tasks = EpochTasks(self, context, X, y, sample_weight, learnt)
+                journal.seed = plan.seed
+                watching = score, (tasks, journal), journal.state
+                result = run_training(plan, network, rule, split, *watching)
+                check_some_epoch(result)
+                self.__dict__.update(learnt(network, result), _incremental_state=None)
+                self.oob_proba_ = out_of_fold(network, split, examples)
+                tasks.end()
+        tell_of_an_early_end(plan, result)
         return self
 
     def partial_fit(
@@ -417,14 +419,15 @@ class DeepBinaryClassifier(
         with restored_on_error(self):
             before = self if hasattr(self, "coefs_") else None
             state = getattr(self, "_incremental_state", None)
-            examples, classes = read_more(self, X, y, classes, sample_weight)
-            plan = make_plan(parameters, examples, state)
-            split = make_split(plan, examples, encoder=known_encoder(before, state))
+            examples, classes = read_more(self, parameters, X, y, classes, sample_weight)
+            plan = make_plan(parameters, examples, before, state)
+            split = make_split(plan, examples, encoder=known_encoder(before))
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network, state)
             result = run_training(plan, network, rule, split)
+            check_some_epoch(result)
             self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))
-            self._incremental_state = incremental_state(plan, split.encoder, rule)
+            self._incremental_state = incremental_state(plan, rule)
         return self
 
     def __sklearn_tags__(self) -> Tags:

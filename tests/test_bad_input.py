@@ -75,7 +75,10 @@ BAD_PARAMETERS = [
     ({"weight_averaging": -0.5}, "weight_averaging must be"),
     ({"weight_averaging": None}, "weight_averaging must be"),
     ({"weight_averaging": 0.9, "optimizer": "lbfgs"}, "weight_averaging must be 0 for optimizer="),
-    ({"n_threads": 0}, "n_threads must be an integer of at least 1 or None, got 0"),
+    (
+        {"n_threads": 0},
+        "n_threads must be an integer of at least 1 and at most 1024 or None",
+    ),
     ({"n_threads": "all"}, "n_threads must be"),
     ({"n_threads": -1}, "n_threads must be"),
     ({"checkpoint": 3}, "checkpoint must be one of None or a path or a skdnn.Checkpoint, got 3"),
@@ -128,7 +131,10 @@ BAD_DATA = [
     ({"X": MIXED.iloc[:3]}, "inconsistent numbers of samples"),
     ({"X": MIXED, "y": [0, 1, 2, 1]}, "Only binary classification is supported"),
     ({"X": MIXED, "X_val": MIXED[["colour", "width"]], "y_val": Y}, "feature names should match"),
-    ({"X": MIXED, "X_val": MIXED.assign(width=list("abcd")), "y_val": Y}, "numbers in column 0"),
+    (
+        {"X": MIXED, "X_val": MIXED.assign(width=list("abcd")), "y_val": Y},
+        "numbers in column 'width', got 'a'",
+    ),
     ({"X": None}, "Expected 2D array"),
     ({"X": sparse.csr_array(np.where(X == 2, np.nan, X))}, "Input X contains NaN"),
     ({"X": X[:3]}, "inconsistent numbers of samples"),

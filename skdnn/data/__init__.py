@@ -5,15 +5,19 @@ from ._chunks import row_chunks
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
-from ._tables import Table, find_categorical, read_table
+from ._sources import at_hand, is_of_sparse_columns, is_plain
+from ._statistics import columns_with_infinity
+from ._tables import Table, find_kinds, read_columns
 from ._targets import (
     apply_class_weight,
     check_two_classes,
     check_weights,
+    encode_groups,
     encode_known_labels,
     encode_labels,
+    plain_labels,
 )
-from ._tensors import as_tensor
+from ._tensors import as_tensor, to_host
 
 __all__ = [
     "Batches",
@@ -25,18 +29,25 @@ __all__ = [
     "Table",
     "apply_class_weight",
     "as_tensor",
+    "at_hand",
     "check_two_classes",
     "check_weights",
+    "columns_with_infinity",
     "count_folds",
+    "encode_groups",
     "encode_known_labels",
     "encode_labels",
-    "find_categorical",
+    "find_kinds",
     "fit_encoder",
     "fold_out",
     "hold_out",
     "identity_encoder",
+    "is_of_sparse_columns",
+    "is_plain",
     "make_rows",
-    "read_table",
+    "plain_labels",
+    "read_columns",
     "row_chunks",
     "tensor_chunks",
+    "to_host",
 ]

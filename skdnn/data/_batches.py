@@ -103,6 +103,15 @@ class Batches:
         steps = (list(islice(slabs, len(step))) for step in self.slabs)
         return Epoch(y, share, steps, slabs)
 
+    def log_odds(self):
+        """Return the logarithm of the odds of y = 1, weighted, of shape (...), in float64.
+
+        0 where one of the two has no row.
+        """
+        share, y = self.share.double(), self.y.double()
+        positive, negative = (share * y).sum((-2, -1)), (share * (1 - y)).sum((-2, -1))
+        return torch.where((positive > 0) & (negative > 0), (positive / negative).log(), 0.0)
+
     def split(self, column):
         """Cut a tensor of shape (..., m, 1) as an epoch is cut: for each step a list of slabs."""
         slabs = iter(column.split(self.sizes, -2))

@@ -5,14 +5,16 @@ are standardised, missing ones flagged, levels become columns of 0 and 1.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
 from ._statistics import (
+    Moments,
     columns_with_gaps,
-    weighted_mean_and_variance,
+    moments,
+    moments_within,
     weighted_quantiles,
 )
 from ._tables import Table
@@ -47,6 +49,9 @@ class Encoder:
     is_categorical : array of bool of shape (n_features,)
         Which columns of X hold levels.
     center, inverse_scale : arrays of float64 of shape (p,)
+    total : array of float64 of shape (p,)
+        The weight of the values that these are learned from; infinite where later rows will not
+        change them.
     bound : float
         Infinite for no clip.
     flagged : array of int
@@ -77,6 +82,7 @@ class Encoder:
     is_categorical: np.ndarray
     center: np.ndarray
     inverse_scale: np.ndarray
+    total: np.ndarray
     bound: float
     flagged: np.ndarray
     bin_column: np.ndarray
@@ -101,8 +107,22 @@ class Encoder:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def arrays(self):
-        """Return those of them that are arrays."""
-        return {name: value for name, value in self.state().items() if name != "bound"}
+        """Return those of them that `apply` computes with and that are arrays."""
+        unused = ("bound", "total")
+        return {name: value for name, value in self.state().items() if name not in unused}
+
+    def learnt_on(self, X, weight):
+        """Return the Encoder that knows means and deviations of these rows as well.
+
+        A column that did not vary so far may do so now. Levels, gaps and bins stay.
+        """
+        numbers = X.numbers if isinstance(X, Table) else X
+        deviation = np.where(self.inverse_scale > 0, self.scale, 0.0)
+        known = Moments(self.center, deviation, self.total)
+        bounded = math.isfinite(self.bound)
+        known += moments_within(known, numbers, weight) if bounded else moments(numbers, weight)
+        inverse_scale = known.inverse_deviation(np.count_nonzero(weight))
+        return replace(self, center=known.mean, inverse_scale=inverse_scale, total=known.total)
 
     def apply(self, X, dtype):
         """Return rows of any kind as a tensor of shape (n, n_outputs), computed in float64.
@@ -159,7 +179,8 @@ class EncodingLayer(torch.nn.Module):
     """An Encoder as a layer before the first one.
 
     In a column of levels a tensor has, instead of a level, its index in `categories_`, and the
-    number of levels there for any other.
+    number of levels there for any other. Numbers are encoded in float64, unless ``float()``,
+    ``half()`` or ``to(dtype)`` has changed the module.
     """
 
     def __init__(self, encoder, dtype):
@@ -172,14 +193,18 @@ class EncodingLayer(torch.nn.Module):
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array.copy()) if len(array) else None)
         self.bound, self.n_columns = encoder.bound, int(encoder.n_levels.sum())
-        self.dtype = dtype
+        # Empty tensors, which a change of the module's dtype changes with the others.
+        for name, its_dtype in (("inner", torch.float64), ("outer", dtype)):
+            empty = torch.empty(0, dtype=its_dtype, device="cpu")
+            self.register_buffer(name, empty, persistent=False)
 
     def forward(self, X):
         """Return X of shape (n_samples, n_features) encoded."""
         if self.categorical is None:
-            return _encode(X.double(), None, self, self.dtype)
+            return _encode(X.to(self.inner.dtype), None, self, self.outer.dtype)
         numbers = X[:, :0] if self.numeric is None else X[:, self.numeric]
-        return _encode(numbers.double(), X[:, self.categorical], self, self.dtype)
+        codes = X[:, self.categorical]
+        return _encode(numbers.to(self.inner.dtype), codes, self, self.outer.dtype)
 
 
 def _encode(numbers, codes, like, dtype):
@@ -211,13 +236,17 @@ def _with_levels(numbers, codes, like):
 def _standardize(numbers, like):
     Z = (numbers - like.center) * like.inverse_scale
     if math.isfinite(like.bound):
-        Z = Z / (1 + (Z / like.bound) ** 2).sqrt()
+        # Where its square would be beyond the dtype, z has come as close to the bound as it gets.
+        limit = math.sqrt(torch.finfo(Z.dtype).max) / 2
+        z = (Z / like.bound).clamp(-limit, limit)
+        Z = like.bound * z / (1 + z**2).sqrt()
     return Z.nan_to_num(0.0)
 
 
 def identity_encoder(n_features):
     """Return the encoder that changes nothing."""
-    return _make(center=np.zeros(n_features), inverse_scale=np.ones(n_features))
+    settled = np.full(n_features, np.inf)
+    return _make(center=np.zeros(n_features), inverse_scale=np.ones(n_features), total=settled)
 
 
 def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
@@ -234,8 +263,7 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
         The same.
     """
     numbers = X.numbers if isinstance(X, Table) else X
-    center, inverse_scale = _center_and_scale(numbers, weight, standardize)
-    learnt = {"center": center, "inverse_scale": inverse_scale}
+    learnt = _center_and_scale(numbers, weight, standardize)
     if isinstance(standardize, str):
         learnt["bound"] = BOUND
     learnt["flagged"] = columns_with_gaps(numbers, weight)
@@ -248,7 +276,7 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
     return _make(**learnt)
 
 
-def _make(center, inverse_scale, **arrays):
+def _make(center, **arrays):
     nothing = {
         "is_categorical": np.zeros(len(center), dtype=bool),
         "bound": math.inf,
@@ -258,35 +286,35 @@ def _make(center, inverse_scale, **arrays):
         "bin_scale": np.empty(0),
         "n_levels": _NONE,
     }
-    return Encoder(center=center, inverse_scale=inverse_scale, **{**nothing, **arrays})
+    return Encoder(center=center, **{**nothing, **arrays})
 
 
 def _center_and_scale(X, weight, standardize):
-    if standardize == "robust":
-        return _median_and_range(X, weight)
+    """Return `center`, `inverse_scale` and `total` by name."""
     if not standardize:
-        return np.zeros(X.shape[1]), np.ones(X.shape[1])
-    mean, variance = weighted_mean_and_variance(X, weight)
-    return mean, _inverse_deviation(mean, variance, np.count_nonzero(weight))
+        return {
+            "center": np.zeros(X.shape[1]),
+            "inverse_scale": np.ones(X.shape[1]),
+            "total": np.full(X.shape[1], np.inf),
+        }
+    known = moments(X, weight, bounded=standardize == "smooth_clip")
+    if standardize == "robust":
+        median, width = _median_and_width(X, weight)
+        # What later rows say of a column counts for one that does not vary yet.
+        known = Moments(median, width, np.where(width > 0, np.inf, known.total))
+    inverse_scale = known.inverse_deviation(np.count_nonzero(weight))
+    return {"center": known.mean, "inverse_scale": inverse_scale, "total": known.total}
 
 
-def _inverse_deviation(mean, variance, n_samples):
-    # A variance below its own rounding error is that of a constant.
-    eps = np.finfo(np.float64).eps
-    varies = variance > n_samples * eps * variance + np.square(n_samples * mean * eps)
-    return np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=varies)
-
-
-def _median_and_range(X, weight):
-    """Return medians, and one over the interquartile range or, where that is 0, half the range."""
+def _median_and_width(X, weight):
+    """Return medians, and the interquartile ranges or, where that is 0, half the ranges."""
     quantiles = np.zeros((X.shape[1], 5))
     for row, found in zip(
         quantiles, weighted_quantiles(X, weight, np.linspace(0, 1, 5)), strict=True
     ):
         row[: len(found)] = found
     low, first, median, third, high = quantiles.T
-    width = np.where(third > first, third - first, (high - low) / 2)
-    return median, np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
+    return median, np.where(third > first, third - first, high / 2 - low / 2)
 
 
 def _bins(X, weight):
@@ -298,7 +326,10 @@ def _bins(X, weight):
         if len(edges) > _FEWEST_BINS:
             columns.append(np.full(len(edges) - 1, j))
             starts.append(edges[:-1])
-            widths.append(np.diff(edges))
+            with np.errstate(over="ignore"):
+                widths.append(np.diff(edges))
     if not columns:
         return _NONE, np.empty(0), np.empty(0)
-    return np.concatenate(columns), np.concatenate(starts), 1 / np.concatenate(widths)
+    with np.errstate(over="ignore"):  # a bin narrower than any number is a step
+        scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
+    return np.concatenate(columns), np.concatenate(starts), scales

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from ._chunks import row_chunks
 from ._tables import Table
-from ._tensors import dense_tensor
+from ._tensors import as_tensor, dense_tensor
 
 # A data set that would fill more of a GPU's free memory than this stays on the host, and its
 # batches travel.
@@ -85,23 +85,32 @@ class LazyRows:
         return self[index.flatten().cpu().numpy()].unflatten(0, index.shape)
 
 
-def tensor_chunks(X, encoder, dtype, device):
+def tensor_chunks(X, encoder, dtype, device, is_folded=False):
     """Yield the rows of X, of any kind, chunk by chunk, as tensors of shape (n, n_outputs).
 
     Parameters
     ----------
     X : Table, array, CSR matrix or tensor of shape (n_samples, n_features)
-    encoder : Encoder or None
-        None leaves the numbers as they are.
+    encoder : Encoder
     dtype : torch.dtype
     device : torch.device
+    is_folded : bool, default=False
+        Whether the first layer standardises. Then numbers stay as they are, and a missing one
+        becomes the centre of its column, as the encoder has it.
     """
     for rows in row_chunks(X):
-        if encoder is not None:
-            chunk = encoder.apply(X[rows], dtype)
+        if is_folded:
+            chunk = _with_centers(dense_tensor(X[rows], dtype), encoder)
         else:
-            chunk = dense_tensor(X[rows], dtype)
+            chunk = encoder.apply(X[rows], dtype)
         yield chunk.to(device)
+
+
+def _with_centers(X, encoder):
+    is_missing = X.isnan()
+    if not is_missing.any():
+        return X
+    return torch.where(is_missing, as_tensor(encoder.center, X.device).to(X.dtype), X)
 
 
 def make_rows(X, index, encoder, dtype, device):

@@ -1,7 +1,9 @@
-"""What standardising and binning learn of a column: weighted means, deviations and quantiles.
+"""What standardising and binning learn of a column: means, deviations and quantiles, all weighted.
 
 Missing values do not count, nor do rows of weight 0.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,46 +12,183 @@ from scipy import sparse
 from ._chunks import row_chunks
 from ._tensors import dense_tensor
 
+# Where a number lies farther than so many deviations from the mean, it may be wild.
+_FAR = 4.0
+# Beyond the quartiles by so many times their distance, it is: 7.4 deviations of a normal column.
+_FENCE = 5.0
+# Among the numbers of later rows, beyond so many deviations.
+_FENCE_OF_DEVIATIONS = 10.0
+# Quartiles are those of so many rows, drawn at random from more.
+_ROWS_FOR_QUARTILES = 20_000
 
-def weighted_mean_and_variance(X, weight):
-    """Return two arrays of shape (n_features,), read chunk by chunk; 0 for a column without values.
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and deviation of each column, and the weight of the values that they are of.
+
+    Attributes
+    ----------
+    mean, deviation, total : arrays of shape (n_features,)
+        0 for a column without values; an infinite total lets no later rows count.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    total: np.ndarray
+
+    def __add__(self, other):
+        """Return the Moments of the rows of both [1]_.
+
+        References
+        ----------
+        .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm
+           for computing sample variances", Stanford University, 1979.
+        """
+        total = self.total + other.total
+        share = np.divide(other.total, total, out=np.zeros_like(total), where=total > 0)
+        step = other.mean - self.mean
+        within = np.hypot(np.sqrt(1 - share) * self.deviation, np.sqrt(share) * other.deviation)
+        between = np.sqrt(share * (1 - share)) * step
+        return Moments(self.mean + share * step, np.hypot(within, between), total)
+
+    def inverse_deviation(self, n_rows):
+        """Return one over the deviations, 0 for a column that is constant.
+
+        A deviation below its own rounding error, over so many rows, is that of a constant.
+        """
+        rounding = n_rows * np.finfo(np.float64).eps * np.abs(self.mean)
+        varies = self.deviation > np.maximum(rounding, 1 / np.finfo(np.float64).max)
+        return np.divide(1.0, self.deviation, out=np.zeros_like(self.mean), where=varies)
+
+
+def moments(X, weight, bounded=False):
+    """Return the Moments of the columns of X, read chunk by chunk.
 
     Parameters
     ----------
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
+    bounded : bool, default=False
+        Let numbers that are wild, beyond the quartiles by five times their distance, count as if
+        they were just there: one of them would draw mean and deviation to itself.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skdnn.data._statistics import weighted_mean_and_variance
+    >>> from skdnn.data._statistics import moments
     >>> X = np.array([[1.0, 5.0], [3.0, np.nan], [99.0, 7.0]])
-    >>> weighted_mean_and_variance(X, np.array([1.0, 1.0, 0.0]))
+    >>> found = moments(X, np.array([1.0, 1.0, 0.0]))
+    >>> found.mean, found.deviation
     (array([2., 5.]), array([1., 0.]))
     """
-    mean = _weighted_mean(X, weight)
-    return mean, _weighted_mean(X, weight, about=mean)
+    found, farthest = _moments(X, weight)
+    is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
+    if bounded:
+        is_odd |= farthest > _FAR * found.deviation
+    if not is_odd.any():
+        return found
+    columns = np.flatnonzero(is_odd)
+    low, high = _fences(X, weight, columns) if bounded else (-np.inf, np.inf)
+    refined, _ = _moments(X, weight, columns, np.stack(np.broadcast_arrays(low, high, columns)[:2]))
+    for name, values in vars(found).items():
+        values[columns] = getattr(refined, name)
+    return found
 
 
-def _weighted_mean(X, weight, about=None):
-    """Return ``Σ w X / Σ w``, or that of ``(X - about)²``, of shape (n_features,)."""
-    sums = np.zeros((2, X.shape[1]))
+def moments_within(known, X, weight):
+    """Return the Moments of later rows, their numbers bounded by what is known of the column."""
+    reach = _FENCE_OF_DEVIATIONS * np.where(known.deviation > 0, known.deviation, np.inf)
+    limits = np.stack([known.mean - reach, known.mean + reach])
+    return _moments(X, weight, np.arange(X.shape[1]), limits)[0]
+
+
+def _moments(X, weight, columns=None, limits=None):
+    """Return the Moments of the columns, and how far from its mean a number lies at the most."""
+    # Squares of large numbers are beyond float64; those of their shares of the largest are not.
+    unit = 1.0 if columns is None else _largest(X, weight, columns, limits)
+
+    def read(chunk):
+        if columns is None:
+            return chunk
+        low, high, size = (torch.from_numpy(part).to(chunk.device) for part in (*limits, unit))
+        return chunk[:, columns].clamp(low, high) / size
+
+    sums, total, _ = _weighted_sums(X, weight, read)
+    mean = _ratio(sums, total)
+    about = torch.from_numpy(mean)
+    squares, total, largest = _weighted_sums(
+        X, weight, lambda chunk: (read(chunk) - about.to(chunk.device)).square_()
+    )
+    deviation = np.sqrt(_ratio(squares, total))
+    return Moments(unit * mean, unit * deviation, total), unit * np.sqrt(largest)
+
+
+def _largest(X, weight, columns, limits):
+    """Return the largest absolute number of each column between limits, 1 where that is 0."""
+    low, high = (torch.from_numpy(limit) for limit in limits)
+    _, _, largest = _weighted_sums(
+        X,
+        weight,
+        lambda chunk: chunk[:, columns].clamp(low.to(chunk.device), high.to(chunk.device)).abs(),
+    )
+    return np.where(largest > 0, largest, 1.0)
+
+
+def _ratio(sums, total):
+    return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+
+
+def _weighted_sums(X, weight, terms_of):
+    """Return ``Σ w t``, ``Σ w`` and ``max t`` of terms t of the numbers, of shape (3, n)."""
+    found = None
     for rows in row_chunks(X):
-        sums += _weighted_sum(X[rows], weight[rows], about)
-    total, total_weight = sums
-    return np.divide(total, total_weight, out=np.zeros_like(total), where=total_weight > 0)
+        counts = weight[rows] > 0
+        if not counts.any():
+            continue
+        chunk = dense_tensor(X[rows] if counts.all() else X[rows][counts])
+        of_chunk = _weighted_sums_of_chunk(terms_of(chunk), weight[rows][counts])
+        found = of_chunk if found is None else _joined(found, of_chunk)
+    return np.zeros((3, X.shape[1])) if found is None else found
 
 
-def _weighted_sum(X, weight, about):
-    """Return ``Σ w X`` and ``Σ w`` of the rows where X is not missing, of shape (2, n_features)."""
-    X = dense_tensor(X)
-    weight = torch.from_numpy(weight).to(X.device)
-    terms = X if about is None else (X - torch.from_numpy(about).to(X.device)).square_()
-    sums = weight @ terms
-    total_weight = weight.sum().expand_as(sums)
-    if sums.isnan().any():
-        sums, total_weight = weight @ terms.nan_to_num(0.0), weight @ (~X.isnan()).double()
-    return torch.stack([sums, total_weight]).cpu().numpy()
+def _joined(found, of_chunk):
+    return np.concatenate([found[:2] + of_chunk[:2], np.maximum(found[2:], of_chunk[2:])])
+
+
+def _weighted_sums_of_chunk(terms, weight):
+    weight = torch.from_numpy(weight).to(terms.device)
+    sums, largest = weight @ terms, terms.amax(dim=0)
+    total = weight.sum().expand_as(sums)
+    if largest.isnan().any():
+        is_there = ~terms.isnan()
+        terms = terms.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf)
+        sums, total, largest = weight @ terms, weight @ is_there.double(), terms.amax(dim=0)
+    return torch.stack([sums, total, largest]).cpu().numpy()
+
+
+def _fences(X, weight, columns):
+    """Return below and above what a number is wild, for some columns; infinite for no bound.
+
+    Of a column that is mostly one value, the quartiles are those of its other values.
+    """
+    rows = np.flatnonzero(weight)
+    if len(rows) > _ROWS_FOR_QUARTILES:
+        draw = np.random.default_rng(0).choice(len(rows), _ROWS_FOR_QUARTILES, replace=False)
+        rows = rows[np.sort(draw)]
+    fences = [_fence(*column) for column in _columns_with_weights(X, weight, rows, columns)]
+    return np.transpose(fences)
+
+
+def _fence(values, weight):
+    quartiles = _quantiles(values, weight, (0.25, 0.5, 0.75))
+    if len(quartiles) and quartiles[0] == quartiles[2]:
+        is_other = values != quartiles[1]
+        quartiles = _quantiles(values[is_other], weight[is_other], (0.25, 0.5, 0.75))
+    if len(quartiles) == 0 or quartiles[0] == quartiles[2]:
+        return -np.inf, np.inf
+    with np.errstate(over="ignore"):
+        reach = _FENCE * (quartiles[2] - quartiles[0])
+        return quartiles[0] - reach, quartiles[2] + reach
 
 
 def columns_with_gaps(X, weight):
@@ -59,6 +198,16 @@ def columns_with_gaps(X, weight):
         is_missing = dense_tensor(X[rows]).isnan().cpu().numpy()
         has_gap |= is_missing[weight[rows] > 0].any(axis=0)
     return np.flatnonzero(has_gap)
+
+
+def columns_with_infinity(X):
+    """Return the indices of the columns of an array or tensor that hold an infinite number."""
+    has_infinity = np.zeros(X.shape[1], dtype=bool)
+    is_tensor = isinstance(X, torch.Tensor)
+    for rows in row_chunks(X) if is_tensor or X.dtype.kind == "f" else ():
+        is_infinite = X[rows].double().isinf().cpu().numpy() if is_tensor else np.isinf(X[rows])
+        has_infinity |= is_infinite.any(axis=0)
+    return np.flatnonzero(has_infinity)
 
 
 def weighted_quantiles(X, weight, shares):
@@ -82,12 +231,20 @@ def weighted_quantiles(X, weight, shares):
     >>> list(weighted_quantiles(np.arange(101.0)[:, None], np.ones(101), [0, 0.25, 1]))
     [array([  0.,  25., 100.])]
     """
-    rows = np.flatnonzero(weight)
-    X = X.tocsc() if sparse.issparse(X) else X
-    for j in range(X.shape[1]):
-        column = dense_tensor(X[:, [j]]).cpu().numpy()[rows, 0]
+    for values, their_weight in _columns_with_weights(
+        X, weight, np.flatnonzero(weight), range(X.shape[1])
+    ):
+        yield _quantiles(values, their_weight, shares)
+
+
+def _columns_with_weights(X, weight, rows, columns):
+    """Yield for each column the numbers that some rows have there, and their weights."""
+    by_column = X[rows].tocsc() if sparse.issparse(X) else None
+    for j in columns:
+        column = X[rows, j] if by_column is None else by_column[:, [j]].toarray()[:, 0]
+        column = dense_tensor(column).cpu().numpy()
         is_there = ~np.isnan(column)
-        yield _quantiles(column[is_there], weight[rows][is_there], shares)
+        yield column[is_there], weight[rows][is_there]
 
 
 def _quantiles(values, weight, shares):

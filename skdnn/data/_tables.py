@@ -1,20 +1,21 @@
-"""Tables: data frames with categories, read into numbers and codes of levels.
+"""Tables: the columns of a frame, read into numbers and codes of levels.
 
 A level that is rare, or was not seen in training, counts as "other"; a missing one is a level like
 any other. Nothing here looks at labels.
 """
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
-# How the names of the dtypes of pandas, polars and PyArrow begin whose columns hold levels.
-_OF_LEVELS = ("bool", "cat", "dictionary", "enum", "large_string", "object", "str")
+from ._columns import DATE, DURATION, LEVELS, NUMBER, objects_of
+from ._sources import columns_of, is_frame
+
 # A level in fewer rows than these, in small data than this share of them, is rare.
 _FEWEST_ROWS, _FEWEST_SHARE = 5, 20
 # So many levels, and one for the others, fit into a code of 8 bits.
 _MOST_LEVELS = 254
+_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "levels"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,25 @@ class Table:
             codes[:, j] = np.array(new_code, dtype=np.uint8)[self.codes[:, j]]
         return Table(self.numbers, codes, levels, self.is_categorical)
 
+    def share_of_others(self, weight=None):
+        """Return for each column of levels the share of its values that are "other".
+
+        0 where all values are missing. Rows of weight 0 do not count.
+        """
+        codes = self.codes if weight is None else self.codes[weight > 0]
+        return [
+            _share(column == len(levels), column != _code_of_missing(levels))
+            for column, levels in zip(codes.T, self.levels, strict=True)
+        ]
+
+
+def _share(is_other, is_there):
+    return is_other[is_there].mean() if is_there.any() else 0.0
+
+
+def _code_of_missing(levels):
+    return next((code for code, level in enumerate(levels) if level is None), -1)
+
 
 def _frequent(counts, levels, fewest):
     common = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
@@ -85,142 +105,122 @@ def _frequent(counts, levels, fewest):
         kept.sort(key=lambda level: (level is None, level))
     except TypeError:
         kept.sort(key=lambda level: (level is None, str(level)))
-    return _as_array(kept)
+    return objects_of(kept)
 
 
-def _as_array(levels):
-    array = np.empty(len(levels), dtype=object)
-    array[:] = levels
-    return array
+def find_kinds(X, categorical_features):
+    """Return what each column holds: "number", "date", "duration" or "levels".
 
-
-def find_categorical(X, categorical_features):
-    """Return a mask of the columns of X that hold levels, None if there are none.
+    None where all are numbers.
 
     Parameters
     ----------
-    X : data frame, array or anything else
+    X : frame, array, tensor or sparse matrix
     categorical_features : "from_dtype", None or sequence
-        Names, indices, or a mask.
+        Names, indices or a mask of the columns that hold levels. "from_dtype" finds them in a
+        frame; an array has none.
 
     Raises
     ------
     ValueError
-        If the sequence names columns that are not there.
+        If the sequence names columns that are not there, or a column holds none of these.
     """
-    names = _column_names(X)
-    if isinstance(categorical_features, str):  # "from_dtype"
-        n_features = len(names)
-        chosen = [j for j in range(n_features) if _holds_levels(_column(X, j))]
-    elif categorical_features is None:
-        return None
-    else:
-        n_features = len(names) or np.shape(X)[-1]
-        chosen = _resolve_columns(categorical_features, names, n_features)
-    return np.isin(np.arange(n_features), chosen) if len(chosen) else None
+    by_dtype = isinstance(categorical_features, str)
+    columns = columns_of(X)
+    chosen = () if by_dtype else _chosen(categorical_features, columns)
+    kinds = [
+        LEVELS if j in chosen else _kind(column, by_dtype and is_frame(X))
+        for j, column in enumerate(columns)
+    ]
+    return None if set(kinds) == {NUMBER} else kinds
 
 
-def _column_names(X):
-    """Return the names of a frame's columns, none for what is no frame."""
-    if hasattr(X, "column_names"):  # of PyArrow
-        return list(X.column_names)
-    return list(X.columns) if hasattr(X, "columns") else []
+def _kind(column, may_hold_levels):
+    kind = column.kind()
+    if kind in (LEVELS, None):
+        return LEVELS if may_hold_levels else NUMBER
+    return kind
 
 
-def _resolve_columns(columns, names, n_features):
-    columns = np.asarray(columns)
-    if columns.dtype.kind == "b" and columns.shape == (n_features,):
-        return np.flatnonzero(columns)
-    if columns.dtype.kind in "iu" and ((-n_features <= columns) & (columns < n_features)).all():
-        return columns % n_features
-    if columns.dtype.kind in "UO" and set(columns) <= set(names):
-        return [names.index(name) for name in columns]
-    if not columns.size:
-        return columns
-    what = f"names {names}" if names else "no names"
+def _chosen(columns, of):
+    """Return the set of indices of the columns that names, indices or a mask say."""
+    if not columns:
+        return ()
+    names, n_features = [column.name for column in of], len(of)
+    kinds = {type(column) for column in columns}
+    if kinds == {bool} and len(columns) == n_features:
+        return {j for j, is_chosen in enumerate(columns) if is_chosen}
+    if kinds == {int} and all(-n_features <= j < n_features for j in columns):
+        return {j % n_features for j in columns}
+    if not kinds & {bool, int} and set(columns) <= set(names):
+        return {j for j, name in enumerate(names) if name in columns}
+    has_names = names != list(range(n_features))
+    what = f"names {names}" if has_names else "no names"
     raise ValueError(
         f"categorical_features must be 'from_dtype', None, or indices, a mask or names of the "
-        f"{n_features} columns of X, which have {what}, got {columns.tolist()}."
+        f"{n_features} columns of X, which have {what}, got {list(columns)}."
     )
 
 
-def read_table(X, is_categorical):
-    """Return the Table of a frame or array X, its levels being all that it has.
+def read_columns(X, kinds):
+    """Return what the columns of X hold: a Table where some hold levels, else an array of numbers.
+
+    Parameters
+    ----------
+    X : frame or array of shape (m, n)
+    kinds : list of str or None
+        What each column held in fit, as `find_kinds` says.
 
     Raises
     ------
-    ValueError
-        If a column of numbers holds something else, or infinity.
+    ValueError, TypeError
+        If a column holds something else now, or infinity.
     """
-    numbers = np.zeros((len(X), np.count_nonzero(~is_categorical)), dtype=np.float32)
-    for place, j in enumerate(np.flatnonzero(~is_categorical)):
-        column = _numbers(_column(X, j), j)
-        if np.isinf(column).any():
-            raise ValueError("Input X contains infinity.")
-        if not np.array_equal(column, column.astype(np.float32), equal_nan=True):
-            numbers = numbers.astype(np.float64, copy=False)
-        numbers[:, place] = column
-    codes, levels = zip(
-        *[_factorize(_column(X, j)) for j in np.flatnonzero(is_categorical)], strict=True
-    )
+    columns = columns_of(X)
+    pairs = list(zip(columns, kinds or [NUMBER] * len(columns), strict=True))
+    numbers = [_numbers(column, kind) for column, kind in pairs if kind != LEVELS]
+    found = [_codes_and_levels(column) for column, kind in pairs if kind == LEVELS]
+    if not found:
+        return _stacked(numbers, len(X), _common_dtype(numbers))
+    codes, levels = zip(*found, strict=True)
+    numbers = _stacked(numbers, len(X), _narrowest_dtype(numbers))
+    is_categorical = np.array([kind == LEVELS for _, kind in pairs])
     return Table(numbers, np.column_stack(codes), list(levels), is_categorical)
 
 
-def _column(X, j):
-    """Return the column j of a frame of pandas, polars or PyArrow, or of an array."""
-    if hasattr(X, "iloc"):
-        return X.iloc[:, j]
-    if hasattr(X, "itercolumns"):
-        return X.column(int(j))
-    return X[:, int(j)]
+def _numbers(column, kind):
+    found = column.kind()
+    is_right = found in (None, kind) or (kind, found) == (NUMBER, LEVELS)
+    numbers = column.numbers()
+    if is_right or np.isnan(numbers).all():
+        return numbers
+    raise ValueError(
+        f"X must hold {_PLURAL[kind]} in {column}, as in fit, got {_PLURAL[found]} "
+        f"({column.dtype})."
+    )
 
 
-def _holds_levels(column):
-    """Tell from the dtype of a frame's column whether it holds levels.
-
-    A column of objects does unless they all are numbers.
-    """
-    dtype = str(column.dtype if hasattr(column, "dtype") else column.type).lower()
-    if dtype == "object":
-        return not all(_is_number(value) for value in column if not _is_missing(value))
-    return dtype.startswith(_OF_LEVELS)
+def _common_dtype(numbers):
+    is_narrow = np.result_type(*[column.dtype for column in numbers]) in (np.float16, np.float32)
+    return np.float32 if is_narrow else np.float64
 
 
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _narrowest_dtype(numbers):
+    with np.errstate(over="ignore"):
+        is_narrow = all(
+            np.array_equal(column, column.astype(np.float32), equal_nan=True) for column in numbers
+        )
+    return np.float32 if is_narrow else np.float64
 
 
-def _is_missing(value):
-    # pd.NA is equal to nothing, and cannot even say so.
-    return value is None or type(value).__name__ == "NAType" or value != value
+def _stacked(columns, n_rows, dtype):
+    array = np.empty((n_rows, len(columns)), dtype=dtype)
+    for j, column in enumerate(columns):
+        array[:, j] = column
+    return array
 
 
-def _numbers(column, j):
-    try:
-        if hasattr(column, "factorize"):  # of pandas, whose pd.NA is no number to NumPy
-            return column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"X must hold numbers in column {j}, as in fit, or name it in categorical_features: "
-            f"{error}"
-        ) from error
-
-
-def _factorize(column):
-    """Return the codes of a column, of shape (m,), and the levels that they stand for."""
-    if hasattr(column, "factorize"):
-        codes, levels = column.factorize()
-        levels = levels.tolist()
-    else:
-        codes, levels = _factorize_values(column)
+def _codes_and_levels(column):
+    codes, levels = column.levels()
     codes = np.where(codes < 0, len(levels), codes)
-    return codes.astype(np.min_scalar_type(len(levels))), _as_array([*levels, None])
-
-
-def _factorize_values(column):
-    to_list = "to_pylist" if hasattr(column, "to_pylist") else "tolist"
-    values = getattr(column, to_list)() if hasattr(column, to_list) else column.to_list()
-    position = {}
-    codes = [-1 if _is_missing(v) else position.setdefault(v, len(position)) for v in values]
-    return np.array(codes, dtype=np.intp), list(position)
+    return codes.astype(np.min_scalar_type(len(levels))), objects_of([*levels, None])

@@ -1,7 +1,67 @@
 """Labels and weights of the rows: from what the user has to 0/1 and positive numbers."""
 
+from decimal import Decimal
+from numbers import Real
+
 import numpy as np
+from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from ._columns import is_missing, shown
+from ._tensors import to_host
+
+
+def plain_labels(y, name="y"):
+    """Return labels, in whatever they come, as an array; objects that are numbers as numbers.
+
+    Parameters
+    ----------
+    y : array-like or tensor of shape (n_samples,)
+    name : str, default="y"
+        Of the argument, for errors.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> from skdnn.data import plain_labels
+    >>> plain_labels([Decimal(0), Decimal(1)])
+    array([0., 1.])
+    """
+    if y is None or sparse.issparse(y):
+        return y
+    try:
+        y = y if np.ma.isMaskedArray(y) else np.asarray(to_host(y))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold one label for each row: {error}") from error
+    n_missing = _count_missing(y)
+    if n_missing:
+        raise ValueError(
+            f"Input {name} contains NaN: {n_missing} of {y.size} labels are missing. Leave their "
+            "rows out."
+        )
+    return _with_plain_numbers(np.ma.getdata(y))
+
+
+def _count_missing(y):
+    values = np.ma.getdata(y).ravel()
+    if y.dtype.kind == "O":
+        is_gap = np.array([is_missing(value) for value in values], dtype=bool)
+    else:
+        is_gap = values != values  # of NaN and NaT alone
+    return np.count_nonzero(is_gap | np.ma.getmaskarray(y).ravel())
+
+
+def _with_plain_numbers(y):
+    labels = y.ravel().tolist() if y.dtype.kind == "O" else ()
+    if not labels or not all(isinstance(label, Real | Decimal) for label in labels):
+        return y
+    numbers = [float(label) if isinstance(label, Decimal) else label for label in labels]
+    return np.array(numbers).reshape(y.shape)
 
 
 def encode_labels(y):
@@ -50,11 +110,17 @@ def encode_known_labels(y, classes, name):
     ValueError
         If y holds a label that is not among the classes.
     """
-    y = np.asarray(y)
-    unknown = sorted(set(np.unique(y)) - set(classes))
+    y, known = np.asarray(y), classes.tolist()
+    unknown = [label for label in dict.fromkeys(y.tolist()) if label not in known]
     if unknown:
-        raise ValueError(f"{name} must hold only the classes {classes.tolist()}, got {unknown}.")
+        raise ValueError(f"{name} must hold only the classes {known}, got {unknown[:10]}.")
     return (y == classes[1]).astype(np.intp)
+
+
+def encode_groups(groups):
+    """Return groups, an array of shape (n_samples,), as integers from 0."""
+    position = {group: k for k, group in enumerate(dict.fromkeys(groups.tolist()))}
+    return np.array([position[group] for group in groups.tolist()], dtype=np.intp)
 
 
 def check_weights(sample_weight, n_samples, name="sample_weight"):
@@ -68,9 +134,10 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
     if sample_weight is None:
         return np.ones(n_samples)
     try:
-        weight = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, got {sample_weight!r}.") from error
+        weight = np.asarray(to_host(sample_weight))
+        weight = np.asarray(weight if weight.dtype.kind != "c" else "complex", dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be numbers, got {shown(sample_weight)}.") from error
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):

@@ -11,7 +11,7 @@ from skdnn.network import cost
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._processor import flushed_denormals, threads_for
+from ._processor import flushed_denormals, plain_torch, threads_for
 from ._progress import Progress
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -177,13 +177,14 @@ def train(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
     )
     drawn_from = [*batches.generators, *generators]
-    progress = Progress(network, optimizer, stopping, drawn_from, max_iter)
+    known = len(batches.slabs), validation is not None
+    progress = Progress(network, optimizer, stopping, drawn_from, max_iter, *known)
     average = optimizer if isinstance(optimizer, WeightAverage) else None
     end_epoch = _EpochEnd(progress, validation, loss, score, observers, average)
     objective = Objective(network, loss, generators, max_grad_norm)
-    operations = 6 * network.theta.numel() * max(batches.sizes)
+    operations = 6 * network.n_parameters * max(batches.sizes)
     converged = interrupted = False
-    with torch.no_grad(), threads_for(operations, n_threads), flushed_denormals():
+    with torch.no_grad(), plain_torch(), threads_for(operations, n_threads), flushed_denormals():
         if state is not None:
             progress.restore(state)
         try:

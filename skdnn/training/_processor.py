@@ -1,11 +1,14 @@
-"""How the processor is set while a network computes: its threads, and its smallest numbers."""
+"""How the processor is set while a network computes: threads, precision, its smallest numbers."""
 
-from contextlib import contextmanager
+import os
+from contextlib import ExitStack, contextmanager
+from threading import Thread
 
 import torch
 
 # Handing a small matrix product to a second thread costs more than the product: a training step of
-# 4 million operations takes half as long on one thread as on two.
+# 4 million operations takes half as long on one thread as on two. Of a stack, the products of each
+# network count by themselves, since threads meet at each.
 OPERATIONS_WORTH_THREADS = 5e7
 
 
@@ -13,13 +16,15 @@ OPERATIONS_WORTH_THREADS = 5e7
 def threads_for(operations, n_threads=None):
     """Compute on one thread where the work is small, and give back the threads that were found.
 
+    Threads that begin meanwhile elsewhere in the process find what they would have found without.
+
     Parameters
     ----------
     operations : float
         Floating point operations between two points where threads must meet, such as a training
-        step.
+        step of one network.
     n_threads : int or None, default=None
-        Threads to compute on however large the work is.
+        Threads to compute on however large the work is, if the machine has so many.
 
     Examples
     --------
@@ -32,14 +37,39 @@ def threads_for(operations, n_threads=None):
     found = torch.get_num_threads()
     if n_threads is None:
         n_threads = found if operations >= OPERATIONS_WORTH_THREADS else 1
+    n_threads = min(n_threads, max(found, os.cpu_count() or 1))
     if n_threads == found:
         yield
         return
-    torch.set_num_threads(n_threads)
+    _set_threads_here(n_threads, elsewhere=found)
     try:
         yield
     finally:
         torch.set_num_threads(found)
+
+
+def _set_threads_here(n_threads, elsewhere):
+    """Set the threads that this thread computes on, and leave those of threads to come.
+
+    torch keeps a number for each thread and one for those that have none yet, and sets both. So
+    another thread, which ends at once, sets the latter back.
+    """
+    torch.set_num_threads(n_threads)
+    thread = Thread(target=torch.set_num_threads, args=(elsewhere,))
+    thread.start()
+    thread.join()
+
+
+@contextmanager
+def plain_torch():
+    """Compute as torch does by default: without autocast, and not in inference mode."""
+    with ExitStack() as stack:
+        for device_type in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device_type):
+                stack.enter_context(torch.autocast(device_type, enabled=False))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        yield
 
 
 @contextmanager

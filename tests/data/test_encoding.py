@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from skdnn.data import Encoder, find_categorical, fit_encoder, identity_encoder, read_table
+from skdnn.data import Encoder, find_kinds, fit_encoder, identity_encoder, read_columns
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(3.0, 2.0, size=(50, 4)) * (RNG.random((50, 4)) < 0.6)
@@ -174,8 +174,7 @@ FRAME = pd.DataFrame(
 
 
 def table(frame=FRAME):
-    mask = find_categorical(FRAME, "from_dtype")
-    return read_table(frame, mask)
+    return read_columns(frame, find_kinds(FRAME, "from_dtype"))
 
 
 def coded():

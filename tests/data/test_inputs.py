@@ -54,7 +54,8 @@ def test_rows_come_out_the_same_from_every_dtype(dtype):
 @pytest.mark.parametrize("layout", layouts())
 def test_chunks_of_any_layout_are_the_rows_in_order(layout, monkeypatch):
     monkeypatch.setattr("skdnn.data._chunks.CHUNK_SIZE", 28)
-    chunks = list(tensor_chunks(layouts()[layout], None, torch.float64, CPU))
+    data, encoder = layouts()[layout], identity_encoder(4)
+    chunks = list(tensor_chunks(data, encoder, torch.float64, CPU, is_folded=True))
     assert [len(chunk) for chunk in chunks] == [7] * 7 + [1]
     np.testing.assert_allclose(torch.cat(chunks), X, rtol=1e-15)
 

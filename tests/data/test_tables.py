@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skdnn.data import find_categorical, read_table
+from skdnn.data import find_kinds, read_columns
 
 COLOURS = ["red", "blue", None, "red", "green", "blue"]
 WIDTHS = [1.5, np.nan, 3.0, -1.0, 0.0, 2.0]
@@ -46,9 +46,9 @@ FRAMES = {
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames_of_every_kind_read_the_same(kind):
     frame = FRAMES[kind]()
-    is_categorical = find_categorical(frame, "from_dtype")
-    assert is_categorical.tolist() == [True, False]
-    table = read_table(frame, is_categorical)
+    kinds = find_kinds(frame, "from_dtype")
+    assert kinds == ["levels", "number"]
+    table = read_columns(frame, kinds)
     levels = table.frequent_levels(np.ones(6))
     assert [list(column) for column in levels] == [["blue", "green", "red", None]]
     table = table.recoded(levels)
@@ -67,58 +67,58 @@ BOOLEANS = {
 @pytest.mark.parametrize("kind", BOOLEANS)
 def test_booleans_are_levels(kind):
     frame = pd.DataFrame({"is_wild": BOOLEANS[kind]()})
-    assert find_categorical(frame, "from_dtype").tolist() == [True]
+    assert find_kinds(frame, "from_dtype") == ["levels"]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_objects_that_all_are_numbers_are_numbers(missing):
     frame = pd.DataFrame({"width": pd.Series([1, 2.5, missing], dtype=object), "kind": list("aba")})
-    is_categorical = find_categorical(frame, "from_dtype")
-    assert is_categorical.tolist() == [False, True]
-    np.testing.assert_array_equal(read_table(frame, is_categorical).numbers[:, 0], [1, 2.5, np.nan])
+    kinds = find_kinds(frame, "from_dtype")
+    assert kinds == ["number", "levels"]
+    np.testing.assert_array_equal(read_columns(frame, kinds).numbers[:, 0], [1, 2.5, np.nan])
 
 
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        ([0], [True, False]),
-        ([-1], [False, True]),
-        (["width"], [False, True]),
-        ([False, True], [False, True]),
-        (np.array(["colour", "width"]), [True, True]),
+        ((0,), ["levels", "number"]),
+        ((-1,), ["number", "levels"]),
+        (("width",), ["number", "levels"]),
+        ((False, True), ["number", "levels"]),
+        (("colour", "width"), ["levels", "levels"]),
     ],
 )
 def test_columns_may_be_chosen(chosen, expected):
-    assert find_categorical(pandas_frame(object), chosen).tolist() == expected
+    assert find_kinds(pandas_frame(object), chosen) == expected
 
 
-def test_nothing_chosen_is_none():
+def test_numbers_alone_are_none():
     frame = pandas_frame(object)
-    assert find_categorical(frame, None) is None
-    assert find_categorical(frame, []) is None
-    assert find_categorical(frame[["width"]], "from_dtype") is None
-    assert find_categorical(np.eye(3), "from_dtype") is None
+    assert find_kinds(frame, None) is None
+    assert find_kinds(frame, ()) is None
+    assert find_kinds(frame[["width"]], "from_dtype") is None
+    assert find_kinds(np.eye(3), "from_dtype") is None
 
 
 def test_rare_levels_and_unseen_ones_share_a_code():
     frame = pd.DataFrame({"letter": list("a" * 60 + "b" * 36 + "cdef")})
-    table = read_table(frame, np.array([True]))
+    table = read_columns(frame, ["levels"])
     levels = table.frequent_levels(np.ones(100))
     assert list(levels[0]) == ["a", "b"]
-    unseen = read_table(pd.DataFrame({"letter": ["b", "f", "z", None]}), np.array([True]))
+    unseen = read_columns(pd.DataFrame({"letter": ["b", "f", "z", None]}), ["levels"])
     assert unseen.recoded(levels).codes[:, 0].tolist() == [1, 2, 2, 2]
 
 
 def test_rows_of_weight_zero_teach_no_level():
     frame = pd.DataFrame({"letter": list("ab" * 20)})
     weight = np.array([1.0, 0.0] * 20)
-    assert list(read_table(frame, np.array([True])).frequent_levels(weight)[0]) == ["a"]
+    assert list(read_columns(frame, ["levels"]).frequent_levels(weight)[0]) == ["a"]
 
 
 def test_of_very_many_levels_the_most_frequent_are_told_apart():
     names = np.repeat([f"level {k}" for k in range(1000)], 6)
     names = np.concatenate([names, np.repeat([f"often {k}" for k in range(200)], 9)])
-    table = read_table(pd.DataFrame({"name": names}), np.array([True]))
+    table = read_columns(pd.DataFrame({"name": names}), ["levels"])
     (levels,) = table.frequent_levels(np.ones(len(names)))
     assert len(levels) == 254
     assert {f"often {k}" for k in range(200)} <= set(levels)
@@ -127,12 +127,12 @@ def test_of_very_many_levels_the_most_frequent_are_told_apart():
 
 def test_levels_of_different_types_stay_apart():
     frame = pd.DataFrame({"mixed": pd.Series([1, "1", 2.5, (3, 4)] * 10, dtype=object)})
-    (levels,) = read_table(frame, np.array([True])).frequent_levels(np.ones(40))
+    (levels,) = read_columns(frame, ["levels"]).frequent_levels(np.ones(40))
     assert len(levels) == 4
 
 
 def test_rows_are_taken_as_from_an_array():
-    table = read_table(pandas_frame(object), np.array([True, False]))
+    table = read_columns(pandas_frame(object), ["levels", "number"])
     assert table.shape == (6, 2)
     part = table[np.array([4, 0])]
     assert len(part) == 2
@@ -142,7 +142,7 @@ def test_rows_are_taken_as_from_an_array():
 
 def test_an_array_has_levels_where_it_is_told_so():
     array = np.array([["red", 1.0], ["blue", 2.0], ["red", 3.0]], dtype=object)
-    table = read_table(array, find_categorical(array, [0]))
+    table = read_columns(array, find_kinds(array, (0,)))
     np.testing.assert_array_equal(table.numbers[:, 0], [1.0, 2.0, 3.0])
-    codes = read_table(np.array([[3.0], [np.nan], [1.0]]), np.array([True]))
+    codes = read_columns(np.array([[3.0], [np.nan], [1.0]]), ["levels"])
     assert [list(column) for column in codes.frequent_levels(np.ones(3))] == [[1.0, 3.0, None]]

@@ -97,11 +97,14 @@ def test_the_averages_are_watched_kept_and_predict():
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_partial_fit_averages_over_its_calls(optimizer):
     X, y = data()
+    # One row of each class in turn: the bias starts at the log-odds of the first chunk.
+    pairs = np.transpose([np.flatnonzero(y == label)[:120] for label in (0, 1)])
+    X, y = X[pairs.ravel()], y[pairs.ravel()]
     options = {**NOISY, "shuffle": False, "standardize": False, "optimizer": optimizer}
-    options.update(weight_averaging=0.9, batch_size=50, weight_decay=0.0)
+    options.update(weight_averaging=0.9, batch_size=40, weight_decay=0.0)
     whole = DeepBinaryClassifier(**options, max_iter=2).fit(X, y)
     pieces = DeepBinaryClassifier(**options)
-    for start in [0, 100, 200] * 2:
-        rows = slice(start, start + 100)
+    for start in [0, 80, 160] * 2:
+        rows = slice(start, start + 80)
         pieces.partial_fit(X[rows], y[rows], classes=[0, 1])
     np.testing.assert_allclose(pieces.predict_proba(X), whole.predict_proba(X), rtol=1e-9)

@@ -1,0 +1,77 @@
+"""What X may be: arrays and tensors of numbers, sparse matrices, and what is read by columns.
+
+Frames of pandas, polars and PyArrow are told by what their types can do, so that none of the
+libraries need be installed.
+"""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from ._columns import Column
+
+# The methods by which an object hands out rows that are not in memory yet.
+_ELSEWHERE = ("collect", "compute", "to_table")
+_NUMBERS = "biuf"  # kinds of NumPy's dtypes
+
+
+def at_hand(X):
+    """Return X as an array, tensor, sparse matrix or frame, its rows in memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If its rows are elsewhere, or not of one length.
+    """
+    if isinstance(X, torch.Tensor) or sparse.issparse(X):
+        return X
+    for method in _ELSEWHERE:
+        if hasattr(type(X), method):
+            raise TypeError(
+                f"X must hold its rows in memory, got a {type(X).__name__}: pass X.{method}()."
+            )
+    if is_frame(X) or (isinstance(X, np.ndarray) and not np.ma.isMaskedArray(X)):
+        return X
+    try:
+        if np.ma.isMaskedArray(X):
+            return X.astype(np.float64).filled(np.nan)
+        array = np.asarray(X)
+        # Beside one text NumPy makes texts of all.
+        return array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
+    except Exception as error:  # whatever NumPy calls back says of itself
+        raise ValueError(f"X must be rows of numbers, all of one length: {error}") from error
+
+
+def is_frame(X):
+    """Tell whether X is a data frame of pandas, polars or PyArrow."""
+    is_of_columns = any(hasattr(type(X), name) for name in ("iloc", "get_column", "itercolumns"))
+    return is_of_columns and len(X.shape) == 2
+
+
+def is_of_sparse_columns(X):
+    """Tell whether X is a pandas frame that scikit-learn can make a sparse matrix of."""
+    is_of_pandas = is_frame(X) and hasattr(type(X), "iloc") and X.shape[1] > 0
+    return is_of_pandas and all(str(dtype).startswith("Sparse") for dtype in X.dtypes)
+
+
+def is_plain(X):
+    """Tell whether X holds nothing but numbers, all of a dtype of NumPy's or torch's."""
+    if isinstance(X, torch.Tensor) or sparse.issparse(X) or is_of_sparse_columns(X):
+        return True
+    if not is_frame(X):
+        return X.dtype.kind in _NUMBERS or X.ndim != 2
+    if not hasattr(type(X), "iloc"):
+        return False
+    # A column of booleans holds levels.
+    return all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in X.dtypes)
+
+
+def columns_of(X):
+    """Return the Columns of a frame or of an array of two axes."""
+    if hasattr(type(X), "iloc"):  # of pandas
+        return [Column(name, X.iloc[:, j]) for j, name in enumerate(X.columns)]
+    if hasattr(type(X), "get_column"):  # of polars
+        return [Column(name, X.get_column(name)) for name in X.columns]
+    if hasattr(type(X), "itercolumns"):  # of PyArrow
+        return [Column(name, X.column(j)) for j, name in enumerate(X.schema.names)]
+    return [Column(j, X[:, j]) for j in range(X.shape[1])]
