@@ -4,13 +4,13 @@ The stations between the face and the rooms: which rows to hold out, how large a
 which weights to start, what to tell the user.
 """
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skdnn._telling import warn
 from skdnn.data import (
     Batches,
     Encoder,
@@ -159,20 +159,16 @@ def make_network(plan, training):
     log_odds = training.log_odds()
     initialize(network, plan.parameters.init_scale, plan.generators, log_odds)
     if is_symmetric(network):
-        warnings.warn(
+        warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
-            UserWarning,
-            stacklevel=5,
         )
     if is_saturated(network, training.rows[:256]):
-        warnings.warn(
+        warn(
             "The output starts saturated: its probabilities are 0 or 1 and the gradient is almost "
             f"zero. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
-            UserWarning,
-            stacklevel=5,
         )
     return network
 
@@ -296,9 +292,8 @@ def tell_of_an_early_end(plan, result):
             f"{result.best_iter.max()}."
         )
     if not (result.converged.all() or plan.ends_at_max_iter):
-        warnings.warn(
+        warn(
             f"Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
             "max_iter, or learning_rate where the cost falls slowly.",
             ConvergenceWarning,
-            stacklevel=4,
         )

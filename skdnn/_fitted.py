@@ -15,7 +15,7 @@ from skdnn._assembly import empty_network, make_network
 from skdnn._parameters import plain
 from skdnn.data import Encoder, as_tensor, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import plain_torch, threads_for
+from skdnn.training import threads_for
 
 _TOO_LITTLE_FOR_THREADS = 1e6
 
@@ -202,7 +202,7 @@ def fitted_logits(fitted, X):
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
     is_folded = fitted.input_encoding_ is None
-    with torch.no_grad(), plain_torch(), _threads(operations, fitted):
+    with torch.no_grad(), _threads(operations, fitted):
         # Made before the chunks: small results among them would keep what they free from reuse.
         Z = torch.empty(X.shape[0], dtype=W[1].dtype, device="cpu")
         start = 0

@@ -141,7 +141,7 @@ def plain(value):
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
         value = value.item()
     if isinstance(value, np.longdouble | Decimal | Fraction):
-        return float(value) if abs(value) <= _LARGEST else math.copysign(math.inf, value)
+        return _float(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
@@ -150,6 +150,13 @@ def plain(value):
     if isinstance(value, list | tuple | range | np.ndarray | torch.Tensor) or is_of_pandas:
         return tuple(plain(part) for part in value)
     return value
+
+
+def _float(value):
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _alternatives(values):

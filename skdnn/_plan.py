@@ -30,11 +30,18 @@ ANNEALING = ("cosine", "warmup_cosine")
 EPOCHS_TO_ANNEAL = 50
 NARROW = ("float32", "float16", "bfloat16")
 LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
+# One layer has no units that could drift apart: its logit may move by about as much in each step,
+# however many inputs it sums.
+RATE_OF_ONE_LAYER, LOGIT_RATE = 0.03, 3.0
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
+# Of one layer, a normal prior of the weights under which the logit has this variance, of features
+# that are standardised and independent. Weights of rows that add up to less than so many rows are
+# shares, such as AdaBoost's.
+VARIANCE_OF_LOGIT, FEWEST_ROWS = 4.0, 100
 # Where held-out rows say when to stop, so much of it does.
 SHARE_WITH_HELD_OUT_ROWS = 0.3
 # Bins make many inputs of many columns, and one network learns too much from them where rows are
@@ -106,8 +113,11 @@ class Plan:
         """
         if self.parameters.learning_rate != "auto":
             return self.parameters.learning_rate
-        is_wide = self.parameters.optimizer in FAST and n_inputs > INPUTS_AT_FULL_RATE
-        return LEARNING_RATE * (math.sqrt(INPUTS_AT_FULL_RATE / n_inputs) if is_wide else 1.0)
+        if self.parameters.optimizer not in FAST:
+            return LEARNING_RATE
+        if not self.units:
+            return min(RATE_OF_ONE_LAYER, LOGIT_RATE / n_inputs)
+        return LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
 
 
 def make_plan(parameters, examples, before=None, state=None, seed=None):
@@ -143,14 +153,14 @@ def make_plan(parameters, examples, before=None, state=None, seed=None):
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
-    holds_out = _holds_out(parameters, examples)
+    holds_out = _holds_out(parameters, examples, n_layers)
     anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         parameters=parameters,
         units=tuple(map(int, units)),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        weight_decay=_resolve_weight_decay(parameters, examples.weight.sum(), holds_out),
+        weight_decay=_resolve_weight_decay(parameters, examples, n_layers, holds_out),
         numeric_embedding=_resolve_embedding(parameters, examples, n_layers),
         schedule=schedule,
         ends_at_max_iter=anneals,
@@ -166,11 +176,14 @@ def make_plan(parameters, examples, before=None, state=None, seed=None):
     )
 
 
-def _resolve_weight_decay(parameters, total_weight, holds_out):
+def _resolve_weight_decay(parameters, examples, n_layers, holds_out):
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer not in PENALIZED:
         return 0.0
+    total_weight = examples.weight.sum()
+    if n_layers == 1:
+        return examples.X.shape[1] / (VARIANCE_OF_LOGIT * max(FEWEST_ROWS, total_weight))
     share = SHARE_WITH_HELD_OUT_ROWS if holds_out else 1.0
     return share * min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
 
@@ -203,7 +216,7 @@ def _for_each_network(generator, n_networks):
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
-def _holds_out(parameters, examples):
+def _holds_out(parameters, examples, n_layers):
     """Resolve `early_stopping` for a fit without validation rows of its own."""
     if parameters.early_stopping != "auto":
         return parameters.early_stopping
@@ -216,6 +229,8 @@ def _holds_out(parameters, examples):
     if parameters.n_networks > 1:
         # What one network of several holds out, the others learn from.
         return rarer_class >= count_folds(parameters.n_networks)
+    if n_layers == 1 and parameters.optimizer in PENALIZED:
+        return False  # its penalty keeps it from learning by heart
     is_few = n_rows in FEW_ROWS and parameters.optimizer in FAST
     return (is_few or n_rows >= MANY_ROWS) and rarer_class * parameters.validation_fraction >= 1
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdnn._fitted import fitted_logits, fitted_module, is_plainly_valid
 from skdnn._reading import read_data
+from skdnn.training import plainly
 
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 
@@ -20,6 +21,7 @@ class PredictionMixin:
 
     classes_: np.ndarray
 
+    @plainly()
     def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logit Z^[L] of each row.
 
@@ -37,6 +39,7 @@ class PredictionMixin:
         check_is_fitted(self)
         return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
 
+    @plainly()
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of both classes.
 
@@ -53,6 +56,7 @@ class PredictionMixin:
         Z = self.decision_function(X)
         return np.column_stack([expit(-Z), expit(Z)])
 
+    @plainly()
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of the probabilities, finite where those are too small for a float.
 
@@ -85,6 +89,7 @@ class PredictionMixin:
         positive = self.decision_function(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
+    @plainly()
     def to_module(self) -> torch.nn.Sequential:
         """Return the fitted network as a plain torch.nn.Module.
 

@@ -5,7 +5,6 @@ and arrays of objects are read column by column. scikit-learn's checks learn and
 and names of the features.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_array, check_X_y, column_or_1d, validate_data
 
+from skdnn._telling import warn
 from skdnn.data import (
     Table,
     apply_class_weight,
@@ -229,12 +229,10 @@ def _warn_of_others(estimator, table, what, weight=None):
         np.flatnonzero(table.is_categorical), table.share_of_others(weight), strict=True
     ):
         if share >= NEARLY_ALL:
-            warnings.warn(
+            warn(
                 f"X has in {_label(estimator, j)} levels that are nearly all {what}, {share:.0%} "
                 "of its values: they count as one and say nothing. Give numbers and dates as "
                 "such, not as text, and leave out what names single rows.",
-                UserWarning,
-                stacklevel=2,
             )
 
 

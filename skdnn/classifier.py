@@ -36,6 +36,7 @@ from skdnn._parameters import checked_parameters
 from skdnn._plan import incremental, make_plan
 from skdnn._predicting import MatrixLike, PredictionMixin
 from skdnn._reading import read_examples, read_more, read_validation
+from skdnn.training import plainly
 from skdnn.watching import (
     CallbackSupportMixin,
     Checkpoint,
@@ -72,14 +73,16 @@ class DeepBinaryClassifier(
         without parameters of its own.
     init_scale : float or "auto", default="auto"
         Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])``, with the gain
-        of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. 0.0 starts from zeros, which
-        suits one layer alone.
+        of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. Biases start at 0, but that of
+        the output at the log-odds of the training rows, weighted. 0.0 starts from zeros, all biases
+        among them, which suits one layer alone.
     optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
         "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
         once, and suits little data and one layer.
     learning_rate : float or "auto", default="auto"
-        Rate α in ``W := W - α dW``. "auto" is 0.003, and for "adam" and "adamw" with more than 256
-        inputs ``0.003 * sqrt(256 / n^[0])``. Without effect for "lbfgs".
+        Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" with more than 256
+        inputs ``0.003 * sqrt(256 / n^[0])``, and for them with one layer ``3 / n^[0]`` but at most
+        0.03. Without effect for "lbfgs".
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
         ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
@@ -90,10 +93,10 @@ class DeepBinaryClassifier(
         Nesterov's variant of it.
     weight_decay : float or "auto", default="auto"
         Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled.
-        "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that where rows are held out,
-        else 0; Σ w is the number of rows where all weigh 1. One layer with "lbfgs" and
-        ``standardize=False`` is scikit-learn's LogisticRegression with
-        ``C = 1 / (weight_decay * Σ w)``.
+        "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that where rows are held out;
+        for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w is the number of
+        rows where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's
+        LogisticRegression with ``C = 1 / (weight_decay * Σ w)``.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out.
     max_grad_norm : float or None, default=None
@@ -118,8 +121,8 @@ class DeepBinaryClassifier(
     early_stopping : bool or "auto", default="auto"
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
         best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and from 100 to 999 for
-        "adam" and "adamw". With `X_val` given to `fit`, those rows are watched instead, and False
-        only records their cost and score.
+        "adam" and "adamw", but not for "adam" with one layer. With `X_val` given to `fit`, those
+        rows are watched instead, and False only records their cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
         "roc_auc", or a function of (estimator, X, y), X being an array.
@@ -231,7 +234,7 @@ class DeepBinaryClassifier(
     >>> clf.fit(X_train, y_train).score(X_test, y_test)
     0.96
     >>> clf.set_params(n_layers=1).fit(X_train, y_train).score(X_test, y_test)
-    0.824
+    0.84
     """
 
     def __init__(
@@ -308,6 +311,7 @@ class DeepBinaryClassifier(
         self.random_state = random_state
 
     @with_callbacks
+    @plainly()
     def fit(
         self,
         X: MatrixLike,
@@ -379,6 +383,7 @@ class DeepBinaryClassifier(
         tell_of_an_early_end(plan, result)
         return self
 
+    @plainly()
     def partial_fit(
         self,
         X: MatrixLike,

@@ -380,9 +380,20 @@ def test_own_validation_rows_are_watched_and_the_best_epoch_kept(cancer):
 )
 def test_rows_are_held_out_where_they_are_few_or_many(n_rows, optimizer, holds_out):
     X = np.arange(n_rows, dtype=float)[:, None]
-    clf = DeepBinaryClassifier(1, optimizer=optimizer, max_iter=1, batch_size=1000)
+    clf = DeepBinaryClassifier(2, 4, optimizer=optimizer, max_iter=1, batch_size=1000)
     clf.fit(X, np.arange(n_rows) % 2)
     assert (clf.validation_loss_curve_ is not None) == holds_out
+
+
+@pytest.mark.parametrize("n_rows", [100, 10_000])
+def test_one_layer_learns_from_all_rows_under_its_penalty(n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    y = X[:, 0] > 0
+    options = {"max_iter": 2, "batch_size": 100, "random_state": 0}
+    auto = DeepBinaryClassifier(1, **options).fit(X, y)
+    assert auto.validation_loss_curve_ is None
+    given = DeepBinaryClassifier(1, **options, weight_decay=3 / (4 * n_rows)).fit(X, y)
+    np.testing.assert_array_equal(auto.coefs_[0], given.coefs_[0])
 
 
 def test_none_are_held_out_that_would_lack_a_class():

@@ -261,14 +261,15 @@ def test_pixels_of_digits():
 
 
 STATE = """
-import pickle, warnings
+import os, pickle, warnings
 import numpy as np, torch
 from skdnn import DeepBinaryClassifier
 import conftest
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 y = (X[:, 0] > 0).astype(int)
-conftest_state = conftest.global_state
+def conftest_state():
+    return conftest.global_state() | {"environment": dict(os.environ)}
 
 def check(name, call):
     before = conftest_state()

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -66,6 +67,42 @@ def test_onnx_runtime_computes_the_same(tmp_path, dtype, activation):
     for rows in (slice(None), slice(7)):
         (P,) = session.run(None, {"X": tensor(clf, rows).numpy()})
         np.testing.assert_allclose(P, probabilities(clf)[rows], atol=1e-5)
+
+
+CASTS = {
+    "float": (lambda module: module.float(), torch.float32, 1e-5),
+    "double": (lambda module: module.double(), torch.float64, 1e-6),
+    "half": (lambda module: module.half(), torch.float16, 5e-3),
+    "bfloat16": (lambda module: module.to(torch.bfloat16), torch.bfloat16, 5e-2),
+}
+NEAR = X - X.mean(axis=0)
+FRAME = pd.DataFrame(NEAR, columns=list("abc")).assign(kind=list("uv") * 100)
+
+
+@pytest.mark.parametrize("cast", CASTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("parameters", [{}, {"n_networks": 2}, {"standardize": True}], ids=str)
+def test_the_module_changes_its_dtype_as_a_whole(cast, dtype, parameters):
+    change, to_dtype, tolerance = CASTS[cast]
+    clf = fitted_on_frame(dtype, **parameters)
+    codes = FRAME.assign(kind=[0.0, 1.0] * 100).to_numpy()
+    P = change(clf.to_module())(torch.from_numpy(codes).to(to_dtype))
+    assert P.dtype == to_dtype
+    expected = clf.predict_proba(FRAME)[:, 1]
+    np.testing.assert_allclose(P.detach().double().numpy(), expected, atol=tolerance)
+
+
+def fitted_on_frame(dtype, **parameters):
+    clf = DeepBinaryClassifier(n_units=8, max_iter=8, dtype=dtype, random_state=0, **parameters)
+    return clf.fit(FRAME, Y)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e30, np.inf])
+def test_the_module_in_half_precision_bounds_far_numbers(far):
+    clf = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0).fit(NEAR, Y)
+    row = torch.tensor([[far, 0.0, 0.0]], dtype=torch.float64).half()
+    expected = clf.to_module()(torch.tensor([[1e30, 0.0, 0.0]], dtype=torch.float64))
+    assert clf.to_module().half()(row).item() == pytest.approx(expected.item(), abs=1e-2)
 
 
 def test_the_module_predicts_and_does_not_train():

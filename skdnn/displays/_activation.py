@@ -105,7 +105,7 @@ class ActivationDisplay:
         0.9999
         """
         g = get_activation(activation)
-        Z = torch.linspace(*limits, n_points, dtype=torch.float64)[:, None]
+        Z = torch.linspace(*limits, n_points, dtype=torch.float64, device="cpu")[:, None]
         A = g.forward(Z, torch.empty_like(Z))
         slope = g.backward(torch.ones_like(Z), Z, A, torch.empty_like(Z))
         z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in (Z, A, slope))

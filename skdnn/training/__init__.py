@@ -8,7 +8,7 @@ over epochs and steps in `_loop`.
 from ._averaging import WeightAverage
 from ._loop import epoch_logits, evaluate, train
 from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import plain_torch, threads_for
+from ._processor import plainly, threads_for
 from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -24,7 +24,7 @@ __all__ = [
     "epoch_logits",
     "evaluate",
     "make_optimizer",
-    "plain_torch",
+    "plainly",
     "threads_for",
     "train",
 ]

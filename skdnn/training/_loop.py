@@ -11,7 +11,7 @@ from skdnn.network import cost
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._processor import flushed_denormals, plain_torch, threads_for
+from ._processor import flushed_denormals, threads_for
 from ._progress import Progress
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
@@ -184,7 +184,7 @@ def train(
     objective = Objective(network, loss, generators, max_grad_norm)
     operations = 6 * network.n_parameters * max(batches.sizes)
     converged = interrupted = False
-    with torch.no_grad(), plain_torch(), threads_for(operations, n_threads), flushed_denormals():
+    with torch.no_grad(), threads_for(operations, n_threads), flushed_denormals():
         if state is not None:
             progress.restore(state)
         try:
@@ -200,8 +200,24 @@ def train(
 
 
 def _scheduled(learning_rate, schedule, max_iter):
-    factor = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
-    return lambda epoch: learning_rate * factor(epoch, max_iter)
+    if isinstance(schedule, str):
+        return lambda epoch: learning_rate * SCHEDULES[schedule](epoch, max_iter)
+    return lambda epoch: learning_rate * _factor(schedule, epoch, max_iter)
+
+
+def _factor(schedule, epoch, max_iter):
+    """Return what a user's schedule says, if it is a factor."""
+    found = schedule(epoch, max_iter)
+    try:
+        factor = float(found)
+    except (TypeError, ValueError, OverflowError):
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise ValueError(
+            "learning_rate_schedule must return a finite number of at least 0, got "
+            f"{found!r} at epoch {epoch:g} of {max_iter}."
+        )
+    return factor
 
 
 def _train_by_steps(objective, batches, end_epoch, optimizer, rate):

@@ -15,6 +15,8 @@ References
 """
 
 import math
+import os
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -22,6 +24,9 @@ import torch
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._penalty import Penalty
+
+# The first step of an optimizer of torch's imports its compiler, which sets this in passing.
+_SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
 
 
 class GradientDescent:
@@ -113,30 +118,74 @@ class Adam:
 
 
 class TorchOptimizer:
-    """A torch.optim.Optimizer whose parameters are the views ``W[l]`` and ``b[l]``.
+    """A torch.optim.Optimizer for each network, whose parameters are its ``W[l]`` and ``b[l]``.
 
     Layers keep their shapes, so that optimizers of matrices see matrices.
     """
 
     def __init__(self, network, optimizer_class, *, weight_decay=0.0):
-        self.gradient = network.gradient
+        self.name, self.gradient = optimizer_class.__name__, network.gradient
         self.penalty = Penalty(network, weight_decay)
-        parameters = [torch.nn.Parameter(view) for view in network.W[1:] + network.b[1:]]
-        for parameter, view in zip(parameters, network.dW[1:] + network.db[1:], strict=True):
-            parameter.grad = view
-        self.optimizer = optimizer_class(parameters, lr=1e-3)
+        with self._naming():
+            self.optimizers = [
+                optimizer_class(_parameters(network, member), lr=1e-3)
+                for member in range(network.n_networks or 1)
+            ]
 
     def step(self, objective, rate):
-        """Let the optimizer update theta; it may ask for the gradient several times."""
+        """Let the optimizers update theta; they may ask for the gradient several times."""
+        self._compute_gradient(objective)
+        rates = rate.flatten().tolist() if isinstance(rate, torch.Tensor) else None
+        for member, optimizer in enumerate(self.optimizers):
+            for group in optimizer.param_groups:
+                group["lr"] = rate if rates is None else rates[member]
+            with self._naming():
+                optimizer.step(self._closure(objective, member))
+
+    def _closure(self, objective, member):
+        """Return the function from which an optimizer has cost and gradient of its network.
+
+        At its first call these are at hand: what the others have done is nothing to this one.
+        """
+        is_at_hand = True
 
         def closure():
-            objective.compute_gradient()
-            self.penalty.add_to(self.gradient)
-            return (objective.cost() + self.penalty.value()).sum()
+            nonlocal is_at_hand
+            if not is_at_hand:
+                self._compute_gradient(objective)
+            is_at_hand = False
+            return (objective.cost() + self.penalty.value()).reshape(-1)[member]
 
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step(closure)
+        return closure
+
+    def _compute_gradient(self, objective):
+        objective.compute_gradient()
+        self.penalty.add_to(self.gradient)
+
+    @contextmanager
+    def _naming(self):
+        found = os.environ.get(_SET_BY_COMPILER)
+        try:
+            yield
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                "optimizer must be a torch.optim.Optimizer class that is made of (parameters, lr) "
+                f"and trains dense layers, but {self.name} raised: {error}"
+            ) from error
+        finally:
+            if found is None:
+                os.environ.pop(_SET_BY_COMPILER, None)
+
+
+def _parameters(network, member):
+    """Return the layers of one network as torch's parameters, with their gradients."""
+    parameters = []
+    views = zip(network.W[1:] + network.b[1:], network.dW[1:] + network.db[1:], strict=True)
+    for view, gradient in views:
+        parameter = torch.nn.Parameter(network.members(view)[member])
+        parameter.grad = network.members(gradient)[member]
+        parameters.append(parameter)
+    return parameters
 
 
 OPTIMIZERS = {

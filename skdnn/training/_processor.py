@@ -1,9 +1,10 @@
-"""How the processor is set while a network computes: threads, precision, its smallest numbers."""
+"""How torch and the processor are set while a network computes, whatever a user has set."""
 
 import os
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 
+import numpy as np
 import torch
 
 # Handing a small matrix product to a second thread costs more than the product: a training step of
@@ -61,9 +62,13 @@ def _set_threads_here(n_threads, elsewhere):
 
 
 @contextmanager
-def plain_torch():
-    """Compute as torch does by default: without autocast, and not in inference mode."""
+def plainly():
+    """Compute without autocast or inference mode, and let NumPy compute with what overflows.
+
+    Numbers that are too large for a dtype are looked for where they would do harm.
+    """
     with ExitStack() as stack:
+        stack.enter_context(np.errstate(all="ignore"))
         for device_type in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device_type):
                 stack.enter_context(torch.autocast(device_type, enabled=False))

@@ -98,14 +98,15 @@ class Progress:
 
     def state(self):
         """Return all that the rest of the training depends on: arrays and numbers, in dicts."""
-        drawn = [generator.get_state() for generator in self.generators]
+        none = torch.empty(0, dtype=torch.uint8, device="cpu")
+        drawn = [none, *[generator.get_state() for generator in self.generators]]
         n_networks = len(self.stopping.n_iter)
         return {
             "theta": self.network.theta.cpu().numpy(),
             "kept": self.kept.cpu().numpy(),
             "optimizer": self.optimizer.state(),
             "stopping": self.stopping.state(),
-            "generators": torch.cat([torch.empty(0, dtype=torch.uint8), *drawn]).numpy(),
+            "generators": torch.cat(drawn).numpy(),
             **{name: np.reshape(getattr(self, name), (-1, n_networks)) for name in CURVES},
         }
 

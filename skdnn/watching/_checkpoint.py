@@ -7,9 +7,10 @@ What is in the file is in `_archive`, whose file it is in `_locked_file`, and of
 import math
 import os
 import time
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
+
+from skdnn._telling import warn
 
 from ._archive import archive_parts, read_archive
 from ._locked_file import LockedFile
@@ -230,11 +231,9 @@ class Journal:
         if self.has_warned:
             return
         self.has_warned = True
-        warnings.warn(
+        warn(
             f"The checkpoint {self.file.path!r} could not be saved: {error}. The fit goes on, the "
             "file stays as it was, and later saves are tried in their turn.",
-            UserWarning,
-            stacklevel=9,
         )
 
 

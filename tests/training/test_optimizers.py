@@ -114,6 +114,29 @@ def test_a_torch_optimizer_may_ask_for_cost_and_gradient_several_times():
     torch.testing.assert_close(network.theta, objective.goal, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "optimizer_class", [torch.optim.SGD, torch.optim.RMSprop, torch.optim.LBFGS]
+)
+def test_a_torch_optimizer_moves_each_network_of_a_stack_as_if_it_were_alone(optimizer_class):
+    starts = torch.arange(12, dtype=torch.float64).reshape(3, 4) / 6
+    stack, objective = make(3)
+    stack.theta.copy_(starts)
+    rates = torch.tensor([[0.1], [0.2], [0.5]], dtype=torch.float64)
+    run(stack, objective, rates, optimizer_class, weight_decay=0.1)
+    for theta, start, rate in zip(stack.theta, starts, rates, strict=True):
+        alone, objective = make()
+        alone.theta.copy_(start)
+        run(alone, objective, rate.item(), optimizer_class, weight_decay=0.1)
+        torch.testing.assert_close(theta, alone.theta, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer_class", [torch.optim.SparseAdam, lambda p: None])
+def test_a_torch_optimizer_that_cannot_train_is_named(optimizer_class):
+    network, objective = make()
+    with pytest.raises(ValueError, match=r"optimizer must be .* but (SparseAdam|<lambda>) raised"):
+        run(network, objective, 0.1, optimizer_class)
+
+
 def test_weight_decay_leaves_biases_alone():
     network, objective = make()
     objective.compute_gradient = lambda: network.gradient.zero_()

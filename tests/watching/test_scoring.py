@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, make_scorer, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    make_scorer,
+    roc_auc_score,
+)
 
 from skdnn import DeepBinaryClassifier
 
@@ -75,8 +81,25 @@ def test_held_out_rows_are_scored_with_their_weights():
     np.testing.assert_allclose(seen[0][2], weight[rows] * np.where(Y[rows] == 0, 2, 1))
 
 
-def test_equal_weights_are_not_passed_to_a_function_that_takes_none():
-    assert len(fitted(lambda clf, X, y: clf.score(X, y)).validation_scores_) > 1
+def plain_score(clf, X, y):
+    return clf.score(X, y)
+
+
+def plain_metric(y_true, y_pred):
+    return (y_true == y_pred).mean()
+
+
+@pytest.mark.parametrize("scoring", [plain_score, make_scorer(plain_metric)], ids=str)
+def test_weights_are_not_passed_to_what_takes_none(scoring):
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, scoring=scoring)
+    clf.set_params(random_state=0).fit(X, Y, sample_weight=np.random.default_rng(0).random(600))
+    assert len(clf.validation_scores_) == 3
+
+
+@pytest.mark.parametrize("metric", [f1_score, roc_auc_score, plain_metric])
+def test_a_metric_is_no_scorer(metric):
+    with pytest.raises(ValueError, match=rf"use sklearn.metrics.make_scorer\({metric.__name__}\)"):
+        fitted(metric)
 
 
 def test_frames_are_scored_without_a_word_about_names():
@@ -98,7 +121,7 @@ def test_own_rows_may_only_be_recorded():
     assert clf.best_iter_ == clf.n_iter_ == len(clf.validation_scores_) == 20
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None, "good", np.ones(2)], ids=str)
 def test_a_score_that_is_no_number_is_an_error(score):
-    with pytest.raises(ValueError, match="scoring must give a finite number, got"):
+    with pytest.raises(ValueError, match=r"scoring must give a (finite )?number, got"):
         fitted(lambda clf, X, y: score)

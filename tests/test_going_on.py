@@ -1,0 +1,264 @@
+"""warm_start and partial_fit: what was settled stays, what can be learned goes on being learned."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+
+from skdnn import DeepBinaryClassifier
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 2))
+Y = (X[:, 0] > 0).astype(int)
+FRAME = pd.DataFrame(X, columns=["a", "b"])
+SCALES = [True, "smooth_clip", "robust"]
+
+
+def auc(clf):
+    return roc_auc_score(Y, clf.predict_proba(X)[:, 1])
+
+
+def learn(chunks, epochs=1, **parameters):
+    clf = DeepBinaryClassifier(n_units=16, random_state=0, **parameters)
+    for _ in range(epochs):
+        for rows, labels in chunks:
+            clf.partial_fit(rows, labels, classes=[0, 1])
+    return clf
+
+
+# -- what standardising knows -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standardize", [*SCALES, False])
+def test_rows_come_one_by_one(standardize):
+    rows = [(X[i : i + 1], Y[i : i + 1]) for i in range(400)]
+    assert auc(learn(rows, 2, standardize=standardize, learning_rate=0.01)) > 0.98
+
+
+@pytest.mark.parametrize("standardize", SCALES)
+@pytest.mark.parametrize("constant", [0.0, -7.5])
+def test_a_feature_that_is_constant_at_first_is_learnt_later(standardize, constant):
+    first = X[:50].copy()
+    first[:, 0] = constant
+    chunks = [(first, Y[:50]), *[(X[50:], Y[50:])] * 25]
+    assert auc(learn(chunks, standardize=standardize)) > 0.95
+
+
+@pytest.mark.parametrize("standardize", SCALES)
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+def test_a_chunk_in_which_a_feature_is_constant_erases_nothing(standardize, first):
+    clf = DeepBinaryClassifier(standardize=standardize, learning_rate=0.01, random_state=0)
+    if first == "fit":
+        clf.fit(X, Y)
+    else:
+        for _ in range(20):
+            clf.partial_fit(X, Y, classes=[0, 1])
+    later = X[:40].copy()
+    later[:, 0] = 0.1
+    assert auc(clf.partial_fit(later, Y[:40])) > 0.98
+
+
+def test_means_and_deviations_are_those_of_all_rows_so_far():
+    rows = RNG.normal(2.0, 3.0, size=(90, 3)) * [1.0, 1e3, 1e-3]
+    rows[RNG.random(rows.shape) < 0.2] = np.nan
+    labels = np.arange(90) % 2
+    weight = RNG.integers(0, 3, size=90).astype(float)
+    clf = DeepBinaryClassifier(n_units=2, standardize=True, random_state=0)
+    for chunk in np.array_split(np.arange(90), 7):
+        clf.partial_fit(rows[chunk], labels[chunk], [0, 1], sample_weight=weight[chunk])
+    expected = StandardScaler().fit(rows, sample_weight=weight)
+    np.testing.assert_allclose(clf._encoding["center"], expected.mean_, rtol=1e-9)
+    np.testing.assert_allclose(1 / clf._encoding["inverse_scale"], expected.scale_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("standardize", ["smooth_clip", "robust"])
+def test_a_wild_number_in_a_later_chunk_draws_nothing_to_itself(standardize):
+    wild = X[200:].copy()
+    wild[7, 0] = 1e9
+    chunks = [(X[:200], Y[:200]), (wild, Y[200:])]
+    assert auc(learn(chunks, 15, standardize=standardize)) > 0.98
+
+
+def test_the_network_answers_the_same_after_learning_of_the_scale():
+    clf = learn([(X, Y)], 10, standardize=True)
+    before = clf.predict_proba(X)
+    clf.set_params(learning_rate=1e-30).partial_fit(3 * X, Y)
+    np.testing.assert_allclose(clf.predict_proba(X), before, rtol=1e-6)
+
+
+# -- what the first fit settled ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standardize", [*SCALES, False])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_fit_goes_on_with_more_rows_or_gaps(standardize, rows):
+    # More rows would have had bins, and a column with gaps a flag.
+    clf = DeepBinaryClassifier(warm_start=True, standardize=standardize, max_iter=5, random_state=0)
+    sizes = clf.fit(X, Y).layer_sizes_
+    more = np.tile(X, (rows, 1))
+    more[5, 1] = np.nan
+    clf.fit(more, np.tile(Y, rows))
+    assert clf.layer_sizes_ == sizes
+    assert clf.n_iter_ == 10
+
+
+def test_the_dtype_stays():
+    clf = DeepBinaryClassifier(warm_start=True, max_iter=2, random_state=0).fit(X, Y)
+    assert clf.fit(X.astype(np.float32), Y).coefs_[0].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME[["b", "a"]], "must be in the same order"),
+        (FRAME.rename(columns={"a": "z"}), "unseen at fit time:\n- z"),
+        (FRAME.assign(z=1.0), "unseen at fit time:\n- z"),
+        (FRAME[["a"]], "now missing:\n- b"),
+        (X[:, :1], "1 features, but DeepBinaryClassifier is expecting 2 features"),
+        (FRAME.assign(b="text"), "must hold numbers in column 'b', got 'text'"),
+    ],
+    ids=["swapped", "renamed", "added", "missing", "narrow", "of text"],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_other_columns_are_an_error(method, frame, message):
+    clf = DeepBinaryClassifier(warm_start=True, max_iter=2, random_state=0).fit(FRAME, Y)
+    before = pickle.dumps(clf)
+    with pytest.raises(ValueError, match=message):
+        getattr(clf, method)(frame, Y)
+    assert pickle.dumps(clf) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"standardize": True}, "the standardize of the previous fit, smooth_clip, got True"),
+        ({"categorical_features": [0]}, "the categorical_features of the previous fit, from_dtype"),
+        ({"n_units": 3}, "the layer sizes of the previous fit"),
+        ({"activation": "tanh"}, "the activations of the previous fit"),
+    ],
+    ids=str,
+)
+def test_a_parameter_that_was_settled_may_not_change(change, message):
+    clf = learn([(X, Y)])
+    with pytest.raises(ValueError, match=message):
+        clf.set_params(**change).partial_fit(X, Y)
+
+
+def test_one_network_does_not_go_on_where_several_ended():
+    clf = DeepBinaryClassifier(n_networks=5, max_iter=2, random_state=0).fit(X, Y)
+    clf.set_params(n_networks=1, warm_start=True)
+    for method in (clf.partial_fit, clf.fit):
+        with pytest.raises(ValueError, match="number of networks of the previous fit, 5, got 1"):
+            method(X, Y)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"optimizer": "adamw"},
+        {"weight_averaging": 0.9},
+        {"learning_rate": 0.1, "batch_size": 7, "dropout": 0.5, "weight_decay": 0.1},
+    ],
+    ids=str,
+)
+def test_other_parameters_may_change_between_calls(change):
+    clf = learn([(X, Y)], 3)
+    changed = clone(clf).set_params(**change)
+    clf.set_params(**change).partial_fit(X, Y)
+    assert clf.n_iter_ == 4
+    assert clf.partial_fit(X, Y).score(X, Y) > 0.7
+    assert changed.partial_fit(X, Y, classes=[0, 1]).n_iter_ == 1
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------------
+
+
+def interrupt_in(epoch):
+    """Return a schedule that is as Ctrl-C in an epoch, counted from 1."""
+
+    def schedule(now, max_iter):
+        if now >= epoch - 1:
+            raise KeyboardInterrupt
+        return 1.0
+
+    return schedule
+
+
+def test_an_interrupted_fit_keeps_its_whole_epochs_and_passes_it_on():
+    options = {"n_units": 4, "random_state": 0, "early_stopping": False}
+    clf = DeepBinaryClassifier(**options, learning_rate_schedule=interrupt_in(4))
+    with pytest.raises(KeyboardInterrupt, match="weights after epoch 3"):
+        clf.fit(X, Y)
+    whole = DeepBinaryClassifier(**options, learning_rate_schedule="constant", max_iter=3)
+    np.testing.assert_array_equal(clf.predict_proba(X), whole.fit(X, Y).predict_proba(X))
+
+
+def test_an_interrupted_search_ends():
+    clf = DeepBinaryClassifier(learning_rate_schedule=interrupt_in(2), random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        GridSearchCV(clf, {"n_units": [2, 3]}, cv=2).fit(X, Y)
+
+
+def test_a_fit_interrupted_in_its_first_epoch_leaves_the_estimator_as_it_was():
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0).fit(X, Y)
+    before = clf.predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        clf.set_params(learning_rate_schedule=interrupt_in(1)).fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+def test_an_interrupted_partial_fit_learns_nothing_and_passes_it_on(monkeypatch):
+    clf = learn([(X, Y)], 2)
+    before = pickle.dumps(clf)
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skdnn.training._optimizers.Adam.step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        clf.partial_fit(X, Y)
+    assert pickle.dumps(clf) == before
+
+
+# -- one start for both dtypes ----------------------------------------------------------------
+
+
+def test_both_dtypes_start_from_the_same_weights_masks_and_shuffles():
+    parameters = {"n_units": 8, "max_iter": 3, "batch_size": 32, "dropout": 0.2, "random_state": 0}
+    double = DeepBinaryClassifier(**parameters).fit(X, Y)
+    single = DeepBinaryClassifier(**parameters).fit(X.astype(np.float32), Y)
+    assert single.coefs_[0].dtype == np.float32
+    np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=1e-5)
+
+
+def test_the_bias_starts_at_the_log_odds_of_the_weighted_rows():
+    weight = np.where(Y == 1, 3.0, 1.0)
+    expected = np.log(3 * Y.sum() / (1 - Y).sum())
+    options = {"learning_rate": 1e-30, "max_iter": 1, "early_stopping": False, "random_state": 0}
+    for n_layers in (1, 2, 4):
+        clf = DeepBinaryClassifier(n_layers, **options).fit(X, Y, sample_weight=weight)
+        assert clf.intercepts_[-1] == pytest.approx(expected, rel=1e-9)
+    zeros = DeepBinaryClassifier(1, init_scale=0.0, **options).fit(X, Y, sample_weight=weight)
+    assert abs(zeros.intercepts_[-1]) < 1e-20
+
+
+def test_each_of_several_networks_starts_at_the_log_odds_of_its_own_rows():
+    y = np.arange(400) < 30
+    clf = DeepBinaryClassifier(
+        n_networks=5, learning_rate=1e-30, max_iter=1, n_units=2, random_state=0
+    ).fit(X, y)
+    # Of 30 rows and 370, a fold holds out 6 and 74.
+    np.testing.assert_allclose(clf.intercepts_[-1][:, 0], np.log(24 / 296), rtol=1e-6)
+
+
+def test_a_first_chunk_of_one_class_starts_at_even_odds():
+    clf = DeepBinaryClassifier(n_units=2, learning_rate=1e-30, random_state=0)
+    clf.partial_fit(X[:5], np.ones(5), classes=[0, 1])
+    assert abs(clf.intercepts_[-1][0]) < 1e-12

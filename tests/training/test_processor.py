@@ -1,0 +1,60 @@
+"""Threads: as many as the work is worth, for this thread alone."""
+
+import os
+import threading
+
+import pytest
+import torch
+
+from skdnn.training import threads_for
+
+
+def threads_of_a_new_thread():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("operations", "expected"), [(1e3, 1), (1e12, 2)])
+def test_small_work_has_one_thread_and_large_work_what_was_found(operations, expected):
+    with threads_for(operations):
+        assert torch.get_num_threads() == expected
+    assert torch.get_num_threads() == 2
+
+
+def test_a_thread_that_begins_meanwhile_keeps_all_of_its_threads():
+    with threads_for(1e12, n_threads=1):
+        assert torch.get_num_threads() == 1
+        assert threads_of_a_new_thread() == 2
+    assert threads_of_a_new_thread() == 2
+
+
+def test_a_thread_that_began_meanwhile_keeps_them_afterwards():
+    go_on, seen = threading.Event(), []
+
+    def work():
+        torch.get_num_threads()  # from here on torch knows this thread
+        go_on.wait()
+        seen.append(torch.get_num_threads())
+
+    with threads_for(1e3):
+        thread = threading.Thread(target=work)
+        thread.start()
+    go_on.set()
+    thread.join()
+    assert seen == [2]
+
+
+def test_more_threads_than_the_machine_has_are_all_it_has():
+    with threads_for(1e3, n_threads=1000):
+        assert torch.get_num_threads() == max(2, os.cpu_count())
