@@ -98,7 +98,8 @@ class PredictionMixin:
         torch.nn.Sequential
             From a tensor X of shape (n_samples, n_features), in the network's dtype and not
             standardised, to P(y = ``classes_[1]``) of shape (n_samples,); on the CPU. A column of
-            levels has each one's index in `categories_`, and their number for any other.
+            levels has each one's index in `categories_`, and their number for any other; one of
+            dates has days since 1970 in UTC.
 
         Examples
         --------

@@ -125,19 +125,22 @@ class DeepBinaryClassifier(
         rows are watched instead, and False only records their cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
-        "roc_auc", or a function of (estimator, X, y), X being an array.
+        "roc_auc", or a function of (estimator, X, y), X being an array. It gets their weights where
+        these differ and it takes `sample_weight`.
     validation_fraction : float, default=0.1
         Share of the rows to hold out, by class.
     standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
         True subtracts each feature's weighted mean and divides by its standard deviation, learned
         from the training rows, both folded into the first layer, so that `coefs_` take X as it is.
-        "smooth_clip" then bends far values, ``z / sqrt(1 + (z / 3)²)``; "robust" does the same with
-        median and interquartile range. A feature that never varies is ignored. A missing number
-        becomes 0, with an input beside it that says so where some were missing in training.
+        "smooth_clip" then bends far values, ``z / sqrt(1 + (z / 3)²)``, and lets those beyond the
+        quartiles by five times their distance count as if they were just there; "robust" bends
+        them with median and interquartile range. A feature that never varies is ignored. A missing
+        number becomes 0, with an input beside it that says so where some were missing in training.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
         Columns of X that hold levels, each of which becomes an input of 0 or 1; rare and unseen
         ones share one, missing ones have their own. "from_dtype" takes a frame's columns of
-        category, string, object and boolean type; or give names, indices or a mask.
+        category, text and boolean type, and of objects that are not all numbers or dates; or give
+        names, indices or a mask.
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
@@ -188,6 +191,9 @@ class DeepBinaryClassifier(
     input_encoding_ : dict of arrays or None
         What makes of X the inputs of the first layer, with the centre and inverse scale of each
         number; None where that is folded into the layer, with ``standardize=True`` and no levels.
+    column_kinds_ : list of str or None
+        What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
+        "duration" or "levels"; None where all are numbers.
     is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
         Which columns hold levels, and for each of them the levels told apart; None is missing.
     n_iter_ : int
@@ -326,8 +332,8 @@ class DeepBinaryClassifier(
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            Numbers, NaN where missing, and levels (see `categorical_features`), one example a row.
-            Sparse data is made dense batch by batch, never as a whole, and so are a large
+            Numbers, dates and durations, NaN or None where missing, and levels (see
+            `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse data is made dense batch by batch, never as a whole, and so are a large
             memory-mapped file and a large frame read; a tensor on CUDA stays there.
         y : array-like of shape (n_samples,)
             Any two labels: numbers, strings, booleans.
@@ -348,15 +354,21 @@ class DeepBinaryClassifier(
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             If a parameter or the data breaks a rule, or the training diverges. The estimator is
             then as it was before.
+        KeyboardInterrupt
+            If Ctrl-C ended the training. The estimator is then fitted, unless the first epoch was
+            not through.
 
         Warns
         -----
         ConvergenceWarning
             If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
             more at the end of which the learning rate is 0 ("cosine").
+        UserWarning
+            If nearly all levels of a column are rare, the network starts badly, or a checkpoint
+            cannot be saved.
         """
         parameters = checked_parameters(self)
         context = self._init_callback_context(max_subtasks=parameters.max_iter)
@@ -393,10 +405,11 @@ class DeepBinaryClassifier(
     ) -> "DeepBinaryClassifier":
         """Train on for one epoch, on these rows.
 
-        The optimizer goes on where the last call left it: with ``shuffle=False`` and chunks of
-        whole batches, chunk after chunk gives what one epoch of `fit` over all of them gives. What
-        standardising needs is learned from the first chunk. The learning rate is constant, no rows
-        are held out, and ``weight_decay="auto"`` is 0.
+        The optimizer goes on where the last call left it: with ``shuffle=False``,
+        ``standardize=False`` and chunks of whole batches, chunk after chunk does what one epoch of
+        `fit` over all of them does. Means and deviations are those of all rows so far; levels are
+        those of the first chunk, and so are median and quartiles of a feature that varies there.
+        The learning rate is constant, no rows are held out, and ``weight_decay="auto"`` is 0.
 
         Parameters
         ----------
@@ -416,9 +429,11 @@ class DeepBinaryClassifier(
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             As in `fit`, and for what needs all rows at once: ``early_stopping=True``,
             ``class_weight="balanced"``, optimizers other than "sgd", "adam" and "adamw".
+        KeyboardInterrupt
+            If Ctrl-C ended the training. The estimator is then as it was before.
         """
         parameters = incremental(checked_parameters(self))
         with restored_on_error(self):
