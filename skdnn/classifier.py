@@ -333,8 +333,9 @@ class DeepBinaryClassifier(
         ----------
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
             Numbers, dates and durations, NaN or None where missing, and levels (see
-            `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse data is made dense batch by batch, never as a whole, and so are a large
-            memory-mapped file and a large frame read; a tensor on CUDA stays there.
+            `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
+            data is made dense batch by batch, never as a whole, and so are a large memory-mapped
+            file and a large frame read; a tensor on CUDA stays there.
         y : array-like of shape (n_samples,)
             Any two labels: numbers, strings, booleans.
         sample_weight : array-like of shape (n_samples,), default=None
