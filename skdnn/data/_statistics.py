@@ -12,14 +12,17 @@ from scipy import sparse
 from ._chunks import row_chunks
 from ._tensors import dense_tensor
 
-# Where a number lies farther than so many deviations from the mean, it may be wild.
-_FAR = 4.0
+# Where a number lies by so many deviations farther from the mean than the farthest of as many
+# normal ones is expected to, sqrt(2 log n), it may be wild.
+_FARTHER = 1.0
 # Beyond the quartiles by so many times their distance, it is: 7.4 deviations of a normal column.
 _FENCE = 5.0
 # Among the numbers of later rows, beyond so many deviations.
 _FENCE_OF_DEVIATIONS = 10.0
 # Quartiles are those of so many rows, drawn at random from more.
 _ROWS_FOR_QUARTILES = 20_000
+# Between these, squares are neither 0 nor infinite.
+_SMALL, _LARGE = 1e-140, 1e150
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,10 @@ def moments(X, weight, bounded=False):
     """
     found, farthest = _moments(X, weight)
     is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
+    is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
     if bounded:
-        is_odd |= farthest > _FAR * found.deviation
+        normal = np.sqrt(2 * np.log(max(2, np.count_nonzero(weight))))
+        is_odd |= farthest > (normal + _FARTHER) * found.deviation
     if not is_odd.any():
         return found
     columns = np.flatnonzero(is_odd)
@@ -104,8 +109,7 @@ def moments_within(known, X, weight):
 
 def _moments(X, weight, columns=None, limits=None):
     """Return the Moments of the columns, and how far from its mean a number lies at the most."""
-    # Squares of large numbers are beyond float64; those of their shares of the largest are not.
-    unit = 1.0 if columns is None else _largest(X, weight, columns, limits)
+    unit = 1.0 if columns is None else _units(X, weight, columns, limits)
 
     def read(chunk):
         if columns is None:
@@ -123,8 +127,11 @@ def _moments(X, weight, columns=None, limits=None):
     return Moments(unit * mean, unit * deviation, total), unit * np.sqrt(largest)
 
 
-def _largest(X, weight, columns, limits):
-    """Return the largest absolute number of each column between limits, 1 where that is 0."""
+def _units(X, weight, columns, limits):
+    """Return in which unit each column's numbers have squares that are not beyond float64."""
+    bound = np.abs(limits).max(axis=0)
+    if ((_SMALL < bound) & (bound < _LARGE)).all():
+        return np.ones(len(columns))
     low, high = (torch.from_numpy(limit) for limit in limits)
     _, _, largest = _weighted_sums(
         X,
