@@ -26,6 +26,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Beyond this an integer means nothing here, and breaks what computes with it.
 _LARGEST = 2**32 - 1
 _MOST_THREADS = 1024  # more than any machine has; the system ends a process that asks for too many
+_MOST_LAYERS = _MOST_NETWORKS = 10_000
 
 
 def _never(value):
@@ -41,8 +42,7 @@ class Integer:
     high: int = _LARGEST
 
     def __str__(self):
-        upper = "" if self.high == _LARGEST else f" and at most {self.high}"
-        return f"an integer of at least {self.low}{upper}{_alternatives(self.or_else)}"
+        return f"an integer of at least {self.low}{_alternatives(self.or_else)}"
 
     def accepts(self, value):
         """Tell whether the value keeps the rule."""
@@ -146,8 +146,9 @@ def plain(value):
         return value.item()
     if isinstance(value, Mapping):
         return {plain(key): plain(part) for key, part in value.items()}
+    value = value.tolist() if isinstance(value, np.ndarray | torch.Tensor) else value
     is_of_pandas = hasattr(type(value), "to_numpy") and getattr(value, "ndim", 0) == 1
-    if isinstance(value, list | tuple | range | np.ndarray | torch.Tensor) or is_of_pandas:
+    if isinstance(value, list | tuple | range) or is_of_pandas:
         return tuple(plain(part) for part in value)
     return value
 
@@ -206,7 +207,7 @@ def _is_checkpoint(value):
 FLAG = OneOf((True, False))
 
 RULES = {
-    "n_layers": Integer(1, or_else=(None,)),
+    "n_layers": Integer(1, or_else=(None,), high=_MOST_LAYERS),
     "n_units": EachLayer(Integer(1)),
     "activation": EachLayer(
         OneOf(tuple(ACTIVATIONS), " or a callable on tensors or a torch.nn.Module class", callable)
@@ -244,7 +245,7 @@ RULES = {
     "class_weight": OneOf(
         (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
     ),
-    "n_networks": Integer(1),
+    "n_networks": Integer(1, high=_MOST_NETWORKS),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
     "n_threads": Integer(1, or_else=(None,), high=_MOST_THREADS),
@@ -280,14 +281,28 @@ def checked_parameters(estimator):
     parameters = {}
     for name, rule in RULES.items():
         given = getattr(estimator, name)
-        parameters[name] = plain(given)
+        try:
+            parameters[name] = plain(given)
+        except (RuntimeError, TypeError, ValueError) as error:  # a tensor without data, say
+            raise ValueError(f"{name} must be {rule}, got {_shown(given)}.") from error
         if not rule.accepts(parameters[name]):
-            raise ValueError(f"{name} must be {rule}, got {_shown(given)}.")
+            raise ValueError(
+                f"{name} must be {_broken(rule, parameters[name])}, got {_shown(given)}."
+            )
     return SimpleNamespace(**parameters)
+
+
+def _broken(rule, value):
+    """Return what to say of a rule to somebody whose value breaks it."""
+    is_too_large = isinstance(rule, Integer) and _is_integer(value) and value > rule.high
+    return f"at most {rule.high}" if is_too_large else rule
 
 
 def _shown(value):
     if _is_integer(value) and abs(value) > _LARGEST:
-        return f"{'-' if value < 0 else ''}{_LARGEST} and more"
-    text = repr(value)
+        return "an integer beyond 2**32"
+    try:
+        text = repr(value)
+    except Exception:  # whatever a user's class may raise
+        text = f"a {type(value).__qualname__}"
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -188,12 +188,6 @@ def _read_array(estimator, X, y, reset):
 
 
 def _read_tensor(estimator, X, y, reset):
-    if X.layout != torch.strided or X.is_nested:
-        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
-    if X.is_complex():
-        raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
-    if X.is_quantized or X.device.type == "meta":
-        raise ValueError(f"X must hold numbers, got a tensor of {X.dtype} on {X.device}.")
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
     checked = validate_data(estimator, stub, *y, reset=reset, dtype=None)
     _check_finite(estimator, X.detach())

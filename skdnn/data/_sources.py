@@ -23,7 +23,10 @@ def at_hand(X):
     ValueError, TypeError
         If its rows are elsewhere, or not of one length.
     """
-    if isinstance(X, torch.Tensor) or sparse.issparse(X):
+    if isinstance(X, torch.Tensor):
+        _check_tensor(X)
+        return X
+    if sparse.issparse(X):
         return X
     for method in _ELSEWHERE:
         if hasattr(type(X), method):
@@ -34,12 +37,21 @@ def at_hand(X):
         return X
     try:
         if np.ma.isMaskedArray(X):
-            return X.astype(np.float64).filled(np.nan)
+            return np.where(np.ma.getmaskarray(X), np.nan, np.ma.getdata(X))
         array = np.asarray(X)
         # Beside one text NumPy makes texts of all.
         return array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
     except Exception as error:  # whatever NumPy calls back says of itself
         raise ValueError(f"X must be rows of numbers, all of one length: {error}") from error
+
+
+def _check_tensor(X):
+    if X.layout != torch.strided or X.is_nested:
+        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
+    if X.is_quantized or X.device.type == "meta":
+        raise ValueError(f"X must hold numbers, got a tensor of {X.dtype} on {X.device}.")
 
 
 def is_frame(X):

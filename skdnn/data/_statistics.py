@@ -130,7 +130,7 @@ def _moments(X, weight, columns=None, limits=None):
 def _units(X, weight, columns, limits):
     """Return in which unit each column's numbers have squares that are not beyond float64."""
     bound = np.abs(limits).max(axis=0)
-    if ((_SMALL < bound) & (bound < _LARGE)).all():
+    if ((bound > _SMALL) & (bound < _LARGE)).all():
         return np.ones(len(columns))
     low, high = (torch.from_numpy(limit) for limit in limits)
     _, _, largest = _weighted_sums(

@@ -148,6 +148,8 @@ def _chosen(columns, of):
         return ()
     names, n_features = [column.name for column in of], len(of)
     kinds = {type(column) for column in columns}
+    if not all(kind.__hash__ for kind in kinds):
+        raise ValueError(f"categorical_features must be names or indices, got {list(columns)}.")
     if kinds == {bool} and len(columns) == n_features:
         return {j for j, is_chosen in enumerate(columns) if is_chosen}
     if kinds == {int} and all(-n_features <= j < n_features for j in columns):

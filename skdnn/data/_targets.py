@@ -177,7 +177,8 @@ def apply_class_weight(weight, y, classes, class_weight):
     if isinstance(class_weight, str):
         totals = np.bincount(y, weights=weight, minlength=2)
         return weight * (weight.sum() / (2 * totals))[y]
-    unknown = [label for label in class_weight if label not in classes.tolist()]
+    known = set(classes.tolist())
+    unknown = [label for label in class_weight if label not in known]
     if unknown:
         raise ValueError(
             f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."

@@ -228,7 +228,7 @@ def get_activation(activation):
         return ACTIVATIONS[activation]
     name = getattr(activation, "__name__", type(activation).__name__)
     function = _without_parameters(activation, name)
-    _check_on_a_small_tensor(function, name)
+    _check_on_small_tensors(function, name)
     return CustomActivation(name, function, lambda: Elementwise(function))
 
 
@@ -249,8 +249,13 @@ def _without_parameters(activation, name):
     return function
 
 
-def _check_on_a_small_tensor(function, name):
-    Z = torch.linspace(-2, 2, 6, dtype=torch.float64, device="cpu").reshape(2, 3)
+def _check_on_small_tensors(function, name):
+    for shape in ((2, 3), (1, 1), (5, 2, 4)):  # the last one of a stack
+        _check_on_a_tensor(function, name, shape)
+
+
+def _check_on_a_tensor(function, name, shape):
+    Z = torch.linspace(-2, 2, math.prod(shape), dtype=torch.float64, device="cpu").reshape(shape)
     try:
         A = function(Z)
         _pull_back(function, Z, torch.ones_like(A))
