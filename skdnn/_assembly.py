@@ -192,7 +192,7 @@ def empty_network(plan, n_inputs):
             dtype=plan.dtype,
             device=plan.device,
         )
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, TypeError) as error:  # what torch says of a huge size
         raise ValueError(
             "n_units, n_layers and n_networks must make a network that fits into memory, got "
             f"{plan.n_networks or 1} with layers of {layer_sizes} units: {error}"

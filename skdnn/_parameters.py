@@ -197,7 +197,34 @@ def _is_class_weight(value):
 
 
 def _is_scoring(value):
-    return callable(value) or (isinstance(value, str) and value in get_scorer_names())
+    if isinstance(value, str):
+        return value in get_scorer_names()
+    return _takes(value, 3) and not _is_metric(value)
+
+
+def _is_metric(function):
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:  # compiled code need not have a signature
+        return False
+    return names[0].startswith(("y_true", "y_pred", "y_score"))
+
+
+def _is_schedule(value):
+    return _takes(value, 2)
+
+
+def _takes(value, n_arguments):
+    """Tell whether a value can be called with so many arguments, as far as it says."""
+    if not callable(value) or inspect.isclass(value):
+        return False
+    try:
+        inspect.signature(value).bind(*range(n_arguments))
+    except TypeError:
+        return False
+    except ValueError:  # as above
+        pass
+    return True
 
 
 def _is_checkpoint(value):
@@ -216,7 +243,7 @@ RULES = {
     "optimizer": OneOf(tuple(OPTIMIZERS), " or a torch.optim.Optimizer class", _is_optimizer_class),
     "learning_rate": Number(0, includes_low=False, or_else=("auto",)),
     "learning_rate_schedule": OneOf(
-        ("auto", *SCHEDULES), " or a callable (epoch, max_iter) -> factor", callable
+        ("auto", *SCHEDULES), " or a callable (epoch, max_iter) -> factor", _is_schedule
     ),
     "momentum": Number(0, 1),
     "nesterovs_momentum": FLAG,
@@ -233,7 +260,8 @@ RULES = {
     "early_stopping": OneOf((True, False, "auto")),
     "scoring": OneOf(
         (None,),
-        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y)",
+        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y), which "
+        "sklearn.metrics.make_scorer makes of a metric",
         _is_scoring,
     ),
     "validation_fraction": Number(0, 1, includes_low=False),

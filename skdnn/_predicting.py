@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdnn._fitted import fitted_logits, fitted_module, is_plainly_valid
 from skdnn._reading import read_data
+from skdnn.data import plain_labels, to_host
 from skdnn.training import plainly
 
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
@@ -88,6 +89,25 @@ class PredictionMixin:
         """
         positive = self.decision_function(X) > 0
         return self.classes_[positive.astype(np.intp)]
+
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, the share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,)
+            The labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        return super().score(X, plain_labels(y), to_host(sample_weight))  # type: ignore[misc]
 
     @plainly()
     def to_module(self) -> torch.nn.Sequential:

@@ -75,10 +75,11 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
     weight = check_weights(sample_weight, X.shape[0])
     examples = _weighted(parameters, X, y, classes, weight)
     if groups is not None:
-        groups = encode_groups(column_or_1d(plain_labels(groups, "groups")))
+        groups = encode_groups(groups)
         check_consistent_length(y, groups)
         examples = replace(examples, groups=groups)
-    check_two_classes(y[examples.weight > 0], " with a weight above zero")
+    where = " with a weight above zero (sample_weight times class_weight)"
+    check_two_classes(y[examples.weight > 0], where)
     return _with_known_levels(estimator, examples), classes
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
         "skdnn.watching",
     },
     "_html": {"skdnn.network"},
-    "_predicting": {"skdnn._fitted", "skdnn._reading", "skdnn.training"},
+    "_predicting": {"skdnn._fitted", "skdnn._reading", "skdnn.data", "skdnn.training"},
     "_fitted": {
         "skdnn._assembly",
         "skdnn._parameters",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -145,7 +146,29 @@ BAD_DATA = [
         {"X": MIXED, "X_val": MIXED.assign(width=list("abcd")), "y_val": Y},
         "numbers in column 'width', got 'a'",
     ),
-    ({"X": None}, "Expected 2D array"),
+    ({"X": None}, r"X must be rows of numbers.* Expected 2D array, got NoneType"),
+    ({"X": {"a": [1, 2, 3, 4]}}, r"X must be rows of numbers.* got dict"),
+    ({"X": "text"}, r"X must be rows of numbers.* got str"),
+    ({"X": [[1, 2], [3], [4, 5], [6, 7]]}, "X must be rows of numbers, all of one length"),
+    ({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "a sparse array of 3 axes"),
+    ({"X": torch.ones(4, 2, device="meta")}, "X must hold numbers, got a tensor of torch.float32"),
+    ({"X": pl.LazyFrame({"a": [1, 2, 3, 4]})}, r"X must hold its rows in memory.*X\.collect\(\)"),
+    ({"X": np.ma.array(X, mask=X > 2).astype(complex)}, "Complex data not supported"),
+    ({"X": pd.DataFrame({"a": [1, 2, 3, np.inf]})}, "infinity in column 'a'"),
+    ({"X": pd.DataFrame({"a": [[1], [2], [3], [4]]})}, "in column 'a': an argument must be"),
+    ({"y": [0, 1, pd.NA, 1]}, "Input y contains NaN: 1 of 4 labels are missing"),
+    ({"y": pd.Series([0, 1, None, 1], dtype="Int64")}, "1 of 4 labels are missing"),
+    ({"y": np.ma.array(Y, mask=[0, 0, 1, 0])}, "1 of 4 labels are missing"),
+    ({"y": pd.Series(["a", "b", None, "b"], dtype="string")}, "1 of 4 labels are missing"),
+    ({"y": pd.Series([1, "a", 1, "a"], dtype=object)}, "y must hold labels that can be told apart"),
+    ({"y": torch.empty(4, device="meta")}, "y must hold one label for each row"),
+    ({"X_val": X, "y_val": [0, 1, None, 1]}, "Input y_val contains NaN"),
+    ({"groups": ["a", None, "b", "c"]}, "Input groups contains NaN: 1 of 4 labels are missing"),
+    ({"groups": np.ones((4, 2))}, r"groups must have one axis, got shape \(4, 2\)"),
+    ({"sample_weight": np.full(4, 1e308)}, "sample_weight must have a sum that is neither 0 nor"),
+    ({"sample_weight": np.ma.array(np.ones(4), mask=[1, 0, 0, 0])}, "sample_weight must be finite"),
+    ({"sample_weight": np.arange(4).astype("M8[D]")}, "sample_weight must be numbers"),
+    ({"sample_weight": [1j] * 4}, "sample_weight must be numbers"),
     ({"X": sparse.csr_array(np.where(X == 2, np.nan, X))}, "Input X contains NaN"),
     ({"X": X[:3]}, "inconsistent numbers of samples"),
     ({"y": None}, "requires y to be passed"),

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from decimal import Decimal
 
 import joblib
 import numpy as np
@@ -461,6 +462,47 @@ def test_divergence_is_an_error_with_a_cure(moons):
     clf = DeepBinaryClassifier(activation="identity", optimizer="sgd", learning_rate=1e9)
     with pytest.raises(ValueError, match=r"diverged.*smaller learning_rate"):
         clf.fit(*moons)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"optimizer": "adamw", "weight_decay": 1e308, "learning_rate": 1e10},
+        {"optimizer": "sgd", "learning_rate": 1e308, "init_scale": 100.0},
+    ],
+    ids=["adamw", "sgd"],
+)
+@pytest.mark.filterwarnings("ignore:The output starts saturated")
+def test_divergence_in_the_last_step_is_an_error(moons, method, parameters):
+    clf = DeepBinaryClassifier(max_iter=1, batch_size=None, random_state=0, **parameters)
+    arguments = {"classes": [0, 1]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match="A weight became nan in epoch 1: the training diverged"):
+        getattr(clf, method)(1e5 * moons[0], moons[1], **arguments)
+
+
+def test_a_learning_rate_beyond_the_dtype_is_an_error(moons):
+    clf = DeepBinaryClassifier(dtype="float32", optimizer="sgd", learning_rate=1e39)
+    with pytest.raises(
+        ValueError, match=r"learning_rate must be .* torch.float32 can hold, got 1e"
+    ):
+        clf.fit(*moons)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e40])
+def test_numbers_beyond_the_dtype_are_standardised_before_it(moons, scale):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK, standardize=True, dtype="float32").fit(scale * X, y)
+    expected = DeepBinaryClassifier(**QUICK, standardize=True, dtype="float32").fit(X, y)
+    P = clf.predict_proba(scale * X)
+    np.testing.assert_allclose(P, expected.predict_proba(X), atol=1e-4)
+
+
+def test_score_takes_the_labels_that_fit_takes(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK).fit(X, y)
+    for labels in (y.astype(object), [Decimal(int(k)) for k in y], torch.from_numpy(y).bfloat16()):
+        assert clf.score(X, labels) == clf.score(X, y)
 
 
 def test_interruption_leaves_a_usable_estimator(moons, monkeypatch):

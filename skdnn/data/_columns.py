@@ -19,6 +19,7 @@ from numbers import Complex, Real
 from typing import Any
 
 import numpy as np
+import torch
 
 NUMBER, DATE, DURATION, LEVELS = "number", "date", "duration", "levels"
 _REFUSED = "refused"
@@ -37,9 +38,9 @@ _KIND_OF_DTYPE = {
 _BEGINNINGS = sorted(_KIND_OF_DTYPE, key=len, reverse=True)
 _KIND_OF_TYPE = (
     ((bool, np.bool_), LEVELS),
-    ((Real, Decimal), NUMBER),
     ((dt.date, np.datetime64), DATE),
-    ((dt.timedelta, dt.time, np.timedelta64), DURATION),
+    ((dt.timedelta, dt.time, np.timedelta64), DURATION),  # NumPy's are integers, too
+    ((Real, Decimal, torch.Tensor), NUMBER),
     ((Complex,), _REFUSED),
 )
 _SECONDS_A_DAY = 86_400
@@ -120,11 +121,14 @@ class Column:
         return values
 
     def _numbers_of_objects(self, objects):
+        kinds = {_kind_of(type(value)) for value in objects if not is_missing(value)}
+        if len(kinds) > 1 and kinds & {DATE, DURATION}:
+            raise ValueError(f"X must hold one kind of values in {self}, got {sorted(kinds)}.")
         numbers = []
         for value in objects:
             try:
                 numbers.append(math.nan if is_missing(value) else _number(value))
-            except (TypeError, ValueError, ArithmeticError) as error:
+            except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
                 kept = TypeError if isinstance(error, TypeError) else ValueError
                 raise kept(f"X must hold numbers in {self}, got {shown(value)}: {error}") from error
         return np.array(numbers, dtype=np.float64)
@@ -161,8 +165,11 @@ class Column:
         values, name = self.values, str(self.dtype).lower()
         if hasattr(values, "factorize"):
             return _array_of_pandas(values, name)
-        if "int128" in name or name.startswith("struct"):  # polars cannot make arrays of these
+        if name in ("int128", "uint128"):  # of polars, which makes no arrays of these
             return objects_of(self.objects())
+        if name.startswith(("time32", "time64")):  # of PyArrow, whose nanoseconds Python has not
+            unit = name.split("[")[1].rstrip("]")
+            return np.array(values.cast("int64").to_pylist(), dtype=f"timedelta64[{unit}]")
         return np.asarray(values)
 
 
@@ -183,6 +190,8 @@ def is_missing(value):
     """Tell whether a value is None, NaN, NaT or pandas' NA."""
     if value is None or type(value).__name__ == "NAType":  # which cannot say what it is equal to
         return True
+    if isinstance(value, Decimal):  # of which one NaN must not be compared
+        return value.is_nan()
     try:
         return bool(value != value)
     except Exception:
@@ -193,15 +202,19 @@ def _kind_of(type_):
     for types, kind in _KIND_OF_TYPE:
         if issubclass(type_, types):
             return kind
+    if type_.__name__ == "Period":  # of pandas
+        return DATE
     return LEVELS if type_.__hash__ is not None else _REFUSED
 
 
 def _number(value):
     """Return a number, or the days of a date or duration."""
+    if type(value).__name__ == "Period":
+        value = value.to_timestamp()
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         value = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
     if isinstance(value, dt.time):
-        value = dt.datetime.combine(dt.date.min, value) - dt.datetime.min
+        value = dt.datetime.combine(dt.date.min, value.replace(tzinfo=None)) - dt.datetime.min
     if isinstance(value, dt.date | np.datetime64):
         return _days(np.array(value, dtype="datetime64[us]"))
     if isinstance(value, dt.timedelta | np.timedelta64):

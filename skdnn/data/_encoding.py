@@ -150,6 +150,10 @@ class Encoder:
         """
         if math.isfinite(self.bound) or self.n_outputs > len(self.center):
             return False
+        root = np.sqrt(np.finfo(dtype).max)
+        scale = self.inverse_scale[self.inverse_scale > 0]
+        if ((scale < 1 / root) | (scale > root)).any():
+            return False
         return np.abs(self.center * self.inverse_scale).max() * np.finfo(dtype).eps < 1e-3
 
     def fold(self, W, b):

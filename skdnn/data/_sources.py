@@ -27,6 +27,8 @@ def at_hand(X):
         _check_tensor(X)
         return X
     if sparse.issparse(X):
+        if X.ndim != 2:
+            raise ValueError(f"Expected 2D array for X, got a sparse array of {X.ndim} axes.")
         return X
     for method in _ELSEWHERE:
         if hasattr(type(X), method):
@@ -37,33 +39,49 @@ def at_hand(X):
         return X
     try:
         if np.ma.isMaskedArray(X):
-            return np.where(np.ma.getmaskarray(X), np.nan, np.ma.getdata(X))
+            missing = np.array("NaT", X.dtype) if X.dtype.kind in "mM" else np.nan
+            return np.where(np.ma.getmaskarray(X), missing, np.ma.getdata(X))
         array = np.asarray(X)
         # Beside one text NumPy makes texts of all.
-        return array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
+        array = array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
     except Exception as error:  # whatever NumPy calls back says of itself
         raise ValueError(f"X must be rows of numbers, all of one length: {error}") from error
+    if array.ndim == 0:
+        raise TypeError(
+            "X must be rows of numbers, or a data frame. Expected 2D array, got "
+            f"{type(X).__name__} instead."
+        )
+    return array
 
 
 def _check_tensor(X):
     if X.layout != torch.strided or X.is_nested:
-        raise ValueError(f"X must be a dense tensor, got one of layout {X.layout}.")
+        kind = "nested one" if X.is_nested else f"one of layout {X.layout}"
+        raise ValueError(f"X must be a dense tensor, got a {kind}.")
     if X.is_complex():
         raise ValueError(f"Complex data not supported, got a tensor of {X.dtype}.")
-    if X.is_quantized or X.device.type == "meta":
-        raise ValueError(f"X must hold numbers, got a tensor of {X.dtype} on {X.device}.")
+    try:
+        if X.is_quantized:
+            raise ValueError("quantized")
+        X.detach().reshape(-1)[:1].double().cpu().numpy()
+    except Exception as error:  # there are tensors of many kinds that hold no numbers
+        raise ValueError(
+            f"X must hold numbers, got a tensor of {X.dtype} on {X.device}: {error}"
+        ) from error
 
 
 def is_frame(X):
     """Tell whether X is a data frame of pandas, polars or PyArrow."""
     is_of_columns = any(hasattr(type(X), name) for name in ("iloc", "get_column", "itercolumns"))
-    return is_of_columns and len(X.shape) == 2
+    return is_of_columns and len(getattr(X, "shape", ())) == 2
 
 
 def is_of_sparse_columns(X):
     """Tell whether X is a pandas frame that scikit-learn can make a sparse matrix of."""
     is_of_pandas = is_frame(X) and hasattr(type(X), "iloc") and X.shape[1] > 0
-    return is_of_pandas and all(str(dtype).startswith("Sparse") for dtype in X.dtypes)
+    return is_of_pandas and all(
+        str(dtype).startswith("Sparse") and dtype.fill_value == 0 for dtype in X.dtypes
+    )
 
 
 def is_plain(X):

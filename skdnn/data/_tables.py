@@ -148,13 +148,17 @@ def _chosen(columns, of):
         return ()
     names, n_features = [column.name for column in of], len(of)
     kinds = {type(column) for column in columns}
-    if not all(kind.__hash__ for kind in kinds):
-        raise ValueError(f"categorical_features must be names or indices, got {list(columns)}.")
+    try:
+        is_named = not kinds & {bool, int} and set(columns) <= set(names)
+    except TypeError as error:
+        raise ValueError(
+            f"categorical_features must be names or indices, got {list(columns)}."
+        ) from error
     if kinds == {bool} and len(columns) == n_features:
         return {j for j, is_chosen in enumerate(columns) if is_chosen}
     if kinds == {int} and all(-n_features <= j < n_features for j in columns):
         return {j % n_features for j in columns}
-    if not kinds & {bool, int} and set(columns) <= set(names):
+    if is_named:
         return {j for j, name in enumerate(names) if name in columns}
     has_names = names != list(range(n_features))
     what = f"names {names}" if has_names else "no names"
@@ -180,14 +184,24 @@ def read_columns(X, kinds):
     """
     columns = columns_of(X)
     pairs = list(zip(columns, kinds or [NUMBER] * len(columns), strict=True))
-    numbers = [_numbers(column, kind) for column, kind in pairs if kind != LEVELS]
-    found = [_codes_and_levels(column) for column, kind in pairs if kind == LEVELS]
+    numbers = [_read(column, _numbers, kind) for column, kind in pairs if kind != LEVELS]
+    found = [_read(column, _codes_and_levels) for column, kind in pairs if kind == LEVELS]
     if not found:
         return _stacked(numbers, len(X), _common_dtype(numbers))
     codes, levels = zip(*found, strict=True)
     numbers = _stacked(numbers, len(X), _narrowest_dtype(numbers))
     is_categorical = np.array([kind == LEVELS for _, kind in pairs])
     return Table(numbers, np.column_stack(codes), list(levels), is_categorical)
+
+
+def _read(column, read, *kind):
+    """Read a column, and name it in what its library may raise."""
+    try:
+        return read(column, *kind)
+    except Exception as error:
+        if str(column) in str(error):
+            raise
+        raise ValueError(f"X must hold numbers, dates or levels in {column}: {error}") from error
 
 
 def _numbers(column, kind):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from ._columns import is_missing, shown
+from ._columns import Column, is_missing, shown
 from ._tensors import to_host
 
 
@@ -35,16 +35,38 @@ def plain_labels(y, name="y"):
     if y is None or sparse.issparse(y):
         return y
     try:
-        y = y if np.ma.isMaskedArray(y) else np.asarray(to_host(y))
-    except (TypeError, ValueError) as error:
+        y = y if np.ma.isMaskedArray(y) else _as_array(y)
+    except Exception as error:  # whatever a container says of itself
         raise ValueError(f"{name} must hold one label for each row: {error}") from error
+    if y.dtype.kind == "V":
+        raise ValueError(f"{name} must hold one label for each row, got records of {y.dtype}.")
     n_missing = _count_missing(y)
     if n_missing:
         raise ValueError(
             f"Input {name} contains NaN: {n_missing} of {y.size} labels are missing. Leave their "
             "rows out."
         )
-    return _with_plain_numbers(np.ma.getdata(y))
+    return _comparable(_with_plain_numbers(np.ma.getdata(y)), name)
+
+
+def _as_array(values):
+    """Return an array, list, tensor or a column of some library as an array."""
+    values = to_host(values)
+    is_column = hasattr(values, "dtype") and hasattr(type(values), "to_list")
+    array = Column(None, values).array() if is_column else np.asarray(values)
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def _comparable(y, name):
+    if y.dtype.kind == "O":
+        try:
+            sorted(set(y.ravel().tolist()))
+        except TypeError as error:
+            raise ValueError(
+                f"{name} must hold labels that can be told apart and sorted, such as numbers or "
+                f"texts: {error}"
+            ) from error
+    return y
 
 
 def _count_missing(y):
@@ -118,7 +140,10 @@ def encode_known_labels(y, classes, name):
 
 
 def encode_groups(groups):
-    """Return groups, an array of shape (n_samples,), as integers from 0."""
+    """Return groups, array-like of shape (n_samples,), as integers from 0."""
+    groups = plain_labels(groups, "groups")
+    if sparse.issparse(groups) or groups.ndim != 1:
+        raise ValueError(f"groups must have one axis, got shape {groups.shape}.")
     position = {group: k for k, group in enumerate(dict.fromkeys(groups.tolist()))}
     return np.array([position[group] for group in groups.tolist()], dtype=np.intp)
 
@@ -134,9 +159,12 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
     if sample_weight is None:
         return np.ones(n_samples)
     try:
-        weight = np.asarray(to_host(sample_weight))
-        weight = np.asarray(weight if weight.dtype.kind != "c" else "complex", dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+        is_masked = np.ma.isMaskedArray(sample_weight)
+        weight = sample_weight if is_masked else _as_array(sample_weight)
+        if weight.dtype.kind in "cmM":
+            raise TypeError(f"an array of {weight.dtype}")
+        weight = np.ma.filled(weight.astype(np.float64), np.nan)
+    except Exception as error:  # whatever a container says of itself
         raise ValueError(f"{name} must be numbers, got {shown(sample_weight)}.") from error
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
@@ -148,6 +176,15 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
         raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
     if not weight.any():
         raise ValueError(f"{name} must hold a weight above zero, got all zero.")
+    return _with_finite_sum(weight, name)
+
+
+def _with_finite_sum(weight, name):
+    if not np.finfo(np.float64).tiny < weight.sum() < np.inf:
+        raise ValueError(
+            f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
+            f"{weight.max():g}."
+        )
     return weight
 
 
@@ -176,7 +213,8 @@ def apply_class_weight(weight, y, classes, class_weight):
         return weight
     if isinstance(class_weight, str):
         totals = np.bincount(y, weights=weight, minlength=2)
-        return weight * (weight.sum() / (2 * totals))[y]
+        balanced = weight * (weight.sum() / (2 * totals))[y]
+        return _with_finite_sum(balanced, "class_weight times sample_weight")
     known = set(classes.tolist())
     unknown = [label for label in class_weight if label not in known]
     if unknown:
@@ -186,7 +224,7 @@ def apply_class_weight(weight, y, classes, class_weight):
     weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
     if not weight.any():
         raise ValueError("class_weight and sample_weight must leave a weight above zero.")
-    return weight
+    return _with_finite_sum(weight, "class_weight times sample_weight")
 
 
 def check_two_classes(y, where=""):

@@ -152,8 +152,8 @@ def _pull_back(function, Z, dA):
     """Return the product of `dA` with the Jacobian of a function at `Z`."""
     with torch.enable_grad():
         at = Z.detach().requires_grad_()
-        A = function(at)
-        return torch.autograd.grad(A, at, dA)[0]
+        # Of a sum: given the gradients dA, torch would import a large package to check them.
+        return torch.autograd.grad((dA * function(at)).sum(), at)[0]
 
 
 class Elementwise(torch.nn.Module):
@@ -250,12 +250,12 @@ def _without_parameters(activation, name):
 
 
 def _check_on_small_tensors(function, name):
-    for shape in ((2, 3), (1, 1), (5, 2, 4)):  # the last one of a stack
-        _check_on_a_tensor(function, name, shape)
+    _check_on_a_tensor(function, name, torch.float64, (2, 3))
+    _check_on_a_tensor(function, name, torch.float32, (5, 2, 4))  # of a stack
 
 
-def _check_on_a_tensor(function, name, shape):
-    Z = torch.linspace(-2, 2, math.prod(shape), dtype=torch.float64, device="cpu").reshape(shape)
+def _check_on_a_tensor(function, name, dtype, shape):
+    Z = torch.linspace(-2, 2, math.prod(shape), dtype=dtype, device="cpu").reshape(shape)
     try:
         A = function(Z)
         _pull_back(function, Z, torch.ones_like(A))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -88,6 +89,7 @@ class _EpochEnd:
         """Take the cost of the training rows, of shape (...)."""
         progress = self.progress
         with nullcontext() if self.average is None else self.average.in_place():
+            progress.check_weights()
             progress.add(_numbers(training_cost), *self._measure(), by_score=self.score is not None)
             for observe in self.observers:
                 observe(progress)
@@ -191,7 +193,7 @@ def train(
             if isinstance(optimizer, LBFGS):
                 converged = _train_by_lbfgs(objective, batches, end_epoch, optimizer, max_iter, tol)
             else:
-                rate = _scheduled(learning_rate, schedule, max_iter)
+                rate = _scheduled(learning_rate, schedule, max_iter, network.theta.dtype)
                 _train_by_steps(objective, batches, end_epoch, optimizer, rate)
         except KeyboardInterrupt:
             interrupted = True
@@ -199,10 +201,18 @@ def train(
     return progress.result(converged | ~stopping.running, interrupted)
 
 
-def _scheduled(learning_rate, schedule, max_iter):
-    if isinstance(schedule, str):
-        return lambda epoch: learning_rate * SCHEDULES[schedule](epoch, max_iter)
-    return lambda epoch: learning_rate * _factor(schedule, epoch, max_iter)
+def _scheduled(learning_rate, schedule, max_iter, dtype):
+    """Return the learning rate as a function of the epoch."""
+    largest = torch.finfo(dtype).max
+    factor = SCHEDULES[schedule] if isinstance(schedule, str) else partial(_factor, schedule)
+
+    def rate(epoch):
+        now = learning_rate * factor(epoch, max_iter)
+        if not isinstance(now, torch.Tensor) and now > largest:
+            raise ValueError(f"learning_rate must be a number that {dtype} can hold, got {now:g}.")
+        return now
+
+    return rate
 
 
 def _factor(schedule, epoch, max_iter):
@@ -210,7 +220,7 @@ def _factor(schedule, epoch, max_iter):
     found = schedule(epoch, max_iter)
     try:
         factor = float(found)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         factor = math.nan
     if not 0 <= factor < math.inf:
         raise ValueError(

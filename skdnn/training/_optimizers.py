@@ -16,7 +16,8 @@ References
 
 import math
 import os
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -25,7 +26,6 @@ from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._penalty import Penalty
 
-# The first step of an optimizer of torch's imports its compiler, which sets this in passing.
 _SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -126,7 +126,7 @@ class TorchOptimizer:
     def __init__(self, network, optimizer_class, *, weight_decay=0.0):
         self.name, self.gradient = optimizer_class.__name__, network.gradient
         self.penalty = Penalty(network, weight_decay)
-        with self._naming():
+        with self._naming(), _traceless_import():
             self.optimizers = [
                 optimizer_class(_parameters(network, member), lr=1e-3)
                 for member in range(network.n_networks or 1)
@@ -164,17 +164,29 @@ class TorchOptimizer:
 
     @contextmanager
     def _naming(self):
-        found = os.environ.get(_SET_BY_COMPILER)
+        """Name the optimizer in what it raises, and let it find torch as it is by default."""
+        # Some make tensors without saying where.
+        is_usual = torch.get_default_device().type == "cpu"
         try:
-            yield
+            with nullcontext() if is_usual else torch.device("cpu"):
+                yield
         except (RuntimeError, TypeError) as error:
             raise ValueError(
                 "optimizer must be a torch.optim.Optimizer class that is made of (parameters, lr) "
                 f"and trains dense layers, but {self.name} raised: {error}"
             ) from error
-        finally:
-            if found is None:
-                os.environ.pop(_SET_BY_COMPILER, None)
+
+
+@contextmanager
+def _traceless_import():
+    """Take back what torch's compiler leaves, which the first optimizer of a process imports."""
+    found = os.environ.get(_SET_BY_COMPILER)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        if found is None:
+            os.environ.pop(_SET_BY_COMPILER, None)
 
 
 def _parameters(network, member):

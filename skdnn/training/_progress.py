@@ -189,11 +189,16 @@ class Progress:
         n_iter = self.stopping.n_iter  # an interruption may have left part of one more epoch
         return np.reshape(numbers[: n_iter.max()], (-1, len(n_iter)))
 
-    def _check_finite(self, costs, epoch):
+    def check_weights(self):
+        """Raise a ValueError if a weight of a network that is still trained is not finite."""
+        is_finite = self.network.theta.isfinite().all(dim=-1).cpu().numpy().reshape(-1)
+        self._check_finite(np.where(is_finite, 0.0, np.nan), self.epoch + 1, "A weight")
+
+    def _check_finite(self, costs, epoch, what="The cost"):
         diverged = ~np.isfinite(costs) & self.stopping.running
         if diverged.any():
             raise ValueError(
-                f"The cost became {costs[diverged][0]} in epoch {epoch}: the training diverged. "
+                f"{what} became {costs[diverged][0]} in epoch {epoch}: the training diverged. "
                 "Try a smaller learning_rate, or standardize=True where the features are large."
             )
 

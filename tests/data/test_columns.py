@@ -119,6 +119,28 @@ def test_a_time_of_day_is_a_duration(frame):
     np.testing.assert_array_equal(X[:, 0], [np.nan, 0.5, 1.5 / 86_400, 0])
 
 
+def test_a_time_of_day_may_have_nanoseconds():
+    table = arrow([None, 1500], pa.time64("ns"))
+    np.testing.assert_allclose(numbers(table)[1][:, 0], [np.nan, 1.5e-6 / 86_400], rtol=1e-12)
+
+
+def test_objects_are_read_as_their_dtype_is():
+    lengths = np.array([3, 4, 5], dtype="timedelta64[h]")
+    kinds, X = numbers(pandas(list(lengths), object))
+    assert kinds == ["duration"]
+    np.testing.assert_allclose(X[:, 0], [3 / 24, 4 / 24, 5 / 24])
+    periods = pd.period_range("2020-01-01", periods=3, freq="D")
+    days = numbers(pandas(periods))[1]
+    np.testing.assert_array_equal(numbers(pandas(list(periods), object))[1], days)
+
+
+@pytest.mark.parametrize("other", [5, dt.timedelta(1), "text"])
+def test_an_array_column_of_dates_and_something_else_is_an_error(other):
+    array = np.array([[dt.date(2020, 1, 1)], [other]], dtype=object)
+    with pytest.raises(ValueError, match="one kind of values in column 0"):
+        read_columns(array, None)
+
+
 DECIMALS = [Decimal("1.5"), None, Decimal("-3"), Decimal("NaN")]
 NUMBERS = {
     "decimals": pandas(DECIMALS, object),

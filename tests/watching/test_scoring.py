@@ -98,7 +98,7 @@ def test_weights_are_not_passed_to_what_takes_none(scoring):
 
 @pytest.mark.parametrize("metric", [f1_score, roc_auc_score, plain_metric])
 def test_a_metric_is_no_scorer(metric):
-    with pytest.raises(ValueError, match=rf"use sklearn.metrics.make_scorer\({metric.__name__}\)"):
+    with pytest.raises(ValueError, match=rf"make_scorer makes .* got .*{metric.__name__}"):
         fitted(metric)
 
 
@@ -108,6 +108,13 @@ def test_frames_are_scored_without_a_word_about_names():
     clf.fit(frame, Y)
     assert len(clf.validation_scores_) == 3
     assert clf.feature_names_in_[0] == "feature 0"
+
+
+def test_rows_of_dates_are_scored():
+    frame = pd.DataFrame({"a": X[:, 0], "day": pd.date_range("2020-01-01", periods=600)})
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, random_state=0)
+    by_name = clf.set_params(scoring="accuracy").fit(frame, Y).validation_scores_
+    assert by_name == pytest.approx(clf.set_params(scoring=None).fit(frame, Y).validation_scores_)
 
 
 def test_scoring_alone_holds_nothing_out():
