@@ -302,6 +302,61 @@ def test_too_few_circles_are_an_error():
         NetworkDisplay.from_estimator(fit(), max_units=1)
 
 
+class Endless:
+    best_estimator_ = property(lambda self: self)
+
+
+MOONS = make_moons(100, random_state=0)
+FITTED = DeepBinaryClassifier(2, 3, random_state=0).fit(*MOONS)
+IMAGES = np.zeros((2, 3, 4), np.uint8)
+BAD_ARGUMENTS = [
+    (lambda: LossCurveDisplay(["a"]).plot(), "loss_curve must be an array of numbers"),
+    (lambda: LossCurveDisplay([]).plot(), "loss_curve must be a filled array"),
+    (lambda: LossCurveDisplay([1.0], [[1.0]]).plot(), "validation_loss_curve must be a filled"),
+    (lambda: LossCurveDisplay([1.0], best_iter="a").plot(), "best_iter must be an integer"),
+    (lambda: LossCurveDisplay([1.0]).plot(ax="x"), "ax must be matplotlib Axes or None, got str"),
+    (lambda: LossCurveDisplay.from_estimator(Endless()), "must be a DeepBinaryClassifier"),
+    (lambda: NetworkDisplay((2, 3, 1), []).plot(), "activations must be one for each of 1 hidden"),
+    (lambda: NetworkDisplay((2, -3, 1), ["relu"]).plot(), "each of layer_sizes must be at least 1"),
+    (lambda: NetworkDisplay((2, 3, 1), ["relu"], 2.5).plot(), "max_units must be an integer"),
+    (lambda: ActivationDisplay.from_activation("relu", limits=None), "limits must be two finite"),
+    (lambda: ActivationDisplay.from_activation("relu", limits=(1, 1)), "limits must be two finite"),
+    (lambda: ActivationDisplay.from_activation("relu", limits=(10**400, 1)), "limits must be two"),
+    (lambda: ActivationDisplay.from_activation("relu", n_points=1.5), "n_points must be an integ"),
+    (
+        lambda: WeightImagesDisplay(IMAGES[:0]).plot(),
+        "images must be a filled array of 3 or 4 axes",
+    ),
+    (lambda: WeightImagesDisplay(None).plot(), "images must be"),
+    (
+        lambda: WeightImagesDisplay.from_estimator(FITTED, image_shape=(2.0, 1)),
+        "each of image_shape must be an integer",
+    ),
+    (lambda: boundaries(y=MOONS[1] + 5), r"y must hold one of \[.*0.*1.*\] for each of 100 rows"),
+    (lambda: boundaries(y=None), "y must hold one of"),
+    (lambda: boundaries(y=MOONS[1][:5]), "for each of 100 rows"),
+    (lambda: boundaries(estimators={}), "estimators must hold at least one"),
+    (lambda: boundaries(estimators={"a": "x"}), r"estimators\['a'\] must be a fitted classifier"),
+    (lambda: boundaries(grid_resolution=1), "grid_resolution must be at least 2, got 1"),
+    (lambda: boundaries(axes=[None]), "axes must be matplotlib Axes or None, got NoneType"),
+]
+
+
+def boundaries(estimators=None, y=MOONS[1], **options):
+    estimators = {"a": FITTED} if estimators is None else estimators
+    return DecisionBoundariesDisplay.from_estimators(estimators, MOONS[0], y, **options)
+
+
+@pytest.mark.parametrize(("call", "message"), BAD_ARGUMENTS)
+def test_what_cannot_be_drawn_is_named(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_a_layer_of_any_size_is_drawn_at_once():
+    assert len(NetworkDisplay((10**9, 4, 1), ["relu"]).plot().ax_.patches) == 10 + 4 + 1
+
+
 def test_displays_that_were_never_drawn_need_no_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     display = NetworkDisplay((3, 1), [])

@@ -9,6 +9,7 @@ import torch
 
 from skdnn.network import get_activation
 
+from ._arguments import check_count, check_interval
 from ._canvas import axes_or_new
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class ActivationDisplay:
         Raises
         ------
         ValueError
-            If the activation is unknown or not differentiable.
+            If the activation is unknown or not differentiable, or `limits` or `n_points` is wrong.
 
         Examples
         --------
@@ -104,6 +105,8 @@ class ActivationDisplay:
         >>> float(display.derivative.max())  # g'(0) = 1
         0.9999
         """
+        check_interval("limits", limits)
+        check_count("n_points", n_points, 2)
         g = get_activation(activation)
         Z = torch.linspace(*limits, n_points, dtype=torch.float64, device="cpu")[:, None]
         A = g.forward(Z, torch.empty_like(Z))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from ._arguments import as_numbers, check_count
 from ._canvas import figure_with_axes
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If X has not two columns, or if there is not one of `axes` for each classifier.
+            If X has not two columns, y not a known label for each row, or there is not one of
+            `axes` for each classifier.
         TypeError
-            If `estimators` is no dict.
+            If `estimators` is no dict of fitted classifiers.
 
         Examples
         --------
@@ -126,9 +128,16 @@ class DecisionBoundariesDisplay:
                 "estimators must be a dict from a title to a fitted classifier, got "
                 f"{type(estimators).__name__}."
             )
-        points = np.asarray(X, dtype=np.float64)
-        if points.ndim != 2 or points.shape[1] != 2:
+        for name, estimator in estimators.items():
+            if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
+                raise TypeError(f"estimators[{name!r}] must be a fitted classifier.")
+        if not estimators:
+            raise ValueError("estimators must hold at least one fitted classifier, got none.")
+        check_count("grid_resolution", grid_resolution, 2)
+        points = as_numbers("X", X, (2,)).astype(np.float64)
+        if points.shape[1] != 2:
             raise ValueError(f"X must have two columns, got shape {points.shape}.")
+        is_positive = _is_positive(next(iter(estimators.values())), y, len(points))
         low, high = points.min(axis=0), points.max(axis=0)
         margin = _MARGIN * (high - low)
         xx0, xx1 = np.meshgrid(*np.linspace(low - margin, high + margin, grid_resolution).T)
@@ -139,7 +148,6 @@ class DecisionBoundariesDisplay:
             name: estimator.predict_proba(grid)[:, 1].reshape(xx0.shape)
             for name, estimator in estimators.items()
         }
-        is_positive = np.asarray(y) == next(iter(estimators.values())).classes_[1]
         display = cls(xx0, xx1, probabilities, points, is_positive)
         return display.plot(axes=axes, **kwargs)
 
@@ -163,6 +171,8 @@ class DecisionBoundariesDisplay:
         ValueError
             If there is not one of `axes` for each classifier.
         """
+        if not isinstance(self.probabilities, Mapping) or not self.probabilities:
+            raise ValueError("probabilities must be a filled dict from a title to an array.")
         n = len(self.probabilities)
         if axes is not None and len(axes) != n:
             raise ValueError(f"axes must be one for each of {n} classifiers, got {len(axes)}.")
@@ -180,3 +190,14 @@ class DecisionBoundariesDisplay:
         for rows, colour in ((self.is_positive, "#b2182b"), (~self.is_positive, "#2166ac")):
             x0, x1 = self.points[rows].T
             ax.scatter(x0, x1, c=colour, s=12, edgecolors="white", linewidths=0.4)
+
+
+def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:
+    """Tell which labels are of the second class."""
+    labels = np.asarray(y)
+    known = list(estimator.classes_)
+    if labels.shape != (n_samples,) or not all(label in known for label in labels.tolist()):
+        raise ValueError(
+            f"y must hold one of {known} for each of {n_samples} rows, got {repr(y)[:60]}"
+        )
+    return labels == known[1]

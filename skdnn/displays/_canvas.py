@@ -9,14 +9,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
 
+from ._arguments import check_axes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def find_network(estimator: Any) -> DeepBinaryClassifier:
     """Return the fitted DeepBinaryClassifier in an estimator."""
-    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
-        estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
+    inner = None
+    while inner is not estimator:
+        inner, estimator = estimator, _inside(estimator)
     if not isinstance(estimator, DeepBinaryClassifier):
         raise TypeError(
             "estimator must be a DeepBinaryClassifier, a pipeline that ends in one or a search for "
@@ -26,8 +29,17 @@ def find_network(estimator: Any) -> DeepBinaryClassifier:
     return estimator
 
 
+def _inside(estimator: Any) -> Any:
+    """Return what a pipeline or search ends in; anything else as it is."""
+    if isinstance(estimator, Pipeline):
+        return estimator[-1]
+    return getattr(estimator, "best_estimator_", estimator)
+
+
 def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> tuple[Axes, Any]:
     """Return axes, new ones for None, and their figure."""
+    if ax is not None:
+        check_axes("ax", ax)
     axes, figure = figure_with_axes(None if ax is None else [ax], 1, size)
     return axes[0], figure
 
@@ -42,4 +54,7 @@ def figure_with_axes(
         except ImportError as error:
             raise ImportError("Displays need matplotlib: pip install 'skdnn[plot]'.") from error
         axes = plt.subplots(1, n, figsize=size, layout="constrained", squeeze=False)[1][0]
-    return list(axes), axes[0].figure
+    axes = list(axes)
+    for ax in axes:
+        check_axes("axes", ax)
+    return axes, axes[0].figure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator
 
+from ._arguments import as_numbers, check_count
 from ._canvas import axes_or_new, find_network
 
 if TYPE_CHECKING:
@@ -110,7 +111,17 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If a curve is not made of numbers, or empty.
         """
+        as_numbers("loss_curve", self.loss_curve)
+        if self.validation_loss_curve is not None:
+            as_numbers("validation_loss_curve", self.validation_loss_curve)
+        if self.best_iter is not None:
+            check_count("best_iter", self.best_iter, 0)
         self.ax_, self.figure_ = axes_or_new(ax)
         epochs = range(1, len(self.loss_curve) + 1)
         self.lines_ = self.ax_.plot(epochs, self.loss_curve, **{"label": "training", **kwargs})

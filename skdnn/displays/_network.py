@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skdnn.network import get_activation
 
+from ._arguments import as_numbers, check_count
 from ._canvas import axes_or_new, find_network
 
 if TYPE_CHECKING:
@@ -110,10 +111,17 @@ class NetworkDisplay:
         Raises
         ------
         ValueError
-            If `max_units` is below 2.
+            If `max_units` is below 2, or there is not an activation for each hidden layer.
         """
-        if self.max_units < 2:
-            raise ValueError(f"max_units must be at least 2, got {self.max_units}.")
+        check_count("max_units", self.max_units, 2)
+        as_numbers("layer_sizes", self.layer_sizes)
+        for n_units in self.layer_sizes:
+            check_count("each of layer_sizes", n_units, 1)
+        if len(self.activations) != len(self.layer_sizes) - 2:
+            raise ValueError(
+                f"activations must be one for each of {len(self.layer_sizes) - 2} hidden layers, "
+                f"got {len(self.activations)}."
+            )
         columns = [_column(size, self.max_units) for size in self.layer_sizes]
         tallest = max(y for column in columns for y, _ in column)
         size = (0.62 * (_STEP * (len(columns) - 1) + 1.2), 0.62 * (2 * tallest + 2.6))
@@ -168,7 +176,7 @@ class NetworkDisplay:
 
 def _column(size: int, max_units: int) -> Column:
     """Return (y, unit) of each circle of a layer from the top, unit None for the dots between."""
-    units: list[int | None] = list(range(1, size + 1))
+    units: Sequence[int | None] = range(1, size + 1)
     if size > max_units:
         last = max_units // 2
         units = [*units[: max_units - last], None, *units[-last:]]

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from skdnn.data import ImageVectorizer
 
+from ._arguments import as_numbers, check_count
 from ._canvas import axes_or_new, find_network
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ class WeightImagesDisplay:
         >>> WeightImagesDisplay.from_estimator(clf, image_shape=(8, 8)).images.shape
         (4, 8, 8)
         """
-        if max_units < 1:
-            raise ValueError(f"max_units must be at least 1, got {max_units}.")
+        check_count("max_units", max_units, 1)
         W = find_network(estimator).coefs_[0]
         W = np.concatenate(list(W), axis=1) if W.ndim == 3 else W  # the units of several networks
         largest = np.argsort(-np.square(W).sum(axis=0), kind="stable")[:max_units]
@@ -129,10 +129,16 @@ class WeightImagesDisplay:
         -------
         WeightImagesDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `images` is no filled array of images.
         """
+        images = as_numbers("images", self.images, (3, 4))
         self.ax_, self.figure_ = axes_or_new(ax)
         style = {"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs}
-        self.image_ = self.ax_.imshow(_mosaic(self.images), **style)
+        self.image_ = self.ax_.imshow(_mosaic(images), **style)
         self.ax_.axis("off")
         return self
 
@@ -161,6 +167,8 @@ def _check_shape(image_shape: Any) -> None:
         raise ValueError(
             f"image_shape must be (height, width) or (height, width, 3), got {image_shape!r}."
         )
+    for size in image_shape:
+        check_count("each of image_shape", size, 1)
 
 
 def _check_inputs(rows: np.ndarray, n_pixels: int) -> None:
