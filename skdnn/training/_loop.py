@@ -184,7 +184,10 @@ def train(
     average = optimizer if isinstance(optimizer, WeightAverage) else None
     end_epoch = _EpochEnd(progress, validation, loss, score, observers, average)
     objective = Objective(network, loss, generators, max_grad_norm)
-    operations = 6 * network.n_parameters * max(batches.sizes)
+    # Of a stack, threads can take whole networks, so two of them count; but not all, since threads
+    # meet at each product, and wait long for one another where the machine is busy.
+    networks = min(network.n_networks or 1, 2)
+    operations = 6 * network.n_parameters * networks * max(batches.sizes)
     converged = interrupted = False
     with torch.no_grad(), threads_for(operations, n_threads), flushed_denormals():
         if state is not None:

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 # Handing a small matrix product to a second thread costs more than the product: a training step of
-# 4 million operations takes half as long on one thread as on two. Of a stack, the products of each
-# network count by themselves, since threads meet at each.
+# 4 million operations takes half as long on one thread as on two.
 OPERATIONS_WORTH_THREADS = 5e7
 
 
@@ -23,7 +22,7 @@ def threads_for(operations, n_threads=None):
     ----------
     operations : float
         Floating point operations between two points where threads must meet, such as a training
-        step of one network.
+        step.
     n_threads : int or None, default=None
         Threads to compute on however large the work is, if the machine has so many.
 
