@@ -37,6 +37,9 @@ class PredictionMixin:
             ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
             predicted. In the network's dtype.
         """
+        return self._logits(X)
+
+    def _logits(self, X):
         check_is_fitted(self)
         return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
 
@@ -54,7 +57,7 @@ class PredictionMixin:
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        Z = self.decision_function(X)
+        Z = self._logits(X)
         return np.column_stack([expit(-Z), expit(Z)])
 
     @plainly()
@@ -71,9 +74,10 @@ class PredictionMixin:
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        Z = self.decision_function(X)
+        Z = self._logits(X)
         return np.column_stack([log_expit(-Z), log_expit(Z)])
 
+    @plainly()
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the more probable class of each row.
 
@@ -87,7 +91,7 @@ class PredictionMixin:
         array of shape (n_samples,)
             Of `classes_`.
         """
-        positive = self.decision_function(X) > 0
+        positive = self._logits(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -240,10 +240,10 @@ def _with_levels(numbers, codes, like):
 def _standardize(numbers, like):
     Z = (numbers - like.center) * like.inverse_scale
     if math.isfinite(like.bound):
-        # Where its square would be beyond the dtype, z has come as close to the bound as it gets.
-        limit = math.sqrt(torch.finfo(Z.dtype).max) / 2
-        z = (Z / like.bound).clamp(-limit, limit)
-        Z = like.bound * z / (1 + z**2).sqrt()
+        # Beyond the numbers that have squares, z has come as close to the bound as it gets.
+        limit = like.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
+        Z = Z.clamp(-limit, limit)
+        Z = Z / (1 + (Z / like.bound) ** 2).sqrt()
     return Z.nan_to_num(0.0)
 
 
