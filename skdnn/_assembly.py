@@ -199,8 +199,27 @@ def empty_network(plan, n_inputs):
         ) from error
 
 
-def make_rule(plan, network, state=None):
-    """Return the update rule for a network, as an earlier call of partial_fit left the same."""
+def with_more_inputs(W, places, n_inputs):
+    """Return the weights of a first layer of more inputs, 0 but for those that W has, at places."""
+    if len(places) == n_inputs:
+        return W
+    grown = np.zeros((*W.shape[:-2], n_inputs, W.shape[-1]), W.dtype)
+    grown[..., places, :] = W
+    return grown
+
+
+def make_rule(plan, network, state=None, encoders=None):
+    """Return the update rule for a network, as an earlier call of partial_fit left the same.
+
+    Parameters
+    ----------
+    plan : Plan
+    network : Network
+    state : dict or None, default=None
+        Of `incremental_state`.
+    encoders : pair of Encoder or None, default=None
+        Before and now, where there is a state: the network may have more inputs now.
+    """
     parameters = plan.parameters
     rule = make_optimizer(
         parameters.optimizer,
@@ -211,8 +230,22 @@ def make_rule(plan, network, state=None):
         weight_averaging=parameters.weight_averaging,
     )
     if state is not None and state["rule"] == _describe_rule(parameters):
-        rule.restore(state["optimizer"])
+        before, now = encoders
+        places = before.outputs_in(now)
+        rule.restore(_for_more_inputs(state["optimizer"], places, network))
     return rule
+
+
+def _for_more_inputs(state, places, network):
+    """Return the state of a rule, of which each array has an entry for each weight."""
+    if isinstance(state, dict):
+        return {name: _for_more_inputs(part, places, network) for name, part in state.items()}
+    if not isinstance(state, np.ndarray):
+        return state
+    n_inputs, n_units = network.layer_sizes[:2]
+    W, others = np.split(state, [len(places) * n_units])  # W[1] comes first
+    W = with_more_inputs(W.reshape(-1, n_units), places, n_inputs)
+    return np.concatenate([W.ravel(), others])
 
 
 def incremental_state(plan, rule):

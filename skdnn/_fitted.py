@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
 
-from skdnn._assembly import empty_network, make_network
+from skdnn._assembly import empty_network, make_network, with_more_inputs
 from skdnn._parameters import plain
 from skdnn.data import Encoder, as_tensor, tensor_chunks
 from skdnn.network import Network, compute_logits, get_activation
@@ -141,7 +141,7 @@ def _fitted_network(fitted, plan, classes, encoder):
     network = empty_network(plan, encoder.n_outputs)
     for what, before, now in (
         ("number of networks", n_networks, plan.n_networks or 1),
-        ("layer sizes", fitted.layer_sizes_, network.layer_sizes),
+        ("layer sizes", fitted.layer_sizes_[1:], network.layer_sizes[1:]),
         ("activations", fitted.activations_, plan.activations),
         ("classes", fitted.classes_.tolist(), classes.tolist()),
         *_settled_pairs(fitted, plan.parameters),
@@ -152,6 +152,8 @@ def _fitted_network(fitted, plan, classes, encoder):
                 f"got {now}."
             )
     coefs, intercepts = list(fitted.coefs_), list(fitted.intercepts_)
+    outputs = known_encoder(fitted).outputs_in(encoder)
+    coefs[0] = with_more_inputs(coefs[0], outputs, encoder.n_outputs)
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
     network.load(coefs, intercepts)

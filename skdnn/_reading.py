@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array, check_X_y, column_or_1d, valid
 from skdnn._telling import warn
 from skdnn.data import (
     Table,
+    add_levels,
     apply_class_weight,
     at_hand,
     check_two_classes,
@@ -96,11 +97,11 @@ def read_more(estimator, parameters, X, y, classes, sample_weight):
     X = at_hand(X)
     if is_first:
         _learn_columns(estimator, X, parameters.categorical_features)
-    X, y = read_data(estimator, X, y, reset=is_first)
+    X, y = read_data(estimator, X, y, reset=is_first, recodes=False)
     y = encode_known_labels(y, known, "y")
     weight = check_weights(sample_weight, X.shape[0])
     examples = _weighted(parameters, X, y, known, weight)
-    return _with_known_levels(estimator, examples), known
+    return _with_more_levels(estimator, examples), known
 
 
 def read_validation(estimator, parameters, X_val, y_val, classes):
@@ -114,7 +115,7 @@ def read_validation(estimator, parameters, X_val, y_val, classes):
     return _weighted(parameters, X, y, classes, np.ones(len(y)))
 
 
-def read_data(estimator, X, *y, reset=False, name="y"):
+def read_data(estimator, X, *y, reset=False, name="y", recodes=True):
     """Return X, and y where one is passed, checked.
 
     Parameters
@@ -126,13 +127,15 @@ def read_data(estimator, X, *y, reset=False, name="y"):
     *y : array-like or tensor of shape (n_samples,)
     name : str, default="y"
         Of y, for errors.
+    recodes : bool, default=True
+        Give levels the codes of those that are known already.
     """
     if isinstance(X, Table):
         return X
     X = at_hand(X)
     y = [plain_labels(labels, name) for labels in y]
     if estimator.column_kinds_ is not None or not is_plain(X):
-        return _read_columns(estimator, X, y, reset)
+        return _read_columns(estimator, X, y, reset, recodes)
     if isinstance(X, torch.Tensor):
         return _read_tensor(estimator, X, y, reset)
     return _read_array(estimator, X, y, reset)
@@ -151,12 +154,12 @@ def _learn_columns(estimator, X, categorical_features):
         estimator.is_categorical_ = is_categorical if is_categorical.any() else None
 
 
-def _read_columns(estimator, X, y, reset):
+def _read_columns(estimator, X, y, reset, recodes):
     X = to_host(X.toarray() if sparse.issparse(X) else X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     checked = _check_shape(X, y)
     read = read_columns(X, estimator.column_kinds_)
-    if estimator.categories_ is not None:
+    if recodes and estimator.categories_ is not None:
         read = read.recoded(estimator.categories_)
         _warn_of_others(estimator, read, "unseen in fit or rare there")
     return (read, *checked) if y else read
@@ -210,8 +213,18 @@ def _with_known_levels(estimator, examples):
     """Return the Examples with codes for the levels worth telling apart, once these are learnt."""
     if not isinstance(examples.X, Table) or estimator.categories_ is not None:
         return examples
-    estimator.categories_ = examples.X.frequent_levels(examples.weight)
-    examples = replace(examples, X=examples.X.recoded(estimator.categories_))
+    return _with_more_levels(estimator, examples)
+
+
+def _with_more_levels(estimator, examples):
+    """Return the Examples with codes for the levels known so far and those worth adding."""
+    if not isinstance(examples.X, Table):
+        return examples
+    levels = examples.X.frequent_levels(examples.weight)
+    if estimator.categories_ is not None:
+        levels = [add_levels(*pair) for pair in zip(estimator.categories_, levels, strict=True)]
+    estimator.categories_ = levels
+    examples = replace(examples, X=examples.X.recoded(levels))
     _warn_of_others(estimator, examples.X, "rare", examples.weight)
     return examples
 

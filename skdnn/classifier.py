@@ -408,9 +408,10 @@ class DeepBinaryClassifier(
 
         The optimizer goes on where the last call left it: with ``shuffle=False``,
         ``standardize=False`` and chunks of whole batches, chunk after chunk does what one epoch of
-        `fit` over all of them does. Means and deviations are those of all rows so far; levels are
-        those of the first chunk, and so are median and quartiles of a feature that varies there.
-        The learning rate is constant, no rows are held out, and ``weight_decay="auto"`` is 0.
+        `fit` over all of them does. Means and deviations are those of all rows so far; median and
+        quartiles are those of the first chunk, if a feature varies there. Levels that come later,
+        and gaps, get inputs of their own, whose weights start at 0. The learning rate is constant,
+        no rows are held out, and ``weight_decay="auto"`` is 0.
 
         Parameters
         ----------
@@ -442,9 +443,10 @@ class DeepBinaryClassifier(
             state = getattr(self, "_incremental_state", None)
             examples, classes = read_more(self, parameters, X, y, classes, sample_weight)
             plan = make_plan(parameters, examples, before, state)
-            split = make_split(plan, examples, encoder=known_encoder(before))
+            encoder = known_encoder(before)
+            split = make_split(plan, examples, encoder=encoder)
             network = start_network(plan, classes, split, before)
-            rule = make_rule(plan, network, state)
+            rule = make_rule(plan, network, state, (encoder, split.encoder))
             result = run_training(plan, network, rule, split)
             check_some_epoch(result)
             self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))

@@ -190,15 +190,13 @@ def test_going_on_keeps_the_levels_and_the_encoding():
     assert clf.n_iter_ > 6
 
 
-def test_chunks_are_read_as_the_first_one():
+def test_later_chunks_add_levels_and_gaps():
     clf = DeepBinaryClassifier(**QUICK)
-    clf.partial_fit(FRAME[:120], Y[:120], classes=["flower", "none"])
-    before = clf.categories_
-    with pytest.warns(
-        UserWarning, match="X has in column 'name' levels that are nearly all unseen"
-    ):
-        clf.partial_fit(FRAME[120:].assign(name="orchid"), Y[120:])
-    assert clf.categories_ is before
+    clf.partial_fit(FRAME[:120].assign(height=1.0), Y[:120], classes=["flower", "none"])
+    before, sizes = [list(levels) for levels in clf.categories_], clf.layer_sizes_
+    clf.partial_fit(FRAME[120:].assign(name="orchid"), Y[120:])
+    assert [list(levels) for levels in clf.categories_] == [*before[:2], [*before[2], "orchid"]]
+    assert clf.layer_sizes_ == (sizes[0] + 2, *sizes[1:])  # the orchid, and a flag for height
     assert np.isfinite(clf.predict_proba(FRAME)).all()
 
 

@@ -7,7 +7,7 @@ from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._statistics import columns_with_infinity
-from ._tables import Table, find_kinds, read_columns
+from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import (
     apply_class_weight,
     check_two_classes,
@@ -27,6 +27,7 @@ __all__ = [
     "ImageVectorizer",
     "LazyRows",
     "Table",
+    "add_levels",
     "apply_class_weight",
     "as_tensor",
     "at_hand",

@@ -57,8 +57,9 @@ class Encoder:
     flagged : array of int
         Of the p numbers, those with a flag.
     bin_column, bin_start, bin_scale : arrays of shape (n_bins,)
-    n_levels : array of int of shape (q,)
-        Of each column of levels.
+    n_levels, n_told : arrays of int of shape (q,)
+        Columns of the result for each column of levels, and levels told apart there: one fewer
+        where the others have a column, too, the last one.
 
     References
     ----------
@@ -89,6 +90,7 @@ class Encoder:
     bin_start: np.ndarray
     bin_scale: np.ndarray
     n_levels: np.ndarray
+    n_told: np.ndarray
 
     @property
     def n_outputs(self):
@@ -108,21 +110,44 @@ class Encoder:
 
     def arrays(self):
         """Return those of them that `apply` computes with and that are arrays."""
-        unused = ("bound", "total")
+        unused = ("bound", "n_told", "total")
         return {name: value for name, value in self.state().items() if name not in unused}
 
     def learnt_on(self, X, weight):
-        """Return the Encoder that knows means and deviations of these rows as well.
+        """Return the Encoder that knows of these rows as well.
 
-        A column that did not vary so far may do so now. Levels, gaps and bins stay.
+        Means and deviations are those of all rows; a column that did not vary so far may do so now.
+        Gaps and levels that are new have columns of the result. Bins stay.
         """
         numbers = X.numbers if isinstance(X, Table) else X
         deviation = np.where(self.inverse_scale > 0, self.scale, 0.0)
         known = Moments(self.center, deviation, self.total)
         bounded = math.isfinite(self.bound)
         known += moments_within(known, numbers, weight) if bounded else moments(numbers, weight)
-        inverse_scale = known.inverse_deviation(np.count_nonzero(weight))
-        return replace(self, center=known.mean, inverse_scale=inverse_scale, total=known.total)
+        learnt = {
+            "center": known.mean,
+            "inverse_scale": known.inverse_deviation(np.count_nonzero(weight)),
+            "total": known.total,
+            "flagged": np.union1d(self.flagged, columns_with_gaps(numbers, weight)).astype(np.intp),
+        }
+        if isinstance(X, Table):
+            has_others = self.n_levels > self.n_told
+            learnt |= _level_counts(X, weight, has_others)
+        return replace(self, **learnt)
+
+    def outputs_in(self, later):
+        """Return where the columns of the result are in that of a later Encoder, of `learnt_on`."""
+        p, n_bins = len(self.center), len(self.bin_column)
+        flags = p + np.searchsorted(later.flagged, self.flagged)
+        bins = p + len(later.flagged) + np.arange(n_bins)
+        start, levels = p + len(later.flagged) + n_bins, []
+        for n_before, told, n_later, told_later in zip(
+            self.n_levels, self.n_told, later.n_levels, later.n_told, strict=True
+        ):
+            codes = np.arange(n_before)
+            levels.append(start + np.where(codes < told, codes, told_later))
+            start += n_later
+        return np.concatenate([np.arange(p), flags, bins, *levels]).astype(np.intp)
 
     def apply(self, X, dtype):
         """Return rows of any kind as a tensor of shape (n, n_outputs), computed in float64.
@@ -276,8 +301,15 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
         learnt |= dict(zip(names, _bins(numbers, weight), strict=True))
     if isinstance(X, Table):
         learnt["is_categorical"] = X.is_categorical
-        learnt["n_levels"] = X.codes[weight > 0].max(axis=0).astype(np.intp) + 1
+        learnt |= _level_counts(X, weight)
     return _make(**learnt)
+
+
+def _level_counts(X, weight, has_others=False):
+    """Return `n_levels` and `n_told` by name; others have a column where there are some."""
+    told = np.array([len(levels) for levels in X.levels], dtype=np.intp)
+    has_others = has_others | (X.codes[weight > 0] == told).any(axis=0)
+    return {"n_levels": told + has_others, "n_told": told}
 
 
 def _make(center, **arrays):
@@ -289,6 +321,7 @@ def _make(center, **arrays):
         "bin_start": np.empty(0),
         "bin_scale": np.empty(0),
         "n_levels": _NONE,
+        "n_told": _NONE,
     }
     return Encoder(center=center, **{**nothing, **arrays})
 

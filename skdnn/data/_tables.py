@@ -90,6 +90,13 @@ class Table:
         ]
 
 
+def add_levels(known, found):
+    """Return known levels and, behind them, as many that are found and new as there is room for."""
+    told = set(known)
+    new = [level for level in found if level not in told]
+    return objects_of([*known, *new][:_MOST_LEVELS])
+
+
 def _share(is_other, is_there):
     return is_other[is_there].mean() if is_there.any() else 0.0
 
