@@ -152,10 +152,10 @@ def _fitted_network(fitted, plan, classes, encoder):
                 f"got {now}."
             )
     coefs, intercepts = list(fitted.coefs_), list(fitted.intercepts_)
-    outputs = known_encoder(fitted).outputs_in(encoder)
-    coefs[0] = with_more_inputs(coefs[0], outputs, encoder.n_outputs)
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
+    places = known_encoder(fitted).outputs_in(encoder)
+    coefs[0] = with_more_inputs(coefs[0], places, encoder.n_outputs)
     network.load(coefs, intercepts)
     return network
 

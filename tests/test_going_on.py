@@ -127,6 +127,17 @@ def test_what_is_new_changes_no_answer_before_it_is_learnt(standardize):
     np.testing.assert_allclose(clf.predict_proba(MIXED[known]), answers, atol=0.02)
 
 
+@pytest.mark.parametrize("standardize", [*SCALES, False])
+def test_gaps_that_come_later_are_learnt(standardize):
+    gappy = X.copy()
+    gappy[:150, 0] = np.nan
+    is_gap = np.isnan(gappy[:, 0]).astype(int)
+    chunks = [(X[:100], Y[:100]), *[(gappy, is_gap)] * 25]
+    clf = learn(chunks, standardize=standardize, learning_rate=0.01)
+    assert clf.layer_sizes_[0] == 3
+    assert roc_auc_score(is_gap, clf.predict_proba(gappy)[:, 1]) > 0.99
+
+
 def test_the_state_of_the_optimizer_grows_with_the_network(monkeypatch):
     clf = DeepBinaryClassifier(n_units=3, random_state=0)
     clf.partial_fit(MIXED[KINDS == "a"], IS_C[KINDS == "a"], classes=[0, 1])
