@@ -7,11 +7,11 @@ import torch
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import expit, log_expit
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdnn._fitted import fitted_logits, fitted_module, is_plainly_valid
 from skdnn._reading import read_data
-from skdnn.data import plain_labels, to_host
+from skdnn.data import check_weights, plain_labels
 from skdnn.training import plainly
 
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
@@ -94,6 +94,7 @@ class PredictionMixin:
         positive = self._logits(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
+    @plainly()
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of rows whose class is predicted.
 
@@ -110,8 +111,21 @@ class PredictionMixin:
         -------
         float
             From 0 to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If labels or weights are none that `fit` would take, but for labels of neither class,
+            which are wrong.
         """
-        return super().score(X, plain_labels(y), to_host(sample_weight))  # type: ignore[misc]
+        predicted = self.classes_[(self._logits(X) > 0).astype(np.intp)]
+        labels = column_or_1d(plain_labels(y), warn=True)
+        if len(labels) != len(predicted):
+            raise ValueError(
+                f"y must hold one label for each of {len(predicted)} rows, got {len(labels)}."
+            )
+        is_right = labels.astype(object) == predicted.astype(object)
+        return float(np.average(is_right, weights=check_weights(sample_weight, len(labels))))
 
     @plainly()
     def to_module(self) -> torch.nn.Sequential:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_array, check_X_y, column_or_1d, validate_data
 
 from skdnn._telling import warn
@@ -77,7 +76,8 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
     examples = _weighted(parameters, X, y, classes, weight)
     if groups is not None:
         groups = encode_groups(groups)
-        check_consistent_length(y, groups)
+        if len(groups) != len(y):
+            raise ValueError(f"groups must be one for each of {len(y)} rows, got {len(groups)}.")
         examples = replace(examples, groups=groups)
     where = " with a weight above zero (sample_weight times class_weight)"
     check_two_classes(y[examples.weight > 0], where)
@@ -110,7 +110,11 @@ def read_validation(estimator, parameters, X_val, y_val, classes):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
         return None
-    X, y = read_data(estimator, X_val, y_val, name="y_val")
+    try:
+        X, y = read_data(estimator, X_val, y_val, name="y_val")
+    except (TypeError, ValueError) as error:
+        kept = TypeError if isinstance(error, TypeError) else ValueError
+        raise kept(f"X_val and y_val must be such as X and y: {error}") from error
     y = encode_known_labels(y, classes, "y_val")
     return _weighted(parameters, X, y, classes, np.ones(len(y)))
 
@@ -184,10 +188,9 @@ def _read_array(estimator, X, y, reset):
         reset=reset,
         accept_sparse="csr",
         dtype=(np.float64, np.float32) if is_sparse else "numeric",
-        ensure_all_finite=is_sparse,
+        ensure_all_finite=False,
     )
-    if not is_sparse:
-        _check_finite(estimator, read[0] if y else read)
+    _check_finite(estimator, read[0] if y else read)
     return read
 
 
@@ -199,6 +202,13 @@ def _read_tensor(estimator, X, y, reset):
 
 
 def _check_finite(estimator, X):
+    if sparse.issparse(X):
+        missing = X.indices[np.isnan(X.data)]
+        if len(missing):
+            raise ValueError(
+                f"Input X contains NaN in {_label(estimator, missing[0])}: sparse X must miss no "
+                "number. Make it dense, or fill the gaps."
+            )
     infinite = columns_with_infinity(X)
     if len(infinite):
         raise ValueError(f"Input X contains infinity in {_label(estimator, infinite[0])}.")

@@ -155,7 +155,8 @@ class DeepBinaryClassifier(
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Of the network. "auto" is float32 on CUDA and for data in float32 or float16, else float64.
+        Of the network. "auto" is float32 on CUDA, for data in float32 or float16 and for frames
+        with levels, else float64.
     n_threads : int or None, default=None
         Threads of the processor, for `fit` and predictions. None is one where the work is small,
         else as many as torch is set to. Set 1 where fits run in threads beside each other; where

@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_circles, make_moons
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
@@ -496,6 +497,46 @@ def test_numbers_beyond_the_dtype_are_standardised_before_it(moons, scale):
     expected = DeepBinaryClassifier(**QUICK, standardize=True, dtype="float32").fit(X, y)
     P = clf.predict_proba(scale * X)
     np.testing.assert_allclose(P, expected.predict_proba(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_score_is_the_accuracy(moons, weighted):
+    X, y = moons
+    clf = DeepBinaryClassifier(**QUICK).fit(X, y)
+    labels = np.where(np.arange(len(y)) % 7, y, 2)  # a label of neither class is wrong
+    weight = np.random.default_rng(0).random(len(y)) if weighted else None
+    expected = accuracy_score(labels, clf.predict(X), sample_weight=weight)
+    assert clf.score(X, labels, weight) == pytest.approx(expected, rel=1e-12)
+    assert clf.score(X, ["text"] * len(y)) == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "weight", "message"),
+    [
+        ([0, 1], None, "y must hold one label for each of 300 rows, got 2"),
+        ([None] * 300, None, "Input y contains NaN"),
+        (torch.empty(300, device="meta"), None, "y must hold one label for each row"),
+        (np.zeros(300), -np.ones(300), "sample_weight must not be negative"),
+        (np.zeros(300), np.full(300, 1e308), "sample_weight must have a sum"),
+        (np.zeros(300), np.arange(300).astype("M8[D]"), "sample_weight must be numbers"),
+    ],
+)
+def test_what_score_cannot_count_is_named(moons, labels, weight, message):
+    clf = DeepBinaryClassifier(**QUICK).fit(*moons)
+    with pytest.raises(ValueError, match=message):
+        clf.score(moons[0], labels, weight)
+
+
+@pytest.mark.parametrize("standardize", [True, False, "smooth_clip"])
+def test_a_far_number_in_a_watched_row_is_no_divergence(moons, standardize):
+    X, y = moons
+    far = X.copy()
+    far[5, 0] = 1e300
+    clf = DeepBinaryClassifier(**QUICK, standardize=standardize, dtype="float32")
+    if standardize is False:  # no float32 holds what comes of it
+        far[5, 0] = 1e15
+    clf.fit(X, y, X_val=far, y_val=y)
+    assert np.isfinite(clf.validation_loss_curve_).all()
 
 
 def test_score_takes_the_labels_that_fit_takes(moons):

@@ -309,6 +309,7 @@ class Endless:
 MOONS = make_moons(100, random_state=0)
 FITTED = DeepBinaryClassifier(2, 3, random_state=0).fit(*MOONS)
 IMAGES = np.zeros((2, 3, 4), np.uint8)
+GRID = np.meshgrid([0.0, 1.0], [0.0, 1.0])
 BAD_ARGUMENTS = [
     (lambda: LossCurveDisplay(["a"]).plot(), "loss_curve must be an array of numbers"),
     (lambda: LossCurveDisplay([]).plot(), "loss_curve must be a filled array"),
@@ -334,6 +335,17 @@ BAD_ARGUMENTS = [
     ),
     (lambda: boundaries(y=MOONS[1] + 5), r"y must hold one of \[.*0.*1.*\] for each of 100 rows"),
     (lambda: boundaries(y=None), "y must hold one of"),
+    (lambda: LossCurveDisplay([1j, 2.0]).plot(), "loss_curve must be an array of numbers"),
+    (lambda: LossCurveDisplay([10**400, 1.0]).plot(), "loss_curve must be an array of numbers"),
+    (lambda: ActivationDisplay([1j], [1.0], [1.0]).plot(), "Z must be an array of numbers"),
+    (
+        lambda: DecisionBoundariesDisplay(*GRID, {"a": GRID[0]}, np.array([[0.5, 0.2]]), 3).plot(),
+        r"points must have shape \(n, 2\), got \(1, 2\)",
+    ),
+    (
+        lambda: DecisionBoundariesDisplay(*GRID, {"a": [1]}, np.ones((1, 2)), np.ones(1)).plot(),
+        r"probabilities\['a'\] must have shape \(2, 2\)",
+    ),
     (lambda: boundaries(y=MOONS[1][:5]), "for each of 100 rows"),
     (lambda: boundaries(estimators={}), "estimators must hold at least one"),
     (lambda: boundaries(estimators={"a": "x"}), r"estimators\['a'\] must be a fitted classifier"),

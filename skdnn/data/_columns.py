@@ -241,5 +241,8 @@ def objects_of(values):
 
 def shown(value):
     """Return a value as an error shows it."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # whatever a user's class may raise
+        return f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -244,7 +244,12 @@ def _encode(numbers, codes, like, dtype):
     if like.bin_column is not None:
         share = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
         parts.append(share.clamp(0, 1).nan_to_num(0.0))
-    parts = [part.to(dtype) for part in parts]
+    # What the dtype cannot hold becomes a number whose products it can.
+    limit = math.sqrt(torch.finfo(dtype).max)
+    parts = [
+        part.clamp(-limit, limit).to(dtype) if part.is_floating_point() else part.to(dtype)
+        for part in parts
+    ]
     parts = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     return parts if like.n_levels is None else _with_levels(parts, codes, like)
 

@@ -25,7 +25,7 @@ def at_hand(X):
     """
     if isinstance(X, torch.Tensor):
         _check_tensor(X)
-        return X
+        return X.detach().resolve_neg()
     if sparse.issparse(X):
         if X.ndim != 2:
             raise ValueError(f"Expected 2D array for X, got a sparse array of {X.ndim} axes.")
@@ -51,6 +51,11 @@ def at_hand(X):
             "X must be rows of numbers, or a data frame. Expected 2D array, got "
             f"{type(X).__name__} instead."
         )
+    if array.ndim == 1 and array.dtype.kind == "O":
+        raise ValueError(
+            "X must be rows of numbers, or a data frame. Expected 2D array, got 1D array of "
+            f"{type(X[0]).__name__} instead."
+        )
     return array
 
 
@@ -63,7 +68,7 @@ def _check_tensor(X):
     try:
         if X.is_quantized:
             raise ValueError("quantized")
-        X.detach().reshape(-1)[:1].double().cpu().numpy()
+        X.detach().reshape(-1)[:1].double().resolve_neg().cpu().numpy()
     except Exception as error:  # there are tensors of many kinds that hold no numbers
         raise ValueError(
             f"X must hold numbers, got a tensor of {X.dtype} on {X.device}: {error}"

@@ -208,8 +208,16 @@ def columns_with_gaps(X, weight):
 
 
 def columns_with_infinity(X):
-    """Return the indices of the columns of an array or tensor that hold an infinite number."""
+    """Return the indices of the columns that hold an infinite number.
+
+    Parameters
+    ----------
+    X : array, CSR matrix or tensor of shape (n_samples, n_features)
+    """
     has_infinity = np.zeros(X.shape[1], dtype=bool)
+    if sparse.issparse(X):
+        has_infinity[X.indices[np.isinf(X.data)]] = True
+        return np.flatnonzero(has_infinity)
     is_tensor = isinstance(X, torch.Tensor)
     for rows in row_chunks(X) if is_tensor or X.dtype.kind == "f" else ():
         is_infinite = X[rows].double().isinf().cpu().numpy() if is_tensor else np.isinf(X[rows])

@@ -61,7 +61,7 @@ def _comparable(y, name):
     if y.dtype.kind == "O":
         try:
             sorted(set(y.ravel().tolist()))
-        except TypeError as error:
+        except Exception as error:  # whatever labels say of each other
             raise ValueError(
                 f"{name} must hold labels that can be told apart and sorted, such as numbers or "
                 f"texts: {error}"

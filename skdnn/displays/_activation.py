@@ -9,7 +9,7 @@ import torch
 
 from skdnn.network import get_activation
 
-from ._arguments import check_count, check_interval
+from ._arguments import as_numbers, check_count, check_interval
 from ._canvas import axes_or_new
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class ActivationDisplay:
         ActivationDisplay
             The display itself.
         """
+        for name in ("Z", "A", "derivative"):
+            as_numbers(name, getattr(self, name))
         self.ax_, self.figure_ = axes_or_new(ax)
         g = self.ax_.plot(self.Z, self.A, **{"label": "$g(z)$", **kwargs})
         slope = {"label": "$g'(z)$", "linestyle": "--"}

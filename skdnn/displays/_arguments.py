@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from skdnn.data import to_host
+
 
 def check_count(name: str, value: Any, low: int) -> None:
     """Raise a ValueError unless a value is an integer of at least `low`."""
@@ -34,9 +36,11 @@ def _is_finite(value: Any) -> bool:
 def as_numbers(name: str, values: Any, n_axes: tuple[int, ...] = (1,)) -> np.ndarray:
     """Return an array of numbers of so many axes, none of them empty."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(to_host(values))
+        if array.dtype.kind == "c":
+            raise TypeError("complex numbers")
         numbers = array if array.dtype.kind in "biuf" else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a container says of itself
         raise ValueError(f"{name} must be an array of numbers, got {repr(values)[:60]}") from error
     if numbers.ndim not in n_axes or numbers.size == 0:
         raise ValueError(

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from skdnn.data import to_host
+
 from ._arguments import as_numbers, check_count
 from ._canvas import figure_with_axes
 
@@ -135,6 +137,8 @@ class DecisionBoundariesDisplay:
             raise ValueError("estimators must hold at least one fitted classifier, got none.")
         check_count("grid_resolution", grid_resolution, 2)
         points = as_numbers("X", X, (2,)).astype(np.float64)
+        if not np.isfinite(points).all():
+            raise ValueError("X must hold finite numbers.")
         if points.shape[1] != 2:
             raise ValueError(f"X must have two columns, got shape {points.shape}.")
         is_positive = _is_positive(next(iter(estimators.values())), y, len(points))
@@ -169,10 +173,16 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If there is not one of `axes` for each classifier.
+            If there is not one of `axes` for each classifier, or shapes do not fit together.
         """
         if not isinstance(self.probabilities, Mapping) or not self.probabilities:
             raise ValueError("probabilities must be a filled dict from a title to an array.")
+        shape = as_numbers("xx0", self.xx0, (2,)).shape
+        for name, probability in self.probabilities.items():
+            if np.shape(probability) != shape:
+                raise ValueError(f"probabilities[{name!r}] must have shape {shape}.")
+        if np.shape(self.points) != (*np.shape(self.is_positive), 2):
+            raise ValueError(f"points must have shape (n, 2), got {np.shape(self.points)}.")
         n = len(self.probabilities)
         if axes is not None and len(axes) != n:
             raise ValueError(f"axes must be one for each of {n} classifiers, got {len(axes)}.")
@@ -194,7 +204,7 @@ class DecisionBoundariesDisplay:
 
 def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:
     """Tell which labels are of the second class."""
-    labels = np.asarray(y)
+    labels = np.asarray(to_host(y))
     known = list(estimator.classes_)
     if labels.shape != (n_samples,) or not all(label in known for label in labels.tolist()):
         raise ValueError(
