@@ -77,7 +77,10 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
     if groups is not None:
         groups = encode_groups(groups)
         if len(groups) != len(y):
-            raise ValueError(f"groups must be one for each of {len(y)} rows, got {len(groups)}.")
+            raise ValueError(
+                "groups must be one for each row, found inconsistent numbers of samples: "
+                f"{[len(y), len(groups)]}."
+            )
         examples = replace(examples, groups=groups)
     where = " with a weight above zero (sample_weight times class_weight)"
     check_two_classes(y[examples.weight > 0], where)

@@ -173,7 +173,7 @@ BAD_DATA = [
     ({"X": sparse.csr_array(np.where(X == 2, np.inf, X))}, "Input X contains infinity in column 0"),
     ({"X": ["abc"] * 4}, "Expected 2D array, got 1D array of str"),
     ({"X_val": np.full_like(X, np.inf), "y_val": Y}, "X_val and y_val must be such as X and y"),
-    ({"groups": [0, 1]}, "groups must be one for each of 4 rows, got 2"),
+    ({"groups": [0, 1]}, r"groups must be one for each row, .* \[4, 2\]"),
     ({"X": X[:3]}, "inconsistent numbers of samples"),
     ({"y": None}, "requires y to be passed"),
     ({"y": Y[:3]}, "inconsistent numbers of samples"),
