@@ -263,11 +263,17 @@ def _describe_rule(parameters):
 
 
 def run_training(plan, network, rule, split, score=None, observers=(), state=None):
-    """Train, and return the TrainingResult."""
+    """Train, and return the TrainingResult.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
+    """
     parameters = plan.parameters
     if parameters.verbose:
         observers = (*observers, EpochLines(split.training.n_rows))
-    return train(
+    result = train(
         network,
         split.training,
         rule,
@@ -286,6 +292,9 @@ def run_training(plan, network, rule, split, score=None, observers=(), state=Non
         state=state,
         n_threads=parameters.n_threads,
     )
+    if result.interrupted and result.n_iter.max() == 0:
+        raise KeyboardInterrupt
+    return result
 
 
 def out_of_fold(network, split, examples):
@@ -302,12 +311,6 @@ def out_of_fold(network, split, examples):
         answers = torch.sigmoid(logits).squeeze(-1).cpu().numpy()
         P[split.held_out[is_row], column] = answers[is_row]
     return P
-
-
-def check_some_epoch(result):
-    """Pass an interruption on if no epoch was through: there is nothing to keep."""
-    if result.interrupted and result.n_iter.max() == 0:
-        raise KeyboardInterrupt
 
 
 def tell_of_an_early_end(plan, result):

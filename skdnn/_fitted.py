@@ -67,8 +67,7 @@ def _fitted_weights(plan, network, encoder, member):
     folds = encoder.folds_exactly(dtype) and not waits
     if folds:
         W, b = encoder.fold(coefs[0], intercepts[0])
-        with np.errstate(over="ignore"):  # what float32 cannot hold is named by predictions
-            coefs[0], intercepts[0] = W.astype(dtype), b.astype(dtype)
+        coefs[0], intercepts[0] = W.astype(dtype), b.astype(dtype)
     state = encoder.state()
     return {
         "coefs_": coefs,
@@ -245,8 +244,7 @@ def is_plainly_valid(fitted, X):
         return False
     if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
         return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
+    return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
 
 
 @contextmanager

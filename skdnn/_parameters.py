@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from sklearn.metrics import get_scorer_names
 
+from skdnn.data import shown
 from skdnn.network import ACTIVATIONS, LOSSES
 from skdnn.training import OPTIMIZERS, SCHEDULES
 from skdnn.watching import Checkpoint
@@ -329,8 +330,4 @@ def _broken(rule, value):
 def _shown(value):
     if _is_integer(value) and abs(value) > _LARGEST:
         return "an integer beyond 2**32"
-    try:
-        text = repr(value)
-    except Exception:  # whatever a user's class may raise
-        text = f"a {type(value).__qualname__}"
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return shown(value, longest=200)

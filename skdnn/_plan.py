@@ -120,7 +120,7 @@ class Plan:
         return LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
 
 
-def make_plan(parameters, examples, before=None, state=None, seed=None):
+def make_plan(parameters, examples, before=None, state=None, seed=None, is_incremental=False):
     """Return the Plan for checked parameters and Examples.
 
     Parameters
@@ -134,6 +134,8 @@ def make_plan(parameters, examples, before=None, state=None, seed=None):
         Of an earlier call of partial_fit: the generator goes on where that left it.
     seed : int or None, default=None
         Instead of one drawn by `random_state`.
+    is_incremental : bool, default=False
+        For partial_fit.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def make_plan(parameters, examples, before=None, state=None, seed=None):
         dtype=_resolve_dtype_going_on(parameters.dtype, examples.X.dtype, device, before),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
-        is_incremental=getattr(parameters, "is_incremental", False),
+        is_incremental=is_incremental,
         seed=seed,
         generator=generator,
         generators=generators,
@@ -269,7 +271,6 @@ def incremental(parameters):
         )
     _check_has_state(parameters.optimizer, "partial_fit")
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
-    changes["is_incremental"] = True
     # How many rows are to come is not known.
     unknown = {"weight_decay": 0.0, "numeric_embedding": None}
     changes |= {name: value for name, value in unknown.items() if vars(parameters)[name] == "auto"}

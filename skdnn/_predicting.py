@@ -91,6 +91,9 @@ class PredictionMixin:
         array of shape (n_samples,)
             Of `classes_`.
         """
+        return self._labels(X)
+
+    def _labels(self, X):
         positive = self._logits(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
@@ -118,7 +121,7 @@ class PredictionMixin:
             If labels or weights are none that `fit` would take, but for labels of neither class,
             which are wrong.
         """
-        predicted = self.classes_[(self._logits(X) > 0).astype(np.intp)]
+        predicted = self._labels(X)
         labels = column_or_1d(plain_labels(y), warn=True)
         if len(labels) != len(predicted):
             raise ValueError(

@@ -67,10 +67,7 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
 
     Where the fit goes on from an estimator fitted `before`, what its columns hold stays.
     """
-    X = at_hand(X)
-    if before is None:
-        _learn_columns(estimator, X, parameters.categorical_features)
-    X, y = read_data(estimator, X, y, reset=before is None)
+    X, y = read_data(estimator, X, y, learn_by=parameters if before is None else None)
     classes, y = encode_labels(y)
     weight = check_weights(sample_weight, X.shape[0])
     examples = _weighted(parameters, X, y, classes, weight)
@@ -97,10 +94,8 @@ def read_more(estimator, parameters, X, y, classes, sample_weight):
     known = encode_labels(classes)[0] if is_first else estimator.classes_
     if classes is not None and not np.array_equal(np.unique(classes), known):
         raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
-    X = at_hand(X)
-    if is_first:
-        _learn_columns(estimator, X, parameters.categorical_features)
-    X, y = read_data(estimator, X, y, reset=is_first, recodes=False)
+    learn_by = parameters if is_first else None
+    X, y = read_data(estimator, X, y, learn_by=learn_by, recodes=False)
     y = encode_known_labels(y, known, "y")
     weight = check_weights(sample_weight, X.shape[0])
     examples = _weighted(parameters, X, y, known, weight)
@@ -122,16 +117,18 @@ def read_validation(estimator, parameters, X_val, y_val, classes):
     return _weighted(parameters, X, y, classes, np.ones(len(y)))
 
 
-def read_data(estimator, X, *y, reset=False, name="y", recodes=True):
+def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
     """Return X, and y where one is passed, checked.
 
     Parameters
     ----------
     estimator : DeepBinaryClassifier
-        What each column of X holds, and where they are known already, the levels. With `reset`,
-        learns the number and names of the features; else they must be the same.
+        What each column of X holds, and where they are known already, the levels.
     X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
     *y : array-like or tensor of shape (n_samples,)
+    learn_by : object or None, default=None
+        The parameters by which the estimator learns number, names and kinds of the columns; with
+        None they must be those that it knows.
     name : str, default="y"
         Of y, for errors.
     recodes : bool, default=True
@@ -140,6 +137,9 @@ def read_data(estimator, X, *y, reset=False, name="y", recodes=True):
     if isinstance(X, Table):
         return X
     X = at_hand(X)
+    reset = learn_by is not None
+    if reset:
+        _learn_columns(estimator, X, learn_by.categorical_features)
     y = [plain_labels(labels, name) for labels in y]
     if estimator.column_kinds_ is not None or not is_plain(X):
         return _read_columns(estimator, X, y, reset, recodes)
@@ -200,8 +200,8 @@ def _read_array(estimator, X, y, reset):
 def _read_tensor(estimator, X, y, reset):
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
     checked = validate_data(estimator, stub, *y, reset=reset, dtype=None)
-    _check_finite(estimator, X.detach())
-    return (X.detach(), checked[1]) if y else X.detach()
+    _check_finite(estimator, X)
+    return (X, checked[1]) if y else X
 
 
 def _check_finite(estimator, X):

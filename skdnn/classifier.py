@@ -16,7 +16,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from skdnn._assembly import (
-    check_some_epoch,
     incremental_state,
     make_rule,
     make_split,
@@ -390,7 +389,6 @@ class DeepBinaryClassifier(
                 journal.seed = plan.seed
                 watching = score, (tasks, journal), journal.state
                 result = run_training(plan, network, rule, split, *watching)
-                check_some_epoch(result)
                 self.__dict__.update(learnt(network, result), _incremental_state=None)
                 self.oob_proba_ = out_of_fold(network, split, examples)
                 tasks.end()
@@ -443,13 +441,12 @@ class DeepBinaryClassifier(
             before = self if hasattr(self, "coefs_") else None
             state = getattr(self, "_incremental_state", None)
             examples, classes = read_more(self, parameters, X, y, classes, sample_weight)
-            plan = make_plan(parameters, examples, before, state)
+            plan = make_plan(parameters, examples, before, state, is_incremental=True)
             encoder = known_encoder(before)
             split = make_split(plan, examples, encoder=encoder)
             network = start_network(plan, classes, split, before)
             rule = make_rule(plan, network, state, (encoder, split.encoder))
             result = run_training(plan, network, rule, split)
-            check_some_epoch(result)
             self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))
             self._incremental_state = incremental_state(plan, rule)
         return self

@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "skdnn.watching",
     },
     "_plan": {"skdnn._parameters", "skdnn.data"},
-    "_parameters": {"skdnn.network", "skdnn.training", "skdnn.watching"},
+    "_parameters": {"skdnn.data", "skdnn.network", "skdnn.training", "skdnn.watching"},
     "_reading": {"skdnn._telling", "skdnn.data"},
     "watching": {"skdnn._telling", "skdnn.data"},
     "_telling": set(),

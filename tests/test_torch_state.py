@@ -16,28 +16,20 @@ Y = X[:, 0] > 0
 
 
 @contextmanager
-def default_device(device):
-    before = torch.get_default_device()
-    torch.set_default_device(device)
+def default(name, value):
+    """Set a default of torch's for a while."""
+    before = getattr(torch, f"get_default_{name}")()
+    change = getattr(torch, f"set_default_{name}")
+    change(value)
     try:
         yield
     finally:
-        torch.set_default_device(before)
-
-
-@contextmanager
-def default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+        change(before)
 
 
 STATES = {
-    "default device": lambda: default_device("meta"),
-    "default dtype": lambda: default_dtype(torch.float16),
+    "default device": lambda: default("device", "meta"),
+    "default dtype": lambda: default("dtype", torch.float16),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "inference mode": torch.inference_mode,
     "no grad": torch.no_grad,

@@ -2,6 +2,7 @@
 
 from ._batches import Batches, Epoch, count_folds, fold_out, hold_out
 from ._chunks import row_chunks
+from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
@@ -49,6 +50,7 @@ __all__ = [
     "plain_labels",
     "read_columns",
     "row_chunks",
+    "shown",
     "tensor_chunks",
     "to_host",
 ]

@@ -239,10 +239,10 @@ def objects_of(values):
     return array
 
 
-def shown(value):
+def shown(value, longest=60):
     """Return a value as an error shows it."""
     try:
         text = repr(value)
     except Exception:  # whatever a user's class may raise
-        return f"a {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"a {type(value).__qualname__}"
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

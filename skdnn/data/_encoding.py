@@ -238,18 +238,13 @@ class EncodingLayer(torch.nn.Module):
 
 def _encode(numbers, codes, like, dtype):
     """Compute the columns of an Encoder, whose arrays `like` has as tensors."""
-    parts = [numbers if like.center is None else _standardize(numbers, like)]
+    parts = [numbers if like.center is None else _standardize(numbers, like, dtype)]
     if like.flagged is not None:
         parts.append(numbers[:, like.flagged].isnan())
     if like.bin_column is not None:
         share = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
         parts.append(share.clamp(0, 1).nan_to_num(0.0))
-    # What the dtype cannot hold becomes a number whose products it can.
-    limit = math.sqrt(torch.finfo(dtype).max)
-    parts = [
-        part.clamp(-limit, limit).to(dtype) if part.is_floating_point() else part.to(dtype)
-        for part in parts
-    ]
+    parts = [part.to(dtype) for part in parts]
     parts = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     return parts if like.n_levels is None else _with_levels(parts, codes, like)
 
@@ -267,20 +262,23 @@ def _with_levels(numbers, codes, like):
     return columns.scatter_(1, column, 1.0)[:, :stop]
 
 
-def _standardize(numbers, like):
+def _standardize(numbers, like, dtype):
     Z = (numbers - like.center) * like.inverse_scale
     if math.isfinite(like.bound):
         # Beyond the numbers that have squares, z has come as close to the bound as it gets.
         limit = like.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
         Z = Z.clamp(-limit, limit)
         Z = Z / (1 + (Z / like.bound) ** 2).sqrt()
+    else:
+        # What the dtype cannot hold becomes a number whose products it can.
+        limit = math.sqrt(torch.finfo(dtype).max)
+        Z = Z.clamp(-limit, limit)
     return Z.nan_to_num(0.0)
 
 
 def identity_encoder(n_features):
     """Return the encoder that changes nothing."""
-    settled = np.full(n_features, np.inf)
-    return _make(center=np.zeros(n_features), inverse_scale=np.ones(n_features), total=settled)
+    return _make(**_unchanged(n_features))
 
 
 def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
@@ -334,29 +332,37 @@ def _make(center, **arrays):
 def _center_and_scale(X, weight, standardize):
     """Return `center`, `inverse_scale` and `total` by name."""
     if not standardize:
-        return {
-            "center": np.zeros(X.shape[1]),
-            "inverse_scale": np.ones(X.shape[1]),
-            "total": np.full(X.shape[1], np.inf),
-        }
-    known = moments(X, weight, bounded=standardize == "smooth_clip")
+        return _unchanged(X.shape[1])
     if standardize == "robust":
-        median, width = _median_and_width(X, weight)
-        # What later rows say of a column counts for one that does not vary yet.
-        known = Moments(median, width, np.where(width > 0, np.inf, known.total))
+        known = _median_and_width(X, weight)
+    else:
+        known = moments(X, weight, bounded=standardize == "smooth_clip")
     inverse_scale = known.inverse_deviation(np.count_nonzero(weight))
     return {"center": known.mean, "inverse_scale": inverse_scale, "total": known.total}
 
 
+def _unchanged(n_features):
+    """Return `center`, `inverse_scale` and `total` by name for numbers that stay as they are."""
+    center, inverse_scale = np.zeros(n_features), np.ones(n_features)
+    return {"center": center, "inverse_scale": inverse_scale, "total": np.full(n_features, np.inf)}
+
+
 def _median_and_width(X, weight):
-    """Return medians, and the interquartile ranges or, where that is 0, half the ranges."""
+    """Return medians, and the interquartile ranges or, where that is 0, half the ranges.
+
+    As Moments, to which later rows add only where a column does not vary yet.
+    """
     quantiles = np.zeros((X.shape[1], 5))
     for row, found in zip(
         quantiles, weighted_quantiles(X, weight, np.linspace(0, 1, 5)), strict=True
     ):
         row[: len(found)] = found
     low, first, median, third, high = quantiles.T
-    return median, np.where(third > first, third - first, high / 2 - low / 2)
+    width = np.where(third > first, third - first, high / 2 - low / 2)
+    total = np.full(X.shape[1], np.inf)
+    if not width.all():
+        total[width == 0] = moments(X, weight).total[width == 0]
+    return Moments(median, width, total)
 
 
 def _bins(X, weight):

@@ -93,8 +93,9 @@ def moments(X, weight, bounded=False):
     if not is_odd.any():
         return found
     columns = np.flatnonzero(is_odd)
-    low, high = _fences(X, weight, columns) if bounded else (-np.inf, np.inf)
-    refined, _ = _moments(X, weight, columns, np.stack(np.broadcast_arrays(low, high, columns)[:2]))
+    no_limits = np.outer([-np.inf, np.inf], np.ones(len(columns)))
+    limits = _fences(X, weight, columns) if bounded else no_limits
+    refined, _ = _moments(X, weight, columns, limits)
     for name, values in vars(found).items():
         values[columns] = getattr(refined, name)
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skdnn.data import to_host
+from skdnn.data import shown, to_host
 
 from ._arguments import as_numbers, check_count
 from ._canvas import figure_with_axes
@@ -207,7 +207,5 @@ def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:
     labels = np.asarray(to_host(y))
     known = list(estimator.classes_)
     if labels.shape != (n_samples,) or not all(label in known for label in labels.tolist()):
-        raise ValueError(
-            f"y must hold one of {known} for each of {n_samples} rows, got {repr(y)[:60]}"
-        )
+        raise ValueError(f"y must hold one of {known} for each of {n_samples} rows, got {shown(y)}")
     return labels == known[1]

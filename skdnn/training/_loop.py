@@ -179,8 +179,8 @@ def train(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
     )
     drawn_from = [*batches.generators, *generators]
-    known = len(batches.slabs), validation is not None
-    progress = Progress(network, optimizer, stopping, drawn_from, max_iter, *known)
+    n_steps, watches = len(batches.slabs), validation is not None
+    progress = Progress(network, optimizer, stopping, drawn_from, max_iter, n_steps, watches)
     average = optimizer if isinstance(optimizer, WeightAverage) else None
     end_epoch = _EpochEnd(progress, validation, loss, score, observers, average)
     objective = Objective(network, loss, generators, max_grad_norm)

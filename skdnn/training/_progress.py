@@ -20,10 +20,10 @@ class Progress:
         All that the training draws from.
     max_iter : int
         Epochs at the most.
-    n_steps : int or None, default=None
-        Steps of an epoch, and
-    watches : bool or None, default=None
-        whether there are validation rows: what `restore` compares with where it is known.
+    n_steps : int
+        Steps of an epoch.
+    watches : bool
+        Whether there are validation rows.
 
     Attributes
     ----------
@@ -35,9 +35,7 @@ class Progress:
         The weights to keep, as `stopping` chooses.
     """
 
-    def __init__(
-        self, network, optimizer, stopping, generators, max_iter, n_steps=None, watches=None
-    ):
+    def __init__(self, network, optimizer, stopping, generators, max_iter, n_steps, watches):
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
         self.n_steps, self.watches = n_steps, watches
@@ -139,8 +137,7 @@ class Progress:
     def _wanted(self, state):
         """Return the tree of dtypes and shapes of this training after as many epochs."""
         n_epochs = min(_n_rows(state, "costs"), self.max_iter)
-        watches = _n_rows(state, "scores") > 0 if self.watches is None else self.watches
-        n_watched = n_epochs if watches else 0
+        n_watched = n_epochs if self.watches else 0
         n_networks = len(self.stopping.n_iter)
         curves = {
             name: (np.dtype(float), (n_rows, n_networks))
@@ -167,8 +164,7 @@ class Progress:
     def _impossible(self, name, value, n_epochs, running):
         """Yield what cannot be of theta, or of what an optimizer keeps beside it."""
         if isinstance(value, int):
-            n_steps = value if self.n_steps is None else n_epochs * self.n_steps
-            if value != n_steps or value < n_epochs:
+            if value != n_epochs * self.n_steps:
                 yield f"{name} {value} after {n_epochs} epochs"
             return
         # What is still updated of a network that has stopped is of no more use.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from skdnn._telling import warn
+from skdnn.data import shown
 
 from ._archive import archive_parts, read_archive
 from ._locked_file import LockedFile
@@ -79,7 +80,7 @@ class Checkpoint:
         ):
             value = getattr(self, name)
             if not keeps(value):
-                raise ValueError(f"{name} must be {rule}, got {_shown(value)}.")
+                raise ValueError(f"{name} must be {rule}, got {shown(value, longest=200)}.")
 
 
 def _is_path(value):
@@ -106,13 +107,6 @@ def _is_duration(value):
         )
     except OverflowError:  # an integer beyond all floats
         return False
-
-
-def _shown(value):
-    try:
-        return repr(value)
-    except Exception:  # whatever a user's class may raise
-        return f"a {type(value).__qualname__}"
 
 
 class Journal:

@@ -6,6 +6,8 @@ import inspect
 import numpy as np
 from sklearn.metrics import get_scorer
 
+from skdnn.data import shown
+
 
 def make_score(estimator, scoring, watched, classes, attributes):
     """Return the function from a stack of networks to their scores, of shape (M,).
@@ -48,8 +50,9 @@ def _checked(value, scoring):
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        text = repr(value)[:60]
-        raise ValueError(f"scoring must give a number, got {text} from {scoring!r}.") from error
+        raise ValueError(
+            f"scoring must give a number, got {shown(value)} from {scoring!r}."
+        ) from error
     if not np.isfinite(number):
         raise ValueError(f"scoring must give a finite number, got {number} from {scoring!r}.")
     return number
