@@ -374,10 +374,9 @@ def _bins(X, weight):
         if len(edges) > _FEWEST_BINS:
             columns.append(np.full(len(edges) - 1, j))
             starts.append(edges[:-1])
-            with np.errstate(over="ignore"):
-                widths.append(np.diff(edges))
+            widths.append(np.diff(edges))
     if not columns:
         return _NONE, np.empty(0), np.empty(0)
-    with np.errstate(over="ignore"):  # a bin narrower than any number is a step
-        scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
+    # A bin narrower than any number is a step.
+    scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
     return np.concatenate(columns), np.concatenate(starts), scales

@@ -194,9 +194,8 @@ def _fence(values, weight):
         quartiles = _quantiles(values[is_other], weight[is_other], (0.25, 0.5, 0.75))
     if len(quartiles) == 0 or quartiles[0] == quartiles[2]:
         return -np.inf, np.inf
-    with np.errstate(over="ignore"):
-        reach = _FENCE * (quartiles[2] - quartiles[0])
-        return quartiles[0] - reach, quartiles[2] + reach
+    reach = _FENCE * (quartiles[2] - quartiles[0])
+    return quartiles[0] - reach, quartiles[2] + reach
 
 
 def columns_with_gaps(X, weight):

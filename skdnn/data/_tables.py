@@ -229,10 +229,9 @@ def _common_dtype(numbers):
 
 
 def _narrowest_dtype(numbers):
-    with np.errstate(over="ignore"):
-        is_narrow = all(
-            np.array_equal(column, column.astype(np.float32), equal_nan=True) for column in numbers
-        )
+    is_narrow = all(
+        np.array_equal(column, column.astype(np.float32), equal_nan=True) for column in numbers
+    )
     return np.float32 if is_narrow else np.float64
 
 

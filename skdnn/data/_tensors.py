@@ -13,8 +13,7 @@ def dense_tensor(X, dtype=torch.float64):
         return X.to(dtype)
     X = X.toarray() if sparse.issparse(X) else X
     # A copy, since torch takes no read-only memory, foreign byte order or negative stride.
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and named later
-        return torch.from_numpy(np.array(X, dtype=str(dtype).removeprefix("torch."), order="C"))
+    return torch.from_numpy(np.array(X, dtype=str(dtype).removeprefix("torch."), order="C"))
 
 
 def to_host(values):
