@@ -208,9 +208,10 @@ def gradient_of_the_network(X, y, w, b):
     """Return dw and db as `DeepBinaryClassifier` computes them."""
     network = Network((X.shape[1], 1), [])
     network.load([w[:, None]], [[b]])
-    weight = torch.full((len(X), 1), 1 / len(X), dtype=torch.float64)
-    network.propagate(torch.from_numpy(X), torch.from_numpy(y[:, None]), weight, "log_loss")
-    return network.dW[1][:, 0].numpy(), network.db[1].item()
+    with_ones = torch.from_numpy(np.column_stack([X, np.ones(len(X))])).T  # an example a column
+    weight = torch.full((1, len(X)), 1 / len(X), dtype=torch.float64)
+    network.propagate(with_ones, torch.from_numpy(y[None]), weight, "log_loss")
+    return network.dW[1][0].numpy(), network.db[1].item()
 
 
 rng = np.random.default_rng(0)

@@ -48,9 +48,7 @@ for z in (-10.0, -2.0, 0.0, 2.0, 10.0):
     Z = torch.tensor([z], dtype=torch.float64)
     slopes = []
     for name in NAMES:
-        g = get_activation(name)
-        A = g.forward(Z, torch.empty_like(Z))
-        slopes.append(g.backward(torch.ones_like(Z), Z, A, torch.empty_like(Z)).item())
+        slopes.append(get_activation(name).derivative(Z).item())
     print(f"{z:6.1f}    " + "".join(f"{slope:12.2e}" for slope in slopes))
 
 assert displays["sigmoid"].derivative.max() <= 1 / 4
@@ -63,8 +61,9 @@ assert displays["leaky_relu"].derivative.min() == 0.01
 # almost died when it arrives at layer 1.
 
 rng = np.random.default_rng(0)
-X = torch.from_numpy(rng.normal(size=(256, 50)))
-y = torch.from_numpy(rng.integers(0, 2, size=(256, 1)).astype(float))
+X = torch.from_numpy(rng.normal(size=(51, 256)))  # an example a column
+X[-1] = 1  # for the biases
+y = torch.from_numpy(rng.integers(0, 2, size=(1, 256)).astype(float))
 weight = torch.full_like(y, 1 / 256)
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")

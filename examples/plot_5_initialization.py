@@ -21,7 +21,7 @@ from skdnn.network import Network, get_activation, initialize
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 warnings.filterwarnings("ignore", message=".*init_scale", category=UserWarning)
 
-X, y = make_moons(300, noise=0.15, random_state=0)
+X, y = make_moons((160, 140), noise=0.15, random_state=0)
 
 
 def make_network(init_scale, **parameters):
@@ -102,7 +102,7 @@ activations = {}
 for name in ("random × 0.01", '"auto"', "random × 1000"):
     network = Network((2, 16, 1), [get_activation("sigmoid")])
     initialize(network, scales[name], [torch.Generator().manual_seed(0)])
-    Z = torch.from_numpy(X) @ network.W[1] + network.b[1]
+    Z = network.W[1] @ torch.from_numpy(X).T + network.b[1]
     activations[name] = torch.sigmoid(Z).numpy().ravel()
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), sharey=True, layout="constrained")
@@ -123,14 +123,14 @@ assert np.mean(a * (1 - a)) < 0.01
 
 L, n = 20, 100
 rng = np.random.default_rng(0)
-X_deep = torch.from_numpy(rng.normal(size=(500, n)))
+X_deep = torch.from_numpy(rng.normal(size=(n, 500)))  # an example a column
 spread = {}
 for name, scale in (("0.01", 0.01), ('"auto"', "auto"), ("0.3", 0.3)):
     network = Network((n,) * L + (1,), [get_activation("relu")] * (L - 1))
     initialize(network, scale, [torch.Generator().manual_seed(0)])
     A, spread[name] = X_deep, [X_deep.std().item()]
     for l in range(1, L):
-        A = torch.relu(A @ network.W[l] + network.b[l])
+        A = torch.relu(network.W[l] @ A + network.b[l])
         spread[name].append(A.std().item())
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")

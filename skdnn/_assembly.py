@@ -19,10 +19,19 @@ from skdnn.data import (
     hold_out,
     make_rows,
 )
-from skdnn.network import Network, get_activation, initialize, is_saturated, is_symmetric
+from skdnn.network import (
+    Network,
+    get_activation,
+    initialize,
+    is_saturated,
+    is_symmetric,
+    layer_views,
+)
 from skdnn.training import epoch_logits, make_optimizer, train
 from skdnn.watching import EpochLines
 
+# Of a network's parameters in its flat tensor; a pickle may come from a version with another one.
+LAYOUT = "[W b]"
 # Up to this many rows, `batch_size="auto"` is the full batch.
 FEW_ROWS = 64
 
@@ -155,7 +164,7 @@ def make_network(plan, training):
     UserWarning
         If all units of a hidden layer start equal, or the output starts saturated.
     """
-    network = empty_network(plan, training.rows.shape[1])
+    network = empty_network(plan, training.n_inputs)
     log_odds = training.log_odds()
     initialize(network, plan.parameters.init_scale, plan.generators, log_odds)
     if is_symmetric(network):
@@ -164,7 +173,7 @@ def make_network(plan, training):
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
         )
-    if is_saturated(network, training.rows[:256]):
+    if is_saturated(network, training.rows[:256].mT):
         warn(
             "The output starts saturated: its probabilities are 0 or 1 and the gradient is almost "
             f"zero. Set init_scale='auto' or to a small number, got init_scale="
@@ -200,11 +209,14 @@ def empty_network(plan, n_inputs):
 
 
 def with_more_inputs(W, places, n_inputs):
-    """Return the weights of a first layer of more inputs, 0 but for those that W has, at places."""
+    """Return the weights of a first layer of more inputs, 0 but for those that W has, at places.
+
+    The inputs are the last axis.
+    """
     if len(places) == n_inputs:
         return W
-    grown = np.zeros((*W.shape[:-2], n_inputs, W.shape[-1]), W.dtype)
-    grown[..., places, :] = W
+    grown = np.zeros((*W.shape[:-1], n_inputs), W.dtype)
+    grown[..., places] = W
     return grown
 
 
@@ -229,7 +241,14 @@ def make_rule(plan, network, state=None, encoders=None):
         nesterov=parameters.nesterovs_momentum,
         weight_averaging=parameters.weight_averaging,
     )
-    if state is not None and state["rule"] == _describe_rule(parameters):
+    if state is None:
+        return rule
+    if state.get("layout") != LAYOUT:
+        raise ValueError(
+            "partial_fit must go on from a classifier of this version of skdnn: an earlier one has "
+            "kept the state of its optimizer in another order. Fit it anew."
+        )
+    if state["rule"] == _describe_rule(parameters):
         before, now = encoders
         places = before.outputs_in(now)
         rule.restore(_for_more_inputs(state["optimizer"], places, network))
@@ -237,21 +256,28 @@ def make_rule(plan, network, state=None, encoders=None):
 
 
 def _for_more_inputs(state, places, network):
-    """Return the state of a rule, of which each array has an entry for each weight."""
+    """Return the state of a rule, of which each array has an entry for each parameter."""
     if isinstance(state, dict):
         return {name: _for_more_inputs(part, places, network) for name, part in state.items()}
     if not isinstance(state, np.ndarray):
         return state
-    n_inputs, n_units = network.layer_sizes[:2]
-    W, others = np.split(state, [len(places) * n_units])  # W[1] comes first
-    W = with_more_inputs(W.reshape(-1, n_units), places, n_inputs)
-    return np.concatenate([W.ravel(), others])
+    n_inputs, *others = network.layer_sizes
+    grown = np.zeros(network.n_parameters, state.dtype)
+    before, now = (
+        layer_views(torch.from_numpy(flat), sizes)
+        for flat, sizes in ((state, (len(places), *others)), (grown, network.layer_sizes))
+    )
+    now[0][:, [*places, n_inputs]] = before[0]  # the last column belongs to the bias
+    for before_, now_ in zip(before[1:], now[1:], strict=True):
+        now_.copy_(before_)
+    return grown
 
 
 def incremental_state(plan, rule):
     """Return what, beside the fitted attributes, the next call of partial_fit depends on."""
     return {
         "generator": plan.generator.get_state().numpy(),
+        "layout": LAYOUT,
         "rule": _describe_rule(plan.parameters),
         "optimizer": rule.state(),
     }
@@ -308,7 +334,7 @@ def out_of_fold(network, split, examples):
     is_row = split.held_out >= 0
     P = np.full((len(examples.y), 2), np.nan)
     for column, logits in enumerate((-Z, Z)):
-        answers = torch.sigmoid(logits).squeeze(-1).cpu().numpy()
+        answers = torch.sigmoid(logits).squeeze(-2).cpu().numpy()
         P[split.held_out[is_row], column] = answers[is_row]
     return P
 

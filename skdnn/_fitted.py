@@ -154,7 +154,8 @@ def _fitted_network(fitted, plan, classes, encoder):
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
     places = known_encoder(fitted).outputs_in(encoder)
-    coefs[0] = with_more_inputs(coefs[0], places, encoder.n_outputs)
+    W = with_more_inputs(coefs[0].swapaxes(-2, -1), places, encoder.n_outputs)
+    coefs[0] = W.swapaxes(-2, -1)
     network.load(coefs, intercepts)
     return network
 
@@ -198,8 +199,8 @@ def fitted_logits(fitted, X):
         If a logit is not a number.
     """
     device = _device_at_hand(fitted.device_)
-    W = [None, *[as_tensor(coef, device) for coef in fitted.coefs_]]
-    b = [None, *[as_tensor(intercept, device).unsqueeze(-2) for intercept in fitted.intercepts_]]
+    W = [None, *[as_tensor(coef, device).mT for coef in fitted.coefs_]]
+    b = [None, *[as_tensor(intercept, device).unsqueeze(-1) for intercept in fitted.intercepts_]]
     activations = [None, *map(get_activation, fitted.activations_)]
     operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
     is_folded = fitted.input_encoding_ is None
@@ -208,8 +209,8 @@ def fitted_logits(fitted, X):
         Z = torch.empty(X.shape[0], dtype=W[1].dtype, device="cpu")
         start = 0
         for chunk in tensor_chunks(X, known_encoder(fitted), W[1].dtype, device, is_folded):
-            logits = _logit_of_mean(compute_logits(chunk, W, b, activations))
-            Z[start : start + len(chunk)] = logits[:, 0]
+            logits = _logit_of_mean(compute_logits(chunk.mT, W, b, activations))
+            Z[start : start + len(chunk)] = logits[0]
             start += len(chunk)
     Z = Z.numpy()
     if np.isnan(Z).any():

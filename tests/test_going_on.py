@@ -5,12 +5,14 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
+from skdnn.network import layer_views
 from skdnn.training._optimizers import Adam
 
 RNG = np.random.default_rng(0)
@@ -147,17 +149,17 @@ def test_the_state_of_the_optimizer_grows_with_the_network(monkeypatch):
     found, step = [], Adam.step
 
     def spy(self, *arguments):
-        found.append(self.mean.clone().numpy())
+        found.append(self.mean.clone())
         step(self, *arguments)
 
     monkeypatch.setattr(Adam, "step", spy)
     clf.partial_fit(with_c, IS_C[with_c.index])
-    grown, n_now = found[0], clf.layer_sizes_[0]
-    assert (n_before, n_now) == (2, 3)
-    W, W_before = grown[: n_now * 3].reshape(n_now, 3), mean[: n_before * 3].reshape(n_before, 3)
-    np.testing.assert_array_equal(W[:2], W_before)
-    assert (W[2] == 0).all()
-    np.testing.assert_array_equal(grown[n_now * 3 :], mean[n_before * 3 :])
+    assert (n_before, clf.layer_sizes_[0]) == (2, 3)
+    before = layer_views(torch.from_numpy(mean), (2, *clf.layer_sizes_[1:]))
+    grown = layer_views(found[0], clf.layer_sizes_)
+    assert torch.equal(grown[0][:, [0, 1, 3]], before[0])  # the last column belongs to the bias
+    assert (grown[0][:, 2] == 0).all()
+    assert all(map(torch.equal, grown[1:], before[1:]))
 
 
 def test_of_very_many_levels_no_more_are_added_than_fit_into_a_code():
@@ -345,3 +347,14 @@ def test_a_first_chunk_of_one_class_starts_at_even_odds():
     clf = DeepBinaryClassifier(n_units=2, learning_rate=1e-30, random_state=0)
     clf.partial_fit(X[:5], np.ones(5), classes=[0, 1])
     assert abs(clf.intercepts_[-1][0]) < 1e-12
+
+
+def test_the_state_of_another_layout_is_refused_and_nothing_changes():
+    clf = learn([(X, Y)])
+    del clf._incremental_state["layout"]  # as it was pickled before there was one
+    before = clf.coefs_[0].copy()
+    with pytest.raises(
+        ValueError, match="a classifier of this version of skdnn"
+    ):
+        clf.partial_fit(X, Y)
+    np.testing.assert_array_equal(clf.coefs_[0], before)

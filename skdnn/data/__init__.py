@@ -1,12 +1,13 @@
 """From what the user has to tensors on the device; knows no network."""
 
-from ._batches import Batches, Epoch, count_folds, fold_out, hold_out
+from ._batches import Batches, Epoch
 from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
 from ._sources import at_hand, is_of_sparse_columns, is_plain
+from ._splits import count_folds, fold_out, hold_out
 from ._statistics import columns_with_infinity
 from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import (

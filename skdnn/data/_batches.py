@@ -1,7 +1,10 @@
-"""Mini-batches, shuffled anew each epoch, or the full batch; and rows held out.
+"""Mini-batches, shuffled anew each epoch, or the full batch.
 
 A batch is what one step of the optimizer sees. Where a batch has very many rows, it comes in
 several slabs, whose gradients add up, so that memory is bounded by the slab.
+
+All are handed out as the network room has them, an example a column: X of shape (..., n_x + 1, m)
+with a last row of ones, y and the weights of shape (..., 1, m).
 """
 
 from collections.abc import Iterable
@@ -10,7 +13,6 @@ from itertools import islice, pairwise
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from ._inputs import LazyRows
 
@@ -20,7 +22,6 @@ _MADE_SLAB_SIZE = 2**18  # the same where X is made anew for each slab
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
-_FEWEST_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Epoch:
 
     Attributes
     ----------
-    y : tensor of shape (..., m, 1)
+    y : tensor of shape (..., 1, m)
         Labels, 0 or 1.
-    share : tensor of shape (..., m, 1)
+    share : tensor of shape (..., 1, m)
         Weight of each row in the cost of its batch: ``1 / batch_size`` where all weigh the same,
         the lecture's 1/m.
     steps : iterable of lists of (X, y, share)
-        For each step its slabs; X of shape (..., rows, n_features).
+        For each step its slabs; X of shape (..., n_x + 1, rows).
     slabs : iterable of (X, y, share)
         Instead of `steps`, to hold no more than one slab at a time.
     """
@@ -73,35 +74,36 @@ class Batches:
     >>> rows = make_rows(X, np.arange(5), identity_encoder(2), torch.float32,
     ...                  torch.device("cpu"))
     >>> batches = Batches(rows, y, np.ones(5), torch.float32, batch_size=2)
-    >>> [X.shape[0] for slabs in batches.epoch().steps for X, y, share in slabs]
-    [2, 2, 1]
+    >>> [X.shape for slabs in batches.epoch().steps for X, y, share in slabs]
+    [torch.Size([3, 2]), torch.Size([3, 2]), torch.Size([3, 1])]
     """
 
     def __init__(self, rows, y, weight, dtype, *, batch_size=None, generators=(), index=None):
         self.rows = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
-        n_features = rows.shape[1]
+        self.n_inputs = rows.shape[1] - 1
         self.n_rows = rows.shape[0] if index is None else index.shape[1]
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
-        self.y = _column(y, dtype, rows.device)
+        self.y = _row(y, dtype, rows.device)
         # Σ share over an epoch is the number of steps, however the weights are scaled.
         mean_weight = np.mean(weight, axis=-1, keepdims=True)
-        self.share = _column(weight / mean_weight / self.batch_size, dtype, rows.device)
+        self.share = _row(weight / mean_weight / self.batch_size, dtype, rows.device)
         slab_size = _MADE_SLAB_SIZE if isinstance(rows, LazyRows) else _SLAB_SIZE
-        slab = max(1, min(_SLAB_ROWS, slab_size // max(1, n_features)))
+        slab = max(1, min(_SLAB_ROWS, slab_size // rows.shape[1]))
         self.slabs = [_pieces(step, slab) for step in _pieces(self.n_rows, self.batch_size)]
         self.sizes = [size for step in self.slabs for size in step]
+        self._X = self._copied = None
 
     def epoch(self):
-        """Shuffle, and return the Epoch."""
+        """Shuffle, and return the Epoch, which ends where the next one begins."""
         order = self._order()
-        y, share = _reorder(self.y, order), _reorder(self.share, order)
-        slabs = zip(
-            self._X_slabs(order), y.split(self.sizes, -2), share.split(self.sizes, -2), strict=True
-        )
-        steps = (list(islice(slabs, len(step))) for step in self.slabs)
-        return Epoch(y, share, steps, slabs)
+        index = self._index(order)
+        if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
+            return self._copied_epoch(order, index)
+        y, share = _reordered(self.y, order), _reordered(self.share, order)
+        slabs = self._cut(self._X_slabs(index), y, share)
+        return Epoch(y, share, self._by_step(slabs), slabs)
 
     def log_odds(self):
         """Return the logarithm of the odds of y = 1, weighted, of shape (...), in float64.
@@ -112,10 +114,9 @@ class Batches:
         positive, negative = (share * y).sum((-2, -1)), (share * (1 - y)).sum((-2, -1))
         return torch.where((positive > 0) & (negative > 0), (positive / negative).log(), 0.0)
 
-    def split(self, column):
-        """Cut a tensor of shape (..., m, 1) as an epoch is cut: for each step a list of slabs."""
-        slabs = iter(column.split(self.sizes, -2))
-        return [list(islice(slabs, len(step))) for step in self.slabs]
+    def split(self, row):
+        """Cut a tensor of shape (..., 1, m) as an epoch is cut: for each step a list of slabs."""
+        return list(self._by_step(iter(row.split(self.sizes, -1))))
 
     def _order(self):
         if not self.generators:
@@ -124,18 +125,39 @@ class Batches:
         order = orders[0] if len(orders) == 1 else torch.stack(orders)
         return order.to(self.rows.device)
 
-    def _X_slabs(self, order):
-        if self.index is not None:
-            order = self.index if order is None else self.index.take_along_dim(order, dim=1)
-        if order is None:
-            return (self.rows[a:b] for a, b in pairwise(np.cumsum([0, *self.sizes])))
-        if order.numel() * self.rows.shape[1] <= _COPY_SIZE:
-            return self.rows.take(order).split(self.sizes, -2)
-        return (self.rows.take(index) for index in order.split(self.sizes, -1))
+    def _index(self, order):
+        """Return which rows come in an order, None for all of them as they are."""
+        if self.index is None or order is None:
+            return order if self.index is None else self.index
+        return self.index.take_along_dim(order, dim=-1)
+
+    def _copied_epoch(self, order, index):
+        """Copy the rows in their order to where they were copied before: the slabs are views."""
+        if self._copied is None:
+            y, share = _reordered(self.y, order), _reordered(self.share, order)
+            self._X = self.rows.take(index)
+            slabs = list(self._cut(self._X.mT.split(self.sizes, -1), y, share))
+            self._copied = Epoch(y, share, list(self._by_step(iter(slabs))), slabs)
+        elif order is not None:
+            self.rows.take(index, out=self._X)
+            self._copied.y.copy_(_reordered(self.y, order))
+            self._copied.share.copy_(_reordered(self.share, order))
+        return self._copied
+
+    def _X_slabs(self, index):
+        if index is None:
+            return (self.rows[a:b].mT for a, b in pairwise(np.cumsum([0, *self.sizes])))
+        return (self.rows.take(part).mT for part in index.split(self.sizes, -1))
+
+    def _cut(self, X_slabs, y, share):
+        return zip(X_slabs, y.split(self.sizes, -1), share.split(self.sizes, -1), strict=True)
+
+    def _by_step(self, slabs):
+        return (list(islice(slabs, len(step))) for step in self.slabs)
 
 
-def _column(values, dtype, device):
-    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype).unsqueeze(-1)
+def _row(values, dtype, device):
+    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype).unsqueeze(-2)
 
 
 def _pieces(total, size):
@@ -143,109 +165,10 @@ def _pieces(total, size):
     return [size] * (total // size) + ([total % size] if total % size else [])
 
 
-def _reorder(column, order):
+def _reordered(row, order):
+    """Return a row in an order, or in one for each network."""
     if order is None:
-        return column
-    if column.ndim == 2:
-        return column[order]
-    return column.take_along_dim(order.unsqueeze(-1), dim=-2)
-
-
-def count_folds(n_networks):
-    """Return into how many folds the rows are cut for M networks."""
-    return max(n_networks, _FEWEST_FOLDS)
-
-
-def fold_out(y, n_networks, seed, groups=None):
-    """Give each network another fold of the rows to watch, and the others to train on.
-
-    Parameters
-    ----------
-    y : array of int of shape (m,)
-        0 or 1; each fold has about the same share of both.
-    n_networks : int
-        M. The rows are cut into M folds, but into 5 at least.
-    seed : int
-    groups : array of shape (m,) or None, default=None
-        Rows of the same group stay in the same fold.
-
-    Returns
-    -------
-    training, held_out : arrays of int of shape (M, rows)
-        Indices. Where folds differ in size, -1 fills up the shorter ones.
-
-    Raises
-    ------
-    ValueError
-        If there are too few rows, or groups, of a class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdnn.data import fold_out
-    >>> training, held_out = fold_out(np.array([0, 1] * 10), 5, seed=0)
-    >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
-    ((5, 16), (5, 4), True)
-    """
-    n_folds = count_folds(n_networks)
-    n_units = np.bincount(y, minlength=2) if groups is None else [len(np.unique(groups))]
-    if min(n_units) < n_folds:
-        what = "rows of each class" if groups is None else "groups"
-        raise ValueError(
-            f"n_networks={n_networks} with early stopping must find at least {n_folds} {what}, one "
-            f"for each fold, got {min(n_units)}. Use early_stopping=False."
-        )
-    folds = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splits = folds(n_folds, shuffle=True, random_state=seed).split(y, y, groups)
-    training, held_out = zip(*islice(splits, n_networks), strict=True)
-    return _filled(training), _filled(held_out)
-
-
-def _filled(rows):
-    """Return index arrays of different lengths as the rows of one, filled up with -1."""
-    filled = np.full((len(rows), max(map(len, rows))), -1)
-    for row, index in zip(filled, rows, strict=True):
-        row[: len(index)] = index
-    return filled
-
-
-def hold_out(y, fraction, seed):
-    """Split rows at random into those to train on and those to watch, by class.
-
-    Parameters
-    ----------
-    y : array of int of shape (m,)
-        0 or 1.
-    fraction : float
-        Share of the rows to hold out.
-    seed : int
-
-    Returns
-    -------
-    training, held_out : arrays of int
-        Sorted indices.
-
-    Raises
-    ------
-    ValueError
-        If a class would be missing on one side.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdnn.data import hold_out
-    >>> training, held_out = hold_out(np.array([0] * 8 + [1] * 8), 0.25, seed=0)
-    >>> len(training), len(held_out)
-    (12, 4)
-    """
-    try:
-        training, held_out = train_test_split(
-            np.arange(len(y)), test_size=fraction, stratify=y, random_state=seed
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"early_stopping must find rows of both classes to hold out, but validation_fraction="
-            f"{fraction} of {len(y)} rows, {np.bincount(y, minlength=2).min()} of the rarer class, "
-            f"is too few. Use early_stopping=False."
-        ) from error
-    return np.sort(training), np.sort(held_out)
+        return row
+    if row.ndim == 2:
+        return row[0].index_select(0, order.flatten()).unflatten(0, order.shape).unsqueeze(-2)
+    return row.take_along_dim(order.unsqueeze(-2), dim=-1)

@@ -1,5 +1,7 @@
 """Rows of a data set as the network takes them: encoded tensors on its device.
 
+What trains a network has a last column of ones, to which its biases belong. Predictions do without.
+
 Dense data is encoded once, into a tensor of the network's dtype. Sparse data stays sparse, a large
 memory-mapped file stays where it is and a large table stays compact: each batch is made when it is
 asked for.
@@ -41,21 +43,29 @@ class DenseRows:
     """
 
     def __init__(self, X, index, encoder, dtype, device):
-        self.shape = (len(index), encoder.n_outputs)
+        self.shape = (len(index), encoder.n_outputs + 1)
         self.device = device
         self.X = torch.empty(self.shape, dtype=dtype, device=self._storage(dtype))
         takes_all = len(index) == len(X)
         for rows in row_chunks(self):
-            self.X[rows] = encoder.apply(X[rows] if takes_all else X[index[rows]], dtype)
+            self.X[rows, :-1] = encoder.apply(X[rows] if takes_all else X[index[rows]], dtype)
+        self.X[:, -1] = 1
 
     def __getitem__(self, rows):
-        """Return the rows of a slice, of shape (n, n_outputs)."""
+        """Return the rows of a slice, of shape (n, n_outputs + 1)."""
         return self.X[rows].to(self.device)
 
-    def take(self, index):
-        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs)."""
+    def take(self, index, out=None):
+        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs + 1).
+
+        Where `out` is given, the rows go there.
+        """
         flat = index.flatten().to(self.X.device)
-        return self.X.index_select(0, flat).unflatten(0, index.shape).to(self.device)
+        if out is not None and out.device == self.X.device:
+            torch.index_select(self.X, 0, flat, out=out.flatten(0, -2))
+            return out
+        rows = self.X.index_select(0, flat).unflatten(0, index.shape)
+        return rows.to(self.device) if out is None else out.copy_(rows)
 
     def _storage(self, dtype):
         if self.device.type != "cuda":
@@ -72,17 +82,22 @@ class LazyRows:
     """
 
     def __init__(self, X, index, encoder, dtype, device):
-        self.shape = (len(index), encoder.n_outputs)
+        self.shape = (len(index), encoder.n_outputs + 1)
         self.X, self.index = X, index
         self.encoder, self.dtype, self.device = encoder, dtype, device
 
     def __getitem__(self, rows):
-        """Return the rows of a slice, of shape (n, n_outputs)."""
-        return self.encoder.apply(self.X[self.index[rows]], self.dtype).to(self.device)
+        """Return the rows of a slice, of shape (n, n_outputs + 1)."""
+        X = self.encoder.apply(self.X[self.index[rows]], self.dtype).to(self.device)
+        return torch.nn.functional.pad(X, (0, 1), value=1.0)
 
-    def take(self, index):
-        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs)."""
-        return self[index.flatten().cpu().numpy()].unflatten(0, index.shape)
+    def take(self, index, out=None):
+        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs + 1).
+
+        Where `out` is given, the rows go there.
+        """
+        rows = self[index.flatten().cpu().numpy()].unflatten(0, index.shape)
+        return rows if out is None else out.copy_(rows)
 
 
 def tensor_chunks(X, encoder, dtype, device, is_folded=False):

@@ -109,9 +109,8 @@ class ActivationDisplay:
         check_count("n_points", n_points, 2)
         g = get_activation(activation)
         Z = torch.linspace(*limits, n_points, dtype=torch.float64, device="cpu")[:, None]
-        A = g.forward(Z, torch.empty_like(Z))
-        slope = g.backward(torch.ones_like(Z), Z, A, torch.empty_like(Z))
-        z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in (Z, A, slope))
+        curves = Z, g.function(Z), g.derivative(Z)
+        z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in curves)
         return cls(z, a, derivative, g.name).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> ActivationDisplay:

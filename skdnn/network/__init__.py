@@ -1,18 +1,21 @@
 """The network, slide by slide: knows no data source, no epoch and no scikit-learn.
 
-The glossary, said once. The lecture writes an example as a column, scikit-learn as a row; here an
-example is a **row** everywhere.
+The glossary, said once. Here an example is a **column**, as the lecture writes it; in all that a
+user of the package sees it is a **row**, as scikit-learn has it. The data room hands its rows over
+transposed, which copies nothing.
 
 =================================  ==============================  ===============================
 the lecture                        this room                       scikit-learn's users see
 =================================  ==============================  ===============================
-X, n_x × m                         ``X (m, n_x)``                  ``X (n_samples, n_features)``
-y, 1 × m                           ``y (m, 1)`` of 0 and 1         ``y (n_samples,)`` of any labels
+X, n_x × m                         ``X (n_x, m)``                  ``X (n_samples, n_features)``
+y, 1 × m                           ``y (1, m)`` of 0 and 1         ``y (n_samples,)`` of any labels
 L layers, n^[0] = n_x … n^[L] = 1  ``layer_sizes``                 ``n_layers``, ``layer_sizes_``
-W^[l], b^[l]                       ``W[l]``, ``b[l]``              ``coefs_[l - 1]``,
+W^[l], n^[l] × n^[l-1]; b^[l]      ``W[l]``, ``b[l]``              ``coefs_[l - 1]``, transposed;
                                                                    ``intercepts_[l - 1]``
-Z^[l] = W^[l] A^[l-1] + b^[l]      ``Z[l] = A[l-1] W[l] + b[l]``   ``decision_function``: Z^[L]
+both side by side                  ``Wb[l] = [W[l] b[l]]``
+Z^[l] = W^[l] A^[l-1] + b^[l]      ``Z[l] = W[l] A[l-1] + b[l]``   ``decision_function``: Z^[L]
 A^[l] = g(Z^[l]), ŷ = σ(Z^[L])     ``A[l]``                        ``predict_proba``: ŷ
+A^[l] above a row of ones          ``A1[l] = [A[l]; 1]``
 J, the cost                        ``cost``                        ``loss_``, ``loss_curve_``
 dW^[l] = dJ/dW^[l]                 ``dW[l]``
 W := W − α dW                      the training room               ``learning_rate``: α
@@ -26,7 +29,7 @@ propagation `_propagation`; L layers as one object `_network`.
 from ._activations import ACTIVATIONS, get_activation
 from ._cost import LOSSES, cost
 from ._initialization import initialize, is_saturated, is_symmetric
-from ._network import Network
+from ._network import Network, layer_views
 from ._propagation import compute_logits
 
 __all__ = [
@@ -39,4 +42,5 @@ __all__ = [
     "initialize",
     "is_saturated",
     "is_symmetric",
+    "layer_views",
 ]

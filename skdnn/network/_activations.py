@@ -1,7 +1,9 @@
 """Activation functions g and their derivatives g', by name.
 
-A function writes ``A = g(Z)`` into `out`; its derivative writes ``g'(Z)`` into `out` and may read
-``A``, which is often cheaper than starting again from ``Z``. Neither changes ``Z`` or ``A``.
+Each is written twice. First as the formulas that one reads, from ``Z`` to ``g(Z)`` and ``g'(Z)``;
+then, in the table, as the kernels that training calls: ``forward(Z, out)`` writes ``A = g(Z)``, and
+``backward(dA, Z, A, out)`` writes ``dZ = dA * g'(Z)``, each in one pass over the numbers. The tests
+hold both to the same.
 
 References
 ----------
@@ -21,131 +23,134 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 LEAKY_SLOPE = 0.01
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
-def sigmoid(Z, out):  # 1 / (1 + exp(-Z))
-    return torch.sigmoid(Z, out=out)
+def sigmoid(Z):  # 1 / (1 + exp(-Z))
+    return torch.sigmoid(Z)
 
 
-def sigmoid_derivative(Z, A, out):  # A (1 - A)
-    return torch.addcmul(A, A, A, value=-1, out=out)
+def sigmoid_derivative(Z):  # A (1 - A); 1 - σ(Z) is σ(-Z), which keeps its digits
+    return torch.sigmoid(Z) * torch.sigmoid(-Z)
 
 
-def tanh(Z, out):
-    return torch.tanh(Z, out=out)
+def tanh(Z):  # (exp(Z) - exp(-Z)) / (exp(Z) + exp(-Z))
+    return torch.tanh(Z)
 
 
-def tanh_derivative(Z, A, out):  # 1 - A²
-    return torch.mul(A, A, out=out).neg_().add_(1)
+def tanh_derivative(Z):  # 1 - A²
+    return 1 - torch.tanh(Z) ** 2
 
 
-def relu(Z, out):  # max(0, Z)
-    return torch.clamp_min(Z, 0, out=out)
+def relu(Z):  # max(0, Z)
+    return torch.clamp_min(Z, 0)
 
 
-def relu_derivative(Z, A, out):  # 1 where Z > 0, else 0; A is never negative
-    return torch.sign(A, out=out)
+def relu_derivative(Z):  # 1 where Z > 0, else 0
+    return torch.where(Z > 0, torch.ones_like(Z), 0)
 
 
-def leaky_relu(Z, out):  # max(slope Z, Z)
-    return torch.maximum(torch.mul(Z, LEAKY_SLOPE, out=out), Z, out=out)
+def leaky_relu(Z):  # max(slope Z, Z)
+    return torch.maximum(LEAKY_SLOPE * Z, Z)
 
 
-def leaky_relu_derivative(Z, A, out):  # 1 where Z > 0, else the slope
-    return torch.sign(Z, out=out).clamp_min_(LEAKY_SLOPE)
+def leaky_relu_derivative(Z):  # 1 where Z > 0, else the slope
+    return torch.where(Z > 0, torch.ones_like(Z), LEAKY_SLOPE)
 
 
-def identity(Z, out):
-    return out.copy_(Z)
+def identity(Z):
+    return Z
 
 
-def identity_derivative(Z, A, out):
-    return out.fill_(1)
+def identity_derivative(Z):
+    return torch.ones_like(Z)
 
 
-def elu(Z, out):  # Z where Z > 0, else exp(Z) - 1
-    return torch.where(Z > 0, Z, torch.expm1(Z.clamp_max(0)), out=out)
+def elu(Z):  # Z where Z > 0, else exp(Z) - 1
+    return torch.where(Z > 0, Z, torch.expm1(Z.clamp_max(0)))
 
 
-def elu_derivative(Z, A, out):  # 1 where Z > 0, else exp(Z)
-    return torch.add(A, 1, out=out).clamp_max_(1)
+def elu_derivative(Z):  # 1 where Z > 0, else exp(Z)
+    return torch.exp(Z.clamp_max(0))
 
 
-def selu(Z, out):  # scale * (Z where Z > 0, else alpha (exp(Z) - 1))
-    negative = torch.expm1(Z.clamp_max(0)).mul_(SELU_ALPHA)
-    return torch.where(Z > 0, Z, negative, out=out).mul_(SELU_SCALE)
+def selu(Z):  # scale * (Z where Z > 0, else alpha (exp(Z) - 1))
+    return SELU_SCALE * torch.where(Z > 0, Z, SELU_ALPHA * torch.expm1(Z.clamp_max(0)))
 
 
-def selu_derivative(Z, A, out):  # scale * (1 where Z > 0, else alpha exp(Z))
-    return torch.add(A, SELU_SCALE * SELU_ALPHA, out=out).masked_fill_(Z > 0, SELU_SCALE)
+def selu_derivative(Z):  # scale * (1 where Z > 0, else alpha exp(Z))
+    negative = SELU_ALPHA * torch.exp(Z.clamp_max(0))
+    return SELU_SCALE * torch.where(Z > 0, torch.ones_like(Z), negative)
 
 
-def gelu(Z, out):  # Z Φ(Z), Φ the normal distribution function
-    return torch.mul(Z, torch.special.ndtr(Z), out=out)
+def gelu(Z):  # Z Φ(Z), Φ the normal distribution function
+    return Z * torch.special.ndtr(Z)
 
 
-def gelu_derivative(Z, A, out):  # Φ(Z) + Z φ(Z)
-    density = torch.exp(Z * Z / -2).mul_(1 / math.sqrt(2 * math.pi))
-    return torch.addcmul(torch.special.ndtr(Z), Z, density, out=out)
+def gelu_derivative(Z):  # Φ(Z) + Z φ(Z)
+    density = torch.exp(-Z * Z / 2) / math.sqrt(2 * math.pi)
+    return torch.special.ndtr(Z) + Z * density
 
 
-def silu(Z, out):  # Z σ(Z)
-    return torch.mul(Z, torch.sigmoid(Z), out=out)
+def silu(Z):  # Z σ(Z)
+    return Z * torch.sigmoid(Z)
 
 
-def silu_derivative(Z, A, out):  # σ + Z σ (1 - σ) = σ + A (1 - σ)
-    s = torch.sigmoid(Z)
-    return torch.addcmul(s, A, 1 - s, out=out)
+def silu_derivative(Z):  # σ(Z) + Z σ(Z) σ(-Z)
+    return torch.sigmoid(Z) * (1 + Z * torch.sigmoid(-Z))
 
 
-def mish(Z, out):  # Z tanh(softplus(Z))
-    return torch.mul(Z, torch.tanh(torch.nn.functional.softplus(Z)), out=out)
+def mish(Z):  # Z t with t = tanh(log(1 + exp(Z)))
+    return Z * torch.tanh(softplus(Z))
 
 
-def mish_derivative(Z, A, out):  # t + Z (1 - t²) σ(Z) with t = tanh(softplus(Z))
-    t = torch.tanh(torch.nn.functional.softplus(Z))
-    return torch.addcmul(t, Z * torch.sigmoid(Z), 1 - t * t, out=out)
+def mish_derivative(Z):  # t + Z (1 - t²) σ(Z)
+    t = torch.tanh(softplus(Z))
+    return t + Z * (1 - t * t) * torch.sigmoid(Z)
 
 
 @dataclass(frozen=True)
 class Activation:
-    """A built-in activation: g, g', and the gain of its fan-in scaled initialisation."""
+    """A built-in activation: formulas, kernels, and how to start weights for it."""
 
     name: str
-    function: Callable[[Tensor, Tensor], Tensor]
-    derivative: Callable[[Tensor, Tensor, Tensor], Tensor]
+    function: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor], Tensor]
+    forward: Callable[[Tensor, Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    reads_Z: bool  # whether `backward` does; if it reads A alone, A may take the place of Z
     gain: float  # 1 / E[g(z)²] for z ~ N(0, 1), or the customary number near it
     module: Callable[[], torch.nn.Module]  # the same g in a torch.nn.Sequential
-
-    def forward(self, Z, out):
-        """Write ``A = g(Z)`` into `out`."""
-        return self.function(Z, out)
-
-    def backward(self, dA, Z, A, out):
-        """Write ``dZ = dA * g'(Z)`` into `out`."""
-        return self.derivative(Z, A, out).mul_(dA)
 
 
 @dataclass(frozen=True)
 class CustomActivation:
-    """A user's function on tensors; its derivative is torch's, by automatic differentiation."""
+    """A user's function on tensors; its derivative is torch's, by automatic differentiation.
+
+    It may look at all units of an example, so it is shown rows of examples, as users know them.
+    """
 
     name: str
     function: Callable[[Tensor], Tensor]
     module: Callable[[], torch.nn.Module]
     gain: float = 1.0
+    reads_Z = True
+
+    def derivative(self, Z):
+        """Return ``g'(Z)``, or of a function of several units the sum of its derivatives."""
+        return _pull_back(self.function, Z, torch.ones_like(Z))
 
     def forward(self, Z, out):
         """Write ``A = g(Z)`` into `out`."""
-        return out.copy_(self.function(Z))
+        return out.copy_(self.function(Z.mT.contiguous()).mT)
 
     def backward(self, dA, Z, A, out):
         """Write the product of `dA` with the Jacobian of g at `Z` into `out`."""
-        return out.copy_(_pull_back(self.function, Z, dA))
+        return out.copy_(_pull_back(self.function, Z.mT.contiguous(), dA.mT).mT)
 
 
 def _pull_back(function, Z, dA):
@@ -168,25 +173,120 @@ class Elementwise(torch.nn.Module):
         return self.function(Z)
 
 
+# torch's own backward steps, the overloads that write into a given tensor.
+_aten = torch.ops.aten
+
 ACTIVATIONS = {
     a.name: a
     for a in (
-        Activation("sigmoid", sigmoid, sigmoid_derivative, 1.0, torch.nn.Sigmoid),
-        Activation("tanh", tanh, tanh_derivative, (5 / 3) ** 2, torch.nn.Tanh),
-        Activation("relu", relu, relu_derivative, 2.0, torch.nn.ReLU),
+        Activation(
+            "sigmoid",
+            sigmoid,
+            sigmoid_derivative,
+            forward=lambda Z, out: torch.sigmoid(Z, out=out),
+            backward=lambda dA, Z, A, out: _aten.sigmoid_backward.grad_input(dA, A, grad_input=out),
+            reads_Z=False,
+            gain=1.0,
+            module=torch.nn.Sigmoid,
+        ),
+        Activation(
+            "tanh",
+            tanh,
+            tanh_derivative,
+            forward=lambda Z, out: torch.tanh(Z, out=out),
+            backward=lambda dA, Z, A, out: _aten.tanh_backward.grad_input(dA, A, grad_input=out),
+            reads_Z=False,
+            gain=(5 / 3) ** 2,
+            module=torch.nn.Tanh,
+        ),
+        Activation(
+            "relu",
+            relu,
+            relu_derivative,
+            forward=lambda Z, out: torch.clamp_min(Z, 0, out=out),
+            backward=lambda dA, Z, A, out: _aten.threshold_backward.grad_input(
+                dA, A, 0, grad_input=out
+            ),
+            reads_Z=False,
+            gain=2.0,
+            module=torch.nn.ReLU,
+        ),
         Activation(
             "leaky_relu",
             leaky_relu,
             leaky_relu_derivative,
-            2 / (1 + LEAKY_SLOPE**2),
-            lambda: torch.nn.LeakyReLU(LEAKY_SLOPE),
+            forward=lambda Z, out: _aten.leaky_relu.out(Z, LEAKY_SLOPE, out=out),
+            backward=lambda dA, Z, A, out: _aten.leaky_relu_backward.grad_input(
+                dA, A, LEAKY_SLOPE, True, grad_input=out
+            ),
+            reads_Z=False,
+            gain=2 / (1 + LEAKY_SLOPE**2),
+            module=lambda: torch.nn.LeakyReLU(LEAKY_SLOPE),
         ),
-        Activation("identity", identity, identity_derivative, 1.0, torch.nn.Identity),
-        Activation("elu", elu, elu_derivative, 1.55, torch.nn.ELU),
-        Activation("selu", selu, selu_derivative, 1.0, torch.nn.SELU),
-        Activation("gelu", gelu, gelu_derivative, 2.35, torch.nn.GELU),
-        Activation("silu", silu, silu_derivative, 2.81, torch.nn.SiLU),
-        Activation("mish", mish, mish_derivative, 2.23, torch.nn.Mish),
+        Activation(
+            "identity",
+            identity,
+            identity_derivative,
+            forward=lambda Z, out: out.copy_(Z),
+            backward=lambda dA, Z, A, out: out.copy_(dA),
+            reads_Z=False,
+            gain=1.0,
+            module=torch.nn.Identity,
+        ),
+        Activation(
+            "elu",
+            elu,
+            elu_derivative,
+            forward=lambda Z, out: _aten.elu.out(Z, out=out),
+            backward=lambda dA, Z, A, out: _aten.elu_backward.grad_input(
+                dA, 1, 1, 1, True, A, grad_input=out
+            ),
+            reads_Z=False,
+            gain=1.55,
+            module=torch.nn.ELU,
+        ),
+        Activation(
+            "selu",
+            selu,
+            selu_derivative,
+            forward=lambda Z, out: _aten.elu.out(Z, SELU_ALPHA, SELU_SCALE, out=out),
+            backward=lambda dA, Z, A, out: _aten.elu_backward.grad_input(
+                dA, SELU_ALPHA, SELU_SCALE, 1, True, A, grad_input=out
+            ),
+            reads_Z=False,
+            gain=1.0,
+            module=torch.nn.SELU,
+        ),
+        Activation(
+            "gelu",
+            gelu,
+            gelu_derivative,
+            forward=lambda Z, out: _aten.gelu.out(Z, out=out),
+            backward=lambda dA, Z, A, out: _aten.gelu_backward.grad_input(dA, Z, grad_input=out),
+            reads_Z=True,
+            gain=2.35,
+            module=torch.nn.GELU,
+        ),
+        Activation(
+            "silu",
+            silu,
+            silu_derivative,
+            forward=lambda Z, out: _aten.silu.out(Z, out=out),
+            backward=lambda dA, Z, A, out: _aten.silu_backward.grad_input(dA, Z, grad_input=out),
+            reads_Z=True,
+            gain=2.81,
+            module=torch.nn.SiLU,
+        ),
+        Activation(
+            "mish",
+            mish,
+            mish_derivative,
+            forward=lambda Z, out: _aten.mish.out(Z, out=out),
+            backward=lambda dA, Z, A, out: out.copy_(_aten.mish_backward.default(dA, Z)),
+            reads_Z=True,
+            gain=2.23,
+            module=torch.nn.Mish,
+        ),
     )
 }
 ACTIVATIONS["logistic"] = ACTIVATIONS["sigmoid"]  # scikit-learn's name

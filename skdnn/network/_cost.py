@@ -14,9 +14,9 @@ from torch.nn.functional import logsigmoid
 
 
 def cross_entropy(Z, y):
-    """Return ``-(y log ŷ + (1 - y) log(1 - ŷ))`` with ``ŷ = σ(Z)``, for each row."""
-    # 1 - σ(Z) = σ(-Z), and log σ(-Z) keeps the digits that log(1 - σ(Z)) loses.
-    return -(y * logsigmoid(Z) + (1 - y) * logsigmoid(-Z))
+    """Return ``-(y log ŷ + (1 - y) log(1 - ŷ))`` with ``ŷ = σ(Z)``, for each example."""
+    # One of the two terms is 0, and 1 - σ(Z) = σ(-Z), of which the logarithm keeps its digits.
+    return -logsigmoid((2 * y - 1) * Z)
 
 
 def cross_entropy_derivative(Z, y, out):
@@ -25,7 +25,7 @@ def cross_entropy_derivative(Z, y, out):
 
 
 def squared_error(Z, y):
-    """Return ``(ŷ - y)² / 2`` with ``ŷ = σ(Z)``, for each row; not convex in Z."""
+    """Return ``(ŷ - y)² / 2`` with ``ŷ = σ(Z)``, for each example; not convex in Z."""
     return (torch.sigmoid(Z) - y).square_().mul_(0.5)
 
 
@@ -37,7 +37,7 @@ def squared_error_derivative(Z, y, out):
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one row, and its derivative with respect to the logit."""
+    """The loss of one example, and its derivative with respect to the logit."""
 
     value: Callable[[Tensor, Tensor], Tensor]
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,12 +55,12 @@ def cost(loss, Z, y, weight):
     Parameters
     ----------
     loss : {"log_loss", "squared_error"}
-    Z : tensor of shape (..., m, 1)
+    Z : tensor of shape (..., 1, m)
         Logits, any finite number.
-    y : tensor of shape (..., m, 1)
+    y : tensor of shape (..., 1, m)
         Labels, 0 or 1.
-    weight : tensor of shape (..., m, 1)
-        Weights of the rows, at least 0 and not all 0.
+    weight : tensor of shape (..., 1, m)
+        Weights of the examples, at least 0 and not all 0.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def cost(loss, Z, y, weight):
     --------
     >>> import torch
     >>> from skdnn.network import cost
-    >>> Z, y = torch.tensor([[0.0], [1000.0]]), torch.tensor([[1.0], [0.0]])
-    >>> float(cost("log_loss", Z, y, torch.ones(2, 1)))  # (log 2 + 1000) / 2
+    >>> Z, y = torch.tensor([[0.0, 1000.0]]), torch.tensor([[1.0, 0.0]])
+    >>> float(cost("log_loss", Z, y, torch.ones(1, 2)))  # (log 2 + 1000) / 2
     500.3466
     """
     losses = LOSSES[loss].value(Z, y)

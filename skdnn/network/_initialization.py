@@ -39,8 +39,8 @@ def initialize(network, init_scale, generators, log_odds=0.0):
         scale = standard_deviation(network, l, init_scale)
         for W, generator in zip(network.members(network.W[l]), generators, strict=True):
             # In one dtype, since others draw other numbers.
-            draw = torch.empty(W.shape, dtype=torch.float64, device=generator.device)
-            W.copy_(draw.normal_(generator=generator).mul_(scale))
+            draw = torch.empty(W.mT.shape, dtype=torch.float64, device=generator.device)
+            W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
     if init_scale != 0:
         bias = network.b[network.n_layers]
         log_odds = torch.as_tensor(log_odds, dtype=bias.dtype, device=bias.device)

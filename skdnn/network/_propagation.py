@@ -1,9 +1,13 @@
 """Forward and backward propagation through L layers, as the lecture writes them.
 
 Lists are indexed by the layer: ``W[l]`` and ``b[l]`` for l = 1 … L, ``A[0] = X``; index 0 of a list
-that has no layer 0 is None. All formulas speak of the last two axes, ``(rows, units)``, so that
+that has no layer 0 is None. All formulas speak of the last two axes, ``(units, examples)``, so that
 the same lines serve one network, with tensors of two axes, and a stack of M networks, with a first
 axis of M.
+
+Weights and bias of a layer are one matrix, ``Wb[l] = [W[l] b[l]]``, and below the last unit of a
+layer stands a row of ones, ``A1[l] = [A[l]; 1]``: so the bias comes with the product, and its
+gradient with that of the weights.
 
 Results go to the buffers of a `Cache`, since at these sizes allocating costs as much as computing.
 """
@@ -13,146 +17,142 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Without a gradient to follow, rows pass in chunks of about this many numbers of the widest layer:
-# a few MB, which stay in a processor's cache.
-_CHUNK_SIZE = 2**19
+# Without a gradient to follow, examples pass in chunks of about this many numbers of the widest
+# layer: they stay in a processor's cache, and what they free is used again. Four times as many
+# take twice as long.
+_CHUNK_SIZE = 2**17
 
 
 @dataclass
 class Cache:
-    """What forward propagation leaves for backward propagation, for one number of rows.
+    """What forward propagation leaves for backward propagation, for one number of examples.
 
-    All lists have one entry a layer, of shape ``(..., rows, n^[l])``.
+    All lists have one entry a layer, of shape ``(..., n^[l], m)``. What the formulas do not need at
+    the same time shares memory.
     """
 
-    Z: list[Tensor | None]  # Z[l] = A[l-1] W[l] + b[l]
-    G: list[Tensor | None]  # G[l] = g(Z[l])
-    A: list[Tensor | None]  # A[l] = G[l], or what dropout leaves of it; A[0] = X
+    A1: list[Tensor | None]  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [X; 1]
+    A1_T: list[Tensor | None]  # the same transposed
+    A: list[Tensor | None]  # G[l], or what dropout leaves of it: A1 but for its ones
+    G: list[Tensor | None]  # G[l] = g(Z[l]); without dropout A[l] itself
+    Z: list[Tensor | None]  # Z[l]; where g' is known from g, G[l] takes its place
     D: list[Tensor | None]  # dropout: 0 or 1 / (1 - rate); None without
-    dZ: list[Tensor | None]  # derivatives of the cost
-    dA: list[Tensor | None]
-    A_T: list[Tensor | None]  # transposed views of A, made once
-    ones: Tensor  # (..., 1, rows): ones @ dZ is the sum over the rows, faster than sum()
+    dZ: list[Tensor | None]  # the derivative of the cost; that by A[l] first, until g' is in it
 
 
-def make_cache(layer_sizes, rows, dropout, like):
-    """Allocate the buffers for batches of `rows` rows.
+def make_cache(layer_sizes, activations, m, dropout, like):
+    """Allocate the buffers for batches of m examples.
 
     Parameters
     ----------
     layer_sizes : tuple of int
         n^[0], …, n^[L].
-    rows : int
+    activations : list of Activation
+        Indexed by the layer.
+    m : int
     dropout : sequence of float
         Rate of each layer, indexed by the layer.
     like : tensor of shape (..., P)
         Gives the number of networks, dtype and device.
     """
-    stack = like.shape[:-1]
-    L = len(layer_sizes) - 1
-
-    def buffers(wanted):
-        return [
-            like.new_empty((*stack, rows, layer_sizes[l])) if l in wanted else None
-            for l in range(L + 1)
-        ]
-
-    hidden = range(1, L)
-    dropped = [l for l in hidden if dropout[l] > 0]
-    G, A = buffers(hidden), buffers(dropped)
-    A = [G[l] if A[l] is None else A[l] for l in range(L + 1)]
-    return Cache(
-        Z=buffers(range(1, L + 1)),
-        G=G,
-        A=A,
-        D=buffers(dropped),
-        dZ=buffers(range(1, L + 1)),
-        dA=buffers(hidden),
-        A_T=[None if a is None else a.mT for a in A],
-        ones=like.new_ones((*stack, 1, rows)),
-    )
+    stack, L = like.shape[:-1], len(layer_sizes) - 1
+    cache = Cache(*([None] * (L + 1) for _ in range(7)))
+    for l in range(1, L):
+        shape = (*stack, layer_sizes[l], m)
+        cache.A1[l] = like.new_ones((*stack, layer_sizes[l] + 1, m))
+        cache.A1_T[l], cache.A[l] = cache.A1[l].mT, cache.A1[l][..., :-1, :]
+        cache.D[l] = like.new_empty(shape) if dropout[l] > 0 else None
+        cache.G[l] = cache.A[l] if cache.D[l] is None else like.new_empty(shape)
+        cache.Z[l] = like.new_empty(shape) if activations[l].reads_Z else cache.G[l]
+        cache.dZ[l] = like.new_empty(shape)
+    cache.Z[L], cache.dZ[L] = (like.new_empty((*stack, 1, m)) for _ in range(2))
+    return cache
 
 
-def forward_propagation(X, W, b, activations, cache):
-    """Compute ``Z[l] = A[l-1] W[l] + b[l]``, ``A[l] = g(Z[l])`` up to the logit Z[L].
+def forward_propagation(X, Wb, activations, cache, out=None):
+    """Compute ``Z[l] = W[l] A[l-1] + b[l]``, ``A[l] = g(Z[l])`` up to the logit Z[L].
 
     Parameters
     ----------
-    X : tensor of shape (..., m, n^[0])
-        May be 2-D for a stack too, whose networks then see the same rows.
-    W, b : lists of tensors of shape (..., n^[l-1], n^[l]) and (..., 1, n^[l])
+    X : tensor of shape (..., n^[0] + 1, m)
+        With a last row of ones. May be 2-D for a stack too, whose networks then see the same.
+    Wb : list of tensors of shape (..., n^[l], n^[l-1] + 1)
     activations : list of Activation
     cache : Cache
-        Receives Z, G and A. Where ``cache.D[l]`` holds a dropout mask, ``A[l] = G[l] * D[l]``.
+        Receives A, G and Z. Where ``cache.D[l]`` holds a dropout mask, ``A[l] = G[l] * D[l]``.
+    out : tensor of shape (..., 1, m) or None, default=None
+        Receives Z[L]; None is a buffer of the cache, which the next call overwrites.
 
     Returns
     -------
-    tensor of shape (..., m, 1)
-        The logits ``Z[L]``, a buffer of the cache: the next call overwrites it.
+    tensor of shape (..., 1, m)
+        The logits ``Z[L]``.
     """
-    L = len(W) - 1
-    affine = torch.addmm if W[L].ndim == 2 else torch.baddbmm
-    Z, G, A, D = cache.Z, cache.G, cache.A, cache.D
-    A[0] = X if X.ndim == W[L].ndim else X.expand(len(W[L]), *X.shape)
-    for l in range(1, L + 1):
-        affine(b[l], A[l - 1], W[l], out=Z[l])
-        if l < L:
-            activations[l].forward(Z[l], G[l])
-            if D[l] is not None:
-                torch.mul(G[l], D[l], out=A[l])
-    return Z[L]
+    L = len(Wb) - 1
+    product = torch.mm if Wb[L].ndim == 2 else torch.bmm
+    A1, A, G, Z, D = cache.A1, cache.A, cache.G, cache.Z, cache.D
+    A1[0] = X if X.ndim == Wb[L].ndim else X.expand(len(Wb[L]), *X.shape)
+    for l in range(1, L):
+        product(Wb[l], A1[l - 1], out=Z[l])  # [W b] [A; 1] = W A + b
+        activations[l].forward(Z[l], G[l])
+        if D[l] is not None:
+            torch.mul(G[l], D[l], out=A[l])
+    return product(Wb[L], A1[L - 1], out=Z[L] if out is None else out)
 
 
-def compute_logits(X, W, b, activations):
-    """Propagate any number of rows forward, in chunks, without dropout and without a cache.
-
-    For predictions: with nothing to keep for backward propagation, allocating the results of a
-    layer is cheaper than making a `Cache` for one row.
-
-    Parameters
-    ----------
-    X : tensor of shape (..., m, n^[0])
-    W, b, activations : lists
-        As for `forward_propagation`.
-
-    Returns
-    -------
-    tensor of shape (..., m, 1)
-    """
-    L, is_stack = len(W) - 1, W[1].ndim > 2
-    affine = torch.baddbmm if is_stack else torch.addmm
-    rows = max(1, _CHUNK_SIZE // max(w.shape[-1] for w in W[1:]))
-    logits = []
-    for A in X.split(rows, dim=-2) if X.shape[-2] > rows else (X,):
-        A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
-        for l in range(1, L):
-            Z = affine(b[l], A, W[l])
-            A = activations[l].forward(Z, torch.empty_like(Z))
-        logits.append(affine(b[L], A, W[L]))
-    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=-2)
-
-
-def backward_propagation(W, activations, cache, dW, db):
+def backward_propagation(W_T, activations, cache, dWb):
     """Compute the gradients dW[l], db[l] from ``dZ[L]``, which the cost has left in the cache.
 
-    ``dW[l] = A[l-1]ᵀ dZ[l]``, ``db[l] = Σ dZ[l]``, ``dA[l-1] = dZ[l] W[l]ᵀ``,
+    ``dW[l] = dZ[l] A[l-1]ᵀ``, ``db[l] = Σ dZ[l]``, ``dA[l-1] = W[l]ᵀ dZ[l]``,
     ``dZ[l-1] = dA[l-1] * g'(Z[l-1])``. The lecture's 1/m is already in dZ[L].
 
     Parameters
     ----------
-    W : list of tensors of shape (..., n^[l-1], n^[l])
+    W_T : list of tensors of shape (..., n^[l-1], n^[l])
+        The weights transposed, without the biases.
     activations : list of Activation
     cache : Cache
         As `forward_propagation` left it, with ``dZ[L]`` filled.
-    dW, db : lists of tensors of the shapes of W and b
+    dWb : list of tensors of shape (..., n^[l], n^[l-1] + 1)
         Receive the gradients.
     """
-    Z, G, D, dZ, dA = cache.Z, cache.G, cache.D, cache.dZ, cache.dA
-    for l in range(len(W) - 1, 0, -1):
-        torch.matmul(cache.A[0].mT if l == 1 else cache.A_T[l - 1], dZ[l], out=dW[l])
-        torch.matmul(cache.ones, dZ[l], out=db[l])
+    L = len(W_T) - 1
+    product = torch.mm if W_T[L].ndim == 2 else torch.bmm
+    A1_T, G, Z, D, dZ = cache.A1_T, cache.G, cache.Z, cache.D, cache.dZ
+    A1_T[0] = cache.A1[0].mT
+    for l in range(L, 0, -1):
+        product(dZ[l], A1_T[l - 1], out=dWb[l])  # dZ [Aᵀ 1] = [dW db]
         if l > 1:
-            torch.matmul(dZ[l], W[l].mT, out=dA[l - 1])
+            dA = product(W_T[l], dZ[l], out=dZ[l - 1])
             if D[l - 1] is not None:
-                dA[l - 1].mul_(D[l - 1])
-            activations[l - 1].backward(dA[l - 1], Z[l - 1], G[l - 1], dZ[l - 1])
+                dA.mul_(D[l - 1])
+            activations[l - 1].backward(dA, Z[l - 1], G[l - 1], dZ[l - 1])
+
+
+def compute_logits(X, W, b, activations):
+    """Propagate any number of examples forward, in chunks, without dropout and without a cache.
+
+    For predictions: with nothing to keep for backward propagation, allocating the results of a
+    layer is cheaper than making a `Cache` for one example.
+
+    Parameters
+    ----------
+    X : tensor of shape (..., n^[0], m)
+    W, b : lists of tensors of shape (..., n^[l], n^[l-1]) and (..., n^[l], 1)
+    activations : list of Activation
+
+    Returns
+    -------
+    tensor of shape (..., 1, m)
+    """
+    L, is_stack = len(W) - 1, W[1].ndim > 2
+    affine = torch.baddbmm if is_stack else torch.addmm
+    m = max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:]))
+    logits = []
+    for A in X.split(m, dim=-1) if X.shape[-1] > m else (X,):
+        A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
+        for l in range(1, L):
+            Z = affine(b[l], W[l], A)
+            A = activations[l].forward(Z, torch.empty_like(Z) if activations[l].reads_Z else Z)
+        logits.append(affine(b[L], W[L], A))
+    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=-1)

@@ -33,7 +33,7 @@ class Objective:
         """Fill the network's gradient; slabs add up, and what is too long is cut."""
         network, total = self.network, None
         for (X, y, share), Z in zip(self.slabs, self.Z, strict=True):
-            Z.copy_(network.propagate(X, y, share, self.loss, self.generators))
+            network.propagate(X, y, share, self.loss, self.generators, out=Z)
             if len(self.slabs) > 1:
                 total = network.gradient.clone() if total is None else total.add_(network.gradient)
         if total is not None:
@@ -44,13 +44,13 @@ class Objective:
 
     def cost(self):
         """Return the cost of the logits of the last `compute_gradient`, of shape (...)."""
-        y, share = (torch.cat(parts, dim=-2) for parts in list(zip(*self.slabs, strict=True))[1:])
-        return cost(self.loss, torch.cat(list(self.Z), dim=-2), y, share)
+        y, share = (torch.cat(parts, dim=-1) for parts in list(zip(*self.slabs, strict=True))[1:])
+        return cost(self.loss, torch.cat(list(self.Z), dim=-1), y, share)
 
 
 def epoch_logits(network, epoch):
-    """Return the logits of a network for the rows of an Epoch, of shape (..., m, 1)."""
-    return torch.cat([network.logits(X) for X, _, _ in epoch.slabs], dim=-2)
+    """Return the logits of a network for the rows of an Epoch, of shape (..., 1, m)."""
+    return torch.cat([network.logits(X) for X, _, _ in epoch.slabs], dim=-1)
 
 
 def evaluate(network, batches, loss):
@@ -235,7 +235,7 @@ def _factor(schedule, epoch, max_iter):
 
 def _train_by_steps(objective, batches, end_epoch, optimizer, rate):
     n_steps, progress = len(batches.slabs), end_epoch.progress
-    Z = objective.network.new_column(batches.n_rows)
+    Z = objective.network.new_row(batches.n_rows)
     Z_steps = batches.split(Z)
     while not progress.is_last:
         epoch = batches.epoch()
@@ -247,7 +247,7 @@ def _train_by_steps(objective, batches, end_epoch, optimizer, rate):
 
 def _train_by_lbfgs(objective, batches, end_epoch, optimizer, max_iter, tol):
     (objective.slabs,) = batches.epoch().steps
-    (objective.Z,) = batches.split(objective.network.new_column(batches.n_rows))
+    (objective.Z,) = batches.split(objective.network.new_row(batches.n_rows))
 
     def end_iteration():
         end_epoch(objective.cost())

@@ -14,7 +14,6 @@ References
 .. [3] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """
 
-import math
 import os
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -26,6 +25,7 @@ from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._penalty import Penalty
 
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 _SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -73,14 +73,11 @@ class Adam:
     With ``decoupled=True`` it is AdamW.
     """
 
-    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
-
     def __init__(self, network, *, weight_decay=0.0, decoupled=False):
         self.theta, self.gradient = network.theta, network.gradient
         self.penalty, self.decoupled = Penalty(network, weight_decay), decoupled
         self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
         self.n_steps = 0
-        self._root = torch.empty_like(self.theta)
 
     def state(self):
         """Return what, beside theta, the next step depends on: arrays and numbers."""
@@ -100,21 +97,45 @@ class Adam:
             self.penalty.shrink(rate)
         else:
             self.penalty.add_to(self.gradient)
-        self.mean.lerp_(self.gradient, 1 - self.beta_1)
-        self.square.mul_(self.beta_2).addcmul_(self.gradient, self.gradient, value=1 - self.beta_2)
         self.n_steps += 1
-        self._update(rate, self.n_steps)
+        tensors = self.theta, self.gradient, self.mean, self.square
+        if not isinstance(rate, torch.Tensor):
+            adam_step(*tensors, self.n_steps, rate)
+            return
+        for member, its_rate in enumerate(rate.flatten().tolist()):
+            adam_step(*(tensor[member] for tensor in tensors), self.n_steps, its_rate)
 
-    def _update(self, rate, t):
-        # Both means start at zero, which dividing by 1 - βᵗ undoes. The divisors are two numbers:
-        # they go into epsilon and the rate, not over the whole of theta.
-        correction = math.sqrt(1 - self.beta_2**t)
-        root = torch.sqrt(self.square, out=self._root).add_(self.epsilon * correction)
-        rate = rate * (correction / (1 - self.beta_1**t))
-        if isinstance(rate, torch.Tensor):
-            self.theta.sub_(rate * self.mean / root)
-        else:
-            self.theta.addcdiv_(self.mean, root, value=-rate)
+
+def adam_step_as_written(theta, gradient, mean, square, t, rate):
+    """Take a step of Adam, the t-th, in place."""
+    mean.lerp_(gradient, 1 - BETA_1)
+    square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+    # Both means start at zero, which dividing by 1 - βᵗ undoes.
+    root = (square / (1 - BETA_2**t)).sqrt_().add_(EPSILON)
+    theta.addcdiv_(mean, root, value=-rate / (1 - BETA_1**t))
+
+
+def adam_step_in_one(theta, gradient, mean, square, t, rate):
+    """Take the same step by torch's own kernel, in one pass over the numbers."""
+    torch._fused_adam_(
+        [theta],
+        [gradient],
+        [mean],
+        [square],
+        [],
+        [torch.full((), t, dtype=torch.float32, device=theta.device)],
+        lr=rate,
+        beta1=BETA_1,
+        beta2=BETA_2,
+        weight_decay=0.0,
+        eps=EPSILON,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+# The kernel is private to torch, so it may be gone one day.
+adam_step = adam_step_in_one if hasattr(torch, "_fused_adam_") else adam_step_as_written
 
 
 class TorchOptimizer:

@@ -32,4 +32,4 @@ class Penalty:
     def shrink(self, rate):
         """``W := W - α λ W``."""
         if self.decay is not None:
-            self.theta.sub_(rate * self.decay * self.theta)
+            self.theta.addcmul_(self.decay * rate, self.theta, value=-1)

@@ -187,8 +187,11 @@ class Progress:
 
     def check_weights(self):
         """Raise a ValueError if a weight of a network that is still trained is not finite."""
-        is_finite = self.network.theta.isfinite().all(dim=-1).cpu().numpy().reshape(-1)
-        self._check_finite(np.where(is_finite, 0.0, np.nan), self.epoch + 1, "A weight")
+        theta = self.network.theta
+        # The sum is quickly looked at, and finite only if they all are.
+        if not theta.sum().isfinite():
+            is_finite = theta.isfinite().all(dim=-1).cpu().numpy().reshape(-1)
+            self._check_finite(np.where(is_finite, 0.0, np.nan), self.epoch + 1, "A weight")
 
     def _check_finite(self, costs, epoch, what="The cost"):
         diverged = ~np.isfinite(costs) & self.stopping.running
@@ -199,6 +202,9 @@ class Progress:
             )
 
     def _keep(self, mask):
+        if mask.all():
+            self.kept.copy_(self.network.theta)
+            return
         mask = torch.from_numpy(mask).to(self.kept.device)
         if self.kept.ndim == 2:
             mask = mask.unsqueeze(-1)

@@ -15,7 +15,7 @@ import stat
 
 import numpy as np
 
-_MAGIC = b"skdnn checkpoint 2\n"
+_MAGIC = b"skdnn checkpoint 3\n"
 _OF_ANY_VERSION = b"skdnn checkpoint "
 _LONGEST_HEADER = 2**20
 _MOST_AXES = 32

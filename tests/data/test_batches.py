@@ -23,9 +23,9 @@ def generators(n):
 
 
 def flat(epoch):
-    """Return the X, y and share of all slabs of an epoch, one after the other."""
+    """Return the X, y and share of all slabs of an epoch, one after the other, a row each."""
     slabs = [slab for step in epoch.steps for slab in step]
-    return [torch.cat(parts, dim=-2) for parts in zip(*slabs, strict=True)]
+    return [torch.cat(parts, dim=-1).mT for parts in zip(*slabs, strict=True)]
 
 
 @pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
@@ -51,7 +51,7 @@ def test_epochs_are_shuffled_anew_and_repeat_with_the_seed():
 
 
 def test_batches_have_the_size_asked_for():
-    sizes = [sum(len(X) for X, *_ in step) for step in make(batch_size=5).epoch().steps]
+    sizes = [sum(X.shape[-1] for X, *_ in step) for step in make(batch_size=5).epoch().steps]
     assert sizes == [5, 5, 5, 5, 3]
 
 
@@ -59,7 +59,7 @@ def test_batches_have_the_size_asked_for():
 def test_a_full_batch_is_never_shuffled(batch_size):
     batches = make(batch_size=batch_size, generators=generators(1))
     rows, *_ = flat(batches.epoch())
-    np.testing.assert_array_equal(rows, X)
+    np.testing.assert_array_equal(rows, np.column_stack([X, np.ones(M)]))
     assert len(batches.slabs) == 1
 
 
@@ -71,7 +71,7 @@ def test_shares_of_the_full_batch_sum_to_one_however_weights_are_scaled():
 def test_networks_of_a_stack_see_their_own_order():
     batches = make(batch_size=5, generators=generators(3))
     rows, y, _ = flat(batches.epoch())
-    assert rows.shape == (3, M, 2)
+    assert rows.shape == (3, M, 3)
     for k in range(3):
         alone = make(batch_size=5, generators=[generators(3)[k]])
         expected_rows, expected_y, _ = flat(alone.epoch())
@@ -82,7 +82,7 @@ def test_networks_of_a_stack_see_their_own_order():
 def test_large_batches_come_in_slabs(monkeypatch):
     monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", 4)
     steps = list(make(batch_size=10).epoch().steps)
-    assert [[len(X) for X, *_ in step] for step in steps] == [[4, 4, 2], [4, 4, 2], [3]]
+    assert [[X.shape[-1] for X, *_ in step] for step in steps] == [[4, 4, 2], [4, 4, 2], [3]]
 
 
 def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
@@ -94,11 +94,11 @@ def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
     )
     slabs = iter(batches.epoch().slabs)
     first = next(slabs)[0]
-    assert len(first) == 4
+    assert first.shape == (3, 4)
     assert len(made) == 1
     (step,) = batches.epoch().steps
-    expected = torch.cat([X for X, *_ in step])
-    assert torch.equal(torch.cat([first, *(X for X, *_ in slabs)]), expected)
+    expected = torch.cat([X for X, *_ in step], dim=-1)
+    assert torch.equal(torch.cat([first, *(X for X, *_ in slabs)], dim=-1), expected)
 
 
 def test_held_out_rows_keep_the_share_of_each_class():

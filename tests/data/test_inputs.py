@@ -36,9 +36,10 @@ def test_rows_come_out_the_same_from_every_layout(layout):
     index = np.array([7, 3, 40])
     rows = make_rows(data, index, encoder, torch.float64, CPU)
     expected = encoder.apply(X[index], torch.float64)
+    expected = torch.cat([expected, torch.ones(3, 1, dtype=torch.float64)], dim=1)
     torch.testing.assert_close(rows[0:3], expected, rtol=1e-12, atol=1e-12)
     taken = rows.take(torch.tensor([[2, 0], [1, 1]]))
-    torch.testing.assert_close(taken, expected[[2, 0, 1, 1]].reshape(2, 2, 4))
+    torch.testing.assert_close(taken, expected[[2, 0, 1, 1]].reshape(2, 2, 5))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,8 @@ def test_rows_come_out_the_same_from_every_dtype(dtype):
     data = (10 * X).astype(dtype)
     rows = make_rows(data, np.arange(50), identity_encoder(4), torch.float32, CPU)
     assert rows[0:50].dtype == torch.float32
-    np.testing.assert_array_equal(rows[0:50].numpy(), data.astype(np.float32))
+    np.testing.assert_array_equal(rows[0:50][:, :-1].numpy(), data.astype(np.float32))
+    assert (rows[0:50][:, -1] == 1).all()
 
 
 @pytest.mark.parametrize("layout", layouts())

@@ -53,6 +53,22 @@ def test_extreme_inputs_give_finite_derivatives(name):
     assert torch.isfinite(dZ).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_kernels_compute_the_formulas(name, dtype):
+    g = ACTIVATIONS[name]
+    z = torch.linspace(-9, 9, 401, dtype=dtype)
+    out = torch.empty_like(z) if g.reads_Z else z.clone()  # A may take the place of Z
+    A = g.forward(z if g.reads_Z else out, out)
+    digits = 1e-5 if dtype is torch.float32 else 1e-10
+    tolerances = {"rtol": digits, "atol": digits / 10}
+    torch.testing.assert_close(A, g.function(z), **tolerances)
+    dA = torch.linspace(1, 2, 401, dtype=dtype)
+    expected = dA * g.derivative(z)
+    torch.testing.assert_close(g.backward(dA, z, A, torch.empty_like(z)), expected, **tolerances)
+    torch.testing.assert_close(g.backward(dA, z, A, dA), expected, **tolerances)  # in place
+
+
 def test_scikit_learns_names_are_synonyms():
     assert ACTIVATIONS["logistic"] is ACTIVATIONS["sigmoid"]
     assert ACTIVATIONS["linear"] is ACTIVATIONS["identity"]
@@ -80,11 +96,11 @@ def test_own_activation_gets_its_derivative_from_torch(own, same_as):
 
 def test_own_activation_may_look_at_all_units_of_a_row():
     softmax = get_activation(lambda Z: torch.softmax(Z, dim=-1))
-    z = torch.tensor([[0.1, -0.4, 0.9]], dtype=torch.float64, requires_grad=True)
-    dA = torch.tensor([[1.0, 2.0, -1.0]], dtype=torch.float64)
-    torch.softmax(z, dim=-1).backward(dA)
-    dZ = softmax.backward(dA, z.detach(), None, torch.empty(1, 3, dtype=torch.float64))
-    np.testing.assert_allclose(dZ, z.grad, rtol=1e-12)
+    rows = torch.tensor([[0.1, -0.4, 0.9]], dtype=torch.float64, requires_grad=True)
+    dA = torch.tensor([[1.0], [2.0], [-1.0]], dtype=torch.float64)
+    torch.softmax(rows, dim=-1).backward(dA.T)
+    dZ = softmax.backward(dA, rows.detach().T, None, torch.empty(3, 1, dtype=torch.float64))
+    np.testing.assert_allclose(dZ.T, rows.grad, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

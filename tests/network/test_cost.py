@@ -10,20 +10,20 @@ from skdnn.network import LOSSES, cost
 LOGITS = [-700.0, -30.0, -1.5, 0.0, 0.3, 30.0, 700.0]
 
 
-def columns(*values, dtype=torch.float64):
-    return [torch.tensor(v, dtype=dtype).reshape(-1, 1) for v in values]
+def rows(*values, dtype=torch.float64):
+    return [torch.tensor(v, dtype=dtype).reshape(1, -1) for v in values]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_loss_and_derivative_are_the_formulas_at_any_logit(loss, label):
-    Z, y = columns(LOGITS, [label] * len(LOGITS))
+    Z, y = rows(LOGITS, [label] * len(LOGITS))
     value, derivative = reference.LOSSES[loss]
     np.testing.assert_allclose(
-        LOSSES[loss].value(Z, y)[:, 0], [value(z, label) for z in LOGITS], rtol=1e-12
+        LOSSES[loss].value(Z, y)[0], [value(z, label) for z in LOGITS], rtol=1e-12
     )
     np.testing.assert_allclose(
-        LOSSES[loss].derivative(Z, y, torch.empty_like(Z))[:, 0],
+        LOSSES[loss].derivative(Z, y, torch.empty_like(Z))[0],
         [derivative(z, label) for z in LOGITS],
         rtol=1e-12,
         atol=1e-300,
@@ -31,25 +31,25 @@ def test_loss_and_derivative_are_the_formulas_at_any_logit(loss, label):
 
 
 def test_confident_and_wrong_costs_its_logit_and_not_infinity():
-    Z, y, weight = columns([1e4], [0.0], [1.0], dtype=torch.float32)
+    Z, y, weight = rows([1e4], [0.0], [1.0], dtype=torch.float32)
     assert cost("log_loss", Z, y, weight).item() == pytest.approx(1e4)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_cost_is_the_weighted_mean(loss):
-    Z, y, weight = columns([0.2, -1.0, 3.0], [1.0, 1.0, 0.0], [2.0, 0.0, 1.0])
-    repeated = columns([0.2, 0.2, 3.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0])
+    Z, y, weight = rows([0.2, -1.0, 3.0], [1.0, 1.0, 0.0], [2.0, 0.0, 1.0])
+    repeated = rows([0.2, 0.2, 3.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0])
     assert cost(loss, Z, y, weight).item() == pytest.approx(cost(loss, *repeated).item())
     assert cost(loss, Z, y, 7 * weight).item() == pytest.approx(cost(loss, *repeated).item())
 
 
 def test_soft_zero_weights_do_not_turn_a_huge_loss_into_nan():
-    Z, y, weight = columns([1e30, 0.0], [0.0, 1.0], [0.0, 1.0], dtype=torch.float32)
+    Z, y, weight = rows([1e30, 0.0], [0.0, 1.0], [0.0, 1.0], dtype=torch.float32)
     assert cost("log_loss", Z, y, weight).item() == pytest.approx(np.log(2))
 
 
 def test_squared_error_forgets_to_learn_from_a_sure_mistake():
-    Z, y = columns([-40.0], [1.0])
+    Z, y = rows([-40.0], [1.0])
     squared = LOSSES["squared_error"].derivative(Z, y, torch.empty_like(Z)).item()
     entropy = LOSSES["log_loss"].derivative(Z, y, torch.empty_like(Z)).item()
     assert abs(squared) < 1e-16

@@ -13,6 +13,12 @@ def start(init_scale, sizes=(50, 40, 30, 1), activation="relu"):
     return network
 
 
+def examples(n, m):
+    """Return random [X; 1], an example a column."""
+    X = torch.randn(n, m, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return torch.cat([X, torch.ones_like(X[:1])])
+
+
 def test_a_number_is_the_standard_deviation_of_all_weights():
     network = start(0.01, sizes=(300, 200, 1))
     assert network.W[1].std().item() == pytest.approx(0.01, rel=0.02)
@@ -36,7 +42,7 @@ def test_biases_start_at_zero():
 
 def test_auto_keeps_the_size_of_the_signal_through_many_layers():
     network = start("auto", sizes=(100, *[100] * 10, 1))
-    X = torch.randn(200, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    X = examples(100, 200)
     assert 0.2 < network.logits(X).std().item() < 5
     small = start(0.01, sizes=(100, *[100] * 10, 1))
     assert small.logits(X).std().item() < 1e-9
@@ -50,7 +56,7 @@ def test_zeros_are_symmetric_in_a_hidden_layer_and_harmless_without_one():
 
 
 def test_huge_weights_saturate_the_output():
-    X = torch.randn(20, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    X = examples(50, 20)
     assert is_saturated(start(1000.0), X)
     assert is_saturated(start(1000.0, activation="tanh"), X)
     assert not is_saturated(start("auto"), X)
@@ -60,11 +66,10 @@ def test_equal_units_stay_equal_for_ever():
     network = start(0.0, sizes=(5, 4, 1), activation="tanh")
     network.W[1].fill_(0.1)
     network.W[2].fill_(0.2)
-    generator = torch.Generator().manual_seed(0)
-    X = torch.randn(30, 5, dtype=torch.float64, generator=generator)
-    y = (X[:, :1] > 0).double()
+    X = examples(5, 30)
+    y = (X[:1] > 0).double()
     for _ in range(50):
         network.propagate(X, y, torch.full_like(y, 1 / 30), "log_loss")
         network.theta.sub_(network.gradient)
-    assert network.W[1].std(dim=1).max().item() == pytest.approx(0, abs=1e-12)
+    assert network.W[1].std(dim=0).max().item() == pytest.approx(0, abs=1e-12)
     assert not torch.allclose(network.W[1], torch.full_like(network.W[1], 0.1))

@@ -21,13 +21,14 @@ def make(sizes, activation="tanh", *, n_networks=None, rates=None, seed=0):
 
 
 def data(m=7, n=5, stack=(), seed=1):
-    """Return random X, labels and shares (rows of unequal weight, one of them 0)."""
+    """Return random [X; 1], labels and shares (unequal weights, one of them 0), a column each."""
     generator = torch.Generator().manual_seed(seed)
-    X = torch.randn((*stack, m, n), dtype=torch.float64, generator=generator)
-    y = torch.randint(2, (*stack, m, 1), generator=generator).double()
-    weight = torch.rand((*stack, m, 1), dtype=torch.float64, generator=generator)
-    weight[..., m // 3, :] *= m == 1  # a row of weight 0, but for a single row
-    return X, y, weight / weight.sum(-2, keepdim=True)
+    X = torch.randn((*stack, n, m), dtype=torch.float64, generator=generator)
+    y = torch.randint(2, (*stack, 1, m), generator=generator).double()
+    weight = torch.rand((*stack, 1, m), dtype=torch.float64, generator=generator)
+    weight[..., m // 3] *= m == 1  # a weight of 0, but for a single example
+    X = torch.cat([X, torch.ones_like(X[..., :1, :])], dim=-2)
+    return X, y, weight / weight.sum(-1, keepdim=True)
 
 
 def arrays(network):
@@ -38,10 +39,10 @@ def arrays(network):
 def autograd(network, X, y, share, loss, masks):
     """Return the gradient by torch's autograd, from the formulas as torch.nn has them."""
     theta = network.theta.clone().requires_grad_()
-    W, b = network.views(theta)
-    A = X
+    _, W, b = network.views(theta)
+    A = X[..., :-1, :]
     for l in range(1, network.n_layers + 1):
-        Z = A @ W[l] + b[l]
+        Z = W[l] @ A + b[l]
         if l < network.n_layers:
             A = network.activations[l].module()(Z)
             A = A if masks[l] is None else A * masks[l]
@@ -57,12 +58,12 @@ def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_
     X, y, share = data()
     Z = network.propagate(X, y, share, loss)
     W, b = arrays(network)
-    example = X.numpy(), y[:, 0].numpy(), share[:, 0].numpy()
-    np.testing.assert_allclose(Z[:, 0], reference.logits(X, W, b, activation), rtol=1e-11)
-    dW, db = reference.gradients(*example, W, b, activation, loss)
+    rows = X[:-1].T.numpy()
+    np.testing.assert_allclose(Z[0], reference.logits(rows, W, b, activation), rtol=1e-11)
+    dW, db = reference.gradients(rows, y[0].numpy(), share[0].numpy(), W, b, activation, loss)
     for l in range(1, n_layers + 1):
-        np.testing.assert_allclose(network.dW[l], dW[l - 1], rtol=1e-9, atol=1e-13)
-        np.testing.assert_allclose(network.db[l][0], db[l - 1], rtol=1e-9, atol=1e-13)
+        np.testing.assert_allclose(network.dW[l].T, dW[l - 1], rtol=1e-9, atol=1e-13)
+        np.testing.assert_allclose(network.db[l][:, 0], db[l - 1], rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("n_networks", [None, 3])
@@ -109,7 +110,8 @@ def test_each_hidden_layer_may_have_its_own_activation():
 def test_extreme_inputs_give_a_finite_gradient():
     network = make(SIZES[3], "relu")
     X, y, share = data()
-    network.propagate(1e6 * X, y, share, "log_loss")
+    X[:-1] *= 1e6
+    network.propagate(X, y, share, "log_loss")
     assert torch.isfinite(network.gradient).all()
 
 
@@ -124,10 +126,10 @@ def test_stack_computes_what_each_network_computes_alone():
         torch.testing.assert_close(alone.gradient, stack.gradient[k])
 
 
-def test_stack_shares_rows_of_two_axes():
+def test_stack_shares_examples_of_two_axes():
     stack = make(SIZES[3], n_networks=4)
     X, y, share = data()
-    expanded = stack.propagate(X.expand(4, 7, 5), y, share, "log_loss").clone()
+    expanded = stack.propagate(X.expand(4, 6, 7), y, share, "log_loss").clone()
     gradient = stack.gradient.clone()
     torch.testing.assert_close(stack.propagate(X, y, share, "log_loss"), expanded)
     torch.testing.assert_close(stack.gradient, gradient)
@@ -148,20 +150,19 @@ def test_dropout_is_off_outside_of_training():
     torch.testing.assert_close(with_dropout.logits(X), without.logits(X), rtol=0, atol=0)
 
 
-def test_logits_of_many_rows_do_not_depend_on_the_chunks():
+def test_logits_of_many_examples_do_not_depend_on_the_chunks():
     network = make((5, 700, 1))
     X, *_ = data(m=2000)
-    row_by_row = torch.cat([network.logits(X[i : i + 1]) for i in range(0, 2000, 97)])
-    torch.testing.assert_close(network.logits(X)[::97], row_by_row)
+    one_by_one = torch.cat([network.logits(X[:, i : i + 1]) for i in range(0, 2000, 97)], dim=1)
+    torch.testing.assert_close(network.logits(X)[:, ::97], one_by_one)
 
 
 def test_permuting_hidden_units_changes_nothing():
     network = make(SIZES[2])
     X, *_ = data()
     before, order = network.logits(X), torch.tensor([2, 0, 3, 1])
-    for view, index in ((network.W[1], np.s_[:, order]), (network.b[1], np.s_[:, order])):
-        view.copy_(view[index].clone())
-    network.W[2].copy_(network.W[2][order].clone())
+    network.Wb[1].copy_(network.Wb[1][order].clone())
+    network.W[2].copy_(network.W[2][:, order].clone())
     torch.testing.assert_close(network.logits(X), before)
 
 
@@ -178,19 +179,19 @@ def test_parameters_are_views_of_one_flat_tensor():
 def test_module_gives_the_probabilities(n_layers):
     network = make(SIZES[n_layers], "silu")
     X, *_ = data()
-    P = network.to_module()(X)
+    P = network.to_module()(X[:-1].T)
     assert P.shape == (7,)
-    torch.testing.assert_close(P, torch.sigmoid(network.logits(X))[:, 0])
+    torch.testing.assert_close(P, torch.sigmoid(network.logits(X))[0])
 
 
 def test_a_linear_network_of_many_layers_is_a_linear_function():
     network = make(SIZES[5], "identity")
     W = network.W[1]
     for l in range(2, 6):
-        W = W @ network.W[l]
+        W = network.W[l] @ W
     X, *_ = data()
-    Z = network.logits(X) - network.logits(torch.zeros(1, 5, dtype=torch.float64))
-    torch.testing.assert_close(Z, X @ W)
+    zero = torch.cat([torch.zeros_like(X[:-1]), X[-1:]])
+    torch.testing.assert_close(network.logits(X) - network.logits(zero), W @ X[:-1])
 
 
 def test_initialisation_draws_each_network_from_its_own_generator():

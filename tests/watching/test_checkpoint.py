@@ -163,7 +163,7 @@ def test_any_kind_of_data_goes_on(tmp_path, kind):
 def test_a_checkpoint_holds_no_pickle_and_no_trace_of_the_write_is_left(tmp_path):
     path = tmp_path / "fit.ckpt"
     fit(path)
-    assert path.read_bytes().startswith(b"skdnn checkpoint 2\n")
+    assert path.read_bytes().startswith(b"skdnn checkpoint 3\n")
     assert b"pickle" not in path.read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
 

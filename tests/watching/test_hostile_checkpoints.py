@@ -103,7 +103,7 @@ def packed(notes):
 
 def with_header(header, numbers=b""):
     digest = hashlib.sha256(header + b"\n").hexdigest().encode()
-    return b"\n".join([b"skdnn checkpoint 2", digest, header, numbers])
+    return b"\n".join([b"skdnn checkpoint 3", digest, header, numbers])
 
 
 def put(path, value):
