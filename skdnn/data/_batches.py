@@ -7,8 +7,10 @@ All are handed out as the network room has them, an example a column: X of shape
 with a last row of ones, y and the weights of shape (..., 1, m).
 """
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 
 import numpy as np
@@ -36,9 +38,10 @@ class Epoch:
         Weight of each row in the cost of its batch: ``1 / batch_size`` where all weigh the same,
         the lecture's 1/m.
     steps : iterable of lists of (X, y, share)
-        For each step its slabs; X of shape (..., n_x + 1, rows).
+        For each step its slabs; X is a function without arguments, which returns the tensor of
+        shape (..., n_x + 1, rows): whoever computes with it makes it, too.
     slabs : iterable of (X, y, share)
-        Instead of `steps`, to hold no more than one slab at a time.
+        The same without steps.
     """
 
     y: torch.Tensor
@@ -74,7 +77,7 @@ class Batches:
     >>> rows = make_rows(X, np.arange(5), identity_encoder(2), torch.float32,
     ...                  torch.device("cpu"))
     >>> batches = Batches(rows, y, np.ones(5), torch.float32, batch_size=2)
-    >>> [X.shape for slabs in batches.epoch().steps for X, y, share in slabs]
+    >>> [X().shape for slabs in batches.epoch().steps for X, y, share in slabs]
     [torch.Size([3, 2]), torch.Size([3, 2]), torch.Size([3, 1])]
     """
 
@@ -89,11 +92,46 @@ class Batches:
         # Σ share over an epoch is the number of steps, however the weights are scaled.
         mean_weight = np.mean(weight, axis=-1, keepdims=True)
         self.share = _row(weight / mean_weight / self.batch_size, dtype, rows.device)
-        slab_size = _MADE_SLAB_SIZE if isinstance(rows, LazyRows) else _SLAB_SIZE
-        slab = max(1, min(_SLAB_ROWS, slab_size // rows.shape[1]))
+        self._cut_into_slabs()
+
+    def _cut_into_slabs(self, n=1):
+        """Cut each step into n slabs, or as many as memory asks for."""
+        slab_size = _MADE_SLAB_SIZE if isinstance(self.rows, LazyRows) else _SLAB_SIZE
+        longest = -(-self.batch_size // n)
+        slab = max(1, min(longest, _SLAB_ROWS, slab_size // self.rows.shape[1]))
         self.slabs = [_pieces(step, slab) for step in _pieces(self.n_rows, self.batch_size)]
         self.sizes = [size for step in self.slabs for size in step]
         self._X = self._copied = None
+        self._buffers = {}
+
+    def in_slabs(self, n):
+        """Return the same batches, each in n slabs at least."""
+        if n == 1:
+            return self
+        cut = copy.copy(self)
+        cut._cut_into_slabs(n)
+        return cut
+
+    def part(self, members):
+        """Return the batches of some networks of a stack.
+
+        Parameters
+        ----------
+        members : list of int, or int for one network without a first axis
+        """
+        part = copy.copy(self)
+        if self.generators:
+            chosen = members if isinstance(members, list) else [members]
+            part.generators = [self.generators[k] for k in chosen]
+        if self.index is not None:
+            part.index = self.index[members]
+        if self.y.ndim == 3:
+            part.y = self.y[members]
+        if self.share.ndim == 3:
+            part.share = self.share[members]
+        part._X = part._copied = None
+        part._buffers = {}
+        return part
 
     def epoch(self):
         """Shuffle, and return the Epoch, which ends where the next one begins."""
@@ -136,7 +174,8 @@ class Batches:
         if self._copied is None:
             y, share = _reordered(self.y, order), _reordered(self.share, order)
             self._X = self.rows.take(index)
-            slabs = list(self._cut(self._X.mT.split(self.sizes, -1), y, share))
+            X_slabs = [partial(_itself, X) for X in self._X.mT.split(self.sizes, -1)]
+            slabs = list(self._cut(X_slabs, y, share))
             self._copied = Epoch(y, share, list(self._by_step(iter(slabs))), slabs)
         elif order is not None:
             self.rows.take(index, out=self._X)
@@ -146,14 +185,34 @@ class Batches:
 
     def _X_slabs(self, index):
         if index is None:
-            return (self.rows[a:b].mT for a, b in pairwise(np.cumsum([0, *self.sizes])))
-        return (self.rows.take(part).mT for part in index.split(self.sizes, -1))
+            edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
+            return (partial(self._from_to, start, stop) for start, stop in edges)
+        places = (place for step in self.slabs for place in range(len(step)))
+        return map(partial(partial, self._taken), index.split(self.sizes, -1), places)
+
+    def _from_to(self, start, stop):
+        return self.rows[start:stop].mT
+
+    def _taken(self, index, place):
+        """Return rows where those of the same place in the step before were: it is done with them.
+
+        New memory costs as much as the rows.
+        """
+        if isinstance(self.rows, LazyRows):
+            return self.rows.take(index).mT
+        key = place, index.shape
+        self._buffers[key] = self.rows.take(index, out=self._buffers.get(key))
+        return self._buffers[key].mT
 
     def _cut(self, X_slabs, y, share):
         return zip(X_slabs, y.split(self.sizes, -1), share.split(self.sizes, -1), strict=True)
 
     def _by_step(self, slabs):
         return (list(islice(slabs, len(step))) for step in self.slabs)
+
+
+def _itself(X):
+    return X
 
 
 def _row(values, dtype, device):

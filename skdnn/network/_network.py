@@ -4,6 +4,7 @@ The optimizer sees one tensor theta and one gradient; the layers see views of th
 ``b[l]``. A stack of M networks of the same shape is the same thing with a first axis of M.
 """
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +68,8 @@ class Network:
     W, dW : lists of views of shape (..., n^[l], n^[l-1]), index 0 is None
     b, db : lists of views of shape (..., n^[l], 1), index 0 is None
     activations : list, index 0 is None, index L the identity: the sigmoid is in the cost
+    drops : bool
+        Whether there is dropout.
 
     Examples
     --------
@@ -94,15 +97,42 @@ class Network:
         self.n_layers = len(self.layer_sizes) - 1
         self.activations = [None, *activations, ACTIVATIONS["identity"]]
         self.dropout = [0.0, *(dropout or [0.0] * len(activations)), 0.0]
-        self._drops = any(self.dropout)
+        self.drops = any(self.dropout)
         self.n_networks = n_networks
         stack = () if n_networks is None else (n_networks,)
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
-        self.gradient = torch.zeros_like(self.theta)
         self.Wb, self.W, self.b = self.views(self.theta)
-        self.dWb, self.dW, self.db = self.views(self.gradient)
         self._W_T = [None, *[W.mT for W in self.W[1:]]]
+        self._make_gradient()
+
+    def _make_gradient(self):
+        self.gradient = torch.zeros_like(self.theta)
+        self.dWb, self.dW, self.db = self.views(self.gradient)
         self._caches = {}
+
+    def twin(self):
+        """Return a network with the same theta, but a gradient and buffers of its own."""
+        twin = copy.copy(self)
+        twin._make_gradient()
+        return twin
+
+    def part(self, members):
+        """Return some networks of a stack, with a theta of their own.
+
+        Parameters
+        ----------
+        members : list of int, or int for one network without a first axis
+        """
+        part = Network(
+            self.layer_sizes,
+            self.activations[1:-1],
+            n_networks=len(members) if isinstance(members, list) else None,
+            dropout=self.dropout[1:-1],
+            dtype=self.theta.dtype,
+            device=self.theta.device,
+        )
+        part.theta.copy_(self.theta[members])
+        return part
 
     @property
     def n_parameters(self):
@@ -169,7 +199,7 @@ class Network:
             The logits.
         """
         cache = self._cache(X.shape[-1])
-        if self._drops:
+        if self.drops:
             self._draw_dropout(cache, generators)
         Z = forward_propagation(X, self.Wb, self.activations, cache, out)
         LOSSES[loss].derivative(Z, y, cache.dZ[-1]).mul_(weight)

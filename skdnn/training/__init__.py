@@ -6,7 +6,8 @@ over epochs and steps in `_loop`.
 """
 
 from ._averaging import WeightAverage
-from ._loop import epoch_logits, evaluate, train
+from ._loop import train
+from ._objective import epoch_logits, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
 from ._processor import plainly, threads_for
 from ._progress import Progress

@@ -8,6 +8,7 @@ References
        J. Control and Optimization 30, 1992.
 """
 
+import copy
 from contextlib import contextmanager
 
 import torch
@@ -49,6 +50,19 @@ class WeightAverage:
         self.theta.copy_(torch.from_numpy(state["live"]))
         self.average.copy_(torch.from_numpy(state["average"]))
         self.n_steps = state["n_steps"]
+
+    def part(self, network, members):
+        """Return the rule for some networks of a stack, which are `network` now."""
+        part = copy.copy(self)
+        part.rule, part.theta = self.rule.part(network, members), network.theta
+        part.average, part.live = self.average[members].clone(), self.live[members].clone()
+        return part
+
+    def take_back(self, part, members):
+        """Take over what has become of the state of a part."""
+        self.rule.take_back(part.rule, members)
+        self.average[members], self.live[members] = part.average, part.live
+        self.n_steps = part.n_steps
 
     def step(self, objective, rate):
         """Let the rule update theta, then the average follow."""

@@ -14,6 +14,7 @@ References
 .. [3] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """
 
+import copy
 import os
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -29,25 +30,58 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 _SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
 
 
-class GradientDescent:
+class UpdateRule:
+    """What update rules share: a penalty, and tensors with a number for each parameter."""
+
+    tensors: tuple[str, ...] = ()
+
+    def __init__(self, network, weight_decay):
+        self.theta, self.gradient = network.theta, network.gradient
+        self.penalty = Penalty(network, weight_decay)
+        for name in self.tensors:
+            setattr(self, name, torch.zeros_like(self.theta))
+
+    def state(self):
+        """Return what, beside theta, the next step depends on: arrays and numbers."""
+        return {name: getattr(self, name).cpu().numpy() for name in self.tensors}
+
+    def restore(self, state):
+        """Go on from a state."""
+        for name in self.tensors:
+            getattr(self, name).copy_(torch.from_numpy(state[name]))
+
+    def part(self, network, members):
+        """Return the rule for some networks of a stack, which are `network` now."""
+        part = copy.copy(self)
+        part.theta, part.gradient = network.theta, network.gradient
+        part.penalty = self.penalty.part(network, members)
+        for name in self.tensors:
+            setattr(part, name, getattr(self, name)[members].clone())
+        return part
+
+    def take_back(self, part, members):
+        """Take over what has become of the state of a part."""
+        for name in self.tensors:
+            getattr(self, name)[members] = getattr(part, name)
+
+
+class GradientDescent(UpdateRule):
     """``W := W - α dW``, the lecture's rule; with momentum ``v := μ v + dW``, ``W := W - α v``.
 
     Nesterov's variant looks ahead along the velocity: ``W := W - α (dW + μ v)``.
     """
 
+    tensors = ("velocity",)
+
     def __init__(self, network, *, momentum=0.0, nesterov=False, weight_decay=0.0):
-        self.theta, self.gradient = network.theta, network.gradient
-        self.penalty = Penalty(network, weight_decay)
+        super().__init__(network, weight_decay)
         self.momentum, self.nesterov = momentum, nesterov
-        self.velocity = torch.zeros_like(self.theta)
 
-    def state(self):
-        """Return what, beside theta, the next step depends on: arrays and numbers."""
-        return {"velocity": self.velocity.cpu().numpy()}
-
-    def restore(self, state):
-        """Go on from a state."""
-        self.velocity.copy_(torch.from_numpy(state["velocity"]))
+    def part(self, network, members):
+        """Return the rule for some networks of a stack, which are `network` now."""
+        part = super().part(network, members)
+        part.momentum = option_of(self.momentum, members)
+        return part
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
@@ -67,28 +101,31 @@ class GradientDescent:
         return self.velocity
 
 
-class Adam:
+class Adam(UpdateRule):
     """The running mean of the gradient over the root of its running mean square.
 
     With ``decoupled=True`` it is AdamW.
     """
 
+    tensors = ("mean", "square")
+
     def __init__(self, network, *, weight_decay=0.0, decoupled=False):
-        self.theta, self.gradient = network.theta, network.gradient
-        self.penalty, self.decoupled = Penalty(network, weight_decay), decoupled
-        self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
-        self.n_steps = 0
+        super().__init__(network, weight_decay)
+        self.decoupled, self.n_steps = decoupled, 0
 
     def state(self):
         """Return what, beside theta, the next step depends on: arrays and numbers."""
-        means = {"mean": self.mean.cpu().numpy(), "square": self.square.cpu().numpy()}
-        return {**means, "n_steps": self.n_steps}
+        return {**super().state(), "n_steps": self.n_steps}
 
     def restore(self, state):
         """Go on from a state."""
-        self.mean.copy_(torch.from_numpy(state["mean"]))
-        self.square.copy_(torch.from_numpy(state["square"]))
+        super().restore(state)
         self.n_steps = state["n_steps"]
+
+    def take_back(self, part, members):
+        """Take over what has become of the state of a part."""
+        super().take_back(part, members)
+        self.n_steps = part.n_steps
 
     def step(self, objective, rate):
         """Compute the gradient, then update theta at the learning rate `rate`."""
@@ -104,6 +141,13 @@ class Adam:
             return
         for member, its_rate in enumerate(rate.flatten().tolist()):
             adam_step(*(tensor[member] for tensor in tensors), self.n_steps, its_rate)
+
+
+def option_of(value, members):
+    """Return what some networks of a stack have of a number or a tensor of shape (M, 1)."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value[members] if isinstance(members, list) else value[members].item()
 
 
 def adam_step_as_written(theta, gradient, mean, square, t, rate):
@@ -152,6 +196,23 @@ class TorchOptimizer:
                 optimizer_class(_parameters(network, member), lr=1e-3)
                 for member in range(network.n_networks or 1)
             ]
+
+    def part(self, network, members):
+        """Return the rule for some networks of a stack, which are `network` now."""
+        part = copy.copy(self)
+        part.gradient, part.penalty = network.gradient, self.penalty.part(network, members)
+        chosen = members if isinstance(members, list) else [members]
+        part.optimizers = [self.optimizers[member] for member in chosen]
+        for member, optimizer in enumerate(part.optimizers):
+            # The optimizer knows its parameters by themselves: only their numbers move.
+            for parameter, moved in zip(
+                _held(optimizer), _parameters(network, member), strict=True
+            ):
+                parameter.data, parameter.grad = moved.data, moved.grad
+        return part
+
+    def take_back(self, part, members):
+        """Take over nothing: the optimizers are the same."""
 
     def step(self, objective, rate):
         """Let the optimizers update theta; they may ask for the gradient several times."""
@@ -208,6 +269,11 @@ def _traceless_import():
     finally:
         if found is None:
             os.environ.pop(_SET_BY_COMPILER, None)
+
+
+def _held(optimizer):
+    """Return the parameters that an optimizer has, in their order."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _parameters(network, member):

@@ -1,5 +1,7 @@
 """Weight decay: a penalty on large weights, beside the cost."""
 
+import copy
+
 import torch
 
 
@@ -17,6 +19,13 @@ class Penalty:
         self.theta = network.theta
         is_zero = not isinstance(weight_decay, torch.Tensor) and weight_decay == 0
         self.decay = None if is_zero else weight_decay * network.weight_mask()
+
+    def part(self, network, members):
+        """Return the penalty of some networks of a stack, which are `network` now."""
+        part = copy.copy(self)
+        part.theta = network.theta
+        part.decay = None if self.decay is None else self.decay[members]
+        return part
 
     def value(self):
         """Return ``λ/2 Σ W²``, a tensor of shape (...)."""

@@ -3,6 +3,8 @@
 import math
 import time
 
+import numpy as np
+
 # So that a fit of short epochs does not flood the screen.
 SECONDS_BETWEEN_LINES = 0.25
 
@@ -31,11 +33,17 @@ class EpochLines:
             print(self._line(progress, now - self.started))
 
     def _line(self, progress, seconds):
-        parts = [f"epoch {progress.epoch}/{progress.max_iter}: cost {progress.costs[-1][0]:.6f}"]
+        cost = _mean(progress.costs[-1])
+        parts = [f"epoch {progress.epoch}/{progress.max_iter}: cost {cost:.6f}"]
         if progress.validation_costs:
             parts += [
-                f"validation cost {progress.validation_costs[-1][0]:.6f}",
-                f"score {progress.scores[-1][0]:.4f}",
+                f"validation cost {_mean(progress.validation_costs[-1]):.6f}",
+                f"score {_mean(progress.scores[-1]):.4f}",
             ]
         rate = self.n_epochs * self.n_rows / max(seconds, 1e-9)
         return ", ".join([*parts, f"{seconds:.1f} s", f"{rate:,.0f} rows/s"])
+
+
+def _mean(numbers):
+    """Return the mean over the networks that were still trained."""
+    return np.nanmean(numbers)

@@ -10,7 +10,7 @@ from skdnn.data import shown
 
 
 def make_score(estimator, scoring, watched, classes, attributes):
-    """Return the function from a stack of networks to their scores, of shape (M,).
+    """Return the function from a stack and the members to ask to their scores, an array.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def make_score(estimator, scoring, watched, classes, attributes):
         value = scorer(fitted, X, y, **({"sample_weight": weight} if is_weighted else {}))
         return _checked(value, scoring)
 
-    return lambda network: np.array([score_member(network, k) for k in range(len(watched))])
+    return lambda network, members: np.array([score_member(network, k) for k in members])
 
 
 def _checked(value, scoring):

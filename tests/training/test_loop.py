@@ -2,6 +2,7 @@
 
 import copy
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import reference
 import torch
 
 from skdnn.data import Batches, identity_encoder, make_rows
-from skdnn.network import ACTIVATIONS, Network, initialize
+from skdnn.network import ACTIVATIONS, Network, get_activation, initialize
 from skdnn.training import evaluate, make_optimizer, train
 
 CPU = torch.device("cpu")
@@ -245,7 +246,7 @@ def test_a_score_is_watched_instead_of_the_cost():
     scores = iter([0.5, 0.7, 0.9, 0.6, 0.8])
     thetas = []
 
-    def score(network):
+    def score(network, members):
         thetas.append(network.theta.clone())
         return np.array([next(scores)])
 
@@ -280,17 +281,126 @@ def test_long_gradients_are_cut_as_torch_does(n_networks):
             torch.testing.assert_close(linear.weight.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_one_thread_for_small_work_and_all_of_them_back():
+def test_one_thread_for_small_work_and_all_of_them_back(monkeypatch):
     X, y = examples(60)
-    network, _ = start()
-    seen, before = [], torch.get_num_threads()
-    observers = [lambda _: seen.append(torch.get_num_threads())]
-    fit(network, batches(X, y), max_iter=1, observers=observers)
-    fit(network, batches(X, y), max_iter=1, observers=observers, n_threads=2)
-    fit(network, batches(X, y), max_iter=1, observers=observers, n_threads=1000)
+    used, propagate, before = set(), Network.propagate, torch.get_num_threads()
+
+    def spy(*arguments, **options):
+        used.add((threading.get_ident(), torch.get_num_threads()))
+        return propagate(*arguments, **options)
+
+    monkeypatch.setattr(Network, "propagate", spy)
     most = max(before, os.cpu_count())
-    assert seen == [1, min(2, most), most]
+    for n_threads, expected in ((None, 1), (1, 1), (2, min(2, most)), (1000, most)):
+        used.clear()
+        fit(start()[0], batches(X, y), max_iter=1, n_threads=n_threads)
+        assert len(used) == expected
+        assert all(threads == 1 for _, threads in used)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("n_networks", [None, 2])
+@pytest.mark.parametrize("batch_size", [None, 25])
+def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
+    def run(n_threads):
+        network, drawing = start([1, 2][: n_networks or 1], n_networks, dropout)
+        loader = batches(*examples(), batch_size=batch_size, generators=drawing)
+        validation = batches(*examples(60, 1))
+        return fit(network, loader, validation, max_iter=8, generators=drawing, n_threads=n_threads)
+
+    one, two, again = run(1), run(2), run(2)
+    assert torch.equal(two.theta, again.theta)
+    if dropout == 0:  # else each thread draws its own masks
+        torch.testing.assert_close(one.theta, two.theta, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(one.cost_curve, two.cost_curve, rtol=1e-9)
+
+
+def test_an_error_in_another_thread_is_raised():
+    def g(Z):
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+        return torch.tanh(Z)
+
+    network = Network((6, 8, 1), [get_activation(g)])
+    initialize(network, "auto", generators([0]))
+    with pytest.raises(ZeroDivisionError):
+        fit(network, batches(*examples()), max_iter=3, n_threads=2)
+
+
+# -- networks that have stopped ---------------------------------------------------------------
+
+RULES = ["sgd", "adam", "adamw", torch.optim.Adam]
+
+
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
+    optimizer, weight_averaging, monkeypatch
+):
+    stacks, propagate = [], Network.propagate
+
+    def spy(network, *arguments, **options):
+        stacks.append(network.n_networks)
+        return propagate(network, *arguments, **options)
+
+    monkeypatch.setattr(Network, "propagate", spy)
+    rates = torch.tensor([[0.03], [0.001], [0.01]], dtype=torch.float64)
+    momentum = torch.tensor([[0.0], [0.9], [0.5]], dtype=torch.float64)
+    decay = torch.tensor([[0.1], [0.0], [0.01]], dtype=torch.float64)
+
+    def run(members):
+        k = members if len(members) > 1 else members[0]
+        stack = len(members) if len(members) > 1 else None
+        options = {"weight_decay": decay[k], "momentum": momentum[k]}
+        if stack is None:
+            options = {name: value.item() for name, value in options.items()}
+        network, drawing = start([member + 1 for member in members], stack, dropout=0.1)
+        rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging, **options)
+        return train(
+            network, batches(*examples(), batch_size=32, generators=drawing), rule,
+            validation=batches(*examples(60, seed=1)), schedule="cosine", max_iter=60,
+            learning_rate=rates[k] if stack else rates[k].item(), n_iter_no_change=7,
+            generators=drawing,
+        )  # fmt: skip
+
+    together = run([0, 1, 2])
+    assert len(set(together.n_iter)) == 3
+    assert stacks[0] == 3
+    assert stacks[-1] is None  # the last one is a network alone
+    for member in range(3):
+        alone = run([member])
+        n = alone.n_iter[0]
+        assert (n, alone.best_iter[0]) == (together.n_iter[member], together.best_iter[member])
+        torch.testing.assert_close(alone.theta, together.theta[member], rtol=0, atol=1e-9)
+        for name in ("cost_curve", "validation_cost_curve", "validation_score_curve"):
+            curve, its_own = getattr(together, name)[:, member], getattr(alone, name)[:, 0]
+            np.testing.assert_allclose(curve[:n], its_own, atol=1e-9)
+            assert np.isnan(curve[n:]).all()
+
+
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_training_some_of_whose_networks_have_stopped_is_restored(optimizer, weight_averaging):
+    def run(observers=(), state=None, seed=0):
+        network, drawing = start([seed, seed + 1, seed + 2], 3, dropout=0.2)
+        rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
+        loader = batches(*examples(), batch_size=32, generators=drawing)
+        rates = torch.tensor([[0.1], [0.003], [0.01]], dtype=torch.float64)
+        return train(
+            network, loader, rule, validation=batches(*examples(60, 1)), learning_rate=rates,
+            max_iter=60, n_iter_no_change=7, generators=drawing, observers=observers, state=state,
+        )  # fmt: skip
+
+    states = []
+    whole = run([lambda progress: states.append(copy.deepcopy(progress.state()))])
+    first, last = whole.n_iter.min(), whole.n_iter.max()
+    assert first < last
+    for epoch in (first - 1, first, first + 1, last - 1):
+        resumed = run(state=states[epoch - 1], seed=7)
+        assert torch.equal(resumed.theta, whole.theta)
+        np.testing.assert_array_equal(resumed.cost_curve, whole.cost_curve)
+        np.testing.assert_array_equal(resumed.n_iter, whole.n_iter)
 
 
 def test_denormal_numbers_are_flushed_in_training_and_back_afterwards():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from skdnn.training import threads_for
+from skdnn.training._processor import flushed_denormals
 
 
 def threads_of_a_new_thread():
@@ -27,9 +28,24 @@ def _two_threads():
 
 @pytest.mark.parametrize(("operations", "expected"), [(1e3, 1), (1e12, 2)])
 def test_small_work_has_one_thread_and_large_work_what_was_found(operations, expected):
-    with threads_for(operations):
-        assert torch.get_num_threads() == expected
+    with threads_for(operations) as workers:
+        assert workers.n == expected
+        assert workers.worth(1e12) == expected
+        assert workers.worth(1e3) == 1
+        assert workers.map(lambda _: torch.get_num_threads(), range(expected)) == [1] * expected
     assert torch.get_num_threads() == 2
+
+
+def test_workers_compute_as_this_thread_does_at_the_same_time():
+    meeting, tiny = threading.Barrier(2, timeout=60), torch.full((1,), 1e-40)
+
+    def look(number):
+        meeting.wait()  # passes only if both are here
+        return number, torch.is_grad_enabled(), (tiny * 1.0).item()
+
+    with torch.no_grad(), flushed_denormals(), threads_for(1e3, n_threads=2) as workers:
+        assert workers.map(look, [5, 6]) == [(5, False, 0.0), (6, False, 0.0)]
+    assert torch.is_grad_enabled()
 
 
 def test_a_thread_that_begins_meanwhile_keeps_all_of_its_threads():
@@ -56,5 +72,5 @@ def test_a_thread_that_began_meanwhile_keeps_them_afterwards():
 
 
 def test_more_threads_than_the_machine_has_are_all_it_has():
-    with threads_for(1e3, n_threads=1000):
-        assert torch.get_num_threads() == max(2, os.cpu_count())
+    with threads_for(1e3, n_threads=1000) as workers:
+        assert workers.n == max(2, os.cpu_count())

@@ -1,0 +1,125 @@
+"""The cost of a step's batch as a function of the network's theta, with its gradient."""
+
+from itertools import islice
+
+import torch
+
+from skdnn.network import cost
+
+from ._processor import Workers
+
+
+class Objective:
+    """The cost and the gradient of the batch in `slabs`.
+
+    A gradient is a sum over examples, so each thread takes slabs of its own, on a twin of the
+    network.
+
+    Parameters
+    ----------
+    network : Network
+    loss : {"log_loss", "squared_error"}
+    generators : sequence of torch.Generator, default=()
+        One for each network: the source of its dropout masks.
+    max_norm : float or None, default=None
+        To which the gradient of one network is shortened.
+    workers : Workers or None, default=None
+    n_twins : int, default=1
+        How many of the workers to give work to.
+
+    Attributes
+    ----------
+    slabs : sequence of (X, y, share)
+        As an Epoch has them.
+    Z : sequence of tensors
+        Where the logits of each slab go.
+    """
+
+    def __init__(self, network, loss, generators=(), *, max_norm=None, workers=None, n_twins=1):
+        self.network, self.loss, self.max_norm = network, loss, max_norm
+        self.workers = workers or Workers()
+        self.twins = [network, *(network.twin() for _ in range(1, n_twins))]
+        self.generators = generators
+        self.drawing = [generators]
+        if n_twins > 1:
+            self.drawing = [
+                [torch.Generator(generator.device) for generator in generators] for _ in self.twins
+            ]
+        self.slabs = self.Z = ()
+
+    def compute_gradient(self):
+        """Fill the network's gradient; what is too long is cut."""
+        n = min(len(self.twins), len(self.slabs))
+        if n == 1:
+            self._add_up(self.network, self.generators, self.slabs, self.Z)
+        else:
+            if self.network.drops:
+                self._seed_the_drawing()
+            shares = [self.slabs[k::n] for k in range(n)], [self.Z[k::n] for k in range(n)]
+            self.workers.map(self._add_up, self.twins[:n], self.drawing[:n], *shares)
+            for twin in self.twins[1:n]:
+                self.network.gradient.add_(twin.gradient)
+        if self.max_norm is not None:
+            gradient = self.network.gradient
+            norm = gradient.norm(dim=-1, keepdim=True)
+            gradient.mul_((self.max_norm / norm).clamp_(max=1))
+
+    def cost(self):
+        """Return the cost of the logits of the last `compute_gradient`, of shape (...)."""
+        y, share = (torch.cat(parts, dim=-1) for parts in list(zip(*self.slabs, strict=True))[1:])
+        return cost(self.loss, torch.cat(list(self.Z), dim=-1), y, share)
+
+    def _add_up(self, network, generators, slabs, Z_slabs):
+        """Fill a network's gradient with the sum of those of some slabs."""
+        total = None
+        for (X, y, share), Z in zip(slabs, Z_slabs, strict=True):
+            network.propagate(X(), y, share, self.loss, generators, out=Z)
+            if len(slabs) > 1:
+                total = network.gradient.clone() if total is None else total.add_(network.gradient)
+        if total is not None:
+            network.gradient.copy_(total)
+
+    def _seed_the_drawing(self):
+        """Let threads draw masks on their own, yet the same ones whichever comes first."""
+        for drawing in self.drawing:
+            for twin, generator in zip(drawing, self.generators, strict=True):
+                seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+                twin.manual_seed(seed.item())
+
+
+def epoch_logits(network, epoch, workers=None):
+    """Return the logits of a network for the examples of an Epoch, of shape (..., 1, m).
+
+    Parameters
+    ----------
+    network : Network
+    epoch : Epoch
+    workers : Workers or None, default=None
+        To share the slabs, of which each has one at a time.
+    """
+    workers, slabs, logits = workers or Workers(), iter(epoch.slabs), []
+    while at_once := [X for X, _, _ in islice(slabs, workers.n)]:
+        logits += workers.map(lambda X: network.logits(X()), at_once)
+    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=-1)
+
+
+def evaluate(network, batches, loss, workers=None):
+    """Return the cost and the accuracy of a network on the rows of `batches`.
+
+    Parameters
+    ----------
+    network : Network
+    batches : Batches
+        Its full batch, in order.
+    loss : {"log_loss", "squared_error"}
+    workers : Workers or None, default=None
+
+    Returns
+    -------
+    cost, accuracy : tensors of shape (...)
+        Both weighted.
+    """
+    epoch = batches.epoch()
+    Z = epoch_logits(network, epoch, workers)
+    correct = ((Z > 0) == (epoch.y > 0)) * epoch.share
+    return cost(loss, Z, epoch.y, epoch.share), correct.sum((-2, -1)) / epoch.share.sum((-2, -1))
