@@ -5,19 +5,14 @@ Tensors are made of the arrays when they are needed: to predict, to train on, to
 """
 
 import math
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.nn.functional import logsigmoid
 
 from skdnn._assembly import empty_network, make_network, with_more_inputs
-from skdnn._parameters import plain
-from skdnn.data import Encoder, as_tensor, tensor_chunks
-from skdnn.network import Network, compute_logits, get_activation
-from skdnn.training import threads_for
-
-_TOO_LITTLE_FOR_THREADS = 1e6
+from skdnn.data import Encoder
+from skdnn.network import Network, get_activation
 
 
 def learnt_attributes(plan, classes, split, before, network, result):
@@ -188,66 +183,6 @@ def fitted_module(fitted):
     return module.eval()
 
 
-def fitted_logits(fitted, X):
-    """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,).
-
-    Those of several networks are the logit of their mean probability.
-
-    Raises
-    ------
-    ValueError
-        If a logit is not a number.
-    """
-    device = _device_at_hand(fitted.device_)
-    W = [None, *[as_tensor(coef, device).mT for coef in fitted.coefs_]]
-    b = [None, *[as_tensor(intercept, device).unsqueeze(-1) for intercept in fitted.intercepts_]]
-    activations = [None, *map(get_activation, fitted.activations_)]
-    operations = 2 * X.shape[0] * sum([coef.size for coef in fitted.coefs_])
-    is_folded = fitted.input_encoding_ is None
-    with torch.no_grad(), _threads(operations, fitted):
-        # Made before the chunks: small results among them would keep what they free from reuse.
-        Z = torch.empty(X.shape[0], dtype=W[1].dtype, device="cpu")
-        start = 0
-        for chunk in tensor_chunks(X, known_encoder(fitted), W[1].dtype, device, is_folded):
-            logits = _logit_of_mean(compute_logits(chunk.mT, W, b, activations))
-            Z[start : start + len(chunk)] = logits[0]
-            start += len(chunk)
-    Z = Z.numpy()
-    if np.isnan(Z).any():
-        raise ValueError(
-            f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
-        )
-    return Z
-
-
-def _threads(operations, fitted):
-    # Of so little work torch gives no second thread a part, and setting threads costs more.
-    if operations < _TOO_LITTLE_FOR_THREADS:
-        return nullcontext()
-    return threads_for(operations, plain(fitted.n_threads))
-
-
-def _logit_of_mean(Z):
-    """Return ``log(p / (1 - p))``, p being the mean of σ(Z) over the networks of a stack."""
-    if Z.ndim == 2:
-        return Z
-    return logsigmoid(Z).logsumexp(dim=0) - logsigmoid(-Z).logsumexp(dim=0)
-
-
-def is_plainly_valid(fitted, X):
-    """Tell whether X is an array that scikit-learn's checks would find nothing to say about.
-
-    For one row they take longer than the network, so such an array goes without.
-    """
-    if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
-        return False
-    if fitted.column_kinds_ is not None:
-        return False
-    if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
-        return False
-    return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
-
-
 @contextmanager
 def restored_on_error(estimator):
     """Give an estimator back the attributes that it had, should the block fail."""
@@ -258,11 +193,3 @@ def restored_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def _device_at_hand(device):
-    """Return the device of the fit, or the CPU where there is no such device any more."""
-    device = torch.device(device)
-    if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
-        return device
-    return torch.device("cpu")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from numbers import Integral, Real
 from os import PathLike
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from skdnn.training import OPTIMIZERS, SCHEDULES
 from skdnn.watching import Checkpoint
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+NARROW = ("float32", "float16", "bfloat16")
 # Beyond this an integer means nothing here, and breaks what computes with it.
 _LARGEST = 2**32 - 1
 _MOST_THREADS = 1024  # more than any machine has; the system ends a process that asks for too many
@@ -175,6 +177,12 @@ def _is_device(value):
 
 def _is_dtype(value):
     return isinstance(value, torch.dtype | np.dtype | type) and dtype_name(value) in DTYPES
+
+
+@cache
+def is_narrow(dtype):
+    """Tell whether a dtype is a float of 32 bits or fewer."""
+    return dtype_name(dtype) in NARROW
 
 
 def dtype_name(dtype):

@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from skdnn._parameters import DTYPES, RULES, dtype_name, is_sequence
+from skdnn._parameters import DTYPES, RULES, dtype_name, is_narrow, is_sequence
 from skdnn.data import Table, count_folds
 
 DEFAULT_N_LAYERS = 3
@@ -28,7 +28,8 @@ FEW_ROWS, MANY_ROWS = range(100, 1_000), 10_000
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
 EPOCHS_TO_ANNEAL = 50
-NARROW = ("float32", "float16", "bfloat16")
+# From so many rows on, data of 64 bits is trained on in 32.
+ROWS_WORTH_FLOAT32 = 1_000
 LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
 # One layer has no units that could drift apart: its logit may move by about as much in each step,
 # however many inputs it sums.
@@ -167,7 +168,7 @@ def make_plan(parameters, examples, before=None, state=None, seed=None, is_incre
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
-        dtype=_resolve_dtype_going_on(parameters.dtype, examples.X.dtype, device, before),
+        dtype=_resolve_dtype(parameters, examples, device, before, is_incremental),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
         is_incremental=is_incremental,
@@ -346,19 +347,21 @@ def resolve_device(device, X):
     return resolved
 
 
-def _resolve_dtype_going_on(dtype, X_dtype, device, before):
-    if before is not None and isinstance(dtype, str) and dtype == "auto":
-        return DTYPES[before.coefs_[0].dtype.name]
-    return resolve_dtype(dtype, X_dtype, device)
-
-
-def resolve_dtype(dtype, X_dtype, device):
+def _resolve_dtype(parameters, examples, device, before, is_incremental):
     """Return the torch.dtype of the network.
 
-    "auto" follows scikit-learn on the CPU, float32 for data of 32 bits or fewer and float64 for
-    all other; and takes float32 on CUDA, where float64 is slow.
+    "auto" is that of the network that is trained on, if there is one. On CUDA it is float32, since
+    float64 is slow there, and for data of 32 bits or fewer. For data of 64 bits it is float32 from
+    a number of rows on: their noise is far above its rounding, and it takes half the time.
     """
-    if not (isinstance(dtype, str) and dtype == "auto"):
-        return DTYPES[dtype_name(dtype)]
-    is_narrow = dtype_name(X_dtype) in NARROW
-    return torch.float32 if is_narrow or device.type == "cuda" else torch.float64
+    if not (isinstance(parameters.dtype, str) and parameters.dtype == "auto"):
+        return DTYPES[dtype_name(parameters.dtype)]
+    if before is not None:
+        return DTYPES[before.coefs_[0].dtype.name]
+    if device.type == "cuda" or is_narrow(examples.X.dtype):
+        return torch.float32
+    # L-BFGS ends where the gradient is smaller than float32 can tell; and how many rows are to
+    # come is not known in partial_fit.
+    takes_double = parameters.optimizer == "lbfgs" or is_incremental
+    n_rows = np.count_nonzero(examples.weight)
+    return torch.float64 if takes_double or n_rows < ROWS_WORTH_FLOAT32 else torch.float32

@@ -9,7 +9,8 @@ from scipy import sparse
 from scipy.special import expit, log_expit
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skdnn._fitted import fitted_logits, fitted_module, is_plainly_valid
+from skdnn._fitted import fitted_module
+from skdnn._logits import fitted_logits, is_plainly_valid
 from skdnn._reading import read_data
 from skdnn.data import check_weights, plain_labels
 from skdnn.training import plainly
@@ -17,12 +18,20 @@ from skdnn.training import plainly
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 
 
+def _of_both(function, Z):
+    """Return a function of the logits of both classes, of shape (n_samples, 2)."""
+    both = np.empty((len(Z), 2), Z.dtype)
+    function(-Z, out=both[:, 0])
+    function(Z, out=both[:, 1])
+    return both
+
+
 class PredictionMixin:
     """The methods of a fitted DeepBinaryClassifier."""
 
     classes_: np.ndarray
 
-    @plainly()
+    @plainly
     def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logit Z^[L] of each row.
 
@@ -35,15 +44,18 @@ class PredictionMixin:
         -------
         array of shape (n_samples,)
             ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
-            predicted. In the network's dtype.
+            predicted. In float32 where both the network and X have no more digits, else in float64.
         """
         return self._logits(X)
 
     def _logits(self, X):
-        check_is_fitted(self)
-        return fitted_logits(self, X if is_plainly_valid(self, X) else read_data(self, X))
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)  # tells; and takes longer than one row through the network
+        if is_plainly_valid(self, X):
+            return fitted_logits(self, X, has_gaps=False)
+        return fitted_logits(self, read_data(self, X))
 
-    @plainly()
+    @plainly
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of both classes.
 
@@ -57,10 +69,9 @@ class PredictionMixin:
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        Z = self._logits(X)
-        return np.column_stack([expit(-Z), expit(Z)])
+        return _of_both(expit, self._logits(X))
 
-    @plainly()
+    @plainly
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of the probabilities, finite where those are too small for a float.
 
@@ -74,10 +85,9 @@ class PredictionMixin:
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        Z = self._logits(X)
-        return np.column_stack([log_expit(-Z), log_expit(Z)])
+        return _of_both(log_expit, self._logits(X))
 
-    @plainly()
+    @plainly
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the more probable class of each row.
 
@@ -97,7 +107,7 @@ class PredictionMixin:
         positive = self._logits(X) > 0
         return self.classes_[positive.astype(np.intp)]
 
-    @plainly()
+    @plainly
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of rows whose class is predicted.
 
@@ -130,7 +140,7 @@ class PredictionMixin:
         is_right = labels.astype(object) == predicted.astype(object)
         return float(np.average(is_right, weights=check_weights(sample_weight, len(labels))))
 
-    @plainly()
+    @plainly
     def to_module(self) -> torch.nn.Sequential:
         """Return the fitted network as a plain torch.nn.Module.
 

@@ -154,8 +154,10 @@ class DeepBinaryClassifier(
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Of the network. "auto" is float32 on CUDA, for data in float32 or float16 and for frames
-        with levels, else float64.
+        Of the network. "auto" is float64 for data of 64 bits of fewer than 1,000 rows, for
+        ``optimizer="lbfgs"`` and for `partial_fit`; for more rows, on CUDA, for data in float32 or
+        float16 and for frames with levels it is float32. Numbers are standardised in float64
+        before, and what is predicted for data of 64 bits is in float64.
     n_threads : int or None, default=None
         Threads of the processor, for `fit` and predictions. None is one where the work is small,
         else as many as torch is set to. Set 1 where fits run in threads beside each other; where
@@ -317,7 +319,7 @@ class DeepBinaryClassifier(
         self.random_state = random_state
 
     @with_callbacks
-    @plainly()
+    @plainly
     def fit(
         self,
         X: MatrixLike,
@@ -395,7 +397,7 @@ class DeepBinaryClassifier(
         tell_of_an_early_end(plan, result)
         return self
 
-    @plainly()
+    @plainly
     def partial_fit(
         self,
         X: MatrixLike,

@@ -27,14 +27,21 @@ MAY_IMPORT = {
         "skdnn.watching",
     },
     "_html": {"skdnn.network"},
-    "_predicting": {"skdnn._fitted", "skdnn._reading", "skdnn.data", "skdnn.training"},
-    "_fitted": {
-        "skdnn._assembly",
+    "_predicting": {
+        "skdnn._fitted",
+        "skdnn._logits",
+        "skdnn._reading",
+        "skdnn.data",
+        "skdnn.training",
+    },
+    "_logits": {
+        "skdnn._fitted",
         "skdnn._parameters",
         "skdnn.data",
         "skdnn.network",
         "skdnn.training",
     },
+    "_fitted": {"skdnn._assembly", "skdnn.data", "skdnn.network"},
     "_assembly": {
         "skdnn._telling",
         "skdnn.data",

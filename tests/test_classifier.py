@@ -757,3 +757,90 @@ def test_cuda_comes_close_to_the_cpu(moons, dropout):
     assert {type(coef) for coef in on_cuda.coefs_} == {np.ndarray}
     atol = 0.3 if dropout else 1e-6  # the masks are drawn on the device
     np.testing.assert_allclose(on_cuda.predict_proba(X), on_cpu.predict_proba(X), atol=atol)
+
+
+# -- precision, and what is kept to predict ---------------------------------------------------
+
+
+def many_rows(n=1000):
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    return X, (X[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters", "expected"),
+    [
+        (999, {}, "float64"),
+        (1000, {}, "float32"),
+        (1000, {"dtype": "float64"}, "float64"),
+        (1000, {"optimizer": "lbfgs"}, "float64"),
+    ],
+)
+def test_many_rows_of_64_bits_are_trained_on_in_32_and_answered_in_64(rows, parameters, expected):
+    X, y = many_rows(rows)
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, device="cpu", **parameters).fit(X, y)
+    assert clf.coefs_[0].dtype == expected
+    assert clf.predict_proba(X).dtype == clf.decision_function(X).dtype == "float64"
+    assert clf.predict_proba(X.astype("float32")).dtype == expected
+
+
+def test_rows_of_weight_zero_do_not_count_for_the_precision():
+    X, y = many_rows(1200)
+    weight = (np.arange(1200) < 999).astype(float)
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, device="cpu").fit(X, y, weight)
+    assert clf.coefs_[0].dtype == "float64"
+
+
+def test_partial_fit_stays_in_the_precision_of_the_data():
+    X, y = many_rows(1200)
+    clf = DeepBinaryClassifier(n_units=4, device="cpu").partial_fit(X, y, classes=[0, 1])
+    assert clf.coefs_[0].dtype == "float64"
+
+
+def test_a_large_column_loses_nothing_in_float32():
+    X, y = many_rows()
+    far = X.copy()
+    far[:, 0] = 1e9 + far[:, 0]  # of which float32 keeps no digit
+    near, clf = (
+        DeepBinaryClassifier(n_units=4, max_iter=3, random_state=0).fit(data, y)
+        for data in (X, far)
+    )
+    assert clf.coefs_[0].dtype == "float32"
+    np.testing.assert_allclose(clf.predict_proba(far), near.predict_proba(X), atol=1e-4)
+
+
+def test_weights_that_are_changed_by_hand_are_those_that_predict(moons):
+    X, y = moons
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0).fit(X, y)
+    before, attributes = clf.decision_function(X), set(vars(clf))
+    clf.intercepts_[-1] += 1  # in place
+    np.testing.assert_allclose(clf.decision_function(X), before + 1, rtol=1e-10, atol=1e-10)
+    clf.intercepts_[-1] = clf.intercepts_[-1] + 1  # another array
+    np.testing.assert_allclose(clf.decision_function(X), before + 2, rtol=1e-10, atol=1e-10)
+    clf.coefs_ = [0 * coef for coef in clf.coefs_]
+    assert np.ptp(clf.decision_function(X)) == 0
+    assert set(vars(clf)) == attributes
+    again = pickle.loads(pickle.dumps(clf.fit(X, y)))
+    np.testing.assert_allclose(again.decision_function(X), before, rtol=1e-12)
+
+
+def test_an_estimator_that_cannot_be_hashed_predicts(moons):
+    class Unhashable(DeepBinaryClassifier):
+        __hash__ = None
+
+    clf = Unhashable(n_units=4, max_iter=2, random_state=0).fit(*moons)
+    alike = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0).fit(*moons)
+    np.testing.assert_array_equal(clf.predict_proba(moons[0]), alike.predict_proba(moons[0]))
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_threads_share_the_rows_to_predict(n_networks, monkeypatch):
+    monkeypatch.setattr("skdnn.data._chunks.CHUNK_SIZE", 300)
+    X, y = many_rows()
+    X[::7, 1] = np.nan
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, n_networks=n_networks, random_state=0)
+    expected = clf.fit(X, y).predict_proba(X)
+    monkeypatch.setattr("skdnn._logits._TOO_LITTLE_FOR_THREADS", 0)
+    for n_threads in (1, 2):
+        clf.set_params(n_threads=n_threads)
+        np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-5)

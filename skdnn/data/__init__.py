@@ -5,7 +5,7 @@ from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
-from ._inputs import DenseRows, LazyRows, make_rows, tensor_chunks
+from ._inputs import DenseRows, LazyRows, make_rows, network_inputs
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._statistics import columns_with_infinity
@@ -48,10 +48,10 @@ __all__ = [
     "is_of_sparse_columns",
     "is_plain",
     "make_rows",
+    "network_inputs",
     "plain_labels",
     "read_columns",
     "row_chunks",
     "shown",
-    "tensor_chunks",
     "to_host",
 ]

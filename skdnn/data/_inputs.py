@@ -100,25 +100,25 @@ class LazyRows:
         return rows if out is None else out.copy_(rows)
 
 
-def tensor_chunks(X, encoder, dtype, device, is_folded=False):
-    """Yield the rows of X, of any kind, chunk by chunk, as tensors of shape (n, n_outputs).
+def network_inputs(X, encoder, dtype, device, is_folded=False, has_gaps=True):
+    """Return rows of any kind as a tensor of shape (n, n_outputs), for predictions.
 
     Parameters
     ----------
-    X : Table, array, CSR matrix or tensor of shape (n_samples, n_features)
+    X : Table, array, CSR matrix or tensor of shape (n, n_features)
     encoder : Encoder
     dtype : torch.dtype
     device : torch.device
     is_folded : bool, default=False
         Whether the first layer standardises. Then numbers stay as they are, and a missing one
         becomes the centre of its column, as the encoder has it.
+    has_gaps : bool, default=True
+        False where it is known that none is missing.
     """
-    for rows in row_chunks(X):
-        if is_folded:
-            chunk = _with_centers(dense_tensor(X[rows], dtype), encoder)
-        else:
-            chunk = encoder.apply(X[rows], dtype)
-        yield chunk.to(device)
+    if is_folded:
+        numbers = dense_tensor(X, dtype)
+        return (_with_centers(numbers, encoder) if has_gaps else numbers).to(device)
+    return encoder.apply(X, dtype).to(device)
 
 
 def _with_centers(X, encoder):

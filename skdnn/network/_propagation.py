@@ -129,6 +129,10 @@ def backward_propagation(W_T, activations, cache, dWb):
             activations[l - 1].backward(dA, Z[l - 1], G[l - 1], dZ[l - 1])
 
 
+def _chunk_length(W):
+    return max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:]))
+
+
 def compute_logits(X, W, b, activations):
     """Propagate any number of examples forward, in chunks, without dropout and without a cache.
 
@@ -147,9 +151,8 @@ def compute_logits(X, W, b, activations):
     """
     L, is_stack = len(W) - 1, W[1].ndim > 2
     affine = torch.baddbmm if is_stack else torch.addmm
-    m = max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:]))
     logits = []
-    for A in X.split(m, dim=-1) if X.shape[-1] > m else (X,):
+    for A in (X,) if X.shape[-1] == 1 else X.split(_chunk_length(W), dim=-1):
         A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
         for l in range(1, L):
             Z = affine(b[l], W[l], A)

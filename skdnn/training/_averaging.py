@@ -47,7 +47,8 @@ class WeightAverage:
     def restore(self, state):
         """Go on from a state, theta included."""
         self.rule.restore(state["rule"])
-        self.theta.copy_(torch.from_numpy(state["live"]))
+        self.live.copy_(torch.from_numpy(state["live"]))
+        self.theta.copy_(self.live)
         self.average.copy_(torch.from_numpy(state["average"]))
         self.n_steps = state["n_steps"]
 
@@ -56,6 +57,7 @@ class WeightAverage:
         part = copy.copy(self)
         part.rule, part.theta = self.rule.part(network, members), network.theta
         part.average, part.live = self.average[members].clone(), self.live[members].clone()
+        part.theta.copy_(part.live)  # where it was the average that was seen last
         return part
 
     def take_back(self, part, members):

@@ -1,20 +1,18 @@
 """The loop over epochs and steps: the only one in the house."""
 
 import math
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 
-from skdnn.network import cost
-
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._processor import flushed_denormals, threads_for
+from ._processor import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
 from ._progress import Progress
-from ._running import Running, operations_of_a_step
+from ._running import OPERATIONS_WORTH_GROUPS, Running, operations_of_a_step
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
 
@@ -24,41 +22,46 @@ class _EpochEnd:
     """What happens after an epoch: measure, keep the best, let observers look."""
 
     progress: Progress
+    whole: Running
+    workers: Workers
     score: object
     observers: list
 
-    def __call__(self, running, training_cost):
-        """Take the networks that were trained, and the costs of their training rows."""
+    def __call__(self, groups, costs):
+        """Take the groups that were trained, and for each the costs of its training rows."""
         progress = self.progress
-        is_averaged = isinstance(running.rule, WeightAverage)
-        with running.rule.in_place() if is_averaged else nullcontext():
-            running.report_to(progress.network, progress.optimizer)
+        with ExitStack() as stack:
+            for group in groups:
+                if isinstance(group.rule, WeightAverage):
+                    stack.enter_context(group.rule.in_place())
+                group.report_to(self.whole)
             progress.check_weights()
-            measured = (_numbers(training_cost), *self._measure(running))
+            members = [member for group in groups for member in group.members]
+            measured = [costs, *self._measure(groups, members)]
             progress.add(
-                *(self._of_all(running, numbers) for numbers in measured),
+                *(self._of_all(members, numbers) for numbers in measured),
                 by_score=self.score is not None,
             )
             for observe in self.observers:
                 observe(progress)
 
-    def _measure(self, running):
-        if running.validation is None:
+    def _measure(self, groups, members):
+        if self.whole.validation is None:
             return ()
-        cost, accuracy = running.evaluate()
-        if self.score is None:
-            return _numbers(cost), _numbers(accuracy)
-        return _numbers(cost), self.score(self.progress.network, running.members)
+        costs, scores = zip(*self.workers.map(Running.evaluate, groups), strict=True)
+        if self.score is not None:
+            scores = [self.score(self.whole.network, members)]
+        return costs, scores
 
-    def _of_all(self, running, numbers):
+    def _of_all(self, members, measured):
         """Return what was measured for the whole stack, NaN for networks that have stopped."""
         everyone = np.full(len(self.progress.stopping.running), np.nan)
-        everyone[running.members] = numbers
+        everyone[members] = np.concatenate([_numbers(part) for part in measured])
         return everyone
 
 
-def _numbers(tensor):
-    return tensor.double().cpu().numpy().reshape(-1)
+def _numbers(measured):
+    return torch.as_tensor(measured, device="cpu").double().numpy().reshape(-1)
 
 
 def train(
@@ -137,23 +140,25 @@ def train(
     drawn_from = [*batches.generators, *generators]
     n_steps, watches = len(batches.slabs), validation is not None
     progress = Progress(network, optimizer, stopping, drawn_from, max_iter, n_steps, watches)
-    end_epoch = _EpochEnd(progress, score, observers)
     operations = operations_of_a_step(network, batches)
+    least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
+    members = list(range(network.n_networks or 1))
+    whole = Running(
+        network, optimizer, batches, validation, generators, learning_rate, loss, max_grad_norm,
+        members, Workers(),
+    )  # fmt: skip
     converged = interrupted = False
-    with torch.no_grad(), threads_for(operations, n_threads) as workers, flushed_denormals():
+    with torch.no_grad(), threads_for(operations, n_threads, least) as workers, flushed_denormals():
         if state is not None:
             progress.restore(state)
-        running = Running(
-            network, optimizer, batches, validation, generators, learning_rate, loss,
-            max_grad_norm, workers,
-        )  # fmt: skip
+        end_epoch = _EpochEnd(progress, whole, workers, score, observers)
         try:
             if isinstance(optimizer, LBFGS):
-                converged = _train_by_lbfgs(running, end_epoch, max_iter, tol)
+                converged = _train_by_lbfgs(end_epoch, max_iter, tol)
             else:
                 rate = _scheduled(schedule, max_iter, network.theta.dtype)
-                _train_by_steps(running, end_epoch, rate)
+                _train_by_steps(end_epoch, rate)
         except KeyboardInterrupt:
             interrupted = True
         network.theta.copy_(progress.kept)
@@ -189,25 +194,26 @@ def _factor(schedule, epoch, max_iter):
     return factor
 
 
-def _train_by_steps(running, end_epoch, rate):
-    progress = end_epoch.progress
+def _train_by_steps(end_epoch, rate):
+    progress, workers = end_epoch.progress, end_epoch.workers
+    goes_on = groups = None
     while not progress.is_last:
-        running = running.those(progress.stopping.running)
-        objective, rule = running.objective, running.rule
-        epoch, n_steps = running.batches.epoch(), len(running.Z_steps)
-        for step, (slabs, Z) in enumerate(zip(epoch.steps, running.Z_steps, strict=True)):
-            objective.slabs, objective.Z = slabs, Z
-            rule.step(objective, rate(running.learning_rate, progress.epoch + step / n_steps))
-        end_epoch(running, cost(running.loss, running.Z, epoch.y, epoch.share))
+        if not np.array_equal(goes_on, progress.stopping.running):
+            goes_on = progress.stopping.running.copy()
+            groups = end_epoch.whole.groups(goes_on, workers)
+        train_group = partial(Running.train, epoch=progress.epoch, rate=rate)
+        end_epoch(groups, workers.map(train_group, groups))
 
 
-def _train_by_lbfgs(running, end_epoch, max_iter, tol):
-    objective, progress = running.objective, end_epoch.progress
-    (objective.slabs,) = running.batches.epoch().steps
-    (objective.Z,) = running.Z_steps
+def _train_by_lbfgs(end_epoch, max_iter, tol):
+    progress = end_epoch.progress
+    (group,) = end_epoch.whole.groups(progress.stopping.running, end_epoch.workers)
+    objective = group.objective
+    (objective.slabs,) = group.slabbed.epoch().steps
+    (objective.Z,) = group.Z_steps
 
     def end_iteration():
-        end_epoch(running, objective.cost())
+        end_epoch([group], [objective.cost()])
         return progress.is_stopped
 
-    return running.rule.minimize(objective, end_iteration, max_iter=max_iter, tol=tol)
+    return group.rule.minimize(objective, end_iteration, max_iter=max_iter, tol=tol)

@@ -7,12 +7,17 @@ thread.)
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from threading import Thread
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 # From where two threads are faster than one, that is not to say twice as fast: handing work over
 # takes some 50 µs.
@@ -28,16 +33,16 @@ class Workers:
         Of the other threads.
     n : int, default=1
         How many threads there are.
-    least : float, default=inf
-        Operations from which work is worth all of them.
+    is_asked_for : bool, default=False
+        Whether they are to work however little there is to do.
     """
 
-    def __init__(self, executor=None, n=1, least=np.inf):
-        self.executor, self.n, self.least = executor, n, least
+    def __init__(self, executor=None, n=1, is_asked_for=False):
+        self.executor, self.n, self.is_asked_for = executor, n, is_asked_for
 
-    def worth(self, operations):
-        """Return how many of them work of so many operations is worth."""
-        return self.n if operations >= self.least else 1
+    def worth(self, operations, least=OPERATIONS_WORTH_THREADS):
+        """Return how many of them work of so many operations between two meetings is worth."""
+        return self.n if self.is_asked_for or operations >= least else 1
 
     def map(self, function, *arguments):
         """Return the results of a function for each item, all of them computed at the same time.
@@ -61,7 +66,7 @@ class Workers:
 
 
 @contextmanager
-def threads_for(operations, n_threads=None):
+def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
     """Return as many Workers as the work is worth; each of them computes on one thread.
 
     Threads that begin meanwhile elsewhere in the process find what they would have found without.
@@ -74,6 +79,8 @@ def threads_for(operations, n_threads=None):
     n_threads : int or None, default=None
         Threads to compute on however large the work is, if the machine has so many. None: as many
         as torch is set to, where the work is large enough.
+    least : float, optional
+        From how many operations it is.
 
     Examples
     --------
@@ -84,17 +91,16 @@ def threads_for(operations, n_threads=None):
     (1, 1)
     """
     found = torch.get_num_threads()
-    least = OPERATIONS_WORTH_THREADS if n_threads is None else 0
     n = found if n_threads is None else min(n_threads, max(found, os.cpu_count() or 1))
     with ExitStack() as stack:
         if found > 1:
             _set_threads_here(1, elsewhere=found)
             stack.callback(torch.set_num_threads, found)
-        if n == 1 or operations < least:
+        if n == 1 or (n_threads is None and operations < least):
             yield Workers()
         else:
             executor = ThreadPoolExecutor(n - 1, initializer=_begin, initargs=(found,))
-            yield Workers(stack.enter_context(executor), n, least)
+            yield Workers(stack.enter_context(executor), n, n_threads is not None)
 
 
 def _begin(found):
@@ -117,20 +123,30 @@ def _set_threads_here(n_threads, elsewhere):
     thread.join()
 
 
-@contextmanager
-def plainly():
-    """Compute without autocast or inference mode, and let NumPy compute with what overflows.
+def plainly(method: Method) -> Method:
+    """Let a method compute without autocast or inference mode, and NumPy with what overflows.
 
     Numbers that are too large for a dtype are looked for where they would do harm.
     """
-    with ExitStack() as stack:
-        stack.enter_context(np.errstate(all="ignore"))
-        for device_type in ("cpu", "cuda"):
-            if torch.is_autocast_enabled(device_type):
-                stack.enter_context(torch.autocast(device_type, enabled=False))
-        if torch.is_inference_mode_enabled():
-            stack.enter_context(torch.inference_mode(False))
-        yield
+
+    @wraps(method)
+    def computes_plainly(*arguments, **options):
+        with np.errstate(all="ignore"):
+            if not _is_changed():
+                return method(*arguments, **options)
+            with ExitStack() as stack:
+                for device_type in ("cpu", "cuda"):
+                    stack.enter_context(torch.autocast(device_type, enabled=False))
+                stack.enter_context(torch.inference_mode(False))
+                return method(*arguments, **options)
+
+    return cast(Method, computes_plainly)
+
+
+def _is_changed():
+    """Tell whether torch would compute otherwise than it does by default."""
+    is_cast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    return is_cast or torch.is_inference_mode_enabled()
 
 
 @contextmanager

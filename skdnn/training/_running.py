@@ -1,18 +1,32 @@
-"""The networks of a stack that are still trained.
+"""The networks of a stack that are still trained, in groups, each on a thread of its own.
 
 Those that have stopped leave, so that nothing more is computed for them; what the others reach does
 not depend on who is beside them. The last one goes on as a network alone, without an axis of one.
+Groups meet at the end of an epoch; threads that share a single network meet at each step.
 """
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from skdnn.network import cost
 
 from ._objective import Objective, evaluate
 from ._optimizers import option_of
 from ._processor import Workers
 
+# Operations of a step from where groups on two threads are faster than one: below, one thread has
+# Python most of the time, and the other waits for it.
+OPERATIONS_WORTH_GROUPS = 2e7
 
+
+@dataclass
 class Running:
-    """A stack of networks and all that trains it, or what has become of it.
+    """A stack of networks, or some of it, and all that trains it.
 
-    Parameters
+    Attributes
     ----------
     network : Network
     rule : update rule
@@ -24,67 +38,99 @@ class Running:
     learning_rate : float or tensor of shape (M, 1)
     loss : {"log_loss", "squared_error"}
     max_norm : float or None
+    members : list of int
+        Which networks of the whole stack these are.
     workers : Workers
-    members : list of int or None, default=None
-        Which networks of the whole these are; None for all.
-
-    Attributes
-    ----------
-    objective : Objective
+        That share the examples of a step.
     """
 
-    def __init__(
-        self, network, rule, batches, validation, generators, learning_rate, loss, max_norm,
-        workers, members=None,
-    ):  # fmt: skip
-        self.network, self.rule, self.generators = network, rule, generators
-        self.learning_rate, self.loss, self.max_norm = learning_rate, loss, max_norm
-        self.workers, self.members = workers, members or list(range(network.n_networks or 1))
-        n = workers.worth(operations_of_a_step(network, batches))
-        self.batches = batches.in_slabs(n)
-        self.validation = None if validation is None else validation.in_slabs(n)
-        self.evaluating = workers if n > 1 else Workers()
-        self.objective = Objective(
-            network, loss, generators, max_norm=max_norm, workers=workers, n_twins=n
-        )
-        self.Z = network.new_row(batches.n_rows)
-        self.Z_steps = self.batches.split(self.Z)
+    network: Any
+    rule: Any
+    batches: Any
+    validation: Any
+    generators: Any
+    learning_rate: Any
+    loss: str
+    max_norm: float | None
+    members: list[int]
+    workers: Workers
 
-    def those(self, running):
-        """Return the networks that go on, this itself where they all do.
+    def __post_init__(self):
+        n = self.workers.n
+        self.slabbed = self.batches.in_slabs(n)
+        self.watched = None if self.validation is None else self.validation.in_slabs(n)
+        self.objective = Objective(
+            self.network,
+            self.loss,
+            self.generators,
+            max_norm=self.max_norm,
+            workers=self.workers,
+            n_twins=n,
+        )
+        self.Z = self.network.new_row(self.batches.n_rows)
+        self.Z_steps = self.slabbed.split(self.Z)
+
+    def groups(self, goes_on, workers):
+        """Return the networks that go on in groups, one for each of the workers it is worth.
 
         Parameters
         ----------
-        running : array of bool of shape (M,)
-            For each network of the whole whether it does.
+        goes_on : array of bool of shape (M,)
+        workers : Workers
         """
-        places = [place for place, member in enumerate(self.members) if running[member]]
-        if len(places) == len(self.members):
-            return self
-        members = places if len(places) > 1 else places[0]
-        network = self.network.part(members)
+        members = [member for member in self.members if goes_on[member]]
+        operations = operations_of_a_step(self.network, self.batches)
+        operations *= len(members) / len(self.members)
+        n = min(len(members), workers.worth(operations, OPERATIONS_WORTH_GROUPS))
+        if n > 1:
+            return [self._part(group.tolist(), Workers()) for group in np.array_split(members, n)]
+        sharing = workers if workers.worth(operations) > 1 else Workers()
+        if len(members) < len(self.members):
+            return [self._part(members, sharing)]
+        return [replace(self, workers=sharing)]
+
+    def _part(self, members, workers):
+        chosen = members if len(members) > 1 else members[0]
+        network = self.network.part(chosen)
         return Running(
             network,
-            self.rule.part(network, members),
-            self.batches.part(members),
-            None if self.validation is None else self.validation.part(members),
-            [self.generators[place] for place in places] if self.generators else (),
-            option_of(self.learning_rate, members),
+            self.rule.part(network, chosen),
+            self.batches.part(chosen),
+            None if self.validation is None else self.validation.part(chosen),
+            [self.generators[member] for member in members] if self.generators else (),
+            option_of(self.learning_rate, chosen),
             self.loss,
             self.max_norm,
-            self.workers,
-            [self.members[place] for place in places],
+            members,
+            workers,
         )
 
-    def report_to(self, network, rule):
-        """Let the whole know what has become of its networks and of the state of its rule."""
-        if network is not self.network:
-            network.theta[self.members] = self.network.theta
-            rule.take_back(self.rule, self.members)
+    def train(self, epoch, rate):
+        """Train for an epoch, and return the cost of its rows, of shape (...).
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs before this one.
+        rate : callable
+            From the learning rate and the epoch, a real number, to the rate there.
+        """
+        rows, n_steps = self.slabbed.epoch(), len(self.Z_steps)
+        with torch.no_grad():
+            for step, (slabs, Z) in enumerate(zip(rows.steps, self.Z_steps, strict=True)):
+                self.objective.slabs, self.objective.Z = slabs, Z
+                self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
+            return cost(self.loss, self.Z, rows.y, rows.share)
 
     def evaluate(self):
         """Return cost and accuracy on the validation rows, of shape (...)."""
-        return evaluate(self.network, self.validation, self.loss, self.evaluating)
+        return evaluate(self.network, self.watched, self.loss, self.workers)
+
+    def report_to(self, whole):
+        """Let the whole stack know what has become of its networks and of their rule."""
+        if self.network is not whole.network:
+            whole.network.theta[self.members] = self.network.theta
+            whole.rule.take_back(self.rule, self.members)
 
 
 def operations_of_a_step(network, batches):

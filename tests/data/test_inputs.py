@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data import fit_encoder, identity_encoder, make_rows, tensor_chunks
+from skdnn.data import fit_encoder, identity_encoder, make_rows, network_inputs
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -54,12 +54,17 @@ def test_rows_come_out_the_same_from_every_dtype(dtype):
 
 
 @pytest.mark.parametrize("layout", layouts())
-def test_chunks_of_any_layout_are_the_rows_in_order(layout, monkeypatch):
-    monkeypatch.setattr("skdnn.data._chunks.CHUNK_SIZE", 28)
-    data, encoder = layouts()[layout], identity_encoder(4)
-    chunks = list(tensor_chunks(data, encoder, torch.float64, CPU, is_folded=True))
-    assert [len(chunk) for chunk in chunks] == [7] * 7 + [1]
-    np.testing.assert_allclose(torch.cat(chunks), X, rtol=1e-15)
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_inputs_of_any_layout_are_the_rows_and_gaps_are_centres(layout, is_folded):
+    data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
+    inputs = network_inputs(data, encoder, torch.float64, CPU, is_folded)
+    expected = X if is_folded else (X - X.mean(axis=0)) / X.std(axis=0)
+    np.testing.assert_allclose(inputs, expected, rtol=1e-12, atol=1e-12)
+    gappy = X.copy()
+    gappy[3, 1] = np.nan
+    filled = network_inputs(gappy, encoder, torch.float64, CPU, is_folded)
+    assert filled[3, 1].item() == (encoder.center[1] if is_folded else 0)
+    assert torch.equal(filled[4:], inputs[4:])
 
 
 def test_data_is_only_read():

@@ -1,0 +1,148 @@
+"""From a fitted estimator and rows to logits.
+
+The network is made of the estimator's arrays once and kept beside the estimator, not in it: a
+pickle holds none of it, and predicting adds nothing.
+"""
+
+import math
+from collections.abc import Hashable
+from contextlib import nullcontext
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch.nn.functional import logsigmoid
+
+from skdnn._fitted import known_encoder
+from skdnn._parameters import is_narrow, plain
+from skdnn.data import as_tensor, network_inputs, row_chunks
+from skdnn.network import compute_logits, get_activation
+from skdnn.training import threads_for
+
+# Of so little work torch gives no second thread a part, and setting threads costs more.
+_TOO_LITTLE_FOR_THREADS = 1e6
+
+_kept: WeakKeyDictionary = WeakKeyDictionary()
+
+
+class FittedNetwork:
+    """The network of a fitted estimator, as tensors that share the memory of its arrays.
+
+    Parameters
+    ----------
+    fitted : DeepBinaryClassifier
+    """
+
+    def __init__(self, fitted):
+        self.made_of = list(_parts(fitted))
+        self.device = _device_at_hand(fitted.device_)
+        self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
+        intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
+        self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
+        self.dtype = self.W[1].dtype
+        self.activations = [None, *map(get_activation, fitted.activations_)]
+        self.encoder, self.is_folded = known_encoder(fitted), fitted.input_encoding_ is None
+        self.operations = 2 * sum(coef.size for coef in fitted.coefs_)  # for a row
+
+    def is_of(self, fitted):
+        """Tell whether an estimator still has the arrays that this is made of."""
+        parts = list(_parts(fitted))
+        return len(parts) == len(self.made_of) and all(map(_is, parts, self.made_of))
+
+    def logits(self, X, has_gaps):
+        """Return the logits of rows of any kind, of shape (n_samples,), on the host."""
+        inputs = network_inputs(X, self.encoder, self.dtype, self.device, self.is_folded, has_gaps)
+        Z = compute_logits(inputs.mT, self.W, self.b, self.activations)
+        return _logit_of_mean(Z)[0].cpu()
+
+
+def fitted_logits(fitted, X, has_gaps=True):
+    """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,).
+
+    Those of several networks are the logit of their mean probability. In float32 where both the
+    network and X have no more digits, else in float64. Without `has_gaps` none is looked for.
+
+    Raises
+    ------
+    ValueError
+        If a logit is not a number.
+    """
+    network = _network_of(fitted)
+    chunks = list(row_chunks(X))
+    with torch.no_grad(), _threads(network.operations * X.shape[0], fitted) as workers:
+        if len(chunks) == 1:
+            Z = network.logits(X, has_gaps)
+        else:
+            # Made before the chunks: small results among them would keep what they free from reuse.
+            Z = torch.empty(X.shape[0], dtype=network.dtype, device="cpu")
+            n = 1 if workers is None else workers.n
+            compute = partial(_compute_chunks, network, X, has_gaps, Z)
+            shares = [chunks[k::n] for k in range(n)]
+            _ = compute(shares[0]) if n == 1 else workers.map(compute, shares)
+    Z = Z.numpy()
+    if math.isnan(Z.sum()) and np.isnan(Z).any():
+        raise ValueError(
+            f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
+        )
+    return Z if is_narrow(X.dtype) else Z.astype(np.float64, copy=False)
+
+
+def _compute_chunks(network, X, has_gaps, Z, chunks):
+    for rows in chunks:
+        Z[rows] = network.logits(X[rows], has_gaps)
+
+
+def _network_of(fitted):
+    """Return the FittedNetwork of an estimator, that of the last time if it is the same."""
+    if not isinstance(fitted, Hashable):
+        return FittedNetwork(fitted)
+    network = _kept.get(fitted)
+    if network is None or not network.is_of(fitted):
+        network = _kept[fitted] = FittedNetwork(fitted)
+    return network
+
+
+def _parts(fitted):
+    yield from fitted.coefs_
+    yield from fitted.intercepts_
+    yield from (fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_)
+
+
+def _is(one, other):
+    return one is other
+
+
+def _threads(operations, fitted):
+    if operations < _TOO_LITTLE_FOR_THREADS:
+        return nullcontext()
+    return threads_for(operations, plain(fitted.n_threads))
+
+
+def _logit_of_mean(Z):
+    """Return ``log(p / (1 - p))``, p being the mean of σ(Z) over the networks of a stack."""
+    if Z.ndim == 2:
+        return Z
+    return logsigmoid(Z).logsumexp(dim=0) - logsigmoid(-Z).logsumexp(dim=0)
+
+
+def is_plainly_valid(fitted, X):
+    """Tell whether X is an array that scikit-learn's checks would find nothing to say about.
+
+    For one row they take longer than the network, so such an array goes without.
+    """
+    if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
+        return False
+    if fitted.column_kinds_ is not None:
+        return False
+    if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
+        return False
+    return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
+
+
+def _device_at_hand(device):
+    """Return the device of the fit, or the CPU where there is no such device any more."""
+    device = torch.device(device)
+    if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
+        return device
+    return torch.device("cpu")
