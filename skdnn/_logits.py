@@ -20,8 +20,8 @@ from skdnn.data import as_tensor, network_inputs, row_chunks
 from skdnn.network import compute_logits, get_activation
 from skdnn.training import threads_for
 
-# Of so little work torch gives no second thread a part, and setting threads costs more.
-_TOO_LITTLE_FOR_THREADS = 1e6
+# For so little work setting threads costs more than it is worth.
+_TOO_LITTLE_FOR_THREADS = 2e7
 
 _kept: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -69,16 +69,16 @@ def fitted_logits(fitted, X, has_gaps=True):
         If a logit is not a number.
     """
     network = _network_of(fitted)
-    chunks = list(row_chunks(X))
     with torch.no_grad(), _threads(network.operations * X.shape[0], fitted) as workers:
+        n = 1 if workers is None else workers.n
+        chunks = list(row_chunks(X, n))
         if len(chunks) == 1:
             Z = network.logits(X, has_gaps)
         else:
             # Made before the chunks: small results among them would keep what they free from reuse.
             Z = torch.empty(X.shape[0], dtype=network.dtype, device="cpu")
-            n = 1 if workers is None else workers.n
             compute = partial(_compute_chunks, network, X, has_gaps, Z)
-            shares = [chunks[k::n] for k in range(n)]
+            shares = [chunks[k::n] for k in range(min(n, len(chunks)))]
             _ = compute(shares[0]) if n == 1 else workers.map(compute, shares)
     Z = Z.numpy()
     if math.isnan(Z.sum()) and np.isnan(Z).any():

@@ -5,7 +5,7 @@ from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._images import ImageVectorizer
-from ._inputs import DenseRows, LazyRows, make_rows, network_inputs
+from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._statistics import columns_with_infinity
@@ -29,6 +29,7 @@ __all__ = [
     "ImageVectorizer",
     "LazyRows",
     "Table",
+    "TableRows",
     "add_levels",
     "apply_class_weight",
     "as_tensor",

@@ -55,7 +55,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : DenseRows or LazyRows
+    rows : DenseRows, TableRows or LazyRows
     y : array of shape (m,)
         0 or 1.
     weight : array of shape (m,), or (M, m) for a stack of networks that weigh rows differently

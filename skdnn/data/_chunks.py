@@ -3,8 +3,8 @@
 CHUNK_SIZE = 2**18
 
 
-def row_chunks(X):
-    """Yield slices that cut the rows of X into chunks of about 2**18 numbers.
+def row_chunks(X, n=1):
+    """Yield slices that cut the rows of X into n chunks, or more of about 2**18 numbers.
 
     Examples
     --------
@@ -14,6 +14,6 @@ def row_chunks(X):
     [slice(0, 2, None), slice(2, 3, None)]
     """
     n_samples, n_features = X.shape
-    rows = max(1, CHUNK_SIZE // max(1, n_features))
+    rows = max(1, min(CHUNK_SIZE // max(1, n_features), -(-n_samples // n)))
     for start in range(0, n_samples, rows):
         yield slice(start, min(start + rows, n_samples))

@@ -113,6 +113,11 @@ class Encoder:
         unused = ("bound", "n_told", "total")
         return {name: value for name, value in self.state().items() if name not in unused}
 
+    def without_levels(self):
+        """Return the Encoder of the numbers alone."""
+        is_categorical = np.zeros(len(self.center), dtype=bool)
+        return replace(self, is_categorical=is_categorical, n_levels=_NONE, n_told=_NONE)
+
     def learnt_on(self, X, weight):
         """Return the Encoder that knows of these rows as well.
 

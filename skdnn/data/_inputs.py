@@ -2,9 +2,9 @@
 
 What trains a network has a last column of ones, to which its biases belong. Predictions do without.
 
-Dense data is encoded once, into a tensor of the network's dtype. Sparse data stays sparse, a large
-memory-mapped file stays where it is and a large table stays compact: each batch is made when it is
-asked for.
+Dense data is encoded once, into a tensor of the network's dtype. Of a large table only the numbers
+are, and its levels become columns batch by batch. Sparse data stays sparse and a large file that is
+mapped into memory stays where it is: each batch is made when it is asked for.
 """
 
 from mmap import mmap
@@ -24,6 +24,8 @@ _SHARE_OF_FREE_MEMORY = 0.5
 _FILE_WORTH_COPYING = 2**27
 # An encoded table of up to so many numbers is kept; a larger one is many times the table itself.
 _TABLE_WORTH_EXPANDING = 2**21
+# Of a larger one, what its numbers come to is kept up to here, 128 MB of float32.
+_NUMBERS_WORTH_KEEPING = 2**25
 
 
 class DenseRows:
@@ -75,10 +77,55 @@ class DenseRows:
         return self.device if fits else torch.device("cpu")
 
 
-class LazyRows:
-    """Rows of a CSR matrix, a memory-mapped array or a table, read and encoded batch by batch.
+class TableRows:
+    """Rows of a table whose numbers are encoded once, and whose levels are told by their column.
 
-    Takes what `DenseRows` takes, X being sparse, a file or large, and answers the same questions.
+    Takes what `DenseRows` takes, X being a Table, and answers the same questions.
+    """
+
+    def __init__(self, X, index, encoder, dtype, device):
+        self.shape, self.device = (len(index), encoder.n_outputs + 1), device
+        encodes_numbers = encoder.without_levels()
+        is_kept = len(index) * encodes_numbers.n_outputs <= _NUMBERS_WORTH_KEEPING
+        self.numbers = (DenseRows if is_kept else LazyRows)(
+            X.numbers, index, encodes_numbers, dtype, device
+        )
+        first = encodes_numbers.n_outputs + np.cumsum(encoder.n_levels) - encoder.n_levels
+        columns = (X.codes[index] + first).astype(np.int32)
+        # What is no level goes to the last column, which is 1 anyway.
+        columns[X.codes[index] >= encoder.n_levels] = encoder.n_outputs
+        self.columns = torch.from_numpy(columns)
+
+    def __getitem__(self, rows):
+        """Return the rows of a slice, of shape (n, n_outputs + 1)."""
+        return self._filled(self.numbers[rows], self.columns[rows])
+
+    def take(self, index, out=None):
+        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs + 1).
+
+        Where `out` is given, the rows go there.
+        """
+        flat = index.flatten()
+        columns = self.columns.index_select(0, flat.to(self.columns.device))
+        if out is None:
+            return self._filled(self.numbers.take(flat), columns).unflatten(0, index.shape)
+        self._filled(self.numbers.take(flat), columns, out.flatten(0, -2))
+        return out
+
+    def _filled(self, numbers, columns, out=None):
+        n_rows, n_numbers = len(numbers), numbers.shape[1] - 1
+        if out is None:
+            out = numbers.new_empty((n_rows, self.shape[1]))
+        out[:, :n_numbers] = numbers[:, :-1]
+        out[:, n_numbers:].zero_()
+        out[:, -1] = 1
+        return out.scatter_(1, columns.to(self.device, torch.int64), 1.0)
+
+
+class LazyRows:
+    """Rows of a CSR matrix or a memory-mapped array, read and encoded batch by batch.
+
+    Takes what `DenseRows` takes, X being sparse or a file, and answers the same questions.
     """
 
     def __init__(self, X, index, encoder, dtype, device):
@@ -130,11 +177,10 @@ def _with_centers(X, encoder):
 
 def make_rows(X, index, encoder, dtype, device):
     """Return the rows of X, of any kind, that an index array names."""
-    is_large_table = (
-        isinstance(X, Table) and len(index) * encoder.n_outputs > _TABLE_WORTH_EXPANDING
-    )
-    is_lazy = sparse.issparse(X) or is_large_table or _is_large_file(X)
-    return (LazyRows if is_lazy else DenseRows)(X, index, encoder, dtype, device)
+    kind = LazyRows if sparse.issparse(X) or _is_large_file(X) else DenseRows
+    if isinstance(X, Table) and len(index) * encoder.n_outputs > _TABLE_WORTH_EXPANDING:
+        kind = TableRows
+    return kind(X, index, encoder, dtype, device)
 
 
 def _is_large_file(X):

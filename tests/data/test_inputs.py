@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data import fit_encoder, identity_encoder, make_rows, network_inputs
+from skdnn.data import (
+    Table,
+    TableRows,
+    fit_encoder,
+    identity_encoder,
+    make_rows,
+    network_inputs,
+)
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -65,6 +72,36 @@ def test_inputs_of_any_layout_are_the_rows_and_gaps_are_centres(layout, is_folde
     filled = network_inputs(gappy, encoder, torch.float64, CPU, is_folded)
     assert filled[3, 1].item() == (encoder.center[1] if is_folded else 0)
     assert torch.equal(filled[4:], inputs[4:])
+
+
+def table(levels_beyond):
+    """Return numbers with gaps, and codes of which some name no level that is known."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(50, 3)).astype(np.float32)
+    numbers[::5, 1] = np.nan
+    codes = rng.integers(0, np.array([3, 2]) + levels_beyond, size=(50, 2)).astype(np.uint8)
+    is_categorical = np.array([False, True, False, True, False])
+    return Table(numbers, codes, [np.array(list("abc")), np.array(list("xy"))], is_categorical)
+
+
+@pytest.mark.parametrize("learnt_with", [0, 1])
+@pytest.mark.parametrize("embedding", [None, "piecewise_linear"])
+@pytest.mark.parametrize("kept", [0, 2**25])
+def test_a_large_table_gives_the_rows_of_a_small_one(kept, embedding, learnt_with, monkeypatch):
+    encoder = fit_encoder(table(learnt_with), np.ones(50), "smooth_clip", embedding)
+    index, options = np.array([7, 3, 40, 8]), (encoder, torch.float32, CPU)
+    small = make_rows(table(1), index, *options)
+    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    monkeypatch.setattr("skdnn.data._inputs._NUMBERS_WORTH_KEEPING", kept)
+    large = make_rows(table(1), index, *options)
+    assert isinstance(large, TableRows)
+    assert large.shape == small.shape
+    assert torch.equal(large[1:4], small[1:4])
+    order = torch.tensor([[2, 0], [1, 1]])
+    assert torch.equal(large.take(order), small.take(order))
+    out = torch.full((2, 2, large.shape[1]), np.nan)
+    assert large.take(order, out=out) is out
+    assert torch.equal(out, small.take(order))
 
 
 def test_data_is_only_read():
