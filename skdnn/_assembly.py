@@ -32,8 +32,6 @@ from skdnn.watching import EpochLines
 
 # Of a network's parameters in its flat tensor; a pickle may come from a version with another one.
 LAYOUT = "[W b]"
-# Up to this many rows, `batch_size="auto"` is the full batch.
-FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _if_scored(plan, examples, held_out):
 def _steps(plan, n_rows):
     """Return how the rows of an epoch come: how many a step, and shuffled by whom."""
     generators = plan.generators if plan.parameters.shuffle else ()
-    return {"batch_size": _batch_size(plan.parameters, n_rows), "generators": generators}
+    return {"batch_size": plan.batch_size(n_rows), "generators": generators}
 
 
 def _batches(plan, encoder, examples, rows, **options):
@@ -146,14 +144,6 @@ def _fit_encoder(plan, examples, rows):
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     return fit_encoder(examples.X, weight, plan.parameters.standardize, plan.numeric_embedding)
-
-
-def _batch_size(parameters, n_rows):
-    if parameters.optimizer == "lbfgs" or parameters.batch_size is None:
-        return None
-    if parameters.batch_size == "auto":
-        return None if n_rows <= FEW_ROWS else min(256, max(32, n_rows // 30))
-    return parameters.batch_size
 
 
 def make_network(plan, training):
@@ -173,7 +163,7 @@ def make_network(plan, training):
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
         )
-    if is_saturated(network, training.rows[:256].mT):
+    if is_saturated(network, training.rows[:64].mT):
         warn(
             "The output starts saturated: its probabilities are 0 or 1 and the gradient is almost "
             f"zero. Set init_scale='auto' or to a small number, got init_scale="
@@ -305,7 +295,7 @@ def run_training(plan, network, rule, split, score=None, observers=(), state=Non
         rule,
         validation=split.validation,
         score=score,
-        learning_rate=plan.learning_rate(network.layer_sizes[0]),
+        learning_rate=plan.learning_rate(network.layer_sizes[0], split.training.batch_size),
         schedule=plan.schedule,
         loss=parameters.loss,
         max_grad_norm=parameters.max_grad_norm,

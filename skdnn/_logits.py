@@ -21,7 +21,7 @@ from skdnn.network import compute_logits, get_activation
 from skdnn.training import threads_for
 
 # For so little work setting threads costs more than it is worth.
-_TOO_LITTLE_FOR_THREADS = 2e7
+_TOO_LITTLE_FOR_THREADS = 3e6
 
 _kept: WeakKeyDictionary = WeakKeyDictionary()
 

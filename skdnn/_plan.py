@@ -31,6 +31,9 @@ EPOCHS_TO_ANNEAL = 50
 # From so many rows on, data of 64 bits is trained on in 32.
 ROWS_WORTH_FLOAT32 = 1_000
 LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
+# Up to so many rows, `batch_size="auto"` is all of them.
+ROWS_OF_ONE_BATCH = 64
+USUAL_BATCH, LONGEST_BATCH = 256, 1024
 # One layer has no units that could drift apart: its logit may move by about as much in each step,
 # however many inputs it sums.
 RATE_OF_ONE_LAYER, LOGIT_RATE = 0.03, 3.0
@@ -106,11 +109,12 @@ class Plan:
     generators: list
     dropout_generators: list
 
-    def learning_rate(self, n_inputs):
-        """Return α for a network of n^[0] inputs.
+    def learning_rate(self, n_inputs, batch_size):
+        """Return α for a network of n^[0] inputs and steps of so many rows.
 
         A step of Adam moves every weight by about α whatever its gradient, and so a unit by the
-        more the more inputs it has; one with 3072 pixels soon forgets where it started.
+        more the more inputs it has; one with 3072 pixels soon forgets where it started. The mean
+        gradient of more rows has less noise, and may be followed further.
         """
         if self.parameters.learning_rate != "auto":
             return self.parameters.learning_rate
@@ -118,7 +122,23 @@ class Plan:
             return LEARNING_RATE
         if not self.units:
             return min(RATE_OF_ONE_LAYER, LOGIT_RATE / n_inputs)
-        return LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
+        rate = LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
+        if self.parameters.batch_size == "auto" and batch_size > USUAL_BATCH:
+            rate *= math.sqrt(batch_size / USUAL_BATCH)
+        return rate
+
+    def batch_size(self, n_rows):
+        """Return how many rows a step sees, None for all of them."""
+        batch_size, optimizer = self.parameters.batch_size, self.parameters.optimizer
+        if optimizer == "lbfgs" or batch_size is None:
+            return None
+        if batch_size != "auto":
+            return batch_size
+        if n_rows <= ROWS_OF_ONE_BATCH:
+            return None
+        usual = min(USUAL_BATCH, max(32, n_rows // 30))
+        # Very many rows are enough steps even if these are longer, which takes half the time.
+        return max(usual, min(LONGEST_BATCH, n_rows // 200)) if optimizer in FAST else usual
 
 
 def make_plan(parameters, examples, before=None, state=None, seed=None, is_incremental=False):

@@ -35,7 +35,7 @@ from skdnn._parameters import checked_parameters
 from skdnn._plan import incremental, make_plan
 from skdnn._predicting import MatrixLike, PredictionMixin
 from skdnn._reading import read_examples, read_more, read_validation
-from skdnn.training import plainly
+from skdnn.training import on_one_thread, plainly
 from skdnn.watching import (
     CallbackSupportMixin,
     Checkpoint,
@@ -80,8 +80,9 @@ class DeepBinaryClassifier(
         once, and suits little data and one layer.
     learning_rate : float or "auto", default="auto"
         Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" with more than 256
-        inputs ``0.003 * sqrt(256 / n^[0])``, and for them with one layer ``3 / n^[0]`` but at most
-        0.03. Without effect for "lbfgs".
+        inputs ``0.003 * sqrt(256 / n^[0])``, and times ``sqrt(batch / 256)`` where
+        ``batch_size="auto"`` makes longer batches; for them with one layer ``3 / n^[0]`` but at
+        most 0.03. Without effect for "lbfgs".
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
         ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
@@ -109,7 +110,8 @@ class DeepBinaryClassifier(
         Shuffle the rows before each epoch. A full batch stays in order.
     batch_size : int, "auto" or None, default="auto"
         Rows of a step. None is all of them; "auto" is all of them up to 64, above that a thirtieth
-        but at least 32 and at most 256. "lbfgs" takes all.
+        but at least 32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth,
+        at most 1024. "lbfgs" takes all.
     max_iter : int, default=50
         Epochs at the most; iterations for "lbfgs".
     tol : float, default=1e-4
@@ -375,7 +377,7 @@ class DeepBinaryClassifier(
         """
         parameters = checked_parameters(self)
         context = self._init_callback_context(max_subtasks=parameters.max_iter)
-        with restored_on_error(self):
+        with restored_on_error(self), on_one_thread():
             before = self if parameters.warm_start and hasattr(self, "coefs_") else None
             examples, classes = read_examples(self, parameters, X, y, sample_weight, groups, before)
             watched = read_validation(self, parameters, X_val, y_val, classes)
@@ -439,7 +441,7 @@ class DeepBinaryClassifier(
             If Ctrl-C ended the training. The estimator is then as it was before.
         """
         parameters = incremental(checked_parameters(self))
-        with restored_on_error(self):
+        with restored_on_error(self), on_one_thread():
             before = self if hasattr(self, "coefs_") else None
             state = getattr(self, "_incremental_state", None)
             examples, classes = read_more(self, parameters, X, y, classes, sample_weight)

@@ -9,7 +9,7 @@ from ._averaging import WeightAverage
 from ._loop import train
 from ._objective import epoch_logits, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import plainly, threads_for
+from ._processor import on_one_thread, plainly, threads_for
 from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -25,6 +25,7 @@ __all__ = [
     "epoch_logits",
     "evaluate",
     "make_optimizer",
+    "on_one_thread",
     "plainly",
     "threads_for",
     "train",

@@ -10,12 +10,16 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from threading import Thread
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+
+# What `on_one_thread` found, inside of it.
+_found: ContextVar[int | None] = ContextVar("found", default=None)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -90,17 +94,40 @@ def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
     ...     torch.get_num_threads(), workers.n
     (1, 1)
     """
-    found = torch.get_num_threads()
-    n = found if n_threads is None else min(n_threads, max(found, os.cpu_count() or 1))
-    with ExitStack() as stack:
-        if found > 1:
-            _set_threads_here(1, elsewhere=found)
-            stack.callback(torch.set_num_threads, found)
+    with on_one_thread() as found:
+        n = found if n_threads is None else min(n_threads, max(found, os.cpu_count() or 1))
         if n == 1 or (n_threads is None and operations < least):
             yield Workers()
-        else:
-            executor = ThreadPoolExecutor(n - 1, initializer=_begin, initargs=(found,))
-            yield Workers(stack.enter_context(executor), n, n_threads is not None)
+            return
+        with ThreadPoolExecutor(n - 1, initializer=_begin, initargs=(found,)) as executor:
+            yield Workers(executor, n, n_threads is not None)
+
+
+@contextmanager
+def on_one_thread():
+    """Compute on one thread, and give back those that were found.
+
+    Of small operations, waking a second thread takes longer than the operation.
+
+    Yields
+    ------
+    int
+        Threads that were found, by the outermost of blocks within blocks.
+    """
+    found = _found.get()
+    if found is not None:
+        yield found
+        return
+    found = torch.get_num_threads()
+    token = _found.set(found)
+    try:
+        if found > 1:
+            _set_threads_here(1, elsewhere=found)
+        yield found
+    finally:
+        _found.reset(token)
+        if found > 1:
+            torch.set_num_threads(found)
 
 
 def _begin(found):
