@@ -35,7 +35,8 @@ class FittedNetwork:
     """
 
     def __init__(self, fitted):
-        self.made_of = list(_parts(fitted))
+        self.made_of = _parts(fitted)  # kept, so that nothing else gets their identities
+        self.identities = tuple(map(id, self.made_of))
         self.device = _device_at_hand(fitted.device_)
         self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
         intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
@@ -47,8 +48,7 @@ class FittedNetwork:
 
     def is_of(self, fitted):
         """Tell whether an estimator still has the arrays that this is made of."""
-        parts = list(_parts(fitted))
-        return len(parts) == len(self.made_of) and all(map(_is, parts, self.made_of))
+        return tuple(map(id, _parts(fitted))) == self.identities
 
     def logits(self, X, has_gaps):
         """Return the logits of rows of any kind, of shape (n_samples,), on the host."""
@@ -104,13 +104,8 @@ def _network_of(fitted):
 
 
 def _parts(fitted):
-    yield from fitted.coefs_
-    yield from fitted.intercepts_
-    yield from (fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_)
-
-
-def _is(one, other):
-    return one is other
+    others = fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_
+    return (*fitted.coefs_, *fitted.intercepts_, *others)
 
 
 def _threads(operations, fitted):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -39,10 +39,18 @@ class Workers:
         How many threads there are.
     is_asked_for : bool, default=False
         Whether they are to work however little there is to do.
+    is_over : threading.Event or None, default=None
+        Set once something was raised in one of them, such as by Ctrl-C; then what the others do is
+        of no more use.
     """
 
-    def __init__(self, executor=None, n=1, is_asked_for=False):
+    def __init__(self, executor=None, n=1, is_asked_for=False, is_over=None):
         self.executor, self.n, self.is_asked_for = executor, n, is_asked_for
+        self.is_over = is_over or Event()
+
+    def alone(self):
+        """Return one of them."""
+        return Workers(is_over=self.is_over)
 
     def worth(self, operations, least=OPERATIONS_WORTH_THREADS):
         """Return how many of them work of so many operations between two meetings is worth."""
@@ -65,8 +73,12 @@ class Workers:
         [1024, 81]
         """
         mine, *others = zip(*arguments, strict=True)
-        results = [self.executor.submit(function, *each) for each in others]
-        return [function(*mine), *(result.result() for result in results)]
+        try:
+            results = [self.executor.submit(function, *each) for each in others]
+            return [function(*mine), *(result.result() for result in results)]
+        except BaseException:
+            self.is_over.set()
+            raise
 
 
 @contextmanager

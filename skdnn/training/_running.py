@@ -83,8 +83,9 @@ class Running:
         operations *= len(members) / len(self.members)
         n = min(len(members), workers.worth(operations, OPERATIONS_WORTH_GROUPS))
         if n > 1:
-            return [self._part(group.tolist(), Workers()) for group in np.array_split(members, n)]
-        sharing = workers if workers.worth(operations) > 1 else Workers()
+            parts = np.array_split(members, n)
+            return [self._part(part.tolist(), workers.alone()) for part in parts]
+        sharing = workers if workers.worth(operations) > 1 else workers.alone()
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
         return [replace(self, workers=sharing)]
@@ -118,6 +119,8 @@ class Running:
         rows, n_steps = self.slabbed.epoch(), len(self.Z_steps)
         with torch.no_grad():
             for step, (slabs, Z) in enumerate(zip(rows.steps, self.Z_steps, strict=True)):
+                if self.workers.is_over.is_set():
+                    break
                 self.objective.slabs, self.objective.Z = slabs, Z
                 self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
             return cost(self.loss, self.Z, rows.y, rows.share)

@@ -328,6 +328,23 @@ def test_an_error_in_another_thread_is_raised():
         fit(network, batches(*examples()), max_iter=3, n_threads=2)
 
 
+def test_an_interruption_ends_the_other_threads_soon(monkeypatch):
+    others, propagate, n_rows = [], Network.propagate, 5000
+
+    def spy(network, *arguments, **options):
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        others.append(threading.current_thread())
+        return propagate(network, *arguments, **options)
+
+    monkeypatch.setattr(Network, "propagate", spy)
+    network, drawing = start([1, 2], 2)
+    loader = batches(*examples(n_rows), batch_size=1, generators=drawing)
+    assert fit(network, loader, n_threads=2).interrupted
+    assert len(others) < n_rows / 10
+    assert not others or not others[0].is_alive()
+
+
 # -- networks that have stopped ---------------------------------------------------------------
 
 RULES = ["sgd", "adam", "adamw", torch.optim.Adam]
