@@ -102,10 +102,10 @@ class Batches:
         self.slabs = [_pieces(step, slab) for step in _pieces(self.n_rows, self.batch_size)]
         self.sizes = [size for step in self.slabs for size in step]
         self._X = self._copied = None
-        self._buffers = {}
+        self._buffers, self._n_at_once = {}, n
 
     def in_slabs(self, n):
-        """Return the same batches, each in n slabs at least."""
+        """Return the same batches, each in n slabs at least, of which n are needed at a time."""
         if n == 1:
             return self
         cut = copy.copy(self)
@@ -187,14 +187,14 @@ class Batches:
         if index is None:
             edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
             return (partial(self._from_to, start, stop) for start, stop in edges)
-        places = (place for step in self.slabs for place in range(len(step)))
+        places = (slab % self._n_at_once for step in self.slabs for slab in range(len(step)))
         return map(partial(partial, self._taken), index.split(self.sizes, -1), places)
 
     def _from_to(self, start, stop):
         return self.rows[start:stop].mT
 
     def _taken(self, index, place):
-        """Return rows where those of the same place in the step before were: it is done with them.
+        """Return rows where those of the same place were before: nobody needs them any more.
 
         New memory costs as much as the rows.
         """

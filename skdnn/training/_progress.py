@@ -30,7 +30,8 @@ class Progress:
     epoch : int
         Epochs trained, 0 before the first.
     costs, validation_costs, scores : lists of arrays of shape (M,)
-        One entry an epoch; the last two stay empty without validation rows.
+        One entry an epoch, NaN for a network that has stopped before; the last two stay empty
+        without validation rows.
     kept : tensor of the shape of theta
         The weights to keep, as `stopping` chooses.
     """

@@ -19,7 +19,8 @@ class TrainingResult:
     best_iter : array of int of shape (M,)
         The epoch whose weights were kept, counted from 1; 0: the initial weights.
     cost_curve : array of shape (epochs, M)
-        Cost of the training rows in each epoch, without penalty.
+        Cost of the training rows in each epoch, without penalty; in all curves NaN after the end
+        of a network.
     validation_cost_curve, validation_score_curve : arrays of shape (epochs, M) or None
         On the held-out rows, after each epoch; the score is their accuracy unless another is given.
     converged : array of bool of shape (M,)

@@ -102,6 +102,21 @@ def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
     assert torch.equal(torch.cat([first, *(X() for X, *_ in slabs)], dim=-1), expected)
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, monkeypatch):
+    monkeypatch.setattr("skdnn.data._batches._COPY_SIZE", 0)
+    monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", 4)
+    batches = make(batch_size=12, generators=generators(1)).in_slabs(n)
+    expected = flat(make(batch_size=12, generators=generators(1)).epoch())[0]
+    (step, _) = batches.epoch().steps
+    assert len(step) == 3
+    first, *others = [X for X, *_ in step]
+    kept = [first()]
+    kept += [others.pop(0)() for _ in range(n - 1)]  # all that n threads need now
+    assert torch.equal(torch.cat(kept, dim=-1).mT, expected[: 4 * n])
+    assert len({X.data_ptr() for X in [*kept, *(X() for X in others)]}) == n  # and no more
+
+
 def test_held_out_rows_keep_the_share_of_each_class():
     y = np.array([0] * 80 + [1] * 20)
     training, held_out = hold_out(y, 0.25, seed=3)
