@@ -20,6 +20,8 @@ from ._processor import Workers
 # Operations of a step from where groups on two threads are faster than one: below, one thread has
 # Python most of the time, and the other waits for it.
 OPERATIONS_WORTH_GROUPS = 2e7
+# Of a step's examples each thread needs some, since it reads and writes as much as all the weights.
+EXAMPLES_OF_A_THREAD = 40
 
 
 @dataclass
@@ -85,10 +87,14 @@ class Running:
         if n > 1:
             parts = np.array_split(members, n)
             return [self._part(part.tolist(), workers.alone()) for part in parts]
-        sharing = workers if workers.worth(operations) > 1 else workers.alone()
+        sharing = workers if self._is_worth_sharing(operations, workers) else workers.alone()
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
         return [replace(self, workers=sharing)]
+
+    def _is_worth_sharing(self, operations, workers):
+        has_examples = self.batches.batch_size >= EXAMPLES_OF_A_THREAD * workers.n
+        return workers.worth(operations) > 1 and (has_examples or workers.is_asked_for)
 
     def _part(self, members, workers):
         chosen = members if len(members) > 1 else members[0]
