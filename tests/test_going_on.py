@@ -140,8 +140,9 @@ def test_gaps_that_come_later_are_learnt(standardize):
     assert roc_auc_score(is_gap, clf.predict_proba(gappy)[:, 1]) > 0.99
 
 
-def test_the_state_of_the_optimizer_grows_with_the_network(monkeypatch):
-    clf = DeepBinaryClassifier(n_units=3, random_state=0)
+@pytest.mark.parametrize("n_units", [2, 3, 4])  # for 4 the first layer changes its layout
+def test_the_state_of_the_optimizer_grows_with_the_network(n_units, monkeypatch):
+    clf = DeepBinaryClassifier(n_units=n_units, random_state=0)
     clf.partial_fit(MIXED[KINDS == "a"], IS_C[KINDS == "a"], classes=[0, 1])
     mean = clf._incremental_state["optimizer"]["mean"]
     n_before = clf.layer_sizes_[0]
