@@ -69,8 +69,9 @@ def fitted_logits(fitted, X, has_gaps=True):
         If a logit is not a number.
     """
     network = _network_of(fitted)
-    with torch.no_grad(), _threads(network.operations * X.shape[0], fitted) as workers:
-        n = 1 if workers is None else workers.n
+    operations = network.operations * X.shape[0]
+    with torch.no_grad(), _threads(operations, fitted) as workers:
+        n = 1 if workers is None else workers.worth(operations)
         chunks = list(row_chunks(X, n))
         if len(chunks) == 1:
             Z = network.logits(X, has_gaps)

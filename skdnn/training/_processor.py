@@ -48,13 +48,18 @@ class Workers:
         self.executor, self.n, self.is_asked_for = executor, n, is_asked_for
         self.is_over = is_over or Event()
 
-    def alone(self):
-        """Return one of them."""
-        return Workers(is_over=self.is_over)
+    def some(self, n):
+        """Return n of them."""
+        return Workers(self.executor, n, self.is_asked_for, self.is_over)
 
     def worth(self, operations, least=OPERATIONS_WORTH_THREADS):
-        """Return how many of them work of so many operations between two meetings is worth."""
-        return self.n if self.is_asked_for or operations >= least else 1
+        """Return how many of them work of so many operations between two meetings is worth.
+
+        Two from `least` on, three from half as many more, and so on.
+        """
+        if self.is_asked_for or self.n == 1:
+            return self.n
+        return max(1, int(min(self.n, 2 * operations / least)))
 
     def map(self, function, *arguments):
         """Return the results of a function for each item, all of them computed at the same time.

@@ -86,15 +86,18 @@ class Running:
         n = min(len(members), workers.worth(operations, OPERATIONS_WORTH_GROUPS))
         if n > 1:
             parts = np.array_split(members, n)
-            return [self._part(part.tolist(), workers.alone()) for part in parts]
-        sharing = workers if self._is_worth_sharing(operations, workers) else workers.alone()
+            return [self._part(part.tolist(), workers.some(1)) for part in parts]
+        sharing = workers.some(self._n_sharing(operations, workers))
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
         return [replace(self, workers=sharing)]
 
-    def _is_worth_sharing(self, operations, workers):
-        has_examples = self.batches.batch_size >= EXAMPLES_OF_A_THREAD * workers.n
-        return workers.worth(operations) > 1 and (has_examples or workers.is_asked_for)
+    def _n_sharing(self, operations, workers):
+        """Return how many of the workers are to share the examples of a step."""
+        n = workers.worth(operations)
+        if workers.is_asked_for:
+            return n
+        return max(1, min(n, self.batches.batch_size // EXAMPLES_OF_A_THREAD))
 
     def _part(self, members, workers):
         chosen = members if len(members) > 1 else members[0]

@@ -12,6 +12,8 @@ import torch
 from skdnn.data import Batches, identity_encoder, make_rows
 from skdnn.network import ACTIVATIONS, Network, get_activation, initialize
 from skdnn.training import evaluate, make_optimizer, train
+from skdnn.training._processor import Workers
+from skdnn.training._running import Running
 
 CPU = torch.device("cpu")
 SIZES = (6, 8, 5, 1)
@@ -314,6 +316,19 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
     if dropout == 0:  # else each thread draws its own masks
         torch.testing.assert_close(one.theta, two.theta, rtol=0, atol=1e-9)
         np.testing.assert_allclose(one.cost_curve, two.cost_curve, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n_examples", "operations", "expected"),
+    [(256, 1e12, 6), (256, 1e8, 3), (256, 5e7, 1), (79, 1e12, 1), (10_000, 1e12, 16)],
+)
+def test_as_many_threads_share_a_step_as_have_work_enough(n_examples, operations, expected):
+    running = Running(
+        start()[0], None, batches(*examples(n_examples)), None, (), 0.1, "log_loss", None, [0],
+        Workers(),
+    )  # fmt: skip
+    assert running._n_sharing(operations, Workers(n=16)) == expected
+    assert running._n_sharing(operations, Workers(n=16, is_asked_for=True)) == 16
 
 
 def test_an_error_in_another_thread_is_raised():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skdnn.training import threads_for
-from skdnn.training._processor import flushed_denormals
+from skdnn.training._processor import Workers, flushed_denormals
 
 
 def threads_of_a_new_thread():
@@ -34,6 +34,14 @@ def test_small_work_has_one_thread_and_large_work_what_was_found(operations, exp
         assert workers.worth(1e3) == 1
         assert workers.map(lambda _: torch.get_num_threads(), range(expected)) == [1] * expected
     assert torch.get_num_threads() == 2
+
+
+def test_more_work_is_worth_more_threads():
+    workers = Workers(n=16)
+    worth = [workers.worth(operations, least=100) for operations in (0, 99, 100, 150, 500, 1e9)]
+    assert worth == [1, 1, 2, 3, 10, 16]
+    assert Workers(n=16, is_asked_for=True).worth(0) == 16
+    assert Workers().worth(1e12) == 1
 
 
 def test_workers_compute_as_this_thread_does_at_the_same_time():
