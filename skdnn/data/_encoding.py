@@ -268,17 +268,17 @@ def _with_levels(numbers, codes, like):
 
 
 def _standardize(numbers, like, dtype):
-    Z = (numbers - like.center) * like.inverse_scale
+    Z = (numbers - like.center).mul_(like.inverse_scale)
     if math.isfinite(like.bound):
         # Beyond the numbers that have squares, z has come as close to the bound as it gets.
         limit = like.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
-        Z = Z.clamp(-limit, limit)
-        Z = Z / (1 + (Z / like.bound) ** 2).sqrt()
+        Z = Z.clamp_(-limit, limit)
+        Z = Z / (Z / like.bound).square_().add_(1).sqrt_()
     else:
         # What the dtype cannot hold becomes a number whose products it can.
         limit = math.sqrt(torch.finfo(dtype).max)
-        Z = Z.clamp(-limit, limit)
-    return Z.nan_to_num(0.0)
+        Z = Z.clamp_(-limit, limit)
+    return Z.nan_to_num_(0.0)
 
 
 def identity_encoder(n_features):
