@@ -252,14 +252,13 @@ def _for_more_inputs(state, places, network):
     if not isinstance(state, np.ndarray):
         return state
     n_inputs, *others = network.layer_sizes
+    Wb, *deeper = layer_views(torch.from_numpy(state), (len(places), *others))
+    # The last column belongs to the bias.
+    Wb = with_more_inputs(Wb.numpy(), [*places, n_inputs], n_inputs + 1)
     grown = np.zeros(network.n_parameters, state.dtype)
-    before, now = (
-        layer_views(torch.from_numpy(flat), sizes)
-        for flat, sizes in ((state, (len(places), *others)), (grown, network.layer_sizes))
-    )
-    now[0][:, [*places, n_inputs]] = before[0]  # the last column belongs to the bias
-    for before_, now_ in zip(before[1:], now[1:], strict=True):
-        now_.copy_(before_)
+    views = layer_views(torch.from_numpy(grown), network.layer_sizes)
+    for view, layer in zip(views, [torch.from_numpy(Wb), *deeper], strict=True):
+        view.copy_(layer)
     return grown
 
 

@@ -18,10 +18,11 @@ from skdnn._fitted import known_encoder
 from skdnn._parameters import is_narrow, plain
 from skdnn.data import as_tensor, network_inputs, row_chunks
 from skdnn.network import compute_logits, get_activation
-from skdnn.training import threads_for
+from skdnn.training import Workers, threads_for
 
 # For so little work setting threads costs more than it is worth.
 _TOO_LITTLE_FOR_THREADS = 3e6
+_ALONE = Workers()
 
 _kept: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -71,7 +72,7 @@ def fitted_logits(fitted, X, has_gaps=True):
     network = _network_of(fitted)
     operations = network.operations * X.shape[0]
     with torch.no_grad(), _threads(operations, fitted) as workers:
-        n = 1 if workers is None else workers.worth(operations)
+        n = workers.worth(operations)
         chunks = list(row_chunks(X, n))
         if len(chunks) == 1:
             Z = network.logits(X, has_gaps)
@@ -80,7 +81,7 @@ def fitted_logits(fitted, X, has_gaps=True):
             Z = torch.empty(X.shape[0], dtype=network.dtype, device="cpu")
             compute = partial(_compute_chunks, network, X, has_gaps, Z)
             shares = [chunks[k::n] for k in range(min(n, len(chunks)))]
-            _ = compute(shares[0]) if n == 1 else workers.map(compute, shares)
+            workers.map(compute, shares)
     Z = Z.numpy()
     if math.isnan(Z.sum()) and np.isnan(Z).any():
         raise ValueError(
@@ -111,7 +112,7 @@ def _parts(fitted):
 
 def _threads(operations, fitted):
     if operations < _TOO_LITTLE_FOR_THREADS:
-        return nullcontext()
+        return nullcontext(_ALONE)
     return threads_for(operations, plain(fitted.n_threads))
 
 

@@ -129,8 +129,7 @@ class Batches:
             part.y = self.y[members]
         if self.share.ndim == 3:
             part.share = self.share[members]
-        part._X = part._copied = None
-        part._buffers = {}
+        part._cut_into_slabs()
         return part
 
     def epoch(self):

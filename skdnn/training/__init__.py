@@ -9,7 +9,7 @@ from ._averaging import WeightAverage
 from ._loop import train
 from ._objective import epoch_logits, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import on_one_thread, plainly, threads_for
+from ._processor import Workers, on_one_thread, plainly, threads_for
 from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -22,6 +22,7 @@ __all__ = [
     "Stopping",
     "TrainingResult",
     "WeightAverage",
+    "Workers",
     "epoch_logits",
     "evaluate",
     "make_optimizer",

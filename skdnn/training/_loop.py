@@ -144,12 +144,12 @@ def train(
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
     members = list(range(network.n_networks or 1))
-    whole = Running(
-        network, optimizer, batches, validation, generators, learning_rate, loss, max_grad_norm,
-        members, Workers(),
-    )  # fmt: skip
     converged = interrupted = False
-    with torch.no_grad(), threads_for(operations, n_threads, least) as workers, flushed_denormals():
+    with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as workers:
+        whole = Running(
+            network, optimizer, batches, validation, generators, learning_rate, loss,
+            max_grad_norm, members, workers.some(1),
+        )  # fmt: skip
         if state is not None:
             progress.restore(state)
         end_epoch = _EpochEnd(progress, whole, workers, score, observers)

@@ -116,7 +116,8 @@ def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
         if n == 1 or (n_threads is None and operations < least):
             yield Workers()
             return
-        with ThreadPoolExecutor(n - 1, initializer=_begin, initargs=(found,)) as executor:
+        as_here = found, torch.is_grad_enabled(), _flushes_denormals()
+        with ThreadPoolExecutor(n - 1, initializer=_begin, initargs=as_here) as executor:
             yield Workers(executor, n, n_threads is not None)
 
 
@@ -147,11 +148,11 @@ def on_one_thread():
             torch.set_num_threads(found)
 
 
-def _begin(found):
-    """Let a thread of a worker compute as this one does; torch keeps all this for each thread."""
+def _begin(found, is_grad_enabled, flushes_denormals):
+    """Let a thread compute as the one that began it; torch keeps all this for each thread."""
     _set_threads_here(1, elsewhere=found)
-    torch.set_grad_enabled(False)
-    torch.set_flush_denormal(True)
+    torch.set_grad_enabled(is_grad_enabled)
+    torch.set_flush_denormal(flushes_denormals)
 
 
 def _set_threads_here(n_threads, elsewhere):
@@ -200,10 +201,14 @@ def flushed_denormals():
     Gradients of units that die out, squared, fall below 1e-38: float32 goes on there with a tenth
     of the speed, for digits that change nothing.
     """
-    denormal = torch.full((1,), 1e-40, dtype=torch.float32, device="cpu")
-    found = (denormal * 1.0).item() == 0
+    found = _flushes_denormals()
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(found)
+
+
+def _flushes_denormals():
+    denormal = torch.full((1,), 1e-40, dtype=torch.float32, device="cpu")
+    return (denormal * 1.0).item() == 0

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from skdnn.network import cost
 
@@ -90,7 +89,7 @@ class Running:
         sharing = workers.some(self._n_sharing(operations, workers))
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
-        return [replace(self, workers=sharing)]
+        return [self if sharing.n == self.workers.n else replace(self, workers=sharing)]
 
     def _n_sharing(self, operations, workers):
         """Return how many of the workers are to share the examples of a step."""
@@ -126,13 +125,12 @@ class Running:
             From the learning rate and the epoch, a real number, to the rate there.
         """
         rows, n_steps = self.slabbed.epoch(), len(self.Z_steps)
-        with torch.no_grad():
-            for step, (slabs, Z) in enumerate(zip(rows.steps, self.Z_steps, strict=True)):
-                if self.workers.is_over.is_set():
-                    break
-                self.objective.slabs, self.objective.Z = slabs, Z
-                self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
-            return cost(self.loss, self.Z, rows.y, rows.share)
+        for step, (slabs, Z) in enumerate(zip(rows.steps, self.Z_steps, strict=True)):
+            if self.workers.is_over.is_set():
+                break
+            self.objective.slabs, self.objective.Z = slabs, Z
+            self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
+        return cost(self.loss, self.Z, rows.y, rows.share)
 
     def evaluate(self):
         """Return cost and accuracy on the validation rows, of shape (...)."""
