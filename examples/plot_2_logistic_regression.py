@@ -84,10 +84,10 @@ assert np.isclose(half, np.log(2))
 # Over that weight the cross-entropy is a valley, with one lowest point. The squared error has a
 # hill: to the right of it the cost falls for ever, away from the lowest point.
 
-x_two, y_two = torch.tensor([[1.0], [10.0]]).double(), torch.tensor([[1.0], [0.0]]).double()
+x_two, y_two = torch.tensor([[1.0, 10.0]]).double(), torch.tensor([[1.0, 0.0]]).double()
 weights = torch.linspace(-3, 5, 801, dtype=torch.float64)
-logits = weights[:, None, None] * x_two  # one column of two logits for each weight
-J = {loss: cost(loss, logits, y_two, torch.ones(2, 1)) for loss in LOSSES}
+logits = weights[:, None, None] * x_two  # one row of two logits for each weight
+J = {name: cost(loss, logits, y_two, torch.ones(1, 2)) for name, loss in LOSSES.items()}
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 start = int(torch.searchsorted(weights, 2.0))

@@ -19,7 +19,7 @@ from matplotlib.patches import FancyBboxPatch
 from sklearn.datasets import load_iris
 
 from skdnn import DeepBinaryClassifier
-from skdnn.network import Network, cost
+from skdnn.network import LOSSES, Network, cost
 
 # %%
 # The landscape
@@ -37,7 +37,7 @@ def cost_of(w, b):
     """Return J for arrays of w and b of the same shape."""
     logits = torch.from_numpy(w[..., None, None] * X + b[..., None, None])
     labels = torch.from_numpy(y[:, None])
-    return cost("log_loss", logits, labels, torch.ones_like(labels)).numpy()
+    return cost(LOSSES["log_loss"], logits, labels, torch.ones_like(labels)).numpy()
 
 
 def grid_over(low, high):
@@ -210,7 +210,7 @@ def gradient_of_the_network(X, y, w, b):
     network.load([w[:, None]], [[b]])
     with_ones = torch.from_numpy(np.column_stack([X, np.ones(len(X))])).T  # an example a column
     weight = torch.full((1, len(X)), 1 / len(X), dtype=torch.float64)
-    network.propagate(with_ones, torch.from_numpy(y[None]), weight, "log_loss")
+    network.propagate(with_ones, torch.from_numpy(y[None]), weight, LOSSES["log_loss"])
     return network.dW[1][0].numpy(), network.db[1].item()
 
 

@@ -19,7 +19,7 @@ from skdnn import (
     DeepBinaryClassifier,
     LossCurveDisplay,
 )
-from skdnn.network import Network, get_activation, initialize
+from skdnn.network import LOSSES, Network, get_activation, initialize
 
 NAMES = ("sigmoid", "tanh", "relu", "leaky_relu")
 STYLES = {"leaky_relu": "--", "identity": ":"}  # of lines that would hide another
@@ -71,7 +71,7 @@ norms = {}
 for name in NAMES:
     network = Network((50,) * 11 + (1,), [get_activation(name)] * 10)
     initialize(network, 1 / np.sqrt(50), [torch.Generator().manual_seed(0)])
-    network.propagate(X, y, weight, "log_loss")
+    network.propagate(X, y, weight, LOSSES["log_loss"])
     norms[name] = [dW.norm().item() for dW in network.dW[1:]]
     ax.plot(range(1, 12), norms[name], marker="o", label=name, linestyle=STYLES.get(name, "-"))
 ax.set(xlabel="layer", ylabel=r"size of the gradient $\|dW^{[l]}\|$", yscale="log")

@@ -1,7 +1,6 @@
-"""Deep neural networks for binary classification: PyTorch inside, scikit-learn outside."""
+"""Deep neural networks for yes or no and for numbers: PyTorch inside, scikit-learn outside."""
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.data import ImageVectorizer
 from skdnn.displays import (
     ActivationDisplay,
     DecisionBoundariesDisplay,
@@ -9,6 +8,8 @@ from skdnn.displays import (
     NetworkDisplay,
     WeightImagesDisplay,
 )
+from skdnn.images import ImageVectorizer
+from skdnn.regressor import DeepRegressor
 from skdnn.watching import Checkpoint
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "DecisionBoundariesDisplay",
     "DeepBinaryClassifier",
+    "DeepRegressor",
     "ImageVectorizer",
     "LossCurveDisplay",
     "NetworkDisplay",

@@ -1,56 +1,64 @@
-"""DeepBinaryClassifier: the face of the house.
+"""DeepBinaryClassifier: yes or no from a vector of features.
 
-It reads parameters and data, hands them to the rooms, and copies what comes back to its fitted
-attributes. How a network learns is not here but in `skdnn.network` and `skdnn.training`.
+Its parameters, its two labels and their probabilities. How a fit goes is in `skdnn.estimator`, how
+a network learns in `skdnn.network` and `skdnn.training`.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, DTypeLike
-from sklearn.base import BaseEstimator, ClassifierMixin
+from scipy.special import expit, log_expit
+from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
+from sklearn.utils.validation import column_or_1d
 
-from skdnn._assembly import (
-    incremental_state,
-    make_rule,
-    make_split,
-    out_of_fold,
-    run_training,
-    tell_of_an_early_end,
+from skdnn.data import TwoClasses, apply_class_weight, check_weights, plain_labels
+from skdnn.estimator import (
+    MatrixLike,
+    NetworkEstimator,
+    OneOf,
+    Task,
+    answers,
+    is_class_weight,
 )
-from skdnn._fitted import (
-    known_encoder,
-    learnt_attributes,
-    network_attributes,
-    restored_on_error,
-    start_network,
-)
-from skdnn._html import NetworkHTMLMixin
-from skdnn._parameters import checked_parameters
-from skdnn._plan import incremental, make_plan
-from skdnn._predicting import MatrixLike, PredictionMixin
-from skdnn._reading import read_examples, read_more, read_validation
-from skdnn.training import on_one_thread, plainly
-from skdnn.watching import (
-    CallbackSupportMixin,
-    Checkpoint,
-    EpochTasks,
-    make_score,
-    open_journal,
-    with_callbacks,
-)
+from skdnn.network import LOSSES, SIGMOID
+from skdnn.training import plainly
+from skdnn.watching import Checkpoint
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
-class DeepBinaryClassifier(
-    PredictionMixin, NetworkHTMLMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
-):
+def _of_both(function: Callable, Z: np.ndarray) -> np.ndarray:
+    """Return a function of the logits of both classes, of shape (n_samples, 2)."""
+    Z = Z.reshape(-1)
+    both = np.empty((len(Z), 2), Z.dtype)
+    function(-Z, out=both[:, 0])
+    function(Z, out=both[:, 1])
+    return both
+
+
+YES_OR_NO = Task(
+    target=TwoClasses,
+    output=SIGMOID,
+    rules={
+        "loss": OneOf(tuple(LOSSES)),
+        "class_weight": OneOf(
+            (None, "balanced"), " or a dict from labels to weights of at least 0", is_class_weight
+        ),
+    },
+    loss=lambda parameters: LOSSES[parameters.loss],
+    weigh=lambda parameters, target, y, weight: apply_class_weight(
+        weight, y, target.classes, parameters.class_weight
+    ),
+    out_of_fold=("oob_proba_", lambda Z: _of_both(expit, Z)),
+)
+
+
+class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     """Yes or no from a vector of features, by a deep dense network.
 
     Logistic regression is the network with one layer; this is the one with L. Layer l computes
@@ -73,8 +81,8 @@ class DeepBinaryClassifier(
     init_scale : float or "auto", default="auto"
         Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])``, with the gain
         of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. Biases start at 0, but that of
-        the output at the log-odds of the training rows, weighted. 0.0 starts from zeros, all biases
-        among them, which suits one layer alone.
+        the output at the best single answer to the training rows, weighted. 0.0 starts from zeros,
+        all biases among them, which suits one layer alone.
     optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
         "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
         once, and suits little data and one layer.
@@ -247,6 +255,9 @@ class DeepBinaryClassifier(
     0.84
     """
 
+    _task = YES_OR_NO
+    classes_: np.ndarray
+
     def __init__(
         self,
         n_layers: int | None = None,
@@ -320,85 +331,6 @@ class DeepBinaryClassifier(
         self.verbose = verbose
         self.random_state = random_state
 
-    @with_callbacks
-    @plainly
-    def fit(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        X_val: MatrixLike | None = None,
-        y_val: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> "DeepBinaryClassifier":
-        """Train the network, or all of them.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-            Numbers, dates and durations, NaN or None where missing, and levels (see
-            `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
-            data is made dense batch by batch, never as a whole, and so are a large memory-mapped
-            file and a large frame read; a tensor on CUDA stays there.
-        y : array-like of shape (n_samples,)
-            Any two labels: numbers, strings, booleans.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
-            behave as absent. None weighs all rows the same.
-        X_val : like X, of shape (n_validation, n_features), default=None
-            Rows to watch after each epoch instead of held-out ones.
-        y_val : array-like of shape (n_validation,), default=None
-            Their labels.
-        groups : array-like of shape (n_samples,), default=None
-            For `n_networks` above 1: rows of the same group are held out together.
-
-        Returns
-        -------
-        self : DeepBinaryClassifier
-            The estimator itself, fitted.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or the data breaks a rule, or the training diverges. The estimator is
-            then as it was before.
-        KeyboardInterrupt
-            If Ctrl-C ended the training. The estimator is then fitted, unless the first epoch was
-            not through.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
-            more at the end of which the learning rate is 0 ("cosine").
-        UserWarning
-            If nearly all levels of a column are rare, the network starts badly, or a checkpoint
-            cannot be saved.
-        """
-        parameters = checked_parameters(self)
-        context = self._init_callback_context(max_subtasks=parameters.max_iter)
-        with restored_on_error(self), on_one_thread():
-            before = self if parameters.warm_start and hasattr(self, "coefs_") else None
-            examples, classes = read_examples(self, parameters, X, y, sample_weight, groups, before)
-            watched = read_validation(self, parameters, X_val, y_val, classes)
-            with open_journal(parameters, examples, watched, before) as journal:
-                plan = make_plan(parameters, examples, before, seed=journal.seed)
-                split = make_split(plan, examples, watched, known_encoder(before))
-                network = start_network(plan, classes, split, before)
-                rule = make_rule(plan, network)
-                member = partial(network_attributes, plan, classes, split)
-                score = make_score(self, parameters.scoring, split.watched, classes, member)
-                learnt = partial(learnt_attributes, plan, classes, split, before)
-                tasks = EpochTasks(self, context, X, y, sample_weight, learnt)
-                journal.seed = plan.seed
-                watching = score, (tasks, journal), journal.state
-                result = run_training(plan, network, rule, split, *watching)
-                self.__dict__.update(learnt(network, result), _incremental_state=None)
-                self.oob_proba_ = out_of_fold(network, split, examples)
-                tasks.end()
-        tell_of_an_early_end(plan, result)
-        return self
-
     @plainly
     def partial_fit(
         self,
@@ -440,24 +372,127 @@ class DeepBinaryClassifier(
         KeyboardInterrupt
             If Ctrl-C ended the training. The estimator is then as it was before.
         """
-        parameters = incremental(checked_parameters(self))
-        with restored_on_error(self), on_one_thread():
-            before = self if hasattr(self, "coefs_") else None
-            state = getattr(self, "_incremental_state", None)
-            examples, classes = read_more(self, parameters, X, y, classes, sample_weight)
-            plan = make_plan(parameters, examples, before, state, is_incremental=True)
-            encoder = known_encoder(before)
-            split = make_split(plan, examples, encoder=encoder)
-            network = start_network(plan, classes, split, before)
-            rule = make_rule(plan, network, state, (encoder, split.encoder))
-            result = run_training(plan, network, rule, split)
-            self.__dict__.update(learnt_attributes(plan, classes, split, before, network, result))
-            self._incremental_state = incremental_state(plan, rule)
-        return self
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight must be a dict or None for partial_fit, got {self.class_weight!r}."
+            )
+        return self._partial_fit(X, y, sample_weight, _known_classes(self, classes))
+
+    @plainly
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
+        """Return the logit Z^[L] of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
+            predicted. In float32 where both the network and X have no more digits, else in float64.
+        """
+        return answers(self, X)
+
+    @plainly
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
+        """Return the probabilities of both classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples, 2)
+            Columns in the order of `classes_`.
+        """
+        return _of_both(expit, answers(self, X))
+
+    @plainly
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
+        """Return the logarithms of the probabilities, finite where those are too small for a float.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples, 2)
+            Columns in the order of `classes_`.
+        """
+        return _of_both(log_expit, answers(self, X))
+
+    @plainly
+    def predict(self, X: MatrixLike) -> np.ndarray:
+        """Return the more probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Of `classes_`.
+        """
+        positive = answers(self, X) > 0
+        return self.classes_[positive.astype(np.intp)]
+
+    @plainly
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, the share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,)
+            The labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If labels or weights are none that `fit` would take, but for labels of neither class,
+            which are wrong.
+        """
+        predicted = self.predict(X)
+        labels = column_or_1d(plain_labels(y), warn=True)
+        if len(labels) != len(predicted):
+            raise ValueError(
+                f"y must hold one label for each of {len(predicted)} rows, got {len(labels)}."
+            )
+        is_right = labels.astype(object) == predicted.astype(object)
+        return float(np.average(is_right, weights=check_weights(sample_weight, len(labels))))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
         return tags
+
+
+def _known_classes(fitted: "DeepBinaryClassifier", classes: ArrayLike | None) -> TwoClasses:
+    """Return the TwoClasses of partial_fit, of which y need not show both."""
+    known = fitted.classes_ if hasattr(fitted, "coefs_") else None
+    if classes is None and known is None:
+        raise ValueError("classes must be given in the first call of partial_fit, got None.")
+    if classes is None:
+        return TwoClasses(known)
+    classes = column_or_1d(plain_labels(classes, "classes"))
+    if known is None:
+        return TwoClasses.learn(classes)
+    if not np.array_equal(np.unique(classes), known):
+        raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
+    return TwoClasses(known)

@@ -1,70 +1,64 @@
 """The house: who may import whom, how long files and functions may be, what is public."""
 
 import ast
+import re
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 import skdnn
+from skdnn.data import RealNumbers, TwoClasses
 
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
+FACES = {"classifier", "images", "regressor"}
+# In the order in which a fit passes through: each knows only those before it.
+STATIONS = [
+    "_task",
+    "_parameters",
+    "_examples",
+    "_plan",
+    "_split",
+    "_start",
+    "_fitted",
+    "_training",
+    "_prediction",
+]
+ROOMS_OF_A_FIT = {"skdnn.data", "skdnn.network", "skdnn.training", "skdnn.watching"}
 # Which skdnn modules each place may import. A room is entered by its door.
 MAY_IMPORT = {
-    "__init__": {"skdnn.classifier", "skdnn.data", "skdnn.displays", "skdnn.watching"},
-    "displays": {"skdnn.classifier", "skdnn.data", "skdnn.network"},
-    "classifier": {
-        "skdnn._assembly",
-        "skdnn._fitted",
-        "skdnn._html",
-        "skdnn._parameters",
-        "skdnn._plan",
-        "skdnn._predicting",
-        "skdnn._reading",
-        "skdnn.training",
-        "skdnn.watching",
-    },
-    "_html": {"skdnn.network"},
-    "_predicting": {
-        "skdnn._fitted",
-        "skdnn._logits",
-        "skdnn._reading",
-        "skdnn.data",
-        "skdnn.training",
-    },
-    "_logits": {
-        "skdnn._fitted",
-        "skdnn._parameters",
-        "skdnn.data",
-        "skdnn.network",
-        "skdnn.training",
-    },
-    "_fitted": {"skdnn._assembly", "skdnn.data", "skdnn.network"},
-    "_assembly": {
-        "skdnn._telling",
-        "skdnn.data",
-        "skdnn.network",
-        "skdnn.training",
-        "skdnn.watching",
-    },
-    "_plan": {"skdnn._parameters", "skdnn.data"},
-    "_parameters": {"skdnn.data", "skdnn.network", "skdnn.training", "skdnn.watching"},
-    "_reading": {"skdnn._telling", "skdnn.data"},
-    "watching": {"skdnn._telling", "skdnn.data"},
-    "_telling": set(),
+    "__init__": {*(f"skdnn.{face}" for face in FACES), "skdnn.displays", "skdnn.watching"},
+    "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
+    "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},
+    "regressor": {"skdnn.estimator", *ROOMS_OF_A_FIT},
+    "images": {"skdnn.photographs"},
+    "estimator": ROOMS_OF_A_FIT,
+    "watching": {"skdnn.data"},
     "training": {"skdnn.network"},
     "network": set(),
     "data": set(),
+    "photographs": set(),
 }
+ROOMS = set(MAY_IMPORT) - FACES - {"__init__"}
 # What a room does not know, of the world outside.
 MUST_NOT_IMPORT = {"network": {"sklearn", "PIL", "scipy"}, "training": {"sklearn", "PIL"}}
+# What no name in a room may speak of.
+MUST_NOT_NAME = {
+    "estimator": "gradient|propagat|derivative|is_classifier|is_regressor|ClassifierMixin|"
+    "RegressorMixin|TwoClasses|RealNumbers|SIGMOID|LINEAR|LOSSES",
+    "data": r"estimator|gradient|theta|epoch_",
+    "network": r"label|class_|classes|estimator|fitted|standardi",
+    "training": r"label|class_|classes|estimator|fitted|standardi",
+    "photographs": r"vector|feature",
+}
 PUBLIC = {
     "ActivationDisplay",
     "Checkpoint",
     "DecisionBoundariesDisplay",
     "DeepBinaryClassifier",
+    "DeepRegressor",
     "ImageVectorizer",
     "LossCurveDisplay",
     "NetworkDisplay",
@@ -101,6 +95,33 @@ def functions(path):
             yield node.name, body[-1].end_lineno - first.lineno + 1
 
 
+def names(path):
+    """Yield every name in a file's code: variables, attributes, arguments, functions, classes."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        for field in ("id", "attr", "arg", "name"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name
+
+
+def method(path, class_name, name):
+    """Return a method as ast has it."""
+    (found,) = (
+        part
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name == class_name
+        for part in node.body
+        if isinstance(part, ast.FunctionDef) and part.name == name
+    )
+    return found
+
+
+def count_statements(function):
+    """Return how many statements a function has, at any depth, without its docstring."""
+    n = sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 1
+    return n - (ast.get_docstring(function) is not None)
+
+
 def relative(path):
     return str(path.relative_to(PACKAGE))
 
@@ -118,6 +139,45 @@ def test_relative_imports_stay_in_the_room(path):
     levels = [level for _, level in imported_modules(ast.parse(path.read_text()))]
     allowed = 1 if len(path.relative_to(PACKAGE).parts) > 1 else 0
     assert max(levels, default=0) <= allowed
+
+
+def test_ls_shows_faces_and_rooms_and_nothing_else():
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert files == FACES | {"__init__"}
+    assert rooms == ROOMS
+
+
+@pytest.mark.parametrize("station", STATIONS)
+def test_a_station_knows_only_those_before_it(station):
+    tree = ast.parse((PACKAGE / "estimator" / f"{station}.py").read_text())
+    inside = {module for module, level in imported_modules(tree) if level}
+    assert inside <= set(STATIONS[: STATIONS.index(station)])
+
+
+def test_every_file_of_the_estimator_room_is_a_station_or_sends_through_them():
+    files = {path.stem for path in (PACKAGE / "estimator").glob("*.py")}
+    assert files == {*STATIONS, "_estimator", "_html", "__init__"}
+
+
+def test_a_fit_is_a_sentence_and_a_partial_fit_its_twin():
+    path = PACKAGE / "estimator" / "_estimator.py"
+    fit = method(path, "NetworkEstimator", "fit")
+    partial_fit = method(path, "NetworkEstimator", "_partial_fit")
+    assert count_statements(partial_fit) <= count_statements(fit) <= 8
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_line_of_code_knows_its_room(path):
+    foreign = MUST_NOT_NAME.get(place(path))
+    assert foreign is None or not {name for name in names(path) if re.search(foreign, name)}
+
+
+def test_both_targets_answer_the_same_questions():
+    def questions(kind):
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    assert questions(TwoClasses) == questions(RealNumbers)
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
@@ -157,12 +217,12 @@ def test_every_file_says_what_it_is(path):
 
 
 def test_the_public_surface_is_what_all_says():
-    modules = {"classifier", "data", "displays", "network", "training", "watching"}
+    modules = FACES | ROOMS
     public = {name for name in vars(skdnn) if not name.startswith("_")} - modules
     assert public == set(skdnn.__all__) == PUBLIC
 
 
-@pytest.mark.parametrize("room", ["data", "displays", "network", "training", "watching"])
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_doors_show_what_they_say(room):
     door = __import__(f"skdnn.{room}", fromlist=["__all__"])
     assert all(hasattr(door, name) for name in door.__all__)

@@ -291,7 +291,7 @@ def test_the_network_is_found_in_pipelines_and_searches():
 
 @pytest.mark.parametrize("display_class", [LossCurveDisplay, NetworkDisplay, WeightImagesDisplay])
 def test_what_is_no_fitted_network_is_an_error(display_class):
-    with pytest.raises(TypeError, match=r"must be a DeepBinaryClassifier, .* got LogisticReg"):
+    with pytest.raises(TypeError, match=r"must be a DeepBinaryClassifier or .* got LogisticReg"):
         display_class.from_estimator(LogisticRegression().fit(X, Y))
     with pytest.raises(NotFittedError):
         display_class.from_estimator(DeepBinaryClassifier())

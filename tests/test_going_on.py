@@ -354,6 +354,6 @@ def test_the_state_of_another_layout_is_refused_and_nothing_changes():
     clf = learn([(X, Y)])
     del clf._incremental_state["layout"]  # as it was pickled before there was one
     before = clf.coefs_[0].copy()
-    with pytest.raises(ValueError, match="a classifier of this version of skdnn"):
+    with pytest.raises(ValueError, match="an estimator of this version of skdnn"):
         clf.partial_fit(X, Y)
     np.testing.assert_array_equal(clf.coefs_[0], before)

@@ -42,7 +42,7 @@ def member(clf, k):
 @pytest.mark.parametrize("n_networks", [2, 5, 8])
 def test_folds_are_those_of_scikit_learn(n_networks):
     y = Y[:101]
-    training, held_out = fold_out(y, n_networks, seed=3)
+    training, held_out = fold_out(len(y), n_networks, seed=3, strata=y)
     expected = StratifiedKFold(max(5, n_networks), shuffle=True, random_state=3).split(y, y)
     for ours, theirs, (train, test) in zip(training, held_out, expected, strict=False):
         np.testing.assert_array_equal(ours[ours >= 0], train)
@@ -51,7 +51,7 @@ def test_folds_are_those_of_scikit_learn(n_networks):
 
 def test_groups_stay_together():
     groups = np.random.default_rng(0).integers(0, 40, size=101)
-    _, held_out = fold_out(Y[:101], 5, seed=3, groups=groups)
+    _, held_out = fold_out(101, 5, seed=3, groups=groups, strata=Y[:101])
     folds = [set(groups[rows[rows >= 0]]) for rows in held_out]
     assert sum(map(len, folds)) == len(set(groups))
     expected = StratifiedGroupKFold(5, shuffle=True, random_state=3).split(Y[:101], Y[:101], groups)

@@ -6,7 +6,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 
 
 @pytest.fixture(autouse=True)
@@ -14,11 +14,12 @@ def _global_state_stays():
     """Replace the fixture of this name: some checks draw from NumPy's global state themselves."""
 
 
-@parametrize_with_checks([DeepBinaryClassifier()])
+@parametrize_with_checks([DeepBinaryClassifier(), DeepRegressor()])
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
 @pytest.mark.filterwarnings("default")  # the check asserts on warnings itself
-def test_data_frame_column_names_are_checked():
-    check_dataframe_column_names_consistency("DeepBinaryClassifier", DeepBinaryClassifier())
+@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
+def test_data_frame_column_names_are_checked(face):
+    check_dataframe_column_names_consistency(face.__name__, face())

@@ -4,43 +4,35 @@ from ._batches import Batches, Epoch
 from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
-from ._images import ImageVectorizer
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
+from ._labels import TwoClasses
+from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._statistics import columns_with_infinity
 from ._tables import Table, add_levels, find_kinds, read_columns
-from ._targets import (
-    apply_class_weight,
-    check_two_classes,
-    check_weights,
-    encode_groups,
-    encode_known_labels,
-    encode_labels,
-    plain_labels,
-)
+from ._targets import encode_groups, plain_labels, plain_numbers
 from ._tensors import as_tensor, to_host
+from ._weights import apply_class_weight, check_weights
 
 __all__ = [
     "Batches",
     "DenseRows",
     "Encoder",
     "Epoch",
-    "ImageVectorizer",
     "LazyRows",
+    "RealNumbers",
     "Table",
     "TableRows",
+    "TwoClasses",
     "add_levels",
     "apply_class_weight",
     "as_tensor",
     "at_hand",
-    "check_two_classes",
     "check_weights",
     "columns_with_infinity",
     "count_folds",
     "encode_groups",
-    "encode_known_labels",
-    "encode_labels",
     "find_kinds",
     "fit_encoder",
     "fold_out",
@@ -51,6 +43,7 @@ __all__ = [
     "make_rows",
     "network_inputs",
     "plain_labels",
+    "plain_numbers",
     "read_columns",
     "row_chunks",
     "shown",

@@ -4,7 +4,7 @@ A batch is what one step of the optimizer sees. Where a batch has very many rows
 several slabs, whose gradients add up, so that memory is bounded by the slab.
 
 All are handed out as the network room has them, an example a column: X of shape (..., n_x + 1, m)
-with a last row of ones, y and the weights of shape (..., 1, m).
+with a last row of ones, y of shape (..., k, m) for k outputs, the weights of shape (..., 1, m).
 """
 
 import copy
@@ -32,8 +32,8 @@ class Epoch:
 
     Attributes
     ----------
-    y : tensor of shape (..., 1, m)
-        Labels, 0 or 1.
+    y : tensor of shape (..., k, m)
+        0 or 1, or numbers.
     share : tensor of shape (..., 1, m)
         Weight of each row in the cost of its batch: ``1 / batch_size`` where all weigh the same,
         the lecture's 1/m.
@@ -56,8 +56,8 @@ class Batches:
     Parameters
     ----------
     rows : DenseRows, TableRows or LazyRows
-    y : array of shape (m,)
-        0 or 1.
+    y : array of shape (m,), or (m, k) for several outputs
+        0 or 1, or numbers.
     weight : array of shape (m,), or (M, m) for a stack of networks that weigh rows differently
     dtype : torch.dtype
     batch_size : int or None, default=None
@@ -66,8 +66,8 @@ class Batches:
         On the CPU, one for each network of a stack: the source of its shuffles. Without, or with a
         full batch, the order stays.
     index : array of int of shape (M, m) or None, default=None
-        The rows of each network of a stack, with y and weight of that shape; None gives all of them
-        to all.
+        The rows of each network of a stack, with y and weight of that shape (y with a last axis of
+        k); None gives all of them to all.
 
     Examples
     --------
@@ -88,10 +88,11 @@ class Batches:
         self.n_rows = rows.shape[0] if index is None else index.shape[1]
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
-        self.y = _row(y, dtype, rows.device)
+        self.y = _outputs(y, 1 if index is None else 2, dtype, rows.device)
         # Σ share over an epoch is the number of steps, however the weights are scaled.
         mean_weight = np.mean(weight, axis=-1, keepdims=True)
-        self.share = _row(weight / mean_weight / self.batch_size, dtype, rows.device)
+        share = weight / mean_weight / self.batch_size
+        self.share = _tensor(share, dtype, rows.device).unsqueeze(-2)
         self._cut_into_slabs()
 
     def _cut_into_slabs(self, n=1):
@@ -142,18 +143,9 @@ class Batches:
         slabs = self._cut(self._X_slabs(index), y, share)
         return Epoch(y, share, self._by_step(slabs), slabs)
 
-    def log_odds(self):
-        """Return the logarithm of the odds of y = 1, weighted, of shape (...), in float64.
-
-        0 where one of the two has no row.
-        """
-        share, y = self.share.double(), self.y.double()
-        positive, negative = (share * y).sum((-2, -1)), (share * (1 - y)).sum((-2, -1))
-        return torch.where((positive > 0) & (negative > 0), (positive / negative).log(), 0.0)
-
-    def split(self, row):
-        """Cut a tensor of shape (..., 1, m) as an epoch is cut: for each step a list of slabs."""
-        return list(self._by_step(iter(row.split(self.sizes, -1))))
+    def split(self, answers):
+        """Cut a tensor of shape (..., m) as an epoch is cut: for each step a list of slabs."""
+        return list(self._by_step(iter(answers.split(self.sizes, -1))))
 
     def _order(self):
         if not self.generators:
@@ -214,8 +206,14 @@ def _itself(X):
     return X
 
 
-def _row(values, dtype, device):
-    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype).unsqueeze(-2)
+def _tensor(values, dtype, device):
+    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype)
+
+
+def _outputs(y, n_axes, dtype, device):
+    """Return y as a tensor of shape (..., k, m)."""
+    y = _tensor(y, dtype, device)
+    return y.unsqueeze(-2) if y.ndim == n_axes else y.mT.contiguous()
 
 
 def _pieces(total, size):
@@ -223,10 +221,11 @@ def _pieces(total, size):
     return [size] * (total // size) + ([total % size] if total % size else [])
 
 
-def _reordered(row, order):
-    """Return a row in an order, or in one for each network."""
+def _reordered(values, order):
+    """Return values of shape (..., k, m) in an order, or in one for each network."""
     if order is None:
-        return row
-    if row.ndim == 2:
-        return row[0].index_select(0, order.flatten()).unflatten(0, order.shape).unsqueeze(-2)
-    return row.take_along_dim(order.unsqueeze(-2), dim=-1)
+        return values
+    if values.ndim == 2:
+        ordered = values.index_select(1, order.flatten()).unflatten(1, order.shape)
+        return ordered.movedim(0, -2)
+    return values.take_along_dim(order.unsqueeze(-2), dim=-1)

@@ -3,9 +3,22 @@
 from itertools import islice
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
 
 _FEWEST_FOLDS = 5
+# By whether there are strata, and groups.
+_FOLDS = {
+    (False, False): KFold,
+    (False, True): GroupKFold,
+    (True, False): StratifiedKFold,
+    (True, True): StratifiedGroupKFold,
+}
 
 
 def count_folds(n_networks):
@@ -13,18 +26,20 @@ def count_folds(n_networks):
     return max(n_networks, _FEWEST_FOLDS)
 
 
-def fold_out(y, n_networks, seed, groups=None):
+def fold_out(n_rows, n_networks, seed, groups=None, strata=None):
     """Give each network another fold of the rows to watch, and the others to train on.
 
     Parameters
     ----------
-    y : array of int of shape (m,)
-        0 or 1; each fold has about the same share of both.
+    n_rows : int
+        m.
     n_networks : int
         M. The rows are cut into M folds, but into 5 at least.
     seed : int
     groups : array of shape (m,) or None, default=None
         Rows of the same group stay in the same fold.
+    strata : array of int of shape (m,) or None, default=None
+        0 or 1; each fold has about the same share of both.
 
     Returns
     -------
@@ -34,28 +49,36 @@ def fold_out(y, n_networks, seed, groups=None):
     Raises
     ------
     ValueError
-        If there are too few rows, or groups, of a class.
+        If there are too few rows, of a class or at all, or groups.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdnn.data import fold_out
-    >>> training, held_out = fold_out(np.array([0, 1] * 10), 5, seed=0)
+    >>> training, held_out = fold_out(20, 5, seed=0, strata=np.array([0, 1] * 10))
     >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
     ((5, 16), (5, 4), True)
     """
     n_folds = count_folds(n_networks)
-    n_units = np.bincount(y, minlength=2) if groups is None else [len(np.unique(groups))]
-    if min(n_units) < n_folds:
-        what = "rows of each class" if groups is None else "groups"
+    n_units, what = _count_units(n_rows, groups, strata)
+    if n_units < n_folds:
         raise ValueError(
             f"n_networks={n_networks} with early stopping must find at least {n_folds} {what}, one "
-            f"for each fold, got {min(n_units)}. Use early_stopping=False."
+            f"for each fold, got {n_units}. Use early_stopping=False."
         )
-    folds = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splits = folds(n_folds, shuffle=True, random_state=seed).split(y, y, groups)
+    folds = _FOLDS[strata is not None, groups is not None](n_folds, shuffle=True, random_state=seed)
+    splits = folds.split(np.empty((n_rows, 0)), strata, groups)
     training, held_out = zip(*islice(splits, n_networks), strict=True)
     return _filled(training), _filled(held_out)
+
+
+def _count_units(n_rows, groups, strata):
+    """Return how many there are of what a fold needs one of, and what that is."""
+    if groups is not None:
+        return len(np.unique(groups)), "groups"
+    if strata is not None:
+        return np.bincount(strata, minlength=2).min(), "rows of each class"
+    return n_rows, "rows"
 
 
 def _filled(rows):
@@ -66,16 +89,18 @@ def _filled(rows):
     return filled
 
 
-def hold_out(y, fraction, seed):
-    """Split rows at random into those to train on and those to watch, by class.
+def hold_out(n_rows, fraction, seed, strata=None):
+    """Split rows at random into those to train on and those to watch.
 
     Parameters
     ----------
-    y : array of int of shape (m,)
-        0 or 1.
+    n_rows : int
+        m.
     fraction : float
         Share of the rows to hold out.
     seed : int
+    strata : array of int of shape (m,) or None, default=None
+        0 or 1; both sides have about the same share of both.
 
     Returns
     -------
@@ -85,24 +110,27 @@ def hold_out(y, fraction, seed):
     Raises
     ------
     ValueError
-        If a class would be missing on one side.
+        If nothing, or nothing of a class, would be left on one side.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdnn.data import hold_out
-    >>> training, held_out = hold_out(np.array([0] * 8 + [1] * 8), 0.25, seed=0)
+    >>> training, held_out = hold_out(16, 0.25, seed=0, strata=np.array([0] * 8 + [1] * 8))
     >>> len(training), len(held_out)
     (12, 4)
     """
     try:
         training, held_out = train_test_split(
-            np.arange(len(y)), test_size=fraction, stratify=y, random_state=seed
+            np.arange(n_rows), test_size=fraction, stratify=strata, random_state=seed
         )
     except ValueError as error:
+        what, rarer = "rows", ""
+        if strata is not None:
+            what = "rows of both classes"
+            rarer = f", {np.bincount(strata, minlength=2).min()} of the rarer class,"
         raise ValueError(
-            f"early_stopping must find rows of both classes to hold out, but validation_fraction="
-            f"{fraction} of {len(y)} rows, {np.bincount(y, minlength=2).min()} of the rarer class, "
-            f"is too few. Use early_stopping=False."
+            f"early_stopping must find {what} to hold out, but validation_fraction={fraction} of "
+            f"{n_rows} rows{rarer} is too few. Use early_stopping=False."
         ) from error
     return np.sort(training), np.sort(held_out)

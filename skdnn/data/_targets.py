@@ -1,13 +1,14 @@
-"""Labels and weights of the rows: from what the user has to 0/1 and positive numbers."""
+"""What is to be learned, y: from what the user has to an array of labels or of numbers."""
 
 from decimal import Decimal
 from numbers import Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
 
 from ._columns import Column, is_missing, shown
+from ._sources import columns_of, is_frame
 from ._tensors import to_host
 
 
@@ -32,26 +33,79 @@ def plain_labels(y, name="y"):
     >>> plain_labels([Decimal(0), Decimal(1)])
     array([0., 1.])
     """
+    y = _without_gaps(y, name, "label")
+    return y if y is None or sparse.issparse(y) else _comparable(y, name)
+
+
+def plain_numbers(y, name="y"):
+    """Return numbers, in whatever they come, as an array of float64.
+
+    Parameters
+    ----------
+    y : array-like, tensor or frame of shape (n_samples,) or (n_samples, k)
+        A single column counts as shape (n_samples,), with a warning.
+    name : str, default="y"
+        Of the argument, for errors.
+
+    Raises
+    ------
+    ValueError
+        If something else stands there, or a number is missing or not finite.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> from skdnn.data import plain_numbers
+    >>> plain_numbers([Decimal(-1), 2])
+    array([-1.,  2.])
+    """
+    y = _without_gaps(y, name, "number")
+    if y is None or sparse.issparse(y):
+        return y
+    if y.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers, got {_found(y)}.")
+    y = y.astype(np.float64)
+    if np.isinf(y).any():
+        raise ValueError(f"Input {name} contains infinity.")
+    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _found(y):
+    """Say what an array holds instead of numbers."""
+    if y.dtype.kind in "mM":
+        what = "dates: give days since one of them" if y.dtype.kind == "M" else "durations"
+        return f"{what} ({y.dtype})"
+    odd = next((v for v in y.ravel().tolist() if not isinstance(v, Real | Decimal)), None)
+    return f"{shown(odd)} ({type(odd).__name__})"
+
+
+def _without_gaps(y, name, what):
+    """Return y as an array, with objects that are numbers as numbers."""
     if y is None or sparse.issparse(y):
         return y
     try:
-        y = y if np.ma.isMaskedArray(y) else _as_array(y)
+        y = y if np.ma.isMaskedArray(y) else as_array(y)
     except Exception as error:  # whatever a container says of itself
-        raise ValueError(f"{name} must hold one label for each row: {error}") from error
+        raise ValueError(f"{name} must hold one {what} for each row: {error}") from error
     if y.dtype.kind == "V":
-        raise ValueError(f"{name} must hold one label for each row, got records of {y.dtype}.")
+        raise ValueError(f"{name} must hold one {what} for each row, got records of {y.dtype}.")
     n_missing = _count_missing(y)
     if n_missing:
         raise ValueError(
-            f"Input {name} contains NaN: {n_missing} of {y.size} labels are missing. Leave their "
+            f"Input {name} contains NaN: {n_missing} of {y.size} {what}s are missing. Leave their "
             "rows out."
         )
-    return _comparable(_with_plain_numbers(np.ma.getdata(y)), name)
+    return _with_plain_numbers(np.ma.getdata(y))
 
 
-def _as_array(values):
+def as_array(values):
     """Return an array, list, tensor or a column of some library as an array."""
     values = to_host(values)
+    if is_frame(values):
+        arrays = [column.array() for column in columns_of(values)]
+        return np.column_stack(arrays) if arrays else np.empty((len(values), 0))
     is_column = hasattr(values, "dtype") and hasattr(type(values), "to_list")
     array = Column(None, values).array() if is_column else np.asarray(values)
     return array.astype(object) if array.dtype.kind == "T" else array
@@ -86,59 +140,6 @@ def _with_plain_numbers(y):
     return np.array(numbers).reshape(y.shape)
 
 
-def encode_labels(y):
-    """Return the two classes, sorted, and y as indices into them.
-
-    Parameters
-    ----------
-    y : array of shape (n_samples,)
-        Any two labels.
-
-    Returns
-    -------
-    classes : array of shape (2,)
-    indices : array of int of shape (n_samples,)
-        0 or 1.
-
-    Raises
-    ------
-    ValueError
-        If y is continuous, or has more or fewer than two classes.
-
-    Examples
-    --------
-    >>> from skdnn.data import encode_labels
-    >>> classes, indices = encode_labels(["flower", "no flower", "flower"])
-    >>> classes.tolist(), indices.tolist()
-    (['flower', 'no flower'], [0, 1, 0])
-    """
-    check_classification_targets(y)
-    kind = type_of_target(y, input_name="y")
-    if kind != "binary":
-        raise ValueError(
-            "Only binary classification is supported. The type of the target is "
-            f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
-        )
-    classes, indices = np.unique(y, return_inverse=True)
-    check_two_classes(classes)
-    return classes, indices
-
-
-def encode_known_labels(y, classes, name):
-    """Return y as indices into classes that are known already.
-
-    Raises
-    ------
-    ValueError
-        If y holds a label that is not among the classes.
-    """
-    y, known = np.asarray(y), classes.tolist()
-    unknown = [label for label in dict.fromkeys(y.tolist()) if label not in known]
-    if unknown:
-        raise ValueError(f"{name} must hold only the classes {known}, got {unknown[:10]}.")
-    return (y == classes[1]).astype(np.intp)
-
-
 def encode_groups(groups):
     """Return groups, array-like of shape (n_samples,), as integers from 0."""
     groups = plain_labels(groups, "groups")
@@ -146,89 +147,3 @@ def encode_groups(groups):
         raise ValueError(f"groups must have one axis, got shape {groups.shape}.")
     position = {group: k for k, group in enumerate(dict.fromkeys(groups.tolist()))}
     return np.array([position[group] for group in groups.tolist()], dtype=np.intp)
-
-
-def check_weights(sample_weight, n_samples, name="sample_weight"):
-    """Return the weights of the rows as float64, ones for None.
-
-    Raises
-    ------
-    ValueError
-        If the weights are not one finite number of at least 0 for each row, or are all 0.
-    """
-    if sample_weight is None:
-        return np.ones(n_samples)
-    try:
-        is_masked = np.ma.isMaskedArray(sample_weight)
-        weight = sample_weight if is_masked else _as_array(sample_weight)
-        if weight.dtype.kind in "cmM":
-            raise TypeError(f"an array of {weight.dtype}")
-        weight = np.ma.filled(weight.astype(np.float64), np.nan)
-    except Exception as error:  # whatever a container says of itself
-        raise ValueError(f"{name} must be numbers, got {shown(sample_weight)}.") from error
-    if weight.ndim == 0:
-        weight = np.full(n_samples, weight)
-    if weight.shape != (n_samples,):
-        raise ValueError(f"{name} must have shape ({n_samples},), got {weight.shape}.")
-    if not np.isfinite(weight).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity.")
-    if (weight < 0).any():
-        raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
-    if not weight.any():
-        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
-    return _with_finite_sum(weight, name)
-
-
-def _with_finite_sum(weight, name):
-    if not np.finfo(np.float64).tiny < weight.sum() < np.inf:
-        raise ValueError(
-            f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
-            f"{weight.max():g}."
-        )
-    return weight
-
-
-def apply_class_weight(weight, y, classes, class_weight):
-    """Return the weights of the rows times the weight of their class.
-
-    Parameters
-    ----------
-    weight : array of shape (n_samples,)
-    y : array of int of shape (n_samples,)
-        Indices into `classes`.
-    classes : array of shape (2,)
-    class_weight : None, "balanced" or dict
-        "balanced" gives both classes the same total weight and leaves the sum as it is; a dict
-        gives each label its weight, 1 where it is missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdnn.data import apply_class_weight
-    >>> weight, y = np.ones(4), np.array([0, 0, 0, 1])
-    >>> apply_class_weight(weight, y, np.array(["a", "b"]), "balanced").round(3).tolist()
-    [0.667, 0.667, 0.667, 2.0]
-    """
-    if class_weight is None:
-        return weight
-    if isinstance(class_weight, str):
-        totals = np.bincount(y, weights=weight, minlength=2)
-        balanced = weight * (weight.sum() / (2 * totals))[y]
-        return _with_finite_sum(balanced, "class_weight times sample_weight")
-    known = set(classes.tolist())
-    unknown = [label for label in class_weight if label not in known]
-    if unknown:
-        raise ValueError(
-            f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."
-        )
-    weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
-    if not weight.any():
-        raise ValueError("class_weight and sample_weight must leave a weight above zero.")
-    return _with_finite_sum(weight, "class_weight times sample_weight")
-
-
-def check_two_classes(y, where=""):
-    """Raise a ValueError unless labels y hold two classes."""
-    classes = np.unique(y)
-    if len(classes) < 2:
-        raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")

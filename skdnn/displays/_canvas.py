@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.classifier import DeepBinaryClassifier
+from skdnn.estimator import NetworkEstimator
 
 from ._arguments import check_axes
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def find_network(estimator: Any) -> DeepBinaryClassifier:
-    """Return the fitted DeepBinaryClassifier in an estimator."""
+def find_network(estimator: Any) -> Any:
+    """Return the fitted DeepBinaryClassifier or DeepRegressor in an estimator."""
     inner = None
     while inner is not estimator:
         inner, estimator = estimator, _inside(estimator)
-    if not isinstance(estimator, DeepBinaryClassifier):
+    if not isinstance(estimator, NetworkEstimator):
         raise TypeError(
-            "estimator must be a DeepBinaryClassifier, a pipeline that ends in one or a search for "
-            f"one, got {type(estimator).__name__}."
+            "estimator must be a DeepBinaryClassifier or DeepRegressor, a pipeline that ends in "
+            f"one or a search for one, got {type(estimator).__name__}."
         )
     check_is_fitted(estimator)
     return estimator

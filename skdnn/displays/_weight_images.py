@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from skdnn.data import ImageVectorizer
+from skdnn.images import ImageVectorizer
 
 from ._arguments import as_numbers, check_count
 from ._canvas import axes_or_new, find_network

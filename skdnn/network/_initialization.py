@@ -1,8 +1,8 @@
 """The weights before training: zeros, small random numbers, or scaled by the layer's inputs.
 
-The biases of hidden layers start at zero, that of the output at the log-odds of y = 1: the answer
-that fits without looking at X, to which a small learning rate would take long to walk. Weights are
-normal with mean zero and the standard deviation `init_scale`:
+The biases of hidden layers start at zero, those of the output at the answer that fits without
+looking at X (the log-odds of y = 1; the mean of numbers), to which a small learning rate would take
+long to walk. Weights are normal with mean zero and the standard deviation `init_scale`:
 
 * 0.0: the lecture's zeros, the output's bias among them. All units of a hidden layer compute the
   same, receive the same gradient and stay equal for ever (logistic regression, which has no hidden
@@ -21,7 +21,7 @@ import math
 import torch
 
 
-def initialize(network, init_scale, generators, log_odds=0.0):
+def initialize(network, init_scale, generators, answer=0.0):
     """Draw the weights of a network, or of each network of a stack, in place.
 
     Parameters
@@ -31,8 +31,8 @@ def initialize(network, init_scale, generators, log_odds=0.0):
         Standard deviation of the weights.
     generators : list of torch.Generator
         One for each network of the stack; on the CPU, it starts a network the same on any device.
-    log_odds : float or tensor of shape (...), default=0.0
-        Where the output's bias starts.
+    answer : float or tensor of shape (..., n^[L]), default=0.0
+        Where the output's biases start.
     """
     network.theta.zero_()
     for l in range(1, network.n_layers + 1):
@@ -43,8 +43,8 @@ def initialize(network, init_scale, generators, log_odds=0.0):
             W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
     if init_scale != 0:
         bias = network.b[network.n_layers]
-        log_odds = torch.as_tensor(log_odds, dtype=bias.dtype, device=bias.device)
-        bias.copy_(log_odds[..., None, None])
+        answer = torch.as_tensor(answer, dtype=bias.dtype, device=bias.device)
+        bias.copy_(answer[..., None])
 
 
 def standard_deviation(network, l, init_scale):
@@ -67,8 +67,6 @@ def is_symmetric(network):
 
 
 def is_saturated(network, X):
-    """Tell whether most logits for X are so large that the sigmoid is flat there.
-
-    Beyond 20 a probability differs from 0 or 1 by less than 2e-9.
-    """
-    return bool((network.logits(X).abs() > 20).double().mean() > 0.5)
+    """Tell whether most answers for X lie where the output unit is flat."""
+    is_flat = network.logits(X).abs() > network.output.flat_beyond
+    return bool(is_flat.double().mean() > 0.5)

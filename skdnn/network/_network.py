@@ -1,4 +1,4 @@
-"""L dense layers from n_x inputs to one logit, over one flat tensor of parameters.
+"""L dense layers from n_x inputs to the output, over one flat tensor of parameters.
 
 The optimizer sees one tensor theta and one gradient; the layers see views of them, ``W[l]`` and
 ``b[l]``. A stack of M networks of the same shape is the same thing with a first axis of M.
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ._activations import ACTIVATIONS
-from ._cost import LOSSES
+from ._output import SIGMOID
 from ._propagation import backward_propagation, compute_logits, forward_propagation, make_cache
 
 
@@ -44,14 +44,15 @@ def layer_views(flat, layer_sizes):
 
 
 class Network:
-    """A dense network with a sigmoid output, or a stack of such networks.
+    """A dense network, or a stack of such networks.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        n^[0], …, n^[L], the last of them 1.
+        n^[0], …, n^[L], the last of them 1 for a yes or no.
     activations : sequence of Activation
         One for each hidden layer.
+    output : Output, default=SIGMOID
     n_networks : int or None, default=None
         M for a stack, whose tensors have a first axis of M; None for one network, without it.
     dropout : sequence of float or None, default=None
@@ -67,7 +68,7 @@ class Network:
         ``[W[l] b[l]]``, and its gradient.
     W, dW : lists of views of shape (..., n^[l], n^[l-1]), index 0 is None
     b, db : lists of views of shape (..., n^[l], 1), index 0 is None
-    activations : list, index 0 is None, index L the identity: the sigmoid is in the cost
+    activations : list, index 0 is None, index L the identity: the rest is in `output`
     drops : bool
         Whether there is dropout.
 
@@ -88,6 +89,7 @@ class Network:
         layer_sizes,
         activations,
         *,
+        output=SIGMOID,
         n_networks=None,
         dropout=None,
         dtype=torch.float64,
@@ -96,6 +98,7 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.n_layers = len(self.layer_sizes) - 1
         self.activations = [None, *activations, ACTIVATIONS["identity"]]
+        self.output = output
         self.dropout = [0.0, *(dropout or [0.0] * len(activations)), 0.0]
         self.drops = any(self.dropout)
         self.n_networks = n_networks
@@ -126,6 +129,7 @@ class Network:
         part = Network(
             self.layer_sizes,
             self.activations[1:-1],
+            output=self.output,
             n_networks=len(members) if isinstance(members, list) else None,
             dropout=self.dropout[1:-1],
             dtype=self.theta.dtype,
@@ -168,9 +172,9 @@ class Network:
         intercepts = [view.squeeze(-1).clone() for view in b]
         return [coef.cpu().numpy() for coef in coefs], [b.cpu().numpy() for b in intercepts]
 
-    def new_row(self, m):
-        """Return an empty tensor of shape (..., 1, m), for logits."""
-        return self.theta.new_empty((*self.theta.shape[:-1], 1, m))
+    def new_output(self, m):
+        """Return an empty tensor of shape (..., n^[L], m), for Z[L]."""
+        return self.theta.new_empty((*self.theta.shape[:-1], self.layer_sizes[-1], m))
 
     def weight_mask(self):
         """Return a tensor like `theta`: 1 for weights, 0 for biases, which no penalty touches."""
@@ -186,35 +190,42 @@ class Network:
         ----------
         X : tensor of shape (..., n_x + 1, m)
             With a last row of ones.
-        y, weight : tensors of shape (..., 1, m)
-        loss : {"log_loss", "squared_error"}
+        y : tensor of shape (..., n^[L], m)
+        weight : tensor of shape (..., 1, m)
+        loss : Loss
+            Of several outputs the mean counts.
         generators : sequence of torch.Generator
             One for each network: the source of its dropout masks.
-        out : tensor of shape (..., 1, m) or None, default=None
-            Where to write the logits; None is a buffer that the next call overwrites.
+        out : tensor of shape (..., n^[L], m) or None, default=None
+            Where to write Z[L]; None is a buffer that the next call overwrites.
 
         Returns
         -------
-        tensor of shape (..., 1, m)
-            The logits.
+        tensor of shape (..., n^[L], m)
+            Z[L].
         """
         cache = self._cache(X.shape[-1])
         if self.drops:
             self._draw_dropout(cache, generators)
         Z = forward_propagation(X, self.Wb, self.activations, cache, out)
-        LOSSES[loss].derivative(Z, y, cache.dZ[-1]).mul_(weight)
+        dZ = loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
+        if self.layer_sizes[-1] > 1:
+            dZ.div_(self.layer_sizes[-1])
         backward_propagation(self._W_T, self.activations, cache, self.dWb)
         return Z
 
     def logits(self, X):
-        """Return the logits, without dropout, of shape (..., 1, m).
+        """Return Z[L], for a yes or no the logits, without dropout, of shape (..., n^[L], m).
 
         For X as `propagate` takes it, of any m.
         """
         return compute_logits(X[..., :-1, :], self.W, self.b, self.activations)
 
     def to_module(self):
-        """Return a torch.nn.Sequential from X to P(y = 1), of a stack the mean, of shape (m,)."""
+        """Return a torch.nn.Sequential from X to the answers, of a stack to their mean.
+
+        Of shape (m,), or (m, n^[L]) with several outputs.
+        """
         members = [self._member_to_module(member) for member in range(self.n_networks or 1)]
         return members[0] if len(members) == 1 else torch.nn.Sequential(MeanOfNetworks(members))
 
@@ -228,7 +239,10 @@ class Network:
             linear.weight.data.copy_(self.members(W)[member])
             linear.bias.data.copy_(self.members(b)[member][:, 0])
             layers += [linear, activation.module()]
-        return torch.nn.Sequential(*layers[:-1], torch.nn.Sigmoid(), torch.nn.Flatten(0))
+        layers[-1] = self.output.module()
+        if self.layer_sizes[-1] == 1:
+            layers.append(torch.nn.Flatten(0))
+        return torch.nn.Sequential(*layers)
 
     def _cache(self, m):
         if m not in self._caches:
@@ -245,12 +259,12 @@ class Network:
 
 
 class MeanOfNetworks(torch.nn.Module):
-    """The mean of the probabilities of several networks."""
+    """The mean of the answers of several networks."""
 
     def __init__(self, networks):
         super().__init__()
         self.networks = torch.nn.ModuleList(networks)
 
     def forward(self, X):
-        """Return the mean for X of shape (m, n_x), of shape (m,)."""
+        """Return the mean for X of shape (m, n_x), of the shape of each answer."""
         return torch.stack([network(X) for network in self.networks]).mean(dim=0)

@@ -65,12 +65,12 @@ def make_cache(layer_sizes, activations, m, dropout, like):
         cache.G[l] = cache.A[l] if cache.D[l] is None else like.new_empty(shape)
         cache.Z[l] = like.new_empty(shape) if activations[l].reads_Z else cache.G[l]
         cache.dZ[l] = like.new_empty(shape)
-    cache.Z[L], cache.dZ[L] = (like.new_empty((*stack, 1, m)) for _ in range(2))
+    cache.Z[L], cache.dZ[L] = (like.new_empty((*stack, layer_sizes[L], m)) for _ in range(2))
     return cache
 
 
 def forward_propagation(X, Wb, activations, cache, out=None):
-    """Compute ``Z[l] = W[l] A[l-1] + b[l]``, ``A[l] = g(Z[l])`` up to the logit Z[L].
+    """Compute ``Z[l] = W[l] A[l-1] + b[l]``, ``A[l] = g(Z[l])`` up to Z[L].
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def forward_propagation(X, Wb, activations, cache, out=None):
     activations : list of Activation
     cache : Cache
         Receives A, G and Z. Where ``cache.D[l]`` holds a dropout mask, ``A[l] = G[l] * D[l]``.
-    out : tensor of shape (..., 1, m) or None, default=None
+    out : tensor of shape (..., n^[L], m) or None, default=None
         Receives Z[L]; None is a buffer of the cache, which the next call overwrites.
 
     Returns
     -------
-    tensor of shape (..., 1, m)
-        The logits ``Z[L]``.
+    tensor of shape (..., n^[L], m)
+        ``Z[L]``, for a yes or no the logits.
     """
     L = len(Wb) - 1
     product = torch.mm if Wb[L].ndim == 2 else torch.bmm
@@ -147,7 +147,7 @@ def compute_logits(X, W, b, activations):
 
     Returns
     -------
-    tensor of shape (..., 1, m)
+    tensor of shape (..., n^[L], m)
     """
     L, is_stack = len(W) - 1, W[1].ndim > 2
     affine = torch.baddbmm if is_stack else torch.addmm

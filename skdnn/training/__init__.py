@@ -7,7 +7,7 @@ over epochs and steps in `_loop`.
 
 from ._averaging import WeightAverage
 from ._loop import train
-from ._objective import epoch_logits, evaluate
+from ._objective import epoch_answers, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
 from ._processor import Workers, on_one_thread, plainly, threads_for
 from ._progress import Progress
@@ -23,7 +23,7 @@ __all__ = [
     "TrainingResult",
     "WeightAverage",
     "Workers",
-    "epoch_logits",
+    "epoch_answers",
     "evaluate",
     "make_optimizer",
     "on_one_thread",

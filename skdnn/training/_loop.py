@@ -8,6 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from skdnn.network import LOSSES
+
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
 from ._processor import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
@@ -73,7 +75,7 @@ def train(
     score=None,
     learning_rate=1e-3,
     schedule="constant",
-    loss="log_loss",
+    loss=LOSSES["log_loss"],
     max_grad_norm=None,
     max_iter=200,
     tol=1e-4,
@@ -97,12 +99,12 @@ def train(
         Rows to watch after each epoch.
     score : callable or None, default=None
         From the network and a list of its members to an array with a number for each, higher is
-        better: watched instead of the cost of the validation rows, and recorded instead of their
-        accuracy.
+        better: watched instead of the cost of the validation rows, and recorded instead of
+        the score of the network's output unit.
     learning_rate : float or tensor of shape (M, 1), default=1e-3
     schedule : str or callable, default="constant"
         A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
-    loss : {"log_loss", "squared_error"}
+    loss : Loss, default=LOSSES["log_loss"]
     max_grad_norm : float or None, default=None
         Euclidean norm to which a longer gradient is shortened.
     max_iter : int, default=200

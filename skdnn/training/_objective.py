@@ -18,7 +18,7 @@ class Objective:
     Parameters
     ----------
     network : Network
-    loss : {"log_loss", "squared_error"}
+    loss : Loss
     generators : sequence of torch.Generator, default=()
         One for each network: the source of its dropout masks.
     max_norm : float or None, default=None
@@ -32,7 +32,7 @@ class Objective:
     slabs : sequence of (X, y, share)
         As an Epoch has them.
     Z : sequence of tensors
-        Where the logits of each slab go.
+        Where the answers Z[L] for each slab go.
     """
 
     def __init__(self, network, loss, generators=(), *, max_norm=None, workers=None, n_twins=1):
@@ -65,7 +65,7 @@ class Objective:
             gradient.mul_((self.max_norm / norm).clamp_(max=1))
 
     def cost(self):
-        """Return the cost of the logits of the last `compute_gradient`, of shape (...)."""
+        """Return the cost of the answers of the last `compute_gradient`, of shape (...)."""
         y, share = (torch.cat(parts, dim=-1) for parts in list(zip(*self.slabs, strict=True))[1:])
         return cost(self.loss, torch.cat(list(self.Z), dim=-1), y, share)
 
@@ -87,8 +87,8 @@ class Objective:
                 twin.manual_seed(seed.item())
 
 
-def epoch_logits(network, epoch, workers=None):
-    """Return the logits of a network for the examples of an Epoch, of shape (..., 1, m).
+def epoch_answers(network, epoch, workers=None):
+    """Return Z[L] of a network for the examples of an Epoch, of shape (..., n^[L], m).
 
     Parameters
     ----------
@@ -97,29 +97,29 @@ def epoch_logits(network, epoch, workers=None):
     workers : Workers or None, default=None
         To share the slabs, of which each has one at a time.
     """
-    workers, slabs, logits = workers or Workers(), iter(epoch.slabs), []
+    workers, slabs, answers = workers or Workers(), iter(epoch.slabs), []
     while at_once := [X for X, _, _ in islice(slabs, workers.n)]:
-        logits += workers.map(lambda X: network.logits(X()), at_once)
-    return logits[0] if len(logits) == 1 else torch.cat(logits, dim=-1)
+        answers += workers.map(lambda X: network.logits(X()), at_once)
+    return answers[0] if len(answers) == 1 else torch.cat(answers, dim=-1)
 
 
 def evaluate(network, batches, loss, workers=None):
-    """Return the cost and the accuracy of a network on the rows of `batches`.
+    """Return the cost and the score of a network on the rows of `batches`.
 
     Parameters
     ----------
     network : Network
     batches : Batches
         Its full batch, in order.
-    loss : {"log_loss", "squared_error"}
+    loss : Loss
     workers : Workers or None, default=None
 
     Returns
     -------
-    cost, accuracy : tensors of shape (...)
-        Both weighted.
+    cost, score : tensors of shape (...)
+        Both weighted; the score is that of the network's output unit.
     """
     epoch = batches.epoch()
-    Z = epoch_logits(network, epoch, workers)
-    correct = ((Z > 0) == (epoch.y > 0)) * epoch.share
-    return cost(loss, Z, epoch.y, epoch.share), correct.sum((-2, -1)) / epoch.share.sum((-2, -1))
+    Z = epoch_answers(network, epoch, workers)
+    score = network.output.score(Z, epoch.y, epoch.share)
+    return cost(loss, Z, epoch.y, epoch.share), score

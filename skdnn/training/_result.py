@@ -22,7 +22,8 @@ class TrainingResult:
         Cost of the training rows in each epoch, without penalty; in all curves NaN after the end
         of a network.
     validation_cost_curve, validation_score_curve : arrays of shape (epochs, M) or None
-        On the held-out rows, after each epoch; the score is their accuracy unless another is given.
+        On the held-out rows, after each epoch; the score is that of the output unit unless another
+        is given.
     converged : array of bool of shape (M,)
         Whether the network stopped improving before `max_iter`.
     interrupted : bool

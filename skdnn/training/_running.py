@@ -37,7 +37,7 @@ class Running:
     generators : sequence of torch.Generator
         One for each network: the source of its dropout masks.
     learning_rate : float or tensor of shape (M, 1)
-    loss : {"log_loss", "squared_error"}
+    loss : Loss
     max_norm : float or None
     members : list of int
         Which networks of the whole stack these are.
@@ -51,7 +51,7 @@ class Running:
     validation: Any
     generators: Any
     learning_rate: Any
-    loss: str
+    loss: Any
     max_norm: float | None
     members: list[int]
     workers: Workers
@@ -68,7 +68,7 @@ class Running:
             workers=self.workers,
             n_twins=n,
         )
-        self.Z = self.network.new_row(self.batches.n_rows)
+        self.Z = self.network.new_output(self.batches.n_rows)
         self.Z_steps = self.slabbed.split(self.Z)
 
     def groups(self, goes_on, workers):
@@ -133,7 +133,7 @@ class Running:
         return cost(self.loss, self.Z, rows.y, rows.share)
 
     def evaluate(self):
-        """Return cost and accuracy on the validation rows, of shape (...)."""
+        """Return cost and score on the validation rows, of shape (...)."""
         return evaluate(self.network, self.watched, self.loss, self.workers)
 
     def report_to(self, whole):

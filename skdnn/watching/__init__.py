@@ -1,13 +1,14 @@
 """What looks on while a network learns; each is told of an epoch's end, and knows no estimator.
 
 scikit-learn's callbacks in `_callbacks`, a scorer in `_scoring`, checkpoints in `_checkpoint`,
-lines on the screen in `_printing`.
+lines on the screen in `_printing`; what a user is warned of in `_telling`.
 """
 
 from ._callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from ._checkpoint import Checkpoint, Journal, open_journal
 from ._printing import EpochLines
 from ._scoring import make_score
+from ._telling import warn
 
 __all__ = [
     "CallbackSupportMixin",
@@ -17,5 +18,6 @@ __all__ = [
     "Journal",
     "make_score",
     "open_journal",
+    "warn",
     "with_callbacks",
 ]

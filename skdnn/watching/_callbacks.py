@@ -31,20 +31,27 @@ class EpochTasks:
 
     Parameters
     ----------
-    estimator : DeepBinaryClassifier
+    estimator : estimator
         Without callbacks, nothing is told.
     context : sklearn.callback.CallbackContext
         Of the fit.
     X, y, sample_weight : as the user passed them
-    learnt : callable
-        From (network, result) to the fitted attributes, as if the fit had ended there.
     """
 
-    def __init__(self, estimator, context, X, y, sample_weight, learnt):
+    def __init__(self, estimator, context, X, y, sample_weight):
         self.context = context if getattr(estimator, "_skl_callbacks", None) else None
-        self.learnt = learnt
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+
+    def begin(self, learnt):
+        """Begin the fit and its first epoch.
+
+        Parameters
+        ----------
+        learnt : callable
+            From (network, result) to the fitted attributes, as if the fit had ended there.
+        """
+        self.learnt = learnt
         if self.context is not None:
             self.context.call_on_fit_task_begin(**self.passed)
             self.epoch = self._begin_epoch()

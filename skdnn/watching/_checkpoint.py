@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from skdnn._telling import warn
 from skdnn.data import shown
 
 from ._archive import archive_parts, read_archive
 from ._locked_file import LockedFile
 from ._origin import describe_origin
+from ._telling import warn
 
 # Of a torch.Generator.
 _SEEDS = range(2**63)
@@ -119,26 +119,25 @@ class Journal:
     ----------
     checkpoint : Checkpoint or None
         None keeps nothing.
-    origin : dict of str
-        What the fit depends on, by name: a checkpoint of another origin is refused.
 
     Attributes
     ----------
+    origin : dict of str
+        What the fit that wrote the file depends on, by name.
     seed : int or None
-        Of the fit that wrote the file; None where there was none. To be set before writing.
+        Of that fit; None where there was none. To be set before writing.
     state : SavedState or None
         Of its training: a dict whose arrays are in the file until they are asked for.
 
     Raises
     ------
     ValueError
-        If the file cannot be written, is used by another fit, is no checkpoint, damaged, or that of
-        another fit.
+        If the file cannot be written, is used by another fit, is no checkpoint or damaged.
     """
 
-    def __init__(self, checkpoint, origin):
-        self.checkpoint, self.origin = checkpoint, origin
-        self.file = self.seed = self.state = None
+    def __init__(self, checkpoint):
+        self.checkpoint = checkpoint
+        self.file = self.origin = self.seed = self.state = None
         self.epoch, self.time, self.has_warned = 0, time.monotonic(), False
         if checkpoint is None:
             return
@@ -160,6 +159,27 @@ class Journal:
         """Leave the file to others."""
         if self.file is not None:
             self.file.close()
+
+    def find(self, parameters, examples):
+        """Return the seed of the fit in the file, None where there was none.
+
+        Parameters
+        ----------
+        parameters : object
+            With the parameters as attributes.
+        examples : Examples
+
+        Raises
+        ------
+        ValueError
+            If it was a fit of other parameters or data.
+        """
+        if self.file is None:
+            return None
+        found, self.origin = self.origin, describe_origin(parameters, examples)
+        if found is not None:
+            self._check_origin(found)
+        return self.seed
 
     def __call__(self, progress):
         """Save the training if it is time, or its end; where that fails, warn and go on.
@@ -194,8 +214,7 @@ class Journal:
             ) from error
         if not _are_notes(notes):
             raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.")
-        self._check_origin(notes["origin"])
-        self.seed, self.state = notes["seed"], state
+        self.origin, self.seed, self.state = notes["origin"], notes["seed"], state
 
     def _check_origin(self, origin):
         if origin == self.origin:
@@ -231,24 +250,11 @@ class Journal:
         )
 
 
-def open_journal(parameters, examples, watched, before):
-    """Return the Journal of a fit.
-
-    Parameters
-    ----------
-    parameters : object
-        With the parameters as attributes.
-    examples, watched : Examples, Examples or None
-        All that the fit reads.
-    before : DeepBinaryClassifier or None
-        Fitted before, where training goes on.
-    """
-    checkpoint = parameters.checkpoint
-    if checkpoint is None:
-        return Journal(None, {})
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
-    return Journal(checkpoint, describe_origin(parameters, examples, watched, before))
+def open_journal(checkpoint):
+    """Return the Journal of a fit, for the parameter `checkpoint`."""
+    if checkpoint is None or isinstance(checkpoint, Checkpoint):
+        return Journal(checkpoint)
+    return Journal(Checkpoint(checkpoint))
 
 
 def _lock(path):

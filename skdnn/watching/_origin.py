@@ -17,23 +17,22 @@ _WITHOUT_EFFECT = ("checkpoint", "verbose")
 _LONGEST_DESCRIPTION = 200
 
 
-def describe_origin(parameters, examples, watched, before):
+def describe_origin(parameters, examples):
     """Return the origin of a fit, a dict of str.
 
     Parameters
     ----------
     parameters : object
         With the parameters as attributes.
-    examples, watched : Examples, Examples or None
+    examples : Examples
         All that the fit reads.
-    before : DeepBinaryClassifier or None
-        Fitted before, where training goes on.
     """
     origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _WITHOUT_EFFECT}
     digest = hashlib.sha256()
-    for part in (examples, watched):
-        for array in () if part is None else vars(part).values():
+    for part in (examples, examples.watched):
+        for array in () if part is None else (part.X, part.y, part.weight, part.groups):
             _update(digest, array)
+    before = examples.before
     for array in () if before is None else before.coefs_ + before.intercepts_:
         _update(digest, array)
     return {**origin, "data": digest.hexdigest()[:16]}

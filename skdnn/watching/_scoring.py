@@ -9,17 +9,16 @@ from sklearn.metrics import get_scorer
 from skdnn.data import shown
 
 
-def make_score(estimator, scoring, watched, classes, attributes):
+def make_score(estimator, scoring, watched, attributes):
     """Return the function from a stack and the members to ask to their scores, an array.
 
     Parameters
     ----------
-    estimator : DeepBinaryClassifier
+    estimator : estimator
     scoring : str, callable or None
     watched : list of Examples
         For each network those to score it on. The scorer sees their rows as an array, and their
         weights where these differ and it takes some.
-    classes : array of shape (2,)
     attributes : callable
         From (network, member) to the fitted attributes that predictions of a member depend on.
 
@@ -38,7 +37,8 @@ def make_score(estimator, scoring, watched, classes, attributes):
         vars(fitted).pop("feature_names_in_", None)
         # What these rows hold is read already.
         vars(fitted).update(attributes(network, member), column_kinds_=None)
-        X, y, weight = watched[member].X, classes[watched[member].y], watched[member].weight
+        rows = watched[member]
+        X, y, weight = rows.X, rows.target.decode(rows.y), rows.weight
         is_weighted = takes_weights and not (weight == weight[0]).all()
         value = scorer(fitted, X, y, **({"sample_weight": weight} if is_weighted else {}))
         return _checked(value, scoring)

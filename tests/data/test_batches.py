@@ -119,13 +119,13 @@ def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, mon
 
 def test_held_out_rows_keep_the_share_of_each_class():
     y = np.array([0] * 80 + [1] * 20)
-    training, held_out = hold_out(y, 0.25, seed=3)
+    training, held_out = hold_out(len(y), 0.25, seed=3, strata=y)
     assert sorted([*training, *held_out]) == list(range(100))
     assert y[held_out].sum() == 5
-    assert hold_out(y, 0.25, seed=3)[1].tolist() == held_out.tolist()
-    assert hold_out(y, 0.25, seed=4)[1].tolist() != held_out.tolist()
+    assert hold_out(len(y), 0.25, seed=3, strata=y)[1].tolist() == held_out.tolist()
+    assert hold_out(len(y), 0.25, seed=4, strata=y)[1].tolist() != held_out.tolist()
 
 
 def test_too_few_rows_to_hold_out_is_an_error_with_a_cure():
     with pytest.raises(ValueError, match=r"early_stopping must find rows.*early_stopping=False"):
-        hold_out(np.array([0, 0, 0, 0, 1]), 0.2, seed=0)
+        hold_out(5, 0.2, seed=0, strata=np.array([0, 0, 0, 0, 1]))

@@ -1,14 +1,9 @@
-"""Labels and weights: what is accepted, what they become, what is refused."""
+"""Labels, numbers and weights: what is accepted, what they become, what is refused."""
 
 import numpy as np
 import pytest
 
-from skdnn.data import (
-    apply_class_weight,
-    check_weights,
-    encode_known_labels,
-    encode_labels,
-)
+from skdnn.data import TwoClasses, apply_class_weight, check_weights
 
 
 @pytest.mark.parametrize(
@@ -22,9 +17,9 @@ from skdnn.data import (
     ],
 )
 def test_any_two_labels_become_indices_of_sorted_classes(y, classes):
-    found, indices = encode_labels(np.asarray(y))
-    assert found.tolist() == classes
-    assert found[indices].tolist() == list(y)
+    target = TwoClasses.learn(np.asarray(y))
+    assert target.classes.tolist() == classes
+    assert target.decode(target.encode(y)).tolist() == list(y)
 
 
 @pytest.mark.parametrize(
@@ -37,14 +32,14 @@ def test_any_two_labels_become_indices_of_sorted_classes(y, classes):
 )
 def test_labels_that_are_not_two_classes_are_an_error(y, message):
     with pytest.raises(ValueError, match=message):
-        encode_labels(np.asarray(y))
+        TwoClasses.learn(np.asarray(y))
 
 
 def test_known_labels_must_be_among_the_classes():
-    classes = np.array(["no", "yes"])
-    assert encode_known_labels(["yes", "yes"], classes, "y_val").tolist() == [1, 1]
+    target = TwoClasses(np.array(["no", "yes"]))
+    assert target.encode(["yes", "yes"], "y_val").tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"y_val must hold only the classes.*'maybe'"):
-        encode_known_labels(["yes", "maybe"], classes, "y_val")
+        target.encode(["yes", "maybe"], "y_val")
 
 
 def test_one_number_weighs_all_rows_the_same():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.network import ACTIVATIONS, Network, initialize, is_saturated, is_symmetric
+from skdnn.network import ACTIVATIONS, LOSSES, Network, initialize, is_saturated, is_symmetric
 
 
 def start(init_scale, sizes=(50, 40, 30, 1), activation="relu"):
@@ -69,7 +69,7 @@ def test_equal_units_stay_equal_for_ever():
     X = examples(5, 30)
     y = (X[:1] > 0).double()
     for _ in range(50):
-        network.propagate(X, y, torch.full_like(y, 1 / 30), "log_loss")
+        network.propagate(X, y, torch.full_like(y, 1 / 30), LOSSES["log_loss"])
         network.theta.sub_(network.gradient)
     assert network.W[1].std(dim=0).max().item() == pytest.approx(0, abs=1e-12)
     assert not torch.allclose(network.W[1], torch.full_like(network.W[1], 0.1))

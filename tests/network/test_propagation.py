@@ -56,7 +56,7 @@ def autograd(network, X, y, share, loss, masks):
 def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_layers, loss):
     network = make(SIZES[n_layers], activation)
     X, y, share = data()
-    Z = network.propagate(X, y, share, loss)
+    Z = network.propagate(X, y, share, LOSSES[loss])
     W, b = arrays(network)
     rows = X[:-1].T.numpy()
     np.testing.assert_allclose(Z[0], reference.logits(rows, W, b, activation), rtol=1e-11)
@@ -77,7 +77,7 @@ def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_network
     )
     X, y, share = data(stack=() if n_networks is None else (n_networks,))
     generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
-    network.propagate(X, y, share, loss, generators)
+    network.propagate(X, y, share, LOSSES[loss], generators)
     masks = network._cache(7).D
     expected = autograd(network, X, y, share, loss, masks)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
@@ -86,13 +86,13 @@ def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_network
 def test_gradient_is_the_limit_of_differences():
     network = make(SIZES[3], "gelu")
     X, y, share = data()
-    network.propagate(X, y, share, "log_loss")
+    network.propagate(X, y, share, LOSSES["log_loss"])
     expected, h = network.gradient.clone(), 1e-6
     for i in range(network.n_parameters):
         J = []
         for shift in (h, -2 * h):
             network.theta[i] += shift
-            J.append(cost("log_loss", network.logits(X), y, share).item())
+            J.append(cost(LOSSES["log_loss"], network.logits(X), y, share).item())
         network.theta[i] += h
         assert (J[0] - J[1]) / (2 * h) == pytest.approx(expected[i].item(), rel=5e-6, abs=1e-9)
 
@@ -102,7 +102,7 @@ def test_each_hidden_layer_may_have_its_own_activation():
     network = Network((2, 3, 4, 2, 1), [ACTIVATIONS[name] for name in names])
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
     X, y, share = data(n=2)
-    network.propagate(X, y, share, "log_loss")
+    network.propagate(X, y, share, LOSSES["log_loss"])
     expected = autograd(network, X, y, share, "log_loss", [None] * 5)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
@@ -111,34 +111,34 @@ def test_extreme_inputs_give_a_finite_gradient():
     network = make(SIZES[3], "relu")
     X, y, share = data()
     X[:-1] *= 1e6
-    network.propagate(X, y, share, "log_loss")
+    network.propagate(X, y, share, LOSSES["log_loss"])
     assert torch.isfinite(network.gradient).all()
 
 
 def test_stack_computes_what_each_network_computes_alone():
     stack = make(SIZES[3], n_networks=4)
     X, y, share = data(stack=(4,))
-    Z = stack.propagate(X, y, share, "log_loss").clone()
+    Z = stack.propagate(X, y, share, LOSSES["log_loss"]).clone()
     for k in range(4):
         alone = make(SIZES[3])
         alone.theta.copy_(stack.theta[k])
-        torch.testing.assert_close(alone.propagate(X[k], y[k], share[k], "log_loss"), Z[k])
+        torch.testing.assert_close(alone.propagate(X[k], y[k], share[k], LOSSES["log_loss"]), Z[k])
         torch.testing.assert_close(alone.gradient, stack.gradient[k])
 
 
 def test_stack_shares_examples_of_two_axes():
     stack = make(SIZES[3], n_networks=4)
     X, y, share = data()
-    expanded = stack.propagate(X.expand(4, 6, 7), y, share, "log_loss").clone()
+    expanded = stack.propagate(X.expand(4, 6, 7), y, share, LOSSES["log_loss"]).clone()
     gradient = stack.gradient.clone()
-    torch.testing.assert_close(stack.propagate(X, y, share, "log_loss"), expanded)
+    torch.testing.assert_close(stack.propagate(X, y, share, LOSSES["log_loss"]), expanded)
     torch.testing.assert_close(stack.gradient, gradient)
 
 
 def test_dropout_keeps_the_expected_activation():
     network = make((5, 20000, 1), "sigmoid", rates=[0.3])
     X, y, share = data(m=1)
-    network.propagate(X, y, share, "log_loss", [torch.Generator().manual_seed(9)])
+    network.propagate(X, y, share, LOSSES["log_loss"], [torch.Generator().manual_seed(9)])
     cache = network._cache(1)
     assert set(cache.D[1].unique().tolist()) == {0.0, 1 / 0.7}
     assert cache.A[1].mean().item() == pytest.approx(cache.G[1].mean().item(), rel=0.02)

@@ -10,7 +10,7 @@ import reference
 import torch
 
 from skdnn.data import Batches, identity_encoder, make_rows
-from skdnn.network import ACTIVATIONS, Network, get_activation, initialize
+from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
 from skdnn.training import evaluate, make_optimizer, train
 from skdnn.training._processor import Workers
 from skdnn.training._running import Running
@@ -148,7 +148,7 @@ def test_best_epoch_is_the_lowest_validation_cost_and_its_weights_return():
     curve = result.validation_cost_curve[:, 0]
     assert best < result.n_iter[0] - 1
     assert best == np.argmin(curve)
-    cost, accuracy = evaluate(network, validation, "log_loss")
+    cost, accuracy = evaluate(network, validation, LOSSES["log_loss"])
     assert cost.item() == pytest.approx(curve[best], rel=1e-12)
     assert accuracy.item() == pytest.approx(result.validation_score_curve[best, 0])
 
@@ -324,8 +324,8 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
 )
 def test_as_many_threads_share_a_step_as_have_work_enough(n_examples, operations, expected):
     running = Running(
-        start()[0], None, batches(*examples(n_examples)), None, (), 0.1, "log_loss", None, [0],
-        Workers(),
+        start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
+        [0], Workers(),
     )  # fmt: skip
     assert running._n_sharing(operations, Workers(n=16)) == expected
     assert running._n_sharing(operations, Workers(n=16, is_asked_for=True)) == 16

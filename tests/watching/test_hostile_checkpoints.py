@@ -406,7 +406,7 @@ def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_pa
     path = tmp_path / "fit.ckpt"
     script = (
         "from skdnn.watching import Checkpoint, Journal; import sys\n"
-        "journal = Journal(Checkpoint(sys.argv[1]), {})\n"
+        "journal = Journal(Checkpoint(sys.argv[1]))\n"
         "print('locked', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -426,7 +426,7 @@ def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_pa
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    journal = Journal(path, {})
+    journal = Journal(path)
     child = os.fork()
     if child == 0:
         try:
@@ -435,25 +435,25 @@ def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
             os._exit(journal.file.is_locked)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(ValueError, match=IN_USE):
-        Journal(path, {})
+        Journal(path)
     journal.close()
-    Journal(path, {}).close()
+    Journal(path).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    with pytest.raises(Killed), Journal(path, {}):
+    with pytest.raises(Killed), Journal(path):
         raise Killed
-    journal = Journal(path, {})
+    journal = Journal(path)
     with pytest.raises(ValueError, match=IN_USE):
-        Journal(path, {})
+        Journal(path)
     del journal
     gc.collect()
-    closed = Journal(path, {})
+    closed = Journal(path)
     closed.close()
     closed.close()
-    Journal(path, {}).close()
+    Journal(path).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -463,9 +463,9 @@ def test_descriptors_do_not_leak(tmp_path, content):
     bad.write_bytes(content[:-1])
 
     def use():
-        Journal(Checkpoint(path), {}).close()
+        Journal(Checkpoint(path)).close()
         with pytest.raises(ValueError, match="is damaged"):
-            Journal(Checkpoint(bad), {})
+            Journal(Checkpoint(bad))
 
     use()
     before = len(os.listdir("/proc/self/fd"))

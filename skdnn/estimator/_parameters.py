@@ -1,4 +1,4 @@
-"""The rules that the parameters of DeepBinaryClassifier keep, as a table.
+"""Parameters: the rules that they keep, as a table, and what they hold of Python's own types.
 
 `__init__` stores whatever it is given; `fit` calls `checked_parameters` before it touches anything.
 """
@@ -20,7 +20,7 @@ import torch
 from sklearn.metrics import get_scorer_names
 
 from skdnn.data import shown
-from skdnn.network import ACTIVATIONS, LOSSES
+from skdnn.network import ACTIVATIONS
 from skdnn.training import OPTIMIZERS, SCHEDULES
 from skdnn.watching import Checkpoint
 
@@ -137,7 +137,7 @@ def plain(value):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdnn._parameters import plain
+    >>> from skdnn.estimator._parameters import plain
     >>> plain(np.int8(32)), plain(np.array(["tanh", "relu"])), plain(range(2))
     (32, ('tanh', 'relu'), (0, 1))
     """
@@ -201,7 +201,8 @@ def _is_random_state(value):
     return isinstance(value, np.random.RandomState)
 
 
-def _is_class_weight(value):
+def is_class_weight(value):
+    """Tell whether a value is a dict of weights."""
     return isinstance(value, Mapping) and all(_is_number(w) and w >= 0 for w in value.values())
 
 
@@ -242,6 +243,7 @@ def _is_checkpoint(value):
 
 FLAG = OneOf((True, False))
 
+# Of the parameters that both faces have; each brings those of its own.
 RULES = {
     "n_layers": Integer(1, or_else=(None,), high=_MOST_LAYERS),
     "n_units": EachLayer(Integer(1)),
@@ -260,7 +262,6 @@ RULES = {
     "dropout": EachLayer(Number(0, 1)),
     "max_grad_norm": Number(0, includes_low=False, or_else=(None,)),
     "weight_averaging": Number(0, 1),
-    "loss": OneOf(tuple(LOSSES)),
     "shuffle": FLAG,
     "batch_size": Integer(1, or_else=("auto", None)),
     "max_iter": Integer(1),
@@ -279,9 +280,6 @@ RULES = {
         ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
     ),
     "numeric_embedding": OneOf(("auto", None, "piecewise_linear")),
-    "class_weight": OneOf(
-        (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
-    ),
     "n_networks": Integer(1, high=_MOST_NETWORKS),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
@@ -316,7 +314,7 @@ def checked_parameters(estimator):
     ValueError: n_layers must be an integer of at least 1 or None, got 0.
     """
     parameters = {}
-    for name, rule in RULES.items():
+    for name, rule in {**RULES, **estimator._task.rules}.items():
         given = getattr(estimator, name)
         try:
             parameters[name] = plain(given)

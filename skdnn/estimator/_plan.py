@@ -1,4 +1,4 @@
-"""What the parameters of DeepBinaryClassifier come to for some data.
+"""The plan: what the parameters come to for some data.
 
 Layers from `n_layers` and `n_units`, a device from "auto", a generator from `random_state`.
 """
@@ -13,8 +13,11 @@ import torch
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from skdnn._parameters import DTYPES, RULES, dtype_name, is_narrow, is_sequence
 from skdnn.data import Table, count_folds
+from skdnn.network import Loss
+
+from ._parameters import DTYPES, RULES, dtype_name, is_narrow, is_sequence
+from ._task import Task
 
 DEFAULT_N_LAYERS = 3
 # Where `early_stopping="auto"` holds rows out to see when to stop: where there are few, which a
@@ -59,10 +62,14 @@ class Plan:
 
     Attributes
     ----------
+    task : Task
     parameters : object
         The parameters themselves, checked, as attributes.
+    before : estimator or None
+        Fitted before, where training goes on.
     units : tuple of int
-        n^[1], …, n^[L-1].
+        n^[1], …, n^[L].
+    loss : Loss
     activations : tuple of str or callable
         One for each hidden layer, as `get_activation` takes it.
     dropout : list of float
@@ -91,8 +98,11 @@ class Plan:
         On the device; the same ones where that is the CPU.
     """
 
+    task: Task
     parameters: Any
+    before: Any
     units: tuple
+    loss: Loss
     activations: tuple
     dropout: list
     weight_decay: float
@@ -120,7 +130,7 @@ class Plan:
             return self.parameters.learning_rate
         if self.parameters.optimizer not in FAST:
             return LEARNING_RATE
-        if not self.units:
+        if len(self.units) == 1:
             return min(RATE_OF_ONE_LAYER, LOGIT_RATE / n_inputs)
         rate = LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
         if self.parameters.batch_size == "auto" and batch_size > USUAL_BATCH:
@@ -141,22 +151,19 @@ class Plan:
         return max(usual, min(LONGEST_BATCH, n_rows // 200)) if optimizer in FAST else usual
 
 
-def make_plan(parameters, examples, before=None, state=None, seed=None, is_incremental=False):
+def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     """Return the Plan for checked parameters and Examples.
 
     Parameters
     ----------
+    task : Task
     parameters : object
         With the parameters as attributes.
     examples : Examples
-    before : DeepBinaryClassifier or None, default=None
-        Fitted, where training goes on: what "auto" came to for its network stays.
-    state : dict or None, default=None
-        Of an earlier call of partial_fit: the generator goes on where that left it.
     seed : int or None, default=None
         Instead of one drawn by `random_state`.
     is_incremental : bool, default=False
-        For partial_fit.
+        For partial_fit: the generator goes on where an earlier call left it.
 
     Raises
     ------
@@ -171,7 +178,8 @@ def make_plan(parameters, examples, before=None, state=None, seed=None, is_incre
     activations = _for_each_layer("activation", parameters.activation, n_layers)
     device = resolve_device(parameters.device, examples.X)
     seed = _draw_seed(parameters.random_state) if seed is None else seed
-    generator = _make_generator(seed, state)
+    before = examples.before
+    generator = _make_generator(seed, before if is_incremental else None)
     generators = _for_each_network(generator, parameters.n_networks)
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
@@ -179,8 +187,11 @@ def make_plan(parameters, examples, before=None, state=None, seed=None, is_incre
     holds_out = _holds_out(parameters, examples, n_layers)
     anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
+        task=task,
         parameters=parameters,
-        units=tuple(map(int, units)),
+        before=before,
+        units=(*map(int, units), examples.target.n_outputs),
+        loss=task.loss(parameters),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
         weight_decay=_resolve_weight_decay(parameters, examples, n_layers, holds_out),
@@ -188,7 +199,7 @@ def make_plan(parameters, examples, before=None, state=None, seed=None, is_incre
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
-        dtype=_resolve_dtype(parameters, examples, device, before, is_incremental),
+        dtype=_resolve_dtype(parameters, examples, device, is_incremental),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
         is_incremental=is_incremental,
@@ -225,8 +236,9 @@ def _resolve_embedding(parameters, examples, n_layers):
     return "piecewise_linear" if is_worth_it else None
 
 
-def _make_generator(seed, state):
+def _make_generator(seed, before):
     generator = torch.Generator("cpu")
+    state = getattr(before, "_incremental_state", None)
     if state is not None:
         return generator.set_state(torch.from_numpy(state["generator"].copy()))
     return generator.manual_seed(seed)
@@ -246,16 +258,15 @@ def _holds_out(parameters, examples, n_layers):
     if parameters.optimizer == "lbfgs":
         return False
     rows = examples.weight > 0
-    n_rows = np.count_nonzero(rows)
-    n_positive = np.count_nonzero(rows & (examples.y == 1))
-    rarer_class = min(n_positive, n_rows - n_positive)
+    n_rows, n_rarest = np.count_nonzero(rows), examples.target.count_rarest(examples.y[rows])
     if parameters.n_networks > 1:
         # What one network of several holds out, the others learn from.
-        return rarer_class >= count_folds(parameters.n_networks)
+        return bool(n_rarest >= count_folds(parameters.n_networks))
     if n_layers == 1 and parameters.optimizer in PENALIZED:
         return False  # its penalty keeps it from learning by heart
     is_few = n_rows in FEW_ROWS and parameters.optimizer in FAST
-    return (is_few or n_rows >= MANY_ROWS) and rarer_class * parameters.validation_fraction >= 1
+    is_worth_it = is_few or n_rows >= MANY_ROWS
+    return bool(is_worth_it and n_rarest * parameters.validation_fraction >= 1)
 
 
 def _on_device(generator, device):
@@ -281,8 +292,6 @@ def incremental(parameters):
     """
     if parameters.early_stopping not in (False, "auto"):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
-    if isinstance(parameters.class_weight, str):
-        raise ValueError("class_weight must be a dict or None for partial_fit, got 'balanced'.")
     if parameters.n_networks > 1:
         raise ValueError(f"n_networks must be 1 for partial_fit, got {parameters.n_networks}.")
     if parameters.checkpoint is not None:
@@ -367,17 +376,20 @@ def resolve_device(device, X):
     return resolved
 
 
-def _resolve_dtype(parameters, examples, device, before, is_incremental):
+def _resolve_dtype(parameters, examples, device, is_incremental):
     """Return the torch.dtype of the network.
 
     "auto" is that of the network that is trained on, if there is one. On CUDA it is float32, since
-    float64 is slow there, and for data of 32 bits or fewer. For data of 64 bits it is float32 from
-    a number of rows on: their noise is far above its rounding, and it takes half the time.
+    float64 is slow there, and for data of 32 bits or fewer, unless float32 could not tell numbers
+    to be predicted apart. For data of 64 bits it is float32 from a number of rows on: their noise
+    is far above its rounding, and it takes half the time.
     """
     if not (isinstance(parameters.dtype, str) and parameters.dtype == "auto"):
         return DTYPES[dtype_name(parameters.dtype)]
-    if before is not None:
-        return DTYPES[before.coefs_[0].dtype.name]
+    if examples.before is not None:
+        return DTYPES[examples.before.coefs_[0].dtype.name]
+    if examples.target.needs_double(examples.y, examples.weight):
+        return torch.float64
     if device.type == "cuda" or is_narrow(examples.X.dtype):
         return torch.float32
     # L-BFGS ends where the gradient is smaller than float32 can tell; and how many rows are to

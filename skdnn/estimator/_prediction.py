@@ -1,4 +1,4 @@
-"""From a fitted estimator and rows to logits.
+"""The prediction: from a fitted estimator and rows to answers, or to a torch module.
 
 The network is made of the estimator's arrays once and kept beside the estimator, not in it: a
 pickle holds none of it, and predicting adds nothing.
@@ -12,13 +12,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.nn.functional import logsigmoid
+from sklearn.utils.validation import check_is_fitted
 
-from skdnn._fitted import known_encoder
-from skdnn._parameters import is_narrow, plain
 from skdnn.data import as_tensor, network_inputs, row_chunks
-from skdnn.network import compute_logits, get_activation
+from skdnn.network import Network, compute_logits, get_activation
 from skdnn.training import Workers, threads_for
+
+from ._examples import read_data
+from ._parameters import is_narrow, plain
+from ._split import known_encoder
 
 # For so little work setting threads costs more than it is worth.
 _TOO_LITTLE_FOR_THREADS = 3e6
@@ -32,7 +34,7 @@ class FittedNetwork:
 
     Parameters
     ----------
-    fitted : DeepBinaryClassifier
+    fitted : NetworkEstimator
     """
 
     def __init__(self, fitted):
@@ -42,8 +44,9 @@ class FittedNetwork:
         self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
         intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
-        self.dtype = self.W[1].dtype
+        self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
         self.activations = [None, *map(get_activation, fitted.activations_)]
+        self.output = fitted._task.output
         self.encoder, self.is_folded = known_encoder(fitted), fitted.input_encoding_ is None
         self.operations = 2 * sum(coef.size for coef in fitted.coefs_)  # for a row
 
@@ -51,38 +54,56 @@ class FittedNetwork:
         """Tell whether an estimator still has the arrays that this is made of."""
         return tuple(map(id, _parts(fitted))) == self.identities
 
-    def logits(self, X, has_gaps):
-        """Return the logits of rows of any kind, of shape (n_samples,), on the host."""
+    def answers(self, X, has_gaps):
+        """Return Z[L] for rows of any kind, of shape (n_outputs, n_samples), on the host."""
         inputs = network_inputs(X, self.encoder, self.dtype, self.device, self.is_folded, has_gaps)
         Z = compute_logits(inputs.mT, self.W, self.b, self.activations)
-        return _logit_of_mean(Z)[0].cpu()
+        return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 
-def fitted_logits(fitted, X, has_gaps=True):
-    """Return the logits of a fitted estimator for checked X, an array of shape (n_samples,).
+def answers(fitted, X):
+    """Return what a fitted estimator answers for X: logits or numbers.
 
-    Those of several networks are the logit of their mean probability. In float32 where both the
-    network and X have no more digits, else in float64. Without `has_gaps` none is looked for.
+    In float32 where both the network and X have no more digits, else in float64.
+
+    Parameters
+    ----------
+    fitted : NetworkEstimator
+    X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+
+    Returns
+    -------
+    array of shape (n_samples,), or (n_samples, n_outputs) with several outputs
+        Of several networks, that of their mean.
 
     Raises
     ------
     ValueError
-        If a logit is not a number.
+        If the estimator is not fitted, X not such as in `fit`, or an answer not a number.
     """
+    if not hasattr(fitted, "coefs_"):
+        check_is_fitted(fitted)  # tells; and takes longer than one row through the network
+    if _is_plainly_valid(fitted, X):
+        return _answers(fitted, X, has_gaps=False)
+    return _answers(fitted, read_data(fitted, X))
+
+
+def _answers(fitted, X, has_gaps=True):
     network = _network_of(fitted)
     operations = network.operations * X.shape[0]
     with torch.no_grad(), _threads(operations, fitted) as workers:
         n = workers.worth(operations)
         chunks = list(row_chunks(X, n))
         if len(chunks) == 1:
-            Z = network.logits(X, has_gaps)
+            Z = network.answers(X, has_gaps)
         else:
             # Made before the chunks: small results among them would keep what they free from reuse.
-            Z = torch.empty(X.shape[0], dtype=network.dtype, device="cpu")
+            shape = network.n_outputs, X.shape[0]
+            Z = torch.empty(shape, dtype=network.dtype, device="cpu")
             compute = partial(_compute_chunks, network, X, has_gaps, Z)
             shares = [chunks[k::n] for k in range(min(n, len(chunks)))]
             workers.map(compute, shares)
-    Z = Z.numpy()
+    Z = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
     if math.isnan(Z.sum()) and np.isnan(Z).any():
         raise ValueError(
             f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
@@ -92,7 +113,7 @@ def fitted_logits(fitted, X, has_gaps=True):
 
 def _compute_chunks(network, X, has_gaps, Z, chunks):
     for rows in chunks:
-        Z[rows] = network.logits(X[rows], has_gaps)
+        Z[:, rows] = network.answers(X[rows], has_gaps)
 
 
 def _network_of(fitted):
@@ -116,14 +137,7 @@ def _threads(operations, fitted):
     return threads_for(operations, plain(fitted.n_threads))
 
 
-def _logit_of_mean(Z):
-    """Return ``log(p / (1 - p))``, p being the mean of σ(Z) over the networks of a stack."""
-    if Z.ndim == 2:
-        return Z
-    return logsigmoid(Z).logsumexp(dim=0) - logsigmoid(-Z).logsumexp(dim=0)
-
-
-def is_plainly_valid(fitted, X):
+def _is_plainly_valid(fitted, X):
     """Tell whether X is an array that scikit-learn's checks would find nothing to say about.
 
     For one row they take longer than the network, so such an array goes without.
@@ -143,3 +157,23 @@ def _device_at_hand(device):
     if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
         return device
     return torch.device("cpu")
+
+
+def fitted_module(fitted):
+    """Return a fitted estimator's network as a torch.nn.Sequential from X to its answers."""
+    check_is_fitted(fitted)
+    dtype = getattr(torch, fitted.coefs_[0].dtype.name)
+    activations = [get_activation(activation) for activation in fitted.activations_]
+    n_networks = len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None
+    network = Network(
+        fitted.layer_sizes_,
+        activations,
+        output=fitted._task.output,
+        n_networks=n_networks,
+        dtype=dtype,
+    )
+    network.load(fitted.coefs_, fitted.intercepts_)
+    module = network.to_module()
+    if fitted.input_encoding_ is not None:
+        module.insert(0, known_encoder(fitted).to_module(dtype))
+    return module.eval()

@@ -10,10 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from ._image_errors import name_of
-from ._image_files import PHOTOGRAPHS, known_formats
-from ._image_lists import image_list
-from ._image_reading import read_levels
+from skdnn.photographs import PHOTOGRAPHS, image_list, known_formats, name_of, read_levels
 
 # The colour planes of each mode, in the order in which Pillow stores them.
 _PLANES = {"RGB": ("red", "green", "blue"), "L": ("grey",)}

@@ -26,13 +26,13 @@ def network_html(fitted):
 
     Parameters
     ----------
-    fitted : DeepBinaryClassifier
+    fitted : NetworkEstimator
 
     Examples
     --------
     >>> from skdnn import DeepBinaryClassifier
     >>> clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs", weight_decay=0.1)
-    >>> from skdnn._html import network_html
+    >>> from skdnn.estimator._html import network_html
     >>> "<td" in network_html(clf.fit([[0.0], [1.0]], [0, 1]))
     True
     """
@@ -47,7 +47,7 @@ def network_html(fitted):
 
 
 def _layers(fitted):
-    activations = [*fitted.activations_, "sigmoid"]
+    activations = [*fitted.activations_, fitted.out_activation_]
     for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
         n_in, n_out = W.shape[-2:]
         name = get_activation(activation).name

@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier
-from skdnn._parameters import plain
+from skdnn.estimator._parameters import plain
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))

@@ -1,4 +1,4 @@
-"""Reading: from what the user passes to checked Examples.
+"""Examples: from what the user passes to checked rows.
 
 Arrays of numbers, tensors and sparse matrices stay what they are, a tensor on its device; frames
 and arrays of objects are read column by column. scikit-learn's checks learn and compare the number
@@ -6,31 +6,27 @@ and names of the features.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils.validation import check_array, check_X_y, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, check_X_y, validate_data
 
-from skdnn._telling import warn
 from skdnn.data import (
     Table,
     add_levels,
-    apply_class_weight,
     at_hand,
-    check_two_classes,
     check_weights,
     columns_with_infinity,
     encode_groups,
-    encode_known_labels,
-    encode_labels,
     find_kinds,
     is_of_sparse_columns,
     is_plain,
-    plain_labels,
     read_columns,
     to_host,
 )
+from skdnn.watching import warn
 
 # A column of levels that says nothing of so many of its values is worth a warning, where there are
 # more than a few.
@@ -44,66 +40,77 @@ class Examples:
     Attributes
     ----------
     X : array, Table, CSR matrix or tensor of shape (n_samples, n_features)
-    y : array of int of shape (n_samples,)
-        0 or 1.
+    y : array of shape (n_samples,), or (n_samples, n_outputs) for several numbers
+        As the target encodes it: 0 or 1, or numbers in the user's units.
     weight : array of shape (n_samples,)
-        Sample weight times class weight.
+        Of each row: sample weight, times class weight where there is such a thing.
+    target : TwoClasses or RealNumbers
+        What y holds.
     groups : array of int of shape (n_samples,) or None
         What belongs together.
+    watched : Examples or None
+        The rows that the user wants watched.
+    before : estimator or None
+        Fitted before, where training goes on: what its columns hold stays.
     """
 
-    X: np.ndarray
+    X: Any
     y: np.ndarray
     weight: np.ndarray
+    target: Any
     groups: np.ndarray | None = None
+    watched: Any = None
+    before: Any = None
 
     def take(self, index):
         """Return the Examples of some rows."""
-        return Examples(self.X[index], self.y[index], self.weight[index])
+        return Examples(self.X[index], self.y[index], self.weight[index], self.target)
 
 
-def read_examples(estimator, parameters, X, y, sample_weight, groups, before):
-    """Return the Examples of a fit, and their two classes.
-
-    Where the fit goes on from an estimator fitted `before`, what its columns hold stays.
-    """
+def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
+    """Return the Examples of a fit."""
+    before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     X, y = read_data(estimator, X, y, learn_by=parameters if before is None else None)
-    classes, y = encode_labels(y)
-    weight = check_weights(sample_weight, X.shape[0])
-    examples = _weighted(parameters, X, y, classes, weight)
-    if groups is not None:
-        groups = encode_groups(groups)
-        if len(groups) != len(y):
-            raise ValueError(
-                "groups must be one for each row, found inconsistent numbers of samples: "
-                f"{[len(y), len(groups)]}."
-            )
-        examples = replace(examples, groups=groups)
-    where = " with a weight above zero (sample_weight times class_weight)"
-    check_two_classes(y[examples.weight > 0], where)
-    return _with_known_levels(estimator, examples), classes
+    target = estimator._task.target.learn(y)
+    examples = _weighted(estimator, parameters, X, y, target, sample_weight)
+    target.check(examples.y, examples.weight)
+    return replace(
+        _with_known_levels(estimator, examples),
+        groups=_read_groups(groups, len(y)),
+        watched=_read_watched(estimator, parameters, X_val, y_val, target),
+        before=before,
+    )
 
 
-def read_more(estimator, parameters, X, y, classes, sample_weight):
-    """Return the Examples of a call of partial_fit, and the two classes, which y may not show."""
-    is_first = not hasattr(estimator, "coefs_")
-    if classes is None and is_first:
-        raise ValueError("classes must be given in the first call of partial_fit, got None.")
-    if classes is not None:
-        classes = column_or_1d(plain_labels(classes, "classes"))
-    known = encode_labels(classes)[0] if is_first else estimator.classes_
-    if classes is not None and not np.array_equal(np.unique(classes), known):
-        raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
-    learn_by = parameters if is_first else None
-    X, y = read_data(estimator, X, y, learn_by=learn_by, recodes=False)
-    y = encode_known_labels(y, known, "y")
-    weight = check_weights(sample_weight, X.shape[0])
-    examples = _weighted(parameters, X, y, known, weight)
-    return _with_more_levels(estimator, examples), known
+def read_more(estimator, parameters, X, y, sample_weight, target=None):
+    """Return the Examples of a call of partial_fit.
+
+    In the first one the target is learned from y, unless it is given.
+    """
+    before = estimator if hasattr(estimator, "coefs_") else None
+    X, y = read_data(
+        estimator, X, y, learn_by=parameters if before is None else None, recodes=False
+    )
+    if target is None:
+        kind = estimator._task.target
+        target = kind.learn(y) if before is None else kind.known(vars(before))
+    examples = _weighted(estimator, parameters, X, y, target, sample_weight)
+    return replace(_with_more_levels(estimator, examples), before=before)
 
 
-def read_validation(estimator, parameters, X_val, y_val, classes):
-    """Return the Examples that the user wants watched, or None."""
+def _read_groups(groups, n_rows):
+    if groups is None:
+        return None
+    groups = encode_groups(groups)
+    if len(groups) != n_rows:
+        raise ValueError(
+            "groups must be one for each row, found inconsistent numbers of samples: "
+            f"{[n_rows, len(groups)]}."
+        )
+    return groups
+
+
+def _read_watched(estimator, parameters, X_val, y_val, target):
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
@@ -113,8 +120,12 @@ def read_validation(estimator, parameters, X_val, y_val, classes):
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
-    y = encode_known_labels(y, classes, "y_val")
-    return _weighted(parameters, X, y, classes, np.ones(len(y)))
+    return _weighted(estimator, parameters, X, y, target, name="y_val")
+
+
+def _weighted(estimator, parameters, X, y, target, sample_weight=None, name="y"):
+    y, weight = target.encode(y, name), check_weights(sample_weight, X.shape[0])
+    return Examples(X, y, estimator._task.weigh(parameters, target, y, weight), target)
 
 
 def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
@@ -122,10 +133,10 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
 
     Parameters
     ----------
-    estimator : DeepBinaryClassifier
+    estimator : NetworkEstimator
         What each column of X holds, and where they are known already, the levels.
     X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-    *y : array-like or tensor of shape (n_samples,)
+    *y : array-like or tensor of shape (n_samples,) or (n_samples, n_outputs)
     learn_by : object or None, default=None
         The parameters by which the estimator learns number, names and kinds of the columns; with
         None they must be those that it knows.
@@ -140,7 +151,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
     reset = learn_by is not None
     if reset:
         _learn_columns(estimator, X, learn_by.categorical_features)
-    y = [plain_labels(labels, name) for labels in y]
+    y = [estimator._task.target.plain(values, name) for values in y]
     if estimator.column_kinds_ is not None or not is_plain(X):
         return _read_columns(estimator, X, y, reset, recodes)
     if isinstance(X, torch.Tensor):
@@ -164,7 +175,7 @@ def _learn_columns(estimator, X, categorical_features):
 def _read_columns(estimator, X, y, reset, recodes):
     X = to_host(X.toarray() if sparse.issparse(X) else X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    checked = _check_shape(X, y)
+    checked = _check_shape(estimator, X, y)
     read = read_columns(X, estimator.column_kinds_)
     if recodes and estimator.categories_ is not None:
         read = read.recoded(estimator.categories_)
@@ -172,13 +183,17 @@ def _read_columns(estimator, X, y, reset, recodes):
     return (read, *checked) if y else read
 
 
-def _check_shape(X, y):
+def _check_shape(estimator, X, y):
     """Return y as scikit-learn's checks leave it beside X, of which they see the shape alone."""
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
     if not y:
         check_array(stub, dtype=None)
         return ()
-    return check_X_y(stub, *y, dtype=None)[1:]
+    return check_X_y(stub, *y, dtype=None, **_options_of_y(estimator, y))[1:]
+
+
+def _options_of_y(estimator, y):
+    return {"multi_output": estimator._task.target.takes_several} if y else {}
 
 
 def _read_array(estimator, X, y, reset):
@@ -192,6 +207,7 @@ def _read_array(estimator, X, y, reset):
         accept_sparse="csr",
         dtype=(np.float64, np.float32) if is_sparse else "numeric",
         ensure_all_finite=False,
+        **_options_of_y(estimator, y),
     )
     _check_finite(estimator, read[0] if y else read)
     return read
@@ -199,7 +215,9 @@ def _read_array(estimator, X, y, reset):
 
 def _read_tensor(estimator, X, y, reset):
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
-    checked = validate_data(estimator, stub, *y, reset=reset, dtype=None)
+    checked = validate_data(
+        estimator, stub, *y, reset=reset, dtype=None, **_options_of_y(estimator, y)
+    )
     _check_finite(estimator, X)
     return (X, checked[1]) if y else X
 
@@ -255,7 +273,3 @@ def _warn_of_others(estimator, table, what, weight=None):
                 "of its values: they count as one and say nothing. Give numbers and dates as "
                 "such, not as text, and leave out what names single rows.",
             )
-
-
-def _weighted(parameters, X, y, classes, weight):
-    return Examples(X, y, apply_class_weight(weight, y, classes, parameters.class_weight))

@@ -9,10 +9,9 @@ import joblib
 import sklearn
 
 # What stands between the user's line and ours, such as a search or a wrapper, is not to blame.
-_FOLDERS = [
-    os.path.dirname(path) + os.sep for path in (__file__, sklearn.__file__, joblib.__file__)
-]
-_BETWEEN = (*_FOLDERS, contextlib.__file__)
+_OURS = os.path.dirname(os.path.dirname(__file__))
+_FOLDERS = [_OURS, *map(os.path.dirname, (sklearn.__file__, joblib.__file__))]
+_BETWEEN = (*[folder + os.sep for folder in _FOLDERS], contextlib.__file__)
 
 
 def warn(message, category=UserWarning):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ._image_errors import naming, pillows_warnings_ignored
-from ._image_files import opened
+from ._errors import naming, pillows_warnings_ignored
+from ._files import opened
 
 # The value that means white, by the kind of an array's dtype and by Pillow's deep modes.
 # Pillow opens 16-bit grey files as "I;16", some (PGM, say) as "I".

@@ -1,0 +1,130 @@
+"""Two labels as 0 and 1: what y is where it says yes or no."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from ._targets import plain_labels
+
+
+@dataclass(frozen=True)
+class TwoClasses:
+    """The two labels of y; answers the same questions as `RealNumbers`.
+
+    Attributes
+    ----------
+    classes : array of shape (2,)
+        Sorted.
+
+    Examples
+    --------
+    >>> from skdnn.data import TwoClasses
+    >>> y = ["flower", "no flower", "flower"]
+    >>> target = TwoClasses.learn(y)
+    >>> target.classes.tolist(), target.encode(y).tolist()
+    (['flower', 'no flower'], [0, 1, 0])
+    """
+
+    classes: Any
+    takes_several: ClassVar = False
+    n_outputs: ClassVar = 1
+
+    @staticmethod
+    def plain(y, name="y"):
+        """Return y, in whatever it comes, as an array without gaps."""
+        return plain_labels(y, name)
+
+    @classmethod
+    def learn(cls, y):
+        """Learn the classes of y of shape (n_samples,).
+
+        Raises
+        ------
+        ValueError
+            If y is continuous, or has more or fewer than two classes.
+        """
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind != "binary":
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
+            )
+        classes = np.unique(y)
+        _check_two(classes)
+        return cls(classes)
+
+    @classmethod
+    def known(cls, attributes):
+        """Return that of earlier `attributes`."""
+        return cls(attributes["classes_"])
+
+    def attributes(self):
+        """Return what is to be kept, arrays by name."""
+        return {"classes_": self.classes}
+
+    def settled(self):
+        """Return what later rows do not change, by what to call it."""
+        return {"classes": self.classes.tolist()}
+
+    def encode(self, y, name="y"):
+        """Return y as 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If y holds a label that is not among the classes.
+        """
+        y, known = np.asarray(y), self.classes.tolist()
+        unknown = [label for label in dict.fromkeys(y.tolist()) if label not in known]
+        if unknown:
+            raise ValueError(f"{name} must hold only the classes {known}, got {unknown[:10]}.")
+        return (y == self.classes[1]).astype(np.intp)
+
+    def decode(self, y):
+        """Return the labels of 0 and 1."""
+        return self.classes[y]
+
+    def check(self, y, weight):
+        """Raise a ValueError unless encoded y has two classes where the weight is above zero."""
+        where = " with a weight above zero (sample_weight times class_weight)"
+        _check_two(np.unique(y[weight > 0]), where)
+
+    def strata(self, y):
+        """Return for each row what is to have the same share on both sides of a split."""
+        return y
+
+    def count_rarest(self, y):
+        """Return the number of rows of the rarer class."""
+        return np.bincount(y, minlength=2).min()
+
+    def learnt_on(self, y, weight):
+        """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
+        return self
+
+    def needs_double(self, y, weight):
+        """Return False: 0 and 1 are told apart in any precision."""
+        return False
+
+    def standardized(self, y):
+        """Return encoded y as the network learns it."""
+        return y
+
+    def restored(self, Z):
+        """Return answers of the network in the units of y, here logits."""
+        return Z
+
+    def fold(self, W, b):
+        """Return a last layer that answers in the units of y."""
+        return W, b
+
+    def unfold(self, W, b):
+        """Return the last layer as the network has it."""
+        return W, b
+
+
+def _check_two(classes, where=""):
+    if len(classes) < 2:
+        raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")

@@ -1,0 +1,144 @@
+"""Real numbers in units of their deviation: what y is where it is a number, or several.
+
+A network starts with answers of about 1, and learns at rates made for them. So it learns y
+standardised, and its last layer then takes the units of y on itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._statistics import Moments, moments
+from ._targets import plain_numbers
+
+# Of a mean of so many deviations float32 leaves less than a thousandth of a deviation.
+_FARTHEST_IN_FLOAT32 = 1e4
+# Between these, float32 computes with its numbers' products.
+_SMALLEST_IN_FLOAT32, _LARGEST_IN_FLOAT32 = 1e-30, 1e30
+
+
+@dataclass(frozen=True)
+class RealNumbers:
+    """Weighted means and deviations of y; answers the same questions as `TwoClasses`.
+
+    Attributes
+    ----------
+    mean, deviation : arrays of shape (k,)
+        A deviation of 0 is that of a constant, which predicts itself.
+    total : array of shape (k,)
+        The weight of the rows that they are of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import RealNumbers
+    >>> y = np.array([10.0, 20.0, 30.0])
+    >>> target = RealNumbers.learn(y).learnt_on(y, np.array([1.0, 0.0, 1.0]))
+    >>> target.standardized(y), target.restored(np.array([0.5]))
+    (array([-1.,  0.,  1.]), array([25.]))
+    """
+
+    mean: Any
+    deviation: Any
+    total: Any
+    takes_several: ClassVar = True
+
+    @property
+    def n_outputs(self):
+        """How many numbers each row has."""
+        return len(self.mean)
+
+    @staticmethod
+    def plain(y, name="y"):
+        """Return y, in whatever it comes, as an array of float64 without gaps."""
+        return plain_numbers(y, name)
+
+    @classmethod
+    def learn(cls, y):
+        """Learn how many outputs y of shape (n_samples,) or (n_samples, k) has."""
+        return cls(*np.zeros((3, 1 if y.ndim == 1 else y.shape[1])))
+
+    @classmethod
+    def known(cls, attributes):
+        """Return that of earlier `attributes`."""
+        return cls(**attributes["_target"])
+
+    def attributes(self):
+        """Return what is to be kept, arrays by name."""
+        return {"_target": vars(self).copy()}
+
+    def settled(self):
+        """Return what later rows do not change, by what to call it."""
+        return {"number of outputs": self.n_outputs}
+
+    def encode(self, y, name="y"):
+        """Return y, checked.
+
+        Raises
+        ------
+        ValueError
+            If y has another number of outputs.
+        """
+        found = 1 if y.ndim == 1 else y.shape[1]
+        if found != self.n_outputs:
+            raise ValueError(f"{name} must have {self.n_outputs} outputs as in fit, got {found}.")
+        return y
+
+    def decode(self, y):
+        """Return y."""
+        return y
+
+    def check(self, y, weight):
+        """Let any numbers pass."""
+
+    def strata(self, y):
+        """Return None: any rows may stand for the others."""
+
+    def count_rarest(self, y):
+        """Return the number of rows: they are all of one kind."""
+        return len(y)
+
+    def learnt_on(self, y, weight):
+        """Return the RealNumbers that know of these rows as well."""
+        found = moments(_columns(y), weight)
+        known = Moments(self.mean, self.deviation, self.total) + found
+        varies = known.inverse_deviation(np.count_nonzero(weight)) > 0
+        # The mean of many equal numbers need not be the same number.
+        one = _columns(y)[np.flatnonzero(weight)[0]]
+        mean, deviation = np.where(varies, known.mean, one), np.where(varies, known.deviation, 0.0)
+        return RealNumbers(mean, deviation, known.total)
+
+    def needs_double(self, y, weight):
+        """Tell whether predictions in float32 would lose what tells numbers of y apart."""
+        found = self.learnt_on(y, weight)
+        size = np.abs(found.mean) + found.deviation
+        is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
+        is_small = (size > 0) & (size < _SMALLEST_IN_FLOAT32)
+        return bool((is_far | is_small | (size > _LARGEST_IN_FLOAT32)).any())
+
+    def standardized(self, y):
+        """Return ``(y - mean) / deviation``, as the network learns it, 0 for a constant."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            Z = (_columns(y) - self.mean) / self.deviation
+        return np.where(self.deviation > 0, Z, 0.0).reshape(y.shape)
+
+    def restored(self, Z):
+        """Return answers of the network, of shape (..., k), in the units of y."""
+        return Z * self.deviation + self.mean
+
+    def fold(self, W, b):
+        """Return a last layer that answers in the units of y.
+
+        ``(A W + b) s + m = A (s W) + (s b + m)``
+        """
+        return W * self.deviation, b * self.deviation + self.mean
+
+    def unfold(self, W, b):
+        """Return the last layer as the network has it, zeros for a constant."""
+        scale = np.where(self.deviation > 0, self.deviation, np.inf)
+        return W / scale, (b - self.mean) / scale
+
+
+def _columns(y):
+    return y[:, None] if y.ndim == 1 else y

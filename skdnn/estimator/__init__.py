@@ -1,0 +1,31 @@
+"""What the faces are made of: from parameters and data to fitted attributes and predictions.
+
+One file a station, in the order in which a fit passes through, each knowing only those before it:
+
+- what the faces differ in `_task`;
+- the parameters, checked `_parameters`;
+- the examples, X, y and weights, checked `_examples`;
+- the plan, what the parameters come to for them `_plan`;
+- the split into rows to train on and rows to watch `_split`;
+- the start, a network and what is to move its weights `_start`;
+- the fitted attributes `_fitted`;
+- the training itself, which the training room does and others watch `_training`;
+- the prediction `_prediction`.
+
+`_estimator` is the fit that sends them through, `_html` the picture in a notebook.
+"""
+
+from ._estimator import MatrixLike, NetworkEstimator
+from ._parameters import Number, OneOf, is_class_weight
+from ._prediction import answers
+from ._task import Task
+
+__all__ = [
+    "MatrixLike",
+    "NetworkEstimator",
+    "Number",
+    "OneOf",
+    "Task",
+    "answers",
+    "is_class_weight",
+]

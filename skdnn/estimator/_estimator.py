@@ -1,0 +1,172 @@
+"""What both faces are: an estimator that reads, plans, splits, starts, trains and keeps."""
+
+from contextlib import contextmanager
+from typing import ClassVar, TypeAlias, TypeVar
+
+import torch
+from numpy.typing import ArrayLike
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+
+from skdnn.training import on_one_thread, plainly
+from skdnn.watching import CallbackSupportMixin, EpochTasks, open_journal, with_callbacks
+
+from ._examples import read_examples, read_more
+from ._fitted import fitted_attributes
+from ._html import NetworkHTMLMixin
+from ._parameters import checked_parameters
+from ._plan import incremental, make_plan
+from ._prediction import fitted_module
+from ._split import make_split
+from ._start import make_start
+from ._task import Task
+from ._training import ended, run_training, run_watched_training
+
+MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
+Self = TypeVar("Self", bound="NetworkEstimator")
+
+
+class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
+    """An estimator that learns by a dense network; what it predicts, a face says by its Task."""
+
+    _task: ClassVar[Task]
+
+    @with_callbacks
+    @plainly
+    def fit(
+        self: Self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network, or all of them.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            Numbers, dates and durations, NaN or None where missing, and levels (see
+            `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
+            data is made dense batch by batch, never as a whole, and so are a large memory-mapped
+            file and a large frame read; a tensor on CUDA stays there.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Of a classifier any two labels: numbers, strings, booleans. Of a regressor numbers, with
+            a second axis for several at once.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
+            behave as absent. None weighs all rows the same.
+        X_val : like X, of shape (n_validation, n_features), default=None
+            Rows to watch after each epoch instead of held-out ones.
+        y_val : like y, of shape (n_validation,) or (n_validation, n_outputs), default=None
+            Their labels or numbers.
+        groups : array-like of shape (n_samples,), default=None
+            For `n_networks` above 1: rows of the same group are held out together.
+
+        Returns
+        -------
+        self : object
+            The estimator itself, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data breaks a rule, or the training diverges. The estimator is
+            then as it was before.
+        KeyboardInterrupt
+            If Ctrl-C ended the training. The estimator is then fitted, unless the first epoch was
+            not through.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
+            more at the end of which the learning rate is 0 ("cosine").
+        UserWarning
+            If nearly all levels of a column are rare, the network starts badly, or a checkpoint
+            cannot be saved.
+        """
+        with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
+            examples = read_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
+            plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
+            split = make_split(plan, examples)
+            start = make_start(plan, split)
+            result = run_watched_training(self, plan, split, start, journal, tasks)
+            self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
+        return ended(self, plan, result)
+
+    def _partial_fit(self, X, y, sample_weight, target=None):
+        with _going_on(self) as parameters:
+            examples = read_more(self, parameters, X, y, sample_weight, target)
+            plan = make_plan(self._task, parameters, examples, is_incremental=True)
+            split = make_split(plan, examples)
+            start = make_start(plan, split)
+            result = run_training(plan, split, start)
+            self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
+        return self
+
+    @plainly
+    def to_module(self) -> torch.nn.Sequential:
+        """Return the fitted network as a plain torch.nn.Module.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            From a tensor X of shape (n_samples, n_features), in the network's dtype and not
+            standardised, to P(y = ``classes_[1]``), or to the number that a regressor predicts, of
+            shape (n_samples,), or (n_samples, n_outputs) with several; on the CPU. A column of
+            levels has each one's index in `categories_`, and their number for any other; one of
+            dates has days since 1970 in UTC.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from skdnn import DeepBinaryClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+        >>> clf = DeepBinaryClassifier(n_layers=1, optimizer="lbfgs", weight_decay=0.1).fit(X, y)
+        >>> clf.to_module()(torch.tensor([[1.5]], dtype=torch.float64)).item()
+        0.500
+        """
+        return fitted_module(self)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+@contextmanager
+def _fitting(estimator, *passed):
+    """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too."""
+    parameters = checked_parameters(estimator)
+    context = estimator._init_callback_context(max_subtasks=parameters.max_iter)
+    tasks = EpochTasks(estimator, context, *passed)
+    with (
+        _restored_on_error(estimator),
+        on_one_thread(),
+        open_journal(parameters.checkpoint) as journal,
+    ):
+        yield parameters, journal, tasks
+        tasks.end()
+
+
+@contextmanager
+def _going_on(estimator):
+    """Give a call of partial_fit its checked parameters."""
+    with _restored_on_error(estimator), on_one_thread():
+        yield incremental(checked_parameters(estimator))
+
+
+@contextmanager
+def _restored_on_error(estimator):
+    """Give an estimator back the attributes that it had, should the block fail."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,132 @@
+"""The split: which rows to train on, and which to watch, as batches of tensors."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from skdnn.data import Batches, Encoder, fit_encoder, fold_out, hold_out, make_rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a fit, each where it is needed.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        Learned from X of the rows to train on.
+    target : TwoClasses or RealNumbers
+        Learned from their y.
+    training : Batches
+    validation : Batches or None
+        The rows to watch after each epoch: the user's, or held-out ones.
+    watched : list of Examples
+        The same as they are, for each network, for a scorer; empty where there is none to ask.
+    held_out : array of int of shape (M, rows) or None
+        The rows of X that each network of a stack holds out, filled up with -1.
+    """
+
+    encoder: Encoder
+    target: Any
+    training: Batches
+    validation: Batches | None = None
+    watched: list = field(default_factory=list)
+    held_out: np.ndarray | None = None
+
+
+def known_encoder(fitted):
+    """Return the Encoder of a fitted estimator, or None for None."""
+    return None if fitted is None else Encoder(**fitted._encoding)
+
+
+def make_split(plan, examples):
+    """Return the Split of Examples into rows to train on and rows to watch."""
+    rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
+    watched = examples.watched
+    if watched is None and plan.holds_out:
+        return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
+    learnt = _learn(plan, examples, rows)
+    training = _batches(plan, learnt, examples, rows, **_steps(plan, len(rows)))
+    if watched is None:
+        return Split(*learnt, training)
+    validation = _batches(plan, learnt, watched, np.arange(len(watched.y)))
+    return Split(*learnt, training, validation, [watched] * (plan.n_networks or 1))
+
+
+def _split_once(plan, examples, rows):
+    """Hold out the same rows for good."""
+    training, held_out = hold_out(
+        len(rows),
+        plan.parameters.validation_fraction,
+        _draw_seed(plan),
+        examples.target.strata(examples.y[rows]),
+    )
+    training, held_out = rows[training], rows[held_out]
+    learnt = _learn(plan, examples, training)
+    return Split(
+        *learnt,
+        _batches(plan, learnt, examples, training, **_steps(plan, len(training))),
+        _batches(plan, learnt, examples, held_out),
+        _if_scored(plan, examples, [held_out]),
+    )
+
+
+def _split_in_folds(plan, examples, rows):
+    """Hold out another fold for each network; all see the same encoded rows."""
+    groups = None if examples.groups is None else examples.groups[rows]
+    strata = examples.target.strata(examples.y[rows])
+    training, held_out = fold_out(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
+    encoder, target = _learn(plan, examples, rows)
+    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
+    y = target.standardized(examples.y[rows])
+
+    def batches(index, **options):
+        weight = examples.weight[rows][index] * (index >= 0)
+        return Batches(tensors, y[index], weight, plan.dtype, index=np.maximum(index, 0), **options)
+
+    held_out_rows = np.where(held_out < 0, -1, rows[held_out])
+    return Split(
+        encoder,
+        target,
+        batches(training, **_steps(plan, training.shape[1])),
+        batches(held_out),
+        _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
+        held_out_rows,
+    )
+
+
+def _learn(plan, examples, rows):
+    """Return the Encoder and the target that some rows teach."""
+    weight = np.zeros_like(examples.weight)
+    weight[rows] = examples.weight[rows]
+    target = examples.target.learnt_on(examples.y, weight)
+    encoder = known_encoder(plan.before)
+    if encoder is None:
+        standardize = plan.parameters.standardize
+        encoder = fit_encoder(examples.X, weight, standardize, plan.numeric_embedding)
+    elif plan.is_incremental:
+        encoder = encoder.learnt_on(examples.X, weight)
+    return encoder, target
+
+
+def _batches(plan, learnt, examples, rows, **options):
+    encoder, target = learnt
+    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
+    y = target.standardized(examples.y[rows])
+    return Batches(tensors, y, examples.weight[rows], plan.dtype, **options)
+
+
+def _if_scored(plan, examples, held_out):
+    return [] if plan.parameters.scoring is None else [examples.take(rows) for rows in held_out]
+
+
+def _steps(plan, n_rows):
+    """Return how the rows of an epoch come: how many a step, and shuffled by whom."""
+    generators = plan.generators if plan.parameters.shuffle else ()
+    return {"batch_size": plan.batch_size(n_rows), "generators": generators}
+
+
+def _draw_seed(plan):
+    return int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))

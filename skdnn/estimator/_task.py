@@ -1,0 +1,38 @@
+"""What the faces differ in: a row in a table of two, yes or no and numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skdnn.network import Loss, Output
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a face hands in; nothing else in this room asks which face it is.
+
+    Attributes
+    ----------
+    target : type
+        `TwoClasses` or `RealNumbers`: how y is read, what is learned of it, how rows are held out.
+    output : Output
+        The output unit, its losses and its score.
+    rules : dict of str to rule
+        Those of the parameters that the other face has not, or has with other values.
+    loss : callable
+        From checked parameters to a Loss.
+    weigh : callable
+        From checked parameters, target, encoded y and the weights of the rows to what they count.
+    out_of_fold : tuple of (str, callable)
+        The attribute that keeps what networks say of the rows that they held out, and what makes it
+        of their answers of shape (n_samples, n_outputs).
+    """
+
+    target: Any
+    output: Output
+    rules: Mapping[str, Any]
+    loss: Callable[[Any], Loss]
+    weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
+    out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

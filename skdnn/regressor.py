@@ -1,0 +1,414 @@
+"""DeepRegressor: a number, or several, from a vector of features.
+
+Its parameters and its predictions. How a fit goes is in `skdnn.estimator`, how a network learns in
+`skdnn.network` and `skdnn.training`.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, DTypeLike
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags
+
+from skdnn.data import RealNumbers, check_weights, plain_numbers
+from skdnn.estimator import MatrixLike, NetworkEstimator, Number, OneOf, Task, answers
+from skdnn.network import LINEAR, LINEAR_LOSSES, Loss, quantile_loss
+from skdnn.training import plainly
+from skdnn.watching import Checkpoint
+
+Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
+
+
+def _loss(parameters: Any) -> Loss:
+    if parameters.loss != "quantile":
+        return LINEAR_LOSSES[parameters.loss]
+    if parameters.quantile is None:
+        raise ValueError(
+            "quantile must be a number above 0 and below 1 for loss='quantile', got None."
+        )
+    return quantile_loss(parameters.quantile)
+
+
+NUMBERS = Task(
+    target=RealNumbers,
+    output=LINEAR,
+    rules={
+        "loss": OneOf(tuple(LINEAR_LOSSES)),
+        "quantile": Number(0, 1, includes_low=False, or_else=(None,)),
+    },
+    loss=_loss,
+    weigh=lambda parameters, target, y, weight: weight,
+    out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
+)
+
+
+class DeepRegressor(RegressorMixin, NetworkEstimator):
+    """A real number, or several, from a vector of features, by a deep dense network.
+
+    Linear regression is the network with one layer; this is the one with L. Layer l computes
+    ``A^[l] = g(A^[l-1] W^[l] + b^[l])`` from ``A^[0] = X``, but the last one is linear,
+    ``ŷ = Z^[L]``, of either sign and any size; training minimises the cost
+    ``J = Σ w loss(ŷ, y) / Σ w`` [1]_. y is standardised inside, weighted, by its training rows, and
+    the last layer then takes its units on itself: a constant y predicts itself.
+
+    Parameters
+    ----------
+    n_layers : int or None, default=None
+        L, the output layer counted: 1 is logistic regression. None is 3, or ``len(n_units) + 1``
+        where `n_units` is a sequence.
+    n_units : int or sequence of int, default=128
+        Units of every hidden layer, or of each.
+    activation : str, callable or sequence of such, default="relu"
+        Function g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh", "relu",
+        "leaky_relu", "identity" (or "linear"), "elu", "selu", "gelu", "silu", "mish"; or a
+        differentiable function from a tensor to one of the same shape; or a torch.nn.Module class
+        without parameters of its own.
+    init_scale : float or "auto", default="auto"
+        Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])``, with the gain
+        of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. Biases start at 0, but that of
+        the output at the best single answer to the training rows, weighted. 0.0 starts from zeros,
+        all biases among them, which suits one layer alone.
+    optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
+        "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
+        once, and suits little data and one layer.
+    learning_rate : float or "auto", default="auto"
+        Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" with more than 256
+        inputs ``0.003 * sqrt(256 / n^[0])``, and times ``sqrt(batch / 256)`` where
+        ``batch_size="auto"`` makes longer batches; for them with one layer ``3 / n^[0]`` but at
+        most 0.03. Without effect for "lbfgs".
+    learning_rate_schedule : str or callable, default="auto"
+        Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
+        ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
+        (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
+    momentum : float, default=0.0
+        Factor μ in ``v := μ v + dW``, ``W := W - α v``; for "sgd".
+    nesterovs_momentum : bool, default=False
+        Nesterov's variant of it.
+    weight_decay : float or "auto", default="auto"
+        Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free, with y standardised;
+        for "adamw" decoupled. "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that
+        where rows are held out; for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else
+        0. Σ w is the number of rows where all weigh 1. One layer with "lbfgs" and
+        ``standardize=False`` is scikit-learn's Ridge with ``alpha = weight_decay * Σ w``, times
+        `n_outputs_` for several.
+    dropout : float or sequence of float, default=0.0
+        Share of the units of every hidden layer, or of each, that a training step leaves out.
+    max_grad_norm : float or None, default=None
+        Euclidean norm to which a longer gradient of a step is shortened.
+    weight_averaging : float, default=0.0
+        Above 0, such as 0.99, the weights are averaged over the steps, each step back counting so
+        much less; the averages are what is watched, kept and predicts.
+    loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
+        ``(ŷ - y)² / 2``, whose lowest mean is at the mean of y; ``|ŷ - y|``, at the median; or
+        ``q (y - ŷ)`` where ŷ is too low and ``(1 - q) (ŷ - y)`` where it is too high, at the
+        quantile q [3]_. Of y standardised; of several outputs the mean.
+    quantile : float or None, default=None
+        The q of ``loss="quantile"``, above 0 and below 1.
+    shuffle : bool, default=True
+        Shuffle the rows before each epoch. A full batch stays in order.
+    batch_size : int, "auto" or None, default="auto"
+        Rows of a step. None is all of them; "auto" is all of them up to 64, above that a thirtieth
+        but at least 32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth,
+        at most 1024. "lbfgs" takes all.
+    max_iter : int, default=50
+        Epochs at the most; iterations for "lbfgs".
+    tol : float, default=1e-4
+        Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
+        stopping, the largest component of the gradient at which it has converged.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement after which training ends.
+    early_stopping : bool or "auto", default="auto"
+        Hold out rows, watch their cost instead of the training cost, and keep the weights of the
+        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and from 100 to 999 for
+        "adam" and "adamw", but not for "adam" with one layer. With `X_val` given to `fit`, those
+        rows are watched instead, and False only records their cost and score.
+    scoring : str, callable or None, default=None
+        What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
+        "roc_auc", or a function of (estimator, X, y), X being an array. It gets their weights where
+        these differ and it takes `sample_weight`.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out.
+    standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
+        True subtracts each feature's weighted mean and divides by its standard deviation, learned
+        from the training rows, both folded into the first layer, so that `coefs_` take X as it is.
+        "smooth_clip" then bends far values, ``z / sqrt(1 + (z / 3)²)``, and lets those beyond the
+        quartiles by five times their distance count as if they were just there; "robust" bends
+        them with median and interquartile range. A feature that never varies is ignored. A missing
+        number becomes 0, with an input beside it that says so where some were missing in training.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns of X that hold levels, each of which becomes an input of 0 or 1; rare and unseen
+        ones share one, missing ones have their own. "from_dtype" takes a frame's columns of
+        category, text and boolean type, and of objects that are not all numbers or dates; or give
+        names, indices or a mask.
+    numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
+        "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
+        training rows each, so that the first layer can bend there [4]_. "auto" does so for "adam"
+        and "adamw" with two layers or more: up to 16 numeric columns in 1,000 rows or more, and
+        with several networks up to 200 columns in any number of rows.
+    n_networks : int, default=1
+        Networks to train side by side, their predictions averaged. Unless early stopping is False
+        each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
+    dtype : {"auto", "float32", "float64"} or dtype, default="auto"
+        Of the network. "auto" is float64 for data of 64 bits of fewer than 1,000 rows, for
+        ``optimizer="lbfgs"`` and for `partial_fit`; for more rows, on CUDA, for data in float32 or
+        float16 and for frames with levels it is float32. Numbers are standardised in float64
+        before, and what is predicted for data of 64 bits is in float64.
+    n_threads : int or None, default=None
+        Threads of the processor, for `fit` and predictions. None is one where the work is small,
+        else as many as torch is set to. Set 1 where fits run in threads beside each other; where
+        they run in processes (``n_jobs`` of scikit-learn), joblib sees to it.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit, for up to `max_iter` epochs more, with a
+        new optimizer; the curves grow.
+    checkpoint : str, os.PathLike, Checkpoint or None, default=None
+        File in which `fit` saves its training, every 30 seconds or as a `Checkpoint` says, and from
+        which the same fit goes on after it was killed.
+    verbose : int or bool, default=0
+        Above 0, print a line after an epoch, at most a few a second.
+    random_state : int, RandomState or None, default=None
+        Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
+        call, and leaves NumPy's and torch's global random states alone.
+
+    Attributes
+    ----------
+    coefs_ : list of arrays of shape (n^[l-1], n^[l])
+        W^[1], …, W^[L], the last of them in the units of y; of several networks, with a first axis
+        of `n_networks`.
+    intercepts_ : list of arrays of shape (n^[l],)
+        b^[1], …, b^[L]; the same.
+    layer_sizes_ : tuple of int
+        n^[0], …, n^[L].
+    n_layers_ : int
+        L. (MLPClassifier counts the input as well.)
+    activations_ : tuple
+        Of the hidden layers, as they were given.
+    n_outputs_, out_activation_ : int, str
+        The numbers that y has for each row, and "identity".
+    input_encoding_ : dict of arrays or None
+        What makes of X the inputs of the first layer, with the centre and inverse scale of each
+        number; None where that is folded into the layer, with ``standardize=True`` and no levels.
+    column_kinds_ : list of str or None
+        What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
+        "duration" or "levels"; None where all are numbers.
+    is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
+        Which columns hold levels, and for each of them the levels told apart; None is missing.
+    n_iter_ : int
+        Epochs trained; costs and scores below are means over the networks that then still were.
+    best_iter_ : int or list of int
+        The epoch whose weights were kept, counted from 1, for each of several networks.
+    loss_, loss_curve_ : float, list of float
+        Cost of the training rows, without penalty, in the last epoch and in each. Of y
+        standardised: a squared error of 0.5 explains nothing.
+    best_loss_ : float
+        Lowest cost, of the rows to watch where there are some.
+    validation_loss_curve_, validation_scores_ : lists of float, or None
+        Cost of the rows to watch after each epoch, and their R² or what `scoring` says.
+    best_validation_score_ : float or None
+        The score in the epoch whose weights were kept.
+    oob_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs), or None
+        For the training rows what that one of several networks predicts that held them out.
+    t_ : int
+        Rows seen in training, each as often as it was.
+    device_ : str
+        Where the network was trained.
+    n_features_in_, feature_names_in_ : int, array of str of shape (n_features,)
+        Columns of X, and their names where it is a frame that has some.
+
+    See Also
+    --------
+    DeepBinaryClassifier : Yes or no, by the same network with a sigmoid at its end.
+    sklearn.neural_network.MLPRegressor : The same idea on the CPU.
+    sklearn.linear_model.Ridge : The network with one layer.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
+    .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [3] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+    .. [4] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+       deep learning", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skdnn import DeepRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> reg = DeepRegressor(random_state=0).fit(X_train, y_train)
+    >>> reg.predict(X_test[:2]).round()
+    array([250., 251.])
+    >>> reg.score(X_test, y_test)  # R²
+    0.13
+    """
+
+    _task = NUMBERS
+
+    def __init__(
+        self,
+        n_layers: int | None = None,
+        n_units: int | Sequence[int] = 128,
+        *,
+        activation: Activation | Sequence[Activation] = "relu",
+        init_scale: float | Literal["auto"] = "auto",
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float | Literal["auto"] = "auto",
+        learning_rate_schedule: str | Callable[[float, int], float] = "auto",
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        weight_decay: float | Literal["auto"] = "auto",
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
+        weight_averaging: float = 0.0,
+        loss: Literal["squared_error", "absolute_error", "quantile"] = "squared_error",
+        quantile: float | None = None,
+        shuffle: bool = True,
+        batch_size: int | Literal["auto"] | None = "auto",
+        max_iter: int = 50,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | Literal["auto"] = "auto",
+        scoring: str | Callable[..., float] | None = None,
+        validation_fraction: float = 0.1,
+        standardize: bool | Literal["smooth_clip", "robust"] = "smooth_clip",
+        categorical_features: Sequence | Literal["from_dtype"] | None = "from_dtype",
+        numeric_embedding: Literal["auto", "piecewise_linear"] | None = "auto",
+        n_networks: int = 1,
+        device: str | torch.device = "auto",
+        dtype: DTypeLike | torch.dtype = "auto",
+        n_threads: int | None = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike | Checkpoint | None = None,
+        verbose: int | bool = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_layers = n_layers
+        self.n_units = n_units
+        self.activation = activation
+        self.init_scale = init_scale
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.weight_averaging = weight_averaging
+        self.loss = loss
+        self.quantile = quantile
+        self.shuffle = shuffle
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.standardize = standardize
+        self.categorical_features = categorical_features
+        self.numeric_embedding = numeric_embedding
+        self.n_networks = n_networks
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @plainly
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "DeepRegressor":
+        """Train on for one epoch, on these rows.
+
+        The optimizer goes on where the last call left it. Means and deviations, of y as well, are
+        those of all rows so far; median and quartiles are those of the first chunk, if a feature
+        varies there. Levels that come later, and gaps, get inputs of their own, whose weights start
+        at 0. The learning rate is constant, no rows are held out, and ``weight_decay="auto"`` is 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        self : DeepRegressor
+            The estimator itself, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`, and for what needs all rows at once: ``early_stopping=True``, optimizers
+            other than "sgd", "adam" and "adamw".
+        KeyboardInterrupt
+            If Ctrl-C ended the training. The estimator is then as it was before.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    @plainly
+    def predict(self, X: MatrixLike) -> np.ndarray:
+        """Return the number, or numbers, of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_outputs) where y had several
+            In the units of y. In float32 where both the network and X have no more digits, else in
+            float64.
+        """
+        return answers(self, X)
+
+    @plainly
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return R², the share of the variance of y that is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, of several outputs the mean: 1 at best, 0 for the
+            mean of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If numbers or weights are none that `fit` would take.
+        """
+        predicted, numbers = self.predict(X), plain_numbers(y)
+        weight = check_weights(sample_weight, len(predicted))
+        if np.shape(numbers) != predicted.shape:
+            raise ValueError(
+                f"y must hold numbers of shape {predicted.shape}, got {np.shape(numbers)}."
+            )
+        return float(r2_score(numbers, predicted, sample_weight=weight))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
