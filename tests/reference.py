@@ -57,8 +57,16 @@ def cross_entropy(z, y):
     return y * softplus(-z) + (1 - y) * softplus(z)
 
 
-def squared_error(z, y):
+def squared_error_of_sigmoid(z, y):
     return (sigmoid(z) - y) ** 2 / 2
+
+
+def sign(z):
+    return int(z > 0) - int(z < 0)
+
+
+def quantile_error(z, y, q=0.3):
+    return q * (y - z) if z < y else (1 - q) * (z - y)
 
 
 # 1 - σ(z) is written σ(-z), which keeps its digits where σ(z) is close to 1.
@@ -66,9 +74,15 @@ def squared_error(z, y):
 LOSSES = {
     "log_loss": (cross_entropy, lambda z, y: sigmoid(z) - y),
     "squared_error": (
-        squared_error,
+        squared_error_of_sigmoid,
         lambda z, y: (sigmoid(z) - y) * sigmoid(z) * sigmoid(-z),
     ),
+}
+# The same of numbers, whose output is linear; the quantile is 0.3.
+LINEAR_LOSSES = {
+    "squared_error": (lambda z, y: (z - y) ** 2 / 2, lambda z, y: z - y),
+    "absolute_error": (lambda z, y: abs(z - y), lambda z, y: sign(z - y)),
+    "quantile": (quantile_error, lambda z, y: -0.3 if z < y else 0.7 if z > y else 0.0),
 }
 
 
@@ -94,13 +108,17 @@ def cost(X, y, weight, W, b, activation, loss="log_loss"):
     return total / sum(weight)
 
 
-def gradients(X, y, weight, W, b, activation, loss="log_loss"):
-    """Return dJ/dW and dJ/db, the average of the examples' own gradients."""
-    g_prime, dL = ACTIVATIONS[activation][1], LOSSES[loss][1]
+def gradients(X, y, weight, W, b, activation, derivative=LOSSES["log_loss"][1]):
+    """Return dJ/dW and dJ/db, the average of the examples' own gradients.
+
+    Of several outputs, y has a row of numbers for each example, and the mean loss counts.
+    """
+    g_prime = ACTIVATIONS[activation][1]
     dW, db = [np.zeros_like(w) for w in W], [np.zeros_like(v) for v in b]
     for x, t, w in zip(X, y, weight, strict=True):
         Z, A = forward_one(x, W, b, activation)
-        dZ = np.array([w / sum(weight) * dL(Z[-1][0], t)])
+        slopes = [derivative(z, number) for z, number in zip(Z[-1], np.atleast_1d(t), strict=True)]
+        dZ = w / sum(weight) * np.array(slopes) / len(slopes)
         for l in range(len(W) - 1, -1, -1):
             dW[l] += np.outer(A[l], dZ)
             db[l] += dZ

@@ -64,20 +64,28 @@ def plain_numbers(y, name="y"):
         return y
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
-    if y.dtype.kind not in "biuf":
+    if y.dtype.kind not in "biuf" and not _are_numbers(y):
         raise ValueError(f"{name} must hold real numbers, got {_found(y)}.")
-    y = y.astype(np.float64)
+    try:
+        y = y.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} must hold numbers that a float can hold: {error}.") from error
     if np.isinf(y).any():
         raise ValueError(f"Input {name} contains infinity.")
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
+def _are_numbers(y):
+    return y.dtype.kind == "O" and all(isinstance(v, Real | Decimal) for v in y.ravel().tolist())
+
+
 def _found(y):
     """Say what an array holds instead of numbers."""
-    if y.dtype.kind in "mM":
-        what = "dates: give days since one of them" if y.dtype.kind == "M" else "durations"
-        return f"{what} ({y.dtype})"
-    odd = next((v for v in y.ravel().tolist() if not isinstance(v, Real | Decimal)), None)
+    if y.dtype.kind == "M":
+        return "dates: give days since one of them"
+    if y.dtype.kind == "m":
+        return "durations: give days or seconds"
+    odd = next(v for v in y.ravel().tolist() if not isinstance(v, Real | Decimal))
     return f"{shown(odd)} ({type(odd).__name__})"
 
 
@@ -133,11 +141,10 @@ def _count_missing(y):
 
 
 def _with_plain_numbers(y):
-    labels = y.ravel().tolist() if y.dtype.kind == "O" else ()
-    if not labels or not all(isinstance(label, Real | Decimal) for label in labels):
+    if y.size == 0 or not _are_numbers(y):
         return y
-    numbers = [float(label) if isinstance(label, Decimal) else label for label in labels]
-    return np.array(numbers).reshape(y.shape)
+    values = y.ravel().tolist()
+    return np.array([float(v) if isinstance(v, Decimal) else v for v in values]).reshape(y.shape)
 
 
 def encode_groups(groups):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import reference
 import torch
+from sklearn.metrics import r2_score
 
-from skdnn.network import LOSSES, cost
+from skdnn.network import LINEAR, LINEAR_LOSSES, LOSSES, SIGMOID, cost, quantile_loss
 
 LOGITS = [-700.0, -30.0, -1.5, 0.0, 0.3, 30.0, 700.0]
 
@@ -55,3 +56,55 @@ def test_squared_error_forgets_to_learn_from_a_sure_mistake():
     entropy = LOSSES["log_loss"].derivative(Z, y, torch.empty_like(Z)).item()
     assert abs(squared) < 1e-16
     assert entropy == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("name", LINEAR_LOSSES)
+@pytest.mark.parametrize("number", [-2.0, 0.0, 1e6])
+def test_losses_of_numbers_are_the_formulas(name, number):
+    Z, y = rows([-1e3, -2.0, 0.0, 0.5, 1e6], [number] * 5)
+    loss = quantile_loss(0.3) if name == "quantile" else LINEAR_LOSSES[name]
+    value, derivative = reference.LINEAR_LOSSES[name]
+    answers = Z[0].tolist()
+    np.testing.assert_allclose(loss.value(Z, y)[0], [value(z, number) for z in answers])
+    np.testing.assert_allclose(
+        loss.derivative(Z, y, torch.empty_like(Z))[0], [derivative(z, number) for z in answers]
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [(SIGMOID, name) for name in LOSSES] + [(LINEAR, name) for name in LINEAR_LOSSES],
+)
+def test_the_best_constant_costs_less_than_its_neighbours(output, name):
+    rng = np.random.default_rng(0)
+    loss = quantile_loss(0.2) if name == "quantile" else output.losses[name]
+    numbers = rng.normal(size=(2, 31)) if output is LINEAR else rng.integers(2, size=(2, 31))
+    y, weight = torch.from_numpy(numbers).double(), torch.from_numpy(rng.random((1, 31)))
+    Z = loss.constant(y, weight)
+
+    def costs(Z):
+        return torch.stack(
+            [cost(loss, z.expand(1, 31), row[None], weight) for z, row in zip(Z, y, strict=True)]
+        )
+
+    assert (costs(Z) < costs(Z + 0.1)).all()
+    assert (costs(Z) < costs(Z - 0.1)).all()
+
+
+@pytest.mark.parametrize("q", [0.01, 0.25, 0.5, 0.9])
+def test_the_best_quantile_is_one_of_the_numbers_and_numpys_of_repeated_ones(q):
+    numbers, repeats = np.array([3.0, -1.0, 7.0, 2.0, 2.5]), np.array([2, 1, 3, 0, 4])
+    y, weight = rows(numbers, repeats.astype(float))
+    expected = np.quantile(np.repeat(numbers, repeats), q, method="inverted_cdf")
+    assert quantile_loss(q).constant(y, weight).item() == expected
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_r_squared_is_scikit_learns(weighted):
+    rng = np.random.default_rng(0)
+    y, predicted = rng.normal(size=(2, 40, 3))
+    y[:, 2], predicted[:, 2] = 5.0, [5.0] * 40  # a constant, predicted
+    weight = rng.random(40) if weighted else np.ones(40)
+    tensors = [torch.from_numpy(np.atleast_2d(array.T)) for array in (predicted, y, weight)]
+    expected = r2_score(y, predicted, sample_weight=weight)
+    assert LINEAR.score(*tensors).item() == pytest.approx(expected)

@@ -5,7 +5,17 @@ import pytest
 import reference
 import torch
 
-from skdnn.network import ACTIVATIONS, LOSSES, Network, cost, get_activation, initialize
+from skdnn.network import (
+    ACTIVATIONS,
+    LINEAR,
+    LINEAR_LOSSES,
+    LOSSES,
+    Network,
+    cost,
+    get_activation,
+    initialize,
+    quantile_loss,
+)
 
 SIZES = {1: (5, 1), 2: (5, 4, 1), 3: (5, 4, 3, 1), 5: (5, 4, 3, 6, 2, 1)}
 UNIQUE_NAMES = sorted({activation.name for activation in ACTIVATIONS.values()})
@@ -46,7 +56,7 @@ def autograd(network, X, y, share, loss, masks):
         if l < network.n_layers:
             A = network.activations[l].module()(Z)
             A = A if masks[l] is None else A * masks[l]
-    (share * LOSSES[loss].value(Z, y)).sum().backward()
+    (share * loss.value(Z, y)).sum(-1).mean(-1).sum().backward()
     return theta.grad
 
 
@@ -60,7 +70,8 @@ def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_
     W, b = arrays(network)
     rows = X[:-1].T.numpy()
     np.testing.assert_allclose(Z[0], reference.logits(rows, W, b, activation), rtol=1e-11)
-    dW, db = reference.gradients(rows, y[0].numpy(), share[0].numpy(), W, b, activation, loss)
+    derivative = reference.LOSSES[loss][1]
+    dW, db = reference.gradients(rows, y[0].numpy(), share[0].numpy(), W, b, activation, derivative)
     for l in range(1, n_layers + 1):
         np.testing.assert_allclose(network.dW[l].T, dW[l - 1], rtol=1e-9, atol=1e-13)
         np.testing.assert_allclose(network.db[l][:, 0], db[l - 1], rtol=1e-9, atol=1e-13)
@@ -79,8 +90,46 @@ def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_network
     generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
     network.propagate(X, y, share, LOSSES[loss], generators)
     masks = network._cache(7).D
-    expected = autograd(network, X, y, share, loss, masks)
+    expected = autograd(network, X, y, share, LOSSES[loss], masks)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("name", LINEAR_LOSSES)
+@pytest.mark.parametrize("n_networks", [None, 2])
+def test_a_linear_output_of_several_numbers_has_its_gradient_from_the_mean_loss(
+    n_networks, name, n_outputs
+):
+    activations = [get_activation("tanh")]
+    network = Network((5, 4, n_outputs), activations, output=LINEAR, n_networks=n_networks)
+    network.theta.normal_(generator=torch.Generator().manual_seed(0))
+    X, _, share = data(stack=() if n_networks is None else (n_networks,))
+    y = torch.randn(
+        (*X.shape[:-2], n_outputs, 7), dtype=X.dtype, generator=torch.Generator().manual_seed(2)
+    )
+    loss = quantile_loss(0.3) if name == "quantile" else LINEAR_LOSSES[name]
+    Z = network.propagate(X, y, share, loss)
+    expected = autograd(network, X, y, share, loss, [None] * 3)
+    torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-12)
+    if n_networks is None:
+        W, b = arrays(network)
+        derivative = reference.LINEAR_LOSSES[name][1]
+        dW, _ = reference.gradients(
+            X[:-1].T.numpy(), y.T.numpy(), share[0].numpy(), W, b, "tanh", derivative
+        )
+        np.testing.assert_allclose(network.dW[1].T, dW[0], rtol=1e-9, atol=1e-13)
+    torch.testing.assert_close(
+        cost(loss, Z, y, share), (share * loss.value(Z, y)).mean(-2).sum(-1), rtol=1e-12, atol=0
+    )
+
+
+def test_linear_layers_on_top_of_each_other_are_one_linear_layer():
+    network = Network((5, 4, 3, 1), [ACTIVATIONS["identity"]] * 2, output=LINEAR)
+    network.theta.normal_(generator=torch.Generator().manual_seed(0))
+    X, _, _ = data()
+    W = network.W[3] @ network.W[2] @ network.W[1]
+    b = network.W[3] @ (network.W[2] @ network.b[1] + network.b[2]) + network.b[3]
+    torch.testing.assert_close(network.logits(X), W @ X[:-1] + b)
 
 
 def test_gradient_is_the_limit_of_differences():
@@ -103,7 +152,7 @@ def test_each_hidden_layer_may_have_its_own_activation():
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
     X, y, share = data(n=2)
     network.propagate(X, y, share, LOSSES["log_loss"])
-    expected = autograd(network, X, y, share, "log_loss", [None] * 5)
+    expected = autograd(network, X, y, share, LOSSES["log_loss"], [None] * 5)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
