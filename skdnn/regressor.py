@@ -106,7 +106,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
         ``(ŷ - y)² / 2``, whose lowest mean is at the mean of y; ``|ŷ - y|``, at the median; or
         ``q (y - ŷ)`` where ŷ is too low and ``(1 - q) (ŷ - y)`` where it is too high, at the
-        quantile q [3]_. Of y standardised; of several outputs the mean.
+        quantile q [4]_. Of y standardised; of several outputs the mean.
     quantile : float or None, default=None
         The q of ``loss="quantile"``, above 0 and below 1.
     shuffle : bool, default=True
@@ -147,7 +147,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         names, indices or a mask.
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
-        training rows each, so that the first layer can bend there [4]_. "auto" does so for "adam"
+        training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
         and "adamw" with two layers or more: up to 16 numeric columns in 1,000 rows or more, and
         with several networks up to 200 columns in any number of rows.
     n_networks : int, default=1
@@ -231,9 +231,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     ----------
     .. [1] I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
     .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
-    .. [3] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
-    .. [4] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+    .. [3] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
        deep learning", NeurIPS 2022.
+    .. [4] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
 
     Examples
     --------

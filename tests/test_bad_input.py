@@ -1,4 +1,4 @@
-"""Bad parameters and bad data: each a clear error that names what is wrong."""
+"""Bad parameters and bad data: each a clear error that names what is wrong, for both faces."""
 
 import numpy as np
 import pandas as pd
@@ -7,12 +7,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.5]])
 Y = np.array([0, 1, 0, 1])
 
 MIXED = pd.DataFrame({"width": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2})
+
+FACES = {"classifier": DeepBinaryClassifier, "regressor": DeepRegressor}
 
 BAD_PARAMETERS = [
     ({"n_layers": 0}, "n_layers must be an integer of at least 1 or None, got 0"),
@@ -52,7 +54,6 @@ BAD_PARAMETERS = [
     ({"weight_decay": [0.1]}, "weight_decay must be"),
     ({"dropout": 1.0}, "dropout must be a finite number of at least 0 and below 1"),
     ({"dropout": (0.1,)}, "dropout must have one entry for each hidden layer, 2 "),
-    ({"loss": "hinge"}, "loss must be one of 'log_loss', 'squared_error', got 'hinge'"),
     ({"shuffle": 1}, "shuffle must be one of True, False, got 1"),
     ({"batch_size": 0}, "batch_size must be an integer of at least 1 or 'auto' or None"),
     ({"batch_size": 32.0}, "batch_size must be"),
@@ -86,7 +87,6 @@ BAD_PARAMETERS = [
     ({"n_networks": 2**31}, "n_networks must be at most 10000"),
     ({"n_units": torch.empty(2, device="meta")}, "n_units must be an integer of at least 1"),
     ({"categorical_features": [{}]}, "categorical_features must be names or indices"),
-    ({"class_weight": {pd.NA: 1.0}}, "class_weight must have labels of y as keys"),
     (
         {"activation": lambda Z: Z @ torch.eye(3, dtype=Z.dtype)},
         "activation must be a differentiable",
@@ -96,7 +96,6 @@ BAD_PARAMETERS = [
     ({"checkpoint": "/nowhere/fit"}, "checkpoint must be a file in a folder that exists"),
     ({"validation_fraction": 0}, "validation_fraction must be .*above 0 and below 1"),
     ({"validation_fraction": 1.0}, "validation_fraction must be"),
-    ({"early_stopping": True}, "early_stopping must find rows of both classes"),
     ({"standardize": "minmax"}, "standardize must be one of True, False, 'smooth_clip', 'robust'"),
     (
         {"categorical_features": "all"},
@@ -109,10 +108,6 @@ BAD_PARAMETERS = [
         {"numeric_embedding": "fourier"},
         "numeric_embedding must be one of 'auto', None, 'piecewise_linear'",
     ),
-    ({"class_weight": "even"}, "class_weight must be one of None, 'balanced' or a dict"),
-    ({"class_weight": {0: -1}}, "class_weight must be"),
-    ({"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),
-    ({"class_weight": {2: 1}}, "class_weight must have labels of y as keys"),
     ({"n_networks": 0}, "n_networks must be an integer of at least 1, got 0"),
     ({"n_networks": "5"}, "n_networks must be an integer of at least 1, got '5'"),
     ({"device": "gpu"}, "device must be"),
@@ -127,6 +122,44 @@ BAD_PARAMETERS = [
     ({"random_state": "zero"}, "random_state must be"),
     ({"random_state": -1}, "random_state must be"),
     ({"random_state": np.random.default_rng(0)}, "random_state must be"),
+    ({"loss": "hinge"}, "loss must be one of .*'squared_error'.*, got 'hinge'"),
+    ({"loss": None}, "loss must be one of"),
+]
+
+BAD_PARAMETERS_OF_ONE = [
+    (
+        "classifier",
+        {"loss": "hinge"},
+        "loss must be one of 'log_loss', 'squared_error', got 'hinge'",
+    ),
+    ("classifier", {"class_weight": {pd.NA: 1.0}}, "class_weight must have labels of y as keys"),
+    ("classifier", {"early_stopping": True}, "early_stopping must find rows of both classes"),
+    (
+        "classifier",
+        {"class_weight": "even"},
+        "class_weight must be one of None, 'balanced' or a dict",
+    ),
+    ("classifier", {"class_weight": {0: -1}}, "class_weight must be"),
+    ("classifier", {"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),
+    ("classifier", {"class_weight": {2: 1}}, "class_weight must have labels of y as keys"),
+    (
+        "regressor",
+        {"loss": "log_loss"},
+        "loss must be one of 'squared_error', 'absolute_error', 'quan",
+    ),
+    (
+        "regressor",
+        {"loss": "quantile"},
+        "quantile must be a number above 0 and below 1 for loss='qu",
+    ),
+    (
+        "regressor",
+        {"quantile": 0},
+        "quantile must be a finite number above 0 and below 1 or None, got",
+    ),
+    ("regressor", {"quantile": 1.0}, "quantile must be"),
+    ("regressor", {"quantile": "0.5"}, "quantile must be"),
+    ("regressor", {"quantile": np.nan}, "quantile must be .*got nan"),
 ]
 
 BAD_DATA = [
@@ -140,7 +173,6 @@ BAD_DATA = [
     ({"X": MIXED.assign(width=[1, 2, np.inf, 4])}, "Input X contains infinity"),
     ({"X": MIXED.iloc[:0], "y": []}, r"0 sample\(s\)"),
     ({"X": MIXED.iloc[:3]}, "inconsistent numbers of samples"),
-    ({"X": MIXED, "y": [0, 1, 2, 1]}, "Only binary classification is supported"),
     ({"X": MIXED, "X_val": MIXED[["colour", "width"]], "y_val": Y}, "feature names should match"),
     (
         {"X": MIXED, "X_val": MIXED.assign(width=list("abcd")), "y_val": Y},
@@ -156,14 +188,7 @@ BAD_DATA = [
     ({"X": np.ma.array(X, mask=X > 2).astype(complex)}, "Complex data not supported"),
     ({"X": pd.DataFrame({"a": [1, 2, 3, np.inf]})}, "infinity in column 'a'"),
     ({"X": pd.DataFrame({"a": [[1], [2], [3], [4]]})}, "in column 'a': an argument must be"),
-    ({"y": [0, 1, pd.NA, 1]}, "Input y contains NaN: 1 of 4 labels are missing"),
-    ({"y": pd.Series([0, 1, None, 1], dtype="Int64")}, "1 of 4 labels are missing"),
-    ({"y": np.ma.array(Y, mask=[0, 0, 1, 0])}, "1 of 4 labels are missing"),
-    ({"y": pd.Series(["a", "b", None, "b"], dtype="string")}, "1 of 4 labels are missing"),
-    ({"y": pd.Series([1, "a", 1, "a"], dtype=object)}, "y must hold labels that can be told apart"),
-    ({"y": torch.empty(4, device="meta")}, "y must hold one label for each row"),
     ({"X_val": X, "y_val": [0, 1, None, 1]}, "Input y_val contains NaN"),
-    ({"groups": ["a", None, "b", "c"]}, "Input groups contains NaN: 1 of 4 labels are missing"),
     ({"groups": np.ones((4, 2))}, r"groups must have one axis, got shape \(4, 2\)"),
     ({"sample_weight": np.full(4, 1e308)}, "sample_weight must have a sum that is neither 0 nor"),
     ({"sample_weight": np.ma.array(np.ones(4), mask=[1, 0, 0, 0])}, "sample_weight must be finite"),
@@ -177,79 +202,135 @@ BAD_DATA = [
     ({"X": X[:3]}, "inconsistent numbers of samples"),
     ({"y": None}, "requires y to be passed"),
     ({"y": Y[:3]}, "inconsistent numbers of samples"),
-    ({"y": [0, 1, 2, 1]}, "Only binary classification is supported"),
-    ({"y": [0.1, 0.4, 0.3, 0.9]}, "continuous"),
-    ({"y": [1, 1, 1, 1]}, "two classes, got one class"),
-    ({"y": [0, 1, np.nan, 1]}, "Input y contains NaN"),
-    ({"y": [0, 1, None, 1]}, "y contains NaN|must be|NoneType|unknown"),
-    ({"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
-    ({"y": [{0}, {1}, {0}, {1}]}, "y|set"),
     ({"sample_weight": [1, 1]}, r"sample_weight must have shape \(4,\), got \(2,\)"),
     ({"sample_weight": [1, -1, 1, 1]}, "sample_weight must not be negative"),
     ({"sample_weight": [1, np.nan, 1, 1]}, "sample_weight must be finite"),
     ({"sample_weight": np.zeros(4)}, "sample_weight must hold a weight above zero"),
     ({"sample_weight": "balanced"}, "sample_weight must be numbers"),
-    ({"sample_weight": [1, 0, 1, 0]}, "two classes with a weight above zero"),
     ({"X_val": X}, "X_val and y_val must be given together"),
     ({"y_val": Y}, "X_val and y_val must be given together"),
     ({"X_val": X[:, :1], "y_val": Y}, "1 features, but .* expecting 2 features"),
     ({"X_val": X[:2], "y_val": Y}, "inconsistent numbers of samples"),
-    ({"X_val": X, "y_val": [0, 1, 2, 1]}, "y_val must hold only the classes"),
     ({"X_val": np.full_like(X, np.inf), "y_val": Y}, "contains infinity"),
 ]
 
+BAD_DATA_OF_ONE = [
+    ("classifier", {"X": MIXED, "y": [0, 1, 2, 1]}, "Only binary classification is supported"),
+    ("classifier", {"y": [0, 1, pd.NA, 1]}, "Input y contains NaN: 1 of 4 labels are missing"),
+    ("classifier", {"y": pd.Series([0, 1, None, 1], dtype="Int64")}, "1 of 4 labels are missing"),
+    ("classifier", {"y": np.ma.array(Y, mask=[0, 0, 1, 0])}, "1 of 4 labels are missing"),
+    (
+        "classifier",
+        {"y": pd.Series(["a", "b", None, "b"], dtype="string")},
+        "1 of 4 labels are missing",
+    ),
+    (
+        "classifier",
+        {"y": pd.Series([1, "a", 1, "a"], dtype=object)},
+        "y must hold labels that can be told apart",
+    ),
+    ("classifier", {"y": torch.empty(4, device="meta")}, "y must hold one label for each row"),
+    (
+        "classifier",
+        {"groups": ["a", None, "b", "c"]},
+        "Input groups contains NaN: 1 of 4 labels are missing",
+    ),
+    ("classifier", {"y": [0, 1, 2, 1]}, "Only binary classification is supported"),
+    ("classifier", {"y": [0.1, 0.4, 0.3, 0.9]}, "continuous"),
+    ("classifier", {"y": [1, 1, 1, 1]}, "two classes, got one class"),
+    ("classifier", {"y": [0, 1, np.nan, 1]}, "Input y contains NaN"),
+    ("classifier", {"y": [0, 1, None, 1]}, "y contains NaN|must be|NoneType|unknown"),
+    ("classifier", {"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
+    ("classifier", {"y": [{0}, {1}, {0}, {1}]}, "y|set"),
+    ("classifier", {"sample_weight": [1, 0, 1, 0]}, "two classes with a weight above zero"),
+    ("classifier", {"X_val": X, "y_val": [0, 1, 2, 1]}, "y_val must hold only the classes"),
+    ("regressor", {"y": [0, 1, pd.NA, 1]}, "Input y contains NaN: 1 of 4 numbers are missing"),
+    ("regressor", {"y": [0, 1, np.inf, 1]}, "Input y contains infinity"),
+    ("regressor", {"y": list("abab")}, r"y must hold real numbers, got 'a' \(str\)"),
+    ("regressor", {"y": ["1", "2", "3", "4"]}, r"y must hold real numbers, got '1' \(str\)"),
+    ("regressor", {"y": pd.date_range("2020", periods=4)}, "y must hold real numbers, got dates"),
+    ("regressor", {"y": np.arange(4).astype("m8[D]")}, "y must hold real numbers, got durations"),
+    ("regressor", {"y": [1j, 2, 3, 4]}, "Complex data not supported"),
+    ("regressor", {"y": [{0}, {1}, {0}, {1}]}, r"y must hold real numbers, got \{0\} \(set\)"),
+    ("regressor", {"y": np.zeros((4, 2, 2))}, "Found array with dim 3"),
+    (
+        "regressor",
+        {"y": np.empty((4, 0))},
+        r"y must hold one number for each row, got shape \(4, 0\)",
+    ),
+    ("regressor", {"y": sparse.csr_array(X)}, "y must be dense"),
+    ("regressor", {"y": 3.0}, r"y must hold one number for each row, got shape \(\)"),
+    ("regressor", {"y": torch.empty(4, device="meta")}, "y must hold one number for each row"),
+    ("regressor", {"X_val": X, "y_val": [0, 1, None, 1]}, "Input y_val contains NaN"),
+    ("regressor", {"X_val": X, "y_val": X}, "y_val must have 1 outputs as in fit, got 2"),
+    ("regressor", {"X": MIXED, "y": list("abab")}, "y must hold real numbers"),
+]
 
-def fitted():
-    return DeepBinaryClassifier(max_iter=2, random_state=0).fit(X, Y)
+
+@pytest.fixture(params=FACES)
+def face(request):
+    return FACES[request.param]
 
 
-@pytest.mark.parametrize(("parameters", "message"), BAD_PARAMETERS)
-def test_bad_parameter_is_named_with_its_rule(parameters, message):
+def fitted(face=DeepBinaryClassifier):
+    return face(max_iter=2, random_state=0).fit(X, Y)
+
+
+def for_both(shared, of_one):
+    """Return rows (face, what is bad, message)."""
+    return [(name, *row) for name in FACES for row in shared] + of_one
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"), for_both(BAD_PARAMETERS, BAD_PARAMETERS_OF_ONE)
+)
+def test_bad_parameter_is_named_with_its_rule(name, parameters, message):
     with pytest.raises(ValueError, match=message):
-        DeepBinaryClassifier(**parameters).fit(X, Y)
+        FACES[name](**parameters).fit(X, Y)
 
 
-@pytest.mark.parametrize(("data", "message"), BAD_DATA)
-def test_bad_data_is_named(data, message):
+@pytest.mark.parametrize(("name", "data", "message"), for_both(BAD_DATA, BAD_DATA_OF_ONE))
+def test_bad_data_is_named(name, data, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        DeepBinaryClassifier().fit(**{"X": X, "y": Y, **data})
+        FACES[name]().fit(**{"X": X, "y": Y, **data})
 
 
 @pytest.mark.parametrize(
     "failing",
     [
-        lambda clf: clf.fit(np.ones((4, 7)), [1, 1, 1, 1]),
+        lambda clf: clf.fit(np.ones((4, 7)), ["n", None, "n", "y"]),
         lambda clf: clf.set_params(learning_rate=-1).fit(np.ones((4, 7)), Y),
         lambda clf: clf.set_params(
             optimizer="sgd", activation="identity", learning_rate=1e30, dtype="float32"
-        ).fit(X, ["n", "y", "n", "y"]),
+        ).fit(X, Y),
         lambda clf: clf.fit(pd.DataFrame(X, columns=["a", "b"]), Y, sample_weight=np.zeros(4)),
     ],
 )
-def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing):
-    clf = fitted()
-    before, learnt = clf.predict_proba(X), sorted(vars(clf))
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing, face):
+    clf = fitted(face)
+    before, learnt = clf.predict(X), sorted(vars(clf))
     with pytest.raises(ValueError):  # noqa: PT011
         failing(clf)
     assert sorted(vars(clf)) == learnt
     assert clf.n_features_in_ == 2
-    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    np.testing.assert_array_equal(clf.predict(X), before)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.ones((2, 3)), "3 features, but DeepBinaryClassifier is expecting 2 features"),
+        (np.ones((2, 3)), "3 features, but Deep(BinaryClassifier|Regressor) is expecting 2"),
         (np.full((2, 2), np.inf), "Input X contains infinity"),
         (np.ones(2), "Expected 2D array"),
         (np.empty((0, 2)), r"0 sample\(s\)"),
     ],
 )
-def test_bad_data_for_predict_is_named(data, message):
-    clf = fitted()
-    for method in (clf.predict, clf.predict_proba, clf.predict_log_proba, clf.decision_function):
-        with pytest.raises(ValueError, match=message):
-            method(data)
+def test_bad_data_for_predict_is_named(data, message, face):
+    fit = fitted(face)
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        if hasattr(fit, name):
+            with pytest.raises(ValueError, match=message):
+                getattr(fit, name)(data)
 
 
 def test_the_tables_are_as_long_as_they_should_be():

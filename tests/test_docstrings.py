@@ -1,6 +1,8 @@
 """Every public name is documented, by the rules to which scikit-learn holds its own."""
 
+import importlib.util
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,19 @@ def test_what_is_checked_is_what_is_public():
     assert {"fit", "partial_fit", "predict_proba", "to_module", "from_estimator", "plot"} <= {
         path.split(".")[-1] for path in PUBLIC
     }
+
+
+def test_what_both_faces_say_of_a_parameter_is_written_once():
+    root = Path(__file__).parents[1]
+    spec = importlib.util.spec_from_file_location("share", root / "docs" / "share_docstrings.py")
+    share = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(share)
+    classifier, regressor = (
+        (root / "skdnn" / f"{name}.py").read_text() for name in ("classifier", "regressor")
+    )
+    start, stop = share.class_docstring(regressor)
+    names = {entry["name"] for entry in share.ENTRY.finditer(regressor[start:stop])}
+    parameters = set(inspect.signature(skdnn.DeepRegressor).parameters)
+    assert parameters <= names, "an entry of the docstring that the pattern misses"
+    assert names >= share.OWN
+    assert share.shared(classifier, regressor) == regressor, "run docs/share_docstrings.py"

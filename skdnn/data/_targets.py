@@ -59,9 +59,13 @@ def plain_numbers(y, name="y"):
     >>> plain_numbers([Decimal(-1), 2])
     array([-1.,  2.])
     """
+    if sparse.issparse(y):
+        raise ValueError(f"{name} must be dense, got a sparse matrix of shape {y.shape}.")
     y = _without_gaps(y, name, "number")
-    if y is None or sparse.issparse(y):
+    if y is None:
         return y
+    if y.ndim == 0 or 0 in y.shape[1:]:
+        raise ValueError(f"{name} must hold one number for each row, got shape {y.shape}.")
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
     if y.dtype.kind not in "biuf" and not _are_numbers(y):

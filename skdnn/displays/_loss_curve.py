@@ -67,7 +67,7 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : DeepBinaryClassifier
+        estimator : DeepBinaryClassifier or DeepRegressor
             Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.

@@ -35,6 +35,8 @@ class NetworkDisplay:
         Names of g of each hidden layer.
     max_units : int, default=10
         Circles of a layer at the most; of a larger one, the first and the last are drawn.
+    out_activation : str, default="sigmoid"
+        Name of that of the output, "identity" where it answers with numbers.
 
     Attributes
     ----------
@@ -56,11 +58,16 @@ class NetworkDisplay:
     """
 
     def __init__(
-        self, layer_sizes: Sequence[int], activations: Sequence[str], max_units: int = 10
+        self,
+        layer_sizes: Sequence[int],
+        activations: Sequence[str],
+        max_units: int = 10,
+        out_activation: str = "sigmoid",
     ) -> None:
         self.layer_sizes = layer_sizes
         self.activations = activations
         self.max_units = max_units
+        self.out_activation = out_activation
 
     @classmethod
     def from_estimator(
@@ -70,7 +77,7 @@ class NetworkDisplay:
 
         Parameters
         ----------
-        estimator : DeepBinaryClassifier
+        estimator : DeepBinaryClassifier or DeepRegressor
             Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
         max_units : int, default=10
             Circles of a layer at the most; at least 2.
@@ -92,8 +99,9 @@ class NetworkDisplay:
         10
         """
         fitted = find_network(estimator)
-        names = [get_activation(a).name for a in fitted.activations_]
-        return cls(fitted.layer_sizes_, names, max_units).plot(ax=ax)
+        activations = *fitted.activations_, fitted.out_activation_
+        *names, last = (get_activation(activation).name for activation in activations)
+        return cls(fitted.layer_sizes_, names, max_units, last).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> NetworkDisplay:
         """Draw the network.
@@ -147,7 +155,8 @@ class NetworkDisplay:
                 self.ax_.annotate("⋮", centre, ha="center", va="center", fontsize=16)
                 continue
             text = f"$x_{{{unit}}}$" if l == 0 else f"$a^{{[{l}]}}_{{{unit}}}$"
-            text = r"$\hat{y}$" if l == L else text
+            if l == L:
+                text = rf"$\hat{{y}}_{{{unit}}}$" if self.layer_sizes[L] > 1 else r"$\hat{y}$"
             circle = {"facecolor": _COLOURS[kind], "edgecolor": "black", "linewidth": 0.8}
             self._add_circle(centre, circle)
             self.ax_.annotate(text, centre, ha="center", va="center", fontsize=9, zorder=3)
@@ -158,11 +167,10 @@ class NetworkDisplay:
         self.ax_.add_patch(Circle(centre, _RADIUS, zorder=2, **style))
 
     def _draw_label(self, l: int, y: float) -> None:
-        L = len(self.layer_sizes) - 1
         if l == 0:
             name = "input"
         else:
-            name = f"layer {l}\n{'sigmoid' if l == L else self.activations[l - 1]}"
+            name = f"layer {l}\n{[*self.activations, self.out_activation][l - 1]}"
         text = f"$n^{{[{l}]}} = {self.layer_sizes[l]}$\n{name}"
         self.ax_.annotate(text, (_STEP * l, y), ha="center", va="top", fontsize=9)
 

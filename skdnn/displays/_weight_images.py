@@ -70,7 +70,7 @@ class WeightImagesDisplay:
 
         Parameters
         ----------
-        estimator : DeepBinaryClassifier
+        estimator : DeepBinaryClassifier or DeepRegressor
             Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
         image_shape : tuple of int, default=None
             Of the images whose rows were ``image.ravel()``: (height, width) or (height, width, 3).

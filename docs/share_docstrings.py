@@ -1,0 +1,54 @@
+"""Writes into DeepRegressor's docstring what DeepBinaryClassifier's says of the same thing.
+
+Editors show a docstring as it stands in the file, so the text must stand in both files; it is
+written once, in ``classifier.py``. Run after a change there::
+
+    python docs/share_docstrings.py
+"""
+
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "skdnn"
+# What the regressor says in words of its own.
+OWN = {
+    "weight_decay",
+    "loss",
+    "validation_fraction",
+    "n_networks",
+    "coefs_",
+    "n_outputs_, out_activation_",
+    "loss_, loss_curve_",
+    "validation_loss_curve_, validation_scores_",
+}
+# An entry of "Parameters" or "Attributes" in the docstring of a class, up to the next one.
+ENTRY = re.compile(r"^    (?P<name>[a-z_, ]+) : .+\n(?:^        .+\n)+", re.MULTILINE)
+
+
+def class_docstring(source):
+    """Return start and stop of the docstring of the only class in a file."""
+    start = source.index('    """', source.index("\nclass "))
+    return start, source.index('"""', start + 7)
+
+
+def shared(classifier, regressor):
+    """Return the source of the regressor with the classifier's words for what both have."""
+    start, stop = class_docstring(classifier)
+    theirs = {entry["name"]: entry[0] for entry in ENTRY.finditer(classifier[start:stop])}
+
+    def replace(entry):
+        name = entry["name"]
+        return entry[0] if name in OWN else theirs.get(name, entry[0])
+
+    start, stop = class_docstring(regressor)
+    return regressor[:start] + ENTRY.sub(replace, regressor[start:stop]) + regressor[stop:]
+
+
+def main():
+    """Write the file of the regressor anew."""
+    classifier, regressor = (PACKAGE / f"{name}.py" for name in ("classifier", "regressor"))
+    regressor.write_text(shared(classifier.read_text(), regressor.read_text()))
+
+
+if __name__ == "__main__":
+    main()
