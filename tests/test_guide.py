@@ -4,11 +4,15 @@ import inspect
 import re
 
 import pytest
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 
-PARAMETERS = set(inspect.signature(DeepBinaryClassifier).parameters)
+PARAMETERS = {
+    name
+    for face in (DeepBinaryClassifier, DeepRegressor)
+    for name in inspect.signature(face).parameters
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +26,15 @@ def test_every_page_is_in_the_index(guide):
     assert sorted(listed) == sorted(set(guide) - {"index"})
 
 
-def test_every_parameter_of_mlp_classifier_has_its_row(guide):
+@pytest.mark.parametrize("theirs", [MLPClassifier, MLPRegressor])
+def test_every_parameter_of_scikit_learns_networks_has_its_row(guide, theirs):
     table = guide["migrating"].split("From skorch")[0]
     old_names = " ".join(re.findall(r"^   \* - (.*)$", table, flags=re.MULTILINE))
-    missing = set(inspect.signature(MLPClassifier).parameters) - set(re.findall(r"\w+", old_names))
+    missing = set(inspect.signature(theirs).parameters) - set(re.findall(r"\w+", old_names))
     assert missing == set()
 
 
-@pytest.mark.parametrize("page", ["depth", "training", "data", "gpu"])
+@pytest.mark.parametrize("page", ["depth", "training", "numbers", "data", "gpu"])
 def test_every_parameter_named_exists(guide, page):
     named = set(re.findall(r"``(\w+)=", guide[page]))
     assert named

@@ -32,6 +32,14 @@ def test_data_frames_as_they_are_runs(programs):
     assert names["clf"].predict(names["new"][:1]) == [0]
 
 
+def test_numbers_run(programs, capsys):
+    (program,) = [program for program in programs if "DeepRegressor" in program]
+    names = {}
+    exec(compile(program, "README.md", "exec"), names)
+    assert float(capsys.readouterr().out.split()[-1]) > 0.6
+    assert (names["y"] < names["upper"].predict(names["X"])).mean() > 0.8
+
+
 def test_watching_stopping_and_going_on_runs(programs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time from the checkpoint
@@ -48,6 +56,6 @@ def test_every_link_leads_somewhere(readme, pytestconfig):
 
 
 def test_every_parameter_named_exists(readme):
-    parameters = skdnn.DeepBinaryClassifier().get_params()
+    parameters = skdnn.DeepBinaryClassifier().get_params() | skdnn.DeepRegressor().get_params()
     named = set(re.findall(r"`(\w+)=", readme)) - {"hidden_layer_sizes", "solver", "train_split"}
     assert named <= set(parameters)

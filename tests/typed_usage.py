@@ -8,6 +8,7 @@ import torch
 from skdnn import (
     Checkpoint,
     DeepBinaryClassifier,
+    DeepRegressor,
     ImageVectorizer,
     LossCurveDisplay,
     NetworkDisplay,
@@ -34,10 +35,17 @@ def right(X: np.ndarray, y: list[int]) -> None:
     assert_type(clf.to_module(), torch.nn.Sequential)
     assert_type(LossCurveDisplay.from_estimator(clf), LossCurveDisplay)
     assert_type(NetworkDisplay.from_estimator(clf, max_units=5).plot(), NetworkDisplay)
+    reg = DeepRegressor(loss="quantile", quantile=0.9, n_networks=5)
+    assert_type(reg.fit(X, [1.5, -2.0]), DeepRegressor)
+    assert_type(reg.partial_fit(X, X), DeepRegressor)
+    assert_type(reg.predict(X), np.ndarray)
+    assert_type(reg.score(X, y), float)
     assert_type(ImageVectorizer(size=(60, 40)).fit([X]).transform([X]), np.ndarray)
 
 
 def wrong() -> None:
     DeepBinaryClassifier(n_units="wide")  # type: ignore[arg-type]
     DeepBinaryClassifier(loss="hinge")  # type: ignore[arg-type]
+    DeepRegressor(loss="log_loss")  # type: ignore[arg-type]
+    DeepRegressor(class_weight="balanced")  # type: ignore[call-arg]
     DeepBinaryClassifier().predict()  # type: ignore[call-arg]

@@ -1,0 +1,116 @@
+"""Time DeepRegressor's fit and predict side by side with MLPRegressor, in turn.
+
+Run, from an environment with the package's ``benchmark`` extra::
+
+    python benchmarks/speed_numbers.py
+    python benchmarks/speed_numbers.py --repeats 5
+
+The cases of ``speed.py``, the same settings, and y a noisy weighted sum of the features. The array
+is float32, or float64 and trained on as the default has it.
+"""
+
+import argparse
+import warnings
+from functools import partial
+from statistics import geometric_mean
+
+import numpy as np
+import speed
+from sklearn.neural_network import MLPRegressor
+
+from skdnn import DeepRegressor
+
+
+def make_skdnn(case):
+    return DeepRegressor(
+        n_units=case.hidden,
+        learning_rate=1e-3,
+        learning_rate_schedule="constant",
+        weight_decay=0.0,
+        standardize=False,
+        numeric_embedding=None,
+        device="cpu",
+        **speed.settings(case),
+    )
+
+
+def make_mlp(case):
+    return MLPRegressor(hidden_layer_sizes=case.hidden, alpha=0, **speed.settings(case))
+
+
+CONTENDERS = {"skdnn": make_skdnn, "MLPRegressor": make_mlp}
+
+
+def make_data(case, dtype, rows=None):
+    """Return X, and y of deviation 1, so that scikit-learn's network has an easy start, too."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows or case.rows, case.features), dtype=dtype)
+    y = X @ rng.standard_normal(case.features) / np.sqrt(case.features)
+    return X, (y + rng.standard_normal(len(X))) / np.sqrt(2)
+
+
+def time_fit(name, case, X, y):
+    """Return the seconds of one fit, of as many epochs as the case has."""
+    model = CONTENDERS[name](case)
+    seconds = speed.time_calls(partial(model.fit, X, y))
+    if model.n_iter_ != case.epochs:
+        raise RuntimeError(f"{name} ended after {model.n_iter_} of {case.epochs} epochs.")
+    return seconds
+
+
+def measure_fit(case, dtype, repeats):
+    X, y = make_data(case, dtype)
+    few = 2 * case.batch
+    for name in CONTENDERS:
+        CONTENDERS[name](case).set_params(max_iter=1).fit(X[:few], y[:few])
+    timers = {name: partial(time_fit, name, case, X, y) for name in CONTENDERS}
+    return speed.in_turn(timers, repeats)
+
+
+def measure_predict(case, dtype, rows, repeats):
+    models = {name: make(case).fit(*make_data(case, dtype)) for name, make in CONTENDERS.items()}
+    X, _ = make_data(case, dtype, rows)
+    calls = speed.ONE_ROW_CALLS if rows == 1 else 1
+    timers = {
+        name: partial(speed.time_calls, partial(model.predict, X), calls)
+        for name, model in models.items()
+    }
+    return speed.in_turn(timers, repeats)
+
+
+def report(title, cases, measure, unit):
+    """Print a table of seconds, and how many times as long MLPRegressor takes."""
+    print(f"## {title}\n")
+    speed.print_header(["case", "array"], list(CONTENDERS))
+    ratios = []
+    for case in cases:
+        for dtype in speed.DTYPES:
+            timing = measure(case, dtype)
+            speed.print_row(case, dtype, *timing.cells(unit(case)))
+            ratios.append(timing.ratio("MLPRegressor"))
+    print(f"\nMLPRegressor / skdnn: {geometric_mean(ratios):.2f}, worst {min(ratios):.2f}\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
+    repeats = parser.parse_args().repeats
+    warnings.simplefilter("ignore")  # of training that ended before it converged, as it must here
+    speed.print_machine()
+    report(
+        "fit: µs per optimizer step (seconds per fit)",
+        speed.FIT_CASES,
+        partial(measure_fit, repeats=repeats),
+        lambda case: lambda s: f"{1e6 * s / case.steps:,.0f} ({s:.2f})",
+    )
+    for rows in (1, speed.MANY_ROWS):
+        report(
+            f"predict of {rows:,} rows: ms",
+            speed.PREDICT_CASES,
+            partial(measure_predict, rows=rows, repeats=repeats),
+            lambda case: lambda s: f"{1e3 * s:,.3f}",
+        )
+
+
+if __name__ == "__main__":
+    main()
