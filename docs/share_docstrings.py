@@ -15,6 +15,7 @@ OWN = {
     "weight_decay",
     "loss",
     "validation_fraction",
+    "numeric_embedding",
     "n_networks",
     "coefs_",
     "n_outputs_, out_activation_",

@@ -6,7 +6,7 @@ a network learns in `skdnn.network` and `skdnn.training`.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skdnn.data import TwoClasses, apply_class_weight, check_weights, plain_labels
 from skdnn.estimator import (
+    Activation,
     MatrixLike,
     NetworkEstimator,
     OneOf,
@@ -28,8 +29,6 @@ from skdnn.estimator import (
 from skdnn.network import LOSSES, SIGMOID
 from skdnn.training import plainly
 from skdnn.watching import Checkpoint
-
-Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
 def _of_both(function: Callable, Z: np.ndarray) -> np.ndarray:
@@ -54,6 +53,9 @@ YES_OR_NO = Task(
     weigh=lambda parameters, target, y, weight: apply_class_weight(
         weight, y, target.classes, parameters.class_weight
     ),
+    # Of few rows a network soon knows the bins of every one by heart.
+    rows_worth_binning=1_000,
+    most_columns_to_bin=16,
     out_of_fold=("oob_proba_", lambda Z: _of_both(expit, Z)),
 )
 
@@ -153,8 +155,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with two layers or more: up to 16 numeric columns in 1,000 rows or more, and
-        with several networks up to 200 columns in any number of rows.
+        and "adamw" with hidden layers that are not linear: up to 16 numeric columns in 1,000 rows
+        or more, and with several networks up to 200 columns in any number of rows.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 where missing; "balanced" gives both classes the same total.
         Multiplies `sample_weight`.

@@ -6,7 +6,7 @@ Its parameters and its predictions. How a fit goes is in `skdnn.estimator`, how 
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
 from skdnn.data import RealNumbers, check_weights, plain_numbers
-from skdnn.estimator import MatrixLike, NetworkEstimator, Number, OneOf, Task, answers
+from skdnn.estimator import Activation, MatrixLike, NetworkEstimator, Number, OneOf, Task, answers
 from skdnn.network import LINEAR, LINEAR_LOSSES, Loss, quantile_loss
 from skdnn.training import plainly
 from skdnn.watching import Checkpoint
-
-Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 
 def _loss(parameters: Any) -> Loss:
@@ -43,6 +41,8 @@ NUMBERS = Task(
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight: weight,
+    rows_worth_binning=1,
+    most_columns_to_bin=200,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 
@@ -148,8 +148,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with two layers or more: up to 16 numeric columns in 1,000 rows or more, and
-        with several networks up to 200 columns in any number of rows.
+        and "adamw" with hidden layers that are not linear, for up to 200 numeric columns.
     n_networks : int, default=1
         Networks to train side by side, their predictions averaged. Unless early stopping is False
         each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.

@@ -97,7 +97,7 @@ def test_identity_activations_collapse_to_a_line_at_any_depth(n_layers):
 
 def test_predictions_are_the_lectures_forward_propagation_in_the_units_of_y():
     for y in (Y, TWO):
-        reg = quick(standardize=True, activation="tanh").fit(X, y)
+        reg = quick(standardize=True, activation="tanh", numeric_embedding=None).fit(X, y)
         for x, predicted in zip(X[:5], reg.predict(X[:5]), strict=True):
             Z, _ = reference.forward_one(x, reg.coefs_, reg.intercepts_, "tanh")
             np.testing.assert_allclose(Z[-1], np.atleast_1d(predicted), rtol=1e-9)
@@ -155,6 +155,13 @@ def test_numbers_far_from_zero_lose_nothing(n_rows):
     )
 
 
+def test_numbers_beyond_the_precision_asked_for_are_named():
+    with pytest.raises(ValueError, match=r"y must hold numbers of less than 3.4\d*e\+38 for a"):
+        quick(dtype="float32").fit(X, 1e300 * Y)
+    answers = quick().fit(X.astype(np.float32), 1e300 * Y).predict(X)
+    assert r2_score(Y, answers / 1e300) > 0.5
+
+
 def test_integers_are_numbers():
     y = np.round(Y).astype(np.int32)
     np.testing.assert_array_equal(
@@ -190,6 +197,23 @@ def test_loss_quantile_needs_its_quantile():
 def test_every_optimizer_lowers_every_cost(optimizer, loss):
     reg = quick(optimizer=optimizer, loss=loss, quantile=0.3, early_stopping=False).fit(X, Y)
     assert reg.loss_curve_[-1] < 0.9 * reg.loss_curve_[0]
+
+
+@pytest.mark.parametrize(
+    ("n_features", "parameters", "n_inputs"),
+    [
+        (4, {}, 4 + 4 * 16),
+        (201, {}, 201),
+        (4, {"n_layers": 1}, 4),
+        (4, {"activation": ("identity", "linear")}, 4),
+        (4, {"activation": ("identity", "tanh")}, 4 + 4 * 16),
+        (4, {"optimizer": "sgd"}, 4),
+    ],
+)
+def test_numbers_get_bins_where_a_layer_can_bend(n_features, parameters, n_inputs):
+    X = np.random.default_rng(0).normal(size=(100, n_features))
+    reg = quick(max_iter=2, **parameters).fit(X, X[:, 0])
+    assert reg.layer_sizes_[0] == n_inputs
 
 
 # -- weights, scores, stopping ------------------------------------------------------------------
@@ -401,7 +425,7 @@ def test_attributes_bear_the_names_of_mlp_regressor():
     )
     with pytest.warns(UserWarning, match="Maximum iterations"):
         theirs.fit(X, TWO)
-    ours = quick(early_stopping=True).fit(X, TWO)
+    ours = quick(early_stopping=True, numeric_embedding=None).fit(X, TWO)
     names = {name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")}
     assert names - set(vars(ours)) == set()
     assert [W.shape for W in ours.coefs_] == [W.shape for W in theirs.coefs_]

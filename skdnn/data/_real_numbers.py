@@ -100,14 +100,25 @@ class RealNumbers:
         return len(y)
 
     def learnt_on(self, y, weight):
-        """Return the RealNumbers that know of these rows as well."""
-        found = moments(_columns(y), weight)
-        known = Moments(self.mean, self.deviation, self.total) + found
-        varies = known.inverse_deviation(np.count_nonzero(weight)) > 0
-        # The mean of many equal numbers need not be the same number.
+        """Return the RealNumbers that know of these rows as well.
+
+        Raises
+        ------
+        ValueError
+            If the numbers lie farther apart than a float can tell.
+        """
+        # Distances from one of them: those of a constant are 0, and lose no digits far from zero.
         one = _columns(y)[np.flatnonzero(weight)[0]]
-        mean, deviation = np.where(varies, known.mean, one), np.where(varies, known.deviation, 0.0)
-        return RealNumbers(mean, deviation, known.total)
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = moments(_columns(y) - one, weight)
+            found = Moments(one + distances.mean, distances.deviation, distances.total)
+            known = Moments(self.mean, self.deviation, self.total) + found
+        if not np.isfinite(known.deviation).all():
+            raise ValueError(
+                "y must hold numbers whose distances a float can hold, got numbers from "
+                f"{y.min():g} to {y.max():g}."
+            )
+        return RealNumbers(**vars(known))
 
     def needs_double(self, y, weight):
         """Tell whether predictions in float32 would lose what tells numbers of y apart."""

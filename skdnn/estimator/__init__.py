@@ -15,12 +15,13 @@ One file a station, in the order in which a fit passes through, each knowing onl
 `_estimator` is the fit that sends them through, `_html` the picture in a notebook.
 """
 
-from ._estimator import MatrixLike, NetworkEstimator
+from ._estimator import Activation, MatrixLike, NetworkEstimator
 from ._parameters import Number, OneOf, is_class_weight
 from ._prediction import answers
 from ._task import Task
 
 __all__ = [
+    "Activation",
     "MatrixLike",
     "NetworkEstimator",
     "Number",

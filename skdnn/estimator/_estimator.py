@@ -1,5 +1,6 @@
 """What both faces are: an estimator that reads, plans, splits, starts, trains and keeps."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import ClassVar, TypeAlias, TypeVar
 
@@ -23,6 +24,7 @@ from ._start import make_start
 from ._task import Task
 from ._training import ended, run_training, run_watched_training
 
+Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 Self = TypeVar("Self", bound="NetworkEstimator")
 

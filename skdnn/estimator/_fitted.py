@@ -71,6 +71,9 @@ def _fitted_weights(plan, split, network, member):
     if folds:
         coefs[0], intercepts[0] = encoder.fold(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.fold(coefs[-1], intercepts[-1])
+    largest = np.finfo(dtype).max
+    if max(np.abs(coefs[-1]).max(), np.abs(intercepts[-1]).max()) > largest:
+        raise ValueError(f"y must hold numbers of less than {largest:g} for a network in {dtype}.")
     state = encoder.state()
     return {
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],

@@ -42,6 +42,7 @@ USUAL_BATCH, LONGEST_BATCH = 256, 1024
 RATE_OF_ONE_LAYER, LOGIT_RATE = 0.03, 3.0
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
+LINEAR_ACTIVATIONS = ("identity", "linear")
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
@@ -51,9 +52,8 @@ PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
 VARIANCE_OF_LOGIT, FEWEST_ROWS = 4.0, 100
 # Where held-out rows say when to stop, so much of it does.
 SHARE_WITH_HELD_OUT_ROWS = 0.3
-# Bins make many inputs of many columns, and one network learns too much from them where rows are
-# few; one layer would no longer be logistic regression.
-ROWS_WORTH_BINNING, MOST_COLUMNS, MOST_COLUMNS_OF_SEVERAL = 1_000, 16, 200
+# Bins make many inputs of many columns; for one network, the task knows how many.
+MOST_COLUMNS_OF_SEVERAL = 200
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
         weight_decay=_resolve_weight_decay(parameters, examples, n_layers, holds_out),
-        numeric_embedding=_resolve_embedding(parameters, examples, n_layers),
+        numeric_embedding=_resolve_embedding(task, parameters, examples, activations),
         schedule=schedule,
         ends_at_max_iter=anneals,
         device=device,
@@ -222,17 +222,20 @@ def _resolve_weight_decay(parameters, examples, n_layers, holds_out):
     return share * min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
 
 
-def _resolve_embedding(parameters, examples, n_layers):
+def _resolve_embedding(task, parameters, examples, activations):
     if parameters.numeric_embedding != "auto":
         return parameters.numeric_embedding
-    if parameters.optimizer not in FAST or n_layers == 1 or sparse.issparse(examples.X):
+    if parameters.optimizer not in FAST or sparse.issparse(examples.X):
+        return None
+    # One layer, or layers without a bend between them, would no longer be a linear model.
+    if all(activation in LINEAR_ACTIVATIONS for activation in activations):
         return None
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
     if parameters.n_networks > 1:
         is_worth_it = numbers.shape[1] <= MOST_COLUMNS_OF_SEVERAL
     else:
-        has_rows = np.count_nonzero(examples.weight) >= ROWS_WORTH_BINNING
-        is_worth_it = has_rows and numbers.shape[1] <= MOST_COLUMNS
+        has_rows = np.count_nonzero(examples.weight) >= task.rows_worth_binning
+        is_worth_it = has_rows and numbers.shape[1] <= task.most_columns_to_bin
     return "piecewise_linear" if is_worth_it else None
 
 

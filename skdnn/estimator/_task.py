@@ -25,6 +25,9 @@ class Task:
         From checked parameters to a Loss.
     weigh : callable
         From checked parameters, target, encoded y and the weights of the rows to what they count.
+    rows_worth_binning, most_columns_to_bin : int
+        From so many rows on, and up to so many columns of numbers, one network gets bins of them
+        where `numeric_embedding` is "auto".
     out_of_fold : tuple of (str, callable)
         The attribute that keeps what networks say of the rows that they held out, and what makes it
         of their answers of shape (n_samples, n_outputs).
@@ -35,4 +38,6 @@ class Task:
     rules: Mapping[str, Any]
     loss: Callable[[Any], Loss]
     weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
+    rows_worth_binning: int
+    most_columns_to_bin: int
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

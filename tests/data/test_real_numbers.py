@@ -124,6 +124,19 @@ def test_a_constant_is_told_exactly_and_becomes_zero(constant):
     assert target.standardized(y).tolist() == [0.0] * 10
 
 
+def test_what_varies_far_from_zero_is_no_constant():
+    y = 1.7e15 + np.arange(100_000.0) % 7
+    target = RealNumbers.learn(y).learnt_on(y, np.ones(len(y)))
+    assert target.deviation.item() == pytest.approx(2.0, rel=1e-3)
+    assert target.mean.item() == pytest.approx(1.7e15 + 3, abs=0.5)
+
+
+def test_numbers_too_far_apart_for_a_float_are_named():
+    y = np.array([-1.7e308, 1.7e308])
+    with pytest.raises(ValueError, match="y must hold numbers whose distances a float can hold"):
+        RealNumbers.learn(y).learnt_on(y, np.ones(2))
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_numbers_of_any_size_are_standardised(scale):
     y = scale * np.array([1.0, 2.0, 3.0])
