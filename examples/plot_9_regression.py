@@ -45,7 +45,8 @@ ActivationDisplay.from_activation("identity", limits=(-8, 8), ax=axes[1])
 # The same network with a linear end
 # ----------------------------------
 # Nothing else changes: the layers below, forward and backward propagation, gradient descent. y is
-# standardised inside, and the last layer takes its units on itself, so that any unit will do.
+# standardised inside, and the last layer takes its units on itself, so that any unit will do. (Of
+# its 17 inputs one is the day, and 16 say how far it is through each sixteenth of the days.)
 
 reg = DeepRegressor(max_iter=200, random_state=0).fit(X, y)
 NetworkDisplay.from_estimator(reg, max_units=5)
@@ -68,8 +69,8 @@ for n_layers in (1, 3):
     linear = DeepRegressor(n_layers, activation="identity", standardize=True, **exact)
     linear.set_params(random_state=0).fit(X, y)
     assert np.allclose(linear.predict(days), line.predict(days), atol=1e-3)
-    ax.plot(days, linear.predict(days), label=f"{n_layers} linear layers", lw=4 / n_layers)
-ax.plot(days, reg.predict(days), label="3 layers, ReLU")
+    ax.plot(days, linear.predict(days), label=f"linear, L = {n_layers}", lw=4 / n_layers)
+ax.plot(days, reg.predict(days), label="ReLU, L = 3")
 ax.set(xlabel="day", ylabel="degrees")
 ax.legend()
 

@@ -18,13 +18,13 @@ from sklearn.utils.validation import column_or_1d
 
 from skdnn.data import TwoClasses, apply_class_weight, check_weights, plain_labels
 from skdnn.estimator import (
+    CLASS_WEIGHT,
     Activation,
     MatrixLike,
     NetworkEstimator,
     OneOf,
     Task,
     answers,
-    is_class_weight,
 )
 from skdnn.network import LOSSES, SIGMOID
 from skdnn.training import plainly
@@ -43,16 +43,12 @@ def _of_both(function: Callable, Z: np.ndarray) -> np.ndarray:
 YES_OR_NO = Task(
     target=TwoClasses,
     output=SIGMOID,
-    rules={
-        "loss": OneOf(tuple(LOSSES)),
-        "class_weight": OneOf(
-            (None, "balanced"), " or a dict from labels to weights of at least 0", is_class_weight
-        ),
-    },
+    rules={"loss": OneOf(tuple(LOSSES)), "class_weight": CLASS_WEIGHT},
     loss=lambda parameters: LOSSES[parameters.loss],
     weigh=lambda parameters, target, y, weight: apply_class_weight(
         weight, y, target.classes, parameters.class_weight
     ),
+    share_of_penalty=0.3,
     # Of few rows a network soon knows the bins of every one by heart.
     rows_worth_binning=1_000,
     most_columns_to_bin=16,

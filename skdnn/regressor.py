@@ -41,6 +41,7 @@ NUMBERS = Task(
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight: weight,
+    share_of_penalty=0.03,
     rows_worth_binning=1,
     most_columns_to_bin=200,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
@@ -91,7 +92,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Nesterov's variant of it.
     weight_decay : float or "auto", default="auto"
         Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free, with y standardised;
-        for "adamw" decoupled. "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that
+        for "adamw" decoupled. "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.03 times that
         where rows are held out; for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else
         0. Σ w is the number of rows where all weigh 1. One layer with "lbfgs" and
         ``standardize=False`` is scikit-learn's Ridge with ``alpha = weight_decay * Σ w``, times

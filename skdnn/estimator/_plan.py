@@ -37,21 +37,19 @@ LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
 # Up to so many rows, `batch_size="auto"` is all of them.
 ROWS_OF_ONE_BATCH = 64
 USUAL_BATCH, LONGEST_BATCH = 256, 1024
-# One layer has no units that could drift apart: its logit may move by about as much in each step,
+# One layer has no units that could drift apart: its answer may move by about as much in each step,
 # however many inputs it sums.
-RATE_OF_ONE_LAYER, LOGIT_RATE = 0.03, 3.0
+RATE_OF_ONE_LAYER, ANSWER_RATE = 0.03, 3.0
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
 LINEAR_ACTIVATIONS = ("identity", "linear")
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
-# Of one layer, a normal prior of the weights under which the logit has this variance, of features
+# Of one layer, a normal prior of the weights under which the answer has this variance, of features
 # that are standardised and independent. Weights of rows that add up to less than so many rows are
 # shares, such as AdaBoost's.
-VARIANCE_OF_LOGIT, FEWEST_ROWS = 4.0, 100
-# Where held-out rows say when to stop, so much of it does.
-SHARE_WITH_HELD_OUT_ROWS = 0.3
+VARIANCE_OF_ANSWER, FEWEST_ROWS = 4.0, 100
 # Bins make many inputs of many columns; for one network, the task knows how many.
 MOST_COLUMNS_OF_SEVERAL = 200
 
@@ -131,7 +129,7 @@ class Plan:
         if self.parameters.optimizer not in FAST:
             return LEARNING_RATE
         if len(self.units) == 1:
-            return min(RATE_OF_ONE_LAYER, LOGIT_RATE / n_inputs)
+            return min(RATE_OF_ONE_LAYER, ANSWER_RATE / n_inputs)
         rate = LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
         if self.parameters.batch_size == "auto" and batch_size > USUAL_BATCH:
             rate *= math.sqrt(batch_size / USUAL_BATCH)
@@ -194,7 +192,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         loss=task.loss(parameters),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        weight_decay=_resolve_weight_decay(parameters, examples, n_layers, holds_out),
+        weight_decay=_resolve_weight_decay(task, parameters, examples, n_layers, holds_out),
         numeric_embedding=_resolve_embedding(task, parameters, examples, activations),
         schedule=schedule,
         ends_at_max_iter=anneals,
@@ -210,15 +208,15 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     )
 
 
-def _resolve_weight_decay(parameters, examples, n_layers, holds_out):
+def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer not in PENALIZED:
         return 0.0
     total_weight = examples.weight.sum()
     if n_layers == 1:
-        return examples.X.shape[1] / (VARIANCE_OF_LOGIT * max(FEWEST_ROWS, total_weight))
-    share = SHARE_WITH_HELD_OUT_ROWS if holds_out else 1.0
+        return examples.X.shape[1] / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
+    share = task.share_of_penalty if holds_out else 1.0
     return share * min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
 
 

@@ -25,6 +25,8 @@ class Task:
         From checked parameters to a Loss.
     weigh : callable
         From checked parameters, target, encoded y and the weights of the rows to what they count.
+    share_of_penalty : float
+        Of "auto" for `weight_decay` where held-out rows say when to stop.
     rows_worth_binning, most_columns_to_bin : int
         From so many rows on, and up to so many columns of numbers, one network gets bins of them
         where `numeric_embedding` is "auto".
@@ -38,6 +40,7 @@ class Task:
     rules: Mapping[str, Any]
     loss: Callable[[Any], Loss]
     weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
+    share_of_penalty: float
     rows_worth_binning: int
     most_columns_to_bin: int
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]
