@@ -5,7 +5,7 @@ files (the features, and a column ``__y__``) or, without one, on tables that sci
 
     python benchmarks/accuracy.py FOLDER --results results.csv
     python benchmarks/accuracy.py FOLDER --results results.csv --half even --models skdnn,CatBoost
-    python benchmarks/accuracy.py FOLDER --numbers --results numbers.csv
+    python benchmarks/accuracy.py FOLDER --bundled --numbers --results numbers.csv
     python benchmarks/accuracy.py
 
 Protocol
@@ -445,6 +445,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", nargs="?", type=Path, help="of parquet files")
+    parser.add_argument("--bundled", action="store_true", help="the tables of scikit-learn as well")
     parser.add_argument("--numbers", action="store_true", help="predict numbers, not yes or no")
     parser.add_argument("--results", type=Path, default=Path("accuracy.csv"))
     parser.add_argument("--half", choices=("even", "odd"))
@@ -454,9 +455,11 @@ def main():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     question = NUMBERS if arguments.numbers else YES_OR_NO
-    sources = question.tables
+    sources = {}
     if arguments.folder is not None:
         sources = {path.stem: path for path in sorted(arguments.folder.glob("*.parquet"))}
+    if arguments.bundled or arguments.folder is None:
+        sources = {**question.tables, **sources}
     if arguments.half:
         sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     models = arguments.models.split(",") if arguments.models else list(question.models)

@@ -46,7 +46,7 @@ def make_data(case, dtype, rows=None):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows or case.rows, case.features), dtype=dtype)
     y = X @ rng.standard_normal(case.features) / np.sqrt(case.features)
-    return X, (y + rng.standard_normal(len(X))) / np.sqrt(2)
+    return X, ((y + rng.standard_normal(len(X))) / np.sqrt(2)).astype(dtype)
 
 
 def time_fit(name, case, X, y):

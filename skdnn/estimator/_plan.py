@@ -42,7 +42,7 @@ USUAL_BATCH, LONGEST_BATCH = 256, 1024
 RATE_OF_ONE_LAYER, ANSWER_RATE = 0.03, 3.0
 # The more the data says, the less a penalty should: it shrinks with the weight of all rows.
 PENALIZED = ("adam",)
-LINEAR_ACTIVATIONS = ("identity", "linear")
+WITHOUT_BEND = ("identity", "linear")
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
@@ -226,7 +226,7 @@ def _resolve_embedding(task, parameters, examples, activations):
     if parameters.optimizer not in FAST or sparse.issparse(examples.X):
         return None
     # One layer, or layers without a bend between them, would no longer be a linear model.
-    if all(activation in LINEAR_ACTIVATIONS for activation in activations):
+    if all(activation in WITHOUT_BEND for activation in activations):
         return None
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
     if parameters.n_networks > 1:
