@@ -162,6 +162,9 @@ class Imputed:
     def predict_proba(self, X):
         return self.model.predict_proba(X.fillna(self.means))
 
+    def predict(self, X):
+        return self.model.predict(X.fillna(self.means))
+
 
 def _categories(X):
     return X.select_dtypes(exclude=["number", "datetime"]).columns
@@ -218,8 +221,10 @@ def models_for(kind, face, linear, mlp, trees):
         How the peers' classes end.
     face : type
         Ours.
-    linear, mlp, trees : dict of str to callable
-        Of scikit-learn, by what to call them.
+    linear, mlp : dict of str to callable
+        That make models of scikit-learn, by what to call them.
+    trees : type
+        HistGradientBoosting.
     """
     return {
         "skdnn": lambda: ours(face),
@@ -307,8 +312,10 @@ class Question:
     figures : callable
         From a fitted model, X and y to figures by name.
     ranks : dict of str to (str, int)
-        By which of these models are ranked, by what to call it; 1 where more is better, else -1.
+        By which of these models are ranked, by what to call it, the first one deciding in which
+        order they are shown; 1 where more is better, else -1.
     is_stratified : bool
+        Whether both sides of a split have the same share of each answer.
     """
 
     models: Mapping[str, Callable]
@@ -328,7 +335,7 @@ YES_OR_NO = Question(
     ),
     TABLES,
     figures_of_probabilities,
-    {"AUC": ("auc", 1), "log-loss": ("log_loss", -1)},
+    {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)},
     is_stratified=True,
 )
 NUMBERS = Question(
@@ -388,6 +395,8 @@ def read_results(path):
 
 def append(path, row):
     is_new = not path.exists()
+    if not is_new and list(read_results(path)) != list(row):
+        raise ValueError(f"{path} must hold results of the same question; name another file.")
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:
@@ -409,8 +418,7 @@ def summary(question, results):
     for name, (figure, sign) in question.ranks.items():
         ranks = tables[figure].unstack().rank(ascending=sign < 0)
         means.insert(means.columns.get_loc(figure) + 1, f"rank by {name}", ranks.mean(axis=1))
-    first = "log-loss" if "log-loss" in question.ranks else next(iter(question.ranks))
-    return means.sort_values(f"rank by {first}")
+    return means.sort_values(f"rank by {next(iter(question.ranks))}")
 
 
 def duels(results, figure, sign):
@@ -447,7 +455,7 @@ def main():
     parser.add_argument("folder", nargs="?", type=Path, help="of parquet files")
     parser.add_argument("--bundled", action="store_true", help="the tables of scikit-learn as well")
     parser.add_argument("--numbers", action="store_true", help="predict numbers, not yes or no")
-    parser.add_argument("--results", type=Path, default=Path("accuracy.csv"))
+    parser.add_argument("--results", type=Path, help="accuracy.csv, or numbers.csv, by default")
     parser.add_argument("--half", choices=("even", "odd"))
     parser.add_argument("--models", help="comma-separated; all that are installed by default")
     parser.add_argument("--only-show", action="store_true", help="run nothing")
@@ -455,6 +463,7 @@ def main():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     question = NUMBERS if arguments.numbers else YES_OR_NO
+    path = arguments.results or Path("numbers.csv" if arguments.numbers else "accuracy.csv")
     sources = {}
     if arguments.folder is not None:
         sources = {path.stem: path for path in sorted(arguments.folder.glob("*.parquet"))}
@@ -463,9 +472,9 @@ def main():
     if arguments.half:
         sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     models = arguments.models.split(",") if arguments.models else list(question.models)
-    results = read_results(arguments.results)
+    results = read_results(path)
     if not arguments.only_show:
-        results = run(question, sources, models, arguments.results)
+        results = run(question, sources, models, path)
     results = results[results["table"].isin(list(sources)) & results["model"].isin(models)]
     results = complete(results)
     print(f"{results['table'].nunique()} tables\n\n{as_markdown(summary(question, results))}")

@@ -12,11 +12,15 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "skdnn"
 # What the regressor says in words of its own.
 OWN = {
+    "n_layers",
+    "scoring",
     "weight_decay",
     "loss",
     "validation_fraction",
     "numeric_embedding",
     "n_networks",
+    "dtype",
+    "n_layers_",
     "coefs_",
     "n_outputs_, out_activation_",
     "loss_, loss_curve_",

@@ -35,9 +35,12 @@ y = (iris.target[rows] == 2).astype(float)  # virginica, not versicolor
 
 def cost_of(w, b):
     """Return J for arrays of w and b of the same shape."""
-    logits = torch.from_numpy(w[..., None, None] * X + b[..., None, None])
-    labels = torch.from_numpy(y[:, None])
+    logits = torch.from_numpy(w[..., None, None] * X.T + b[..., None, None])  # one row a pair
+    labels = torch.from_numpy(y[None])
     return cost(LOSSES["log_loss"], logits, labels, torch.ones_like(labels)).numpy()
+
+
+assert np.isclose(cost_of(np.array(0.0), np.array(0.0)), np.log(2))  # half and half
 
 
 def grid_over(low, high):

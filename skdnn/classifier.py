@@ -16,17 +16,23 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.data import TwoClasses, apply_class_weight, check_weights, plain_labels
+from skdnn.data import (
+    TwoClasses,
+    announced_classes,
+    apply_class_weight,
+    check_weights,
+    plain_labels,
+)
 from skdnn.estimator import (
-    CLASS_WEIGHT,
     Activation,
     MatrixLike,
     NetworkEstimator,
+    Number,
     OneOf,
     Task,
     answers,
 )
-from skdnn.network import LOSSES, SIGMOID
+from skdnn.network import SIGMOID
 from skdnn.training import plainly
 from skdnn.watching import Checkpoint
 
@@ -40,11 +46,20 @@ def _of_both(function: Callable, Z: np.ndarray) -> np.ndarray:
     return both
 
 
+def _are_weights(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(Number(0).accepts, value.values()))
+
+
 YES_OR_NO = Task(
     target=TwoClasses,
     output=SIGMOID,
-    rules={"loss": OneOf(tuple(LOSSES)), "class_weight": CLASS_WEIGHT},
-    loss=lambda parameters: LOSSES[parameters.loss],
+    rules={
+        "loss": OneOf(tuple(SIGMOID.losses)),
+        "class_weight": OneOf(
+            (None, "balanced"), " or a dict from labels to weights of at least 0", _are_weights
+        ),
+    },
+    loss=lambda parameters: SIGMOID.losses[parameters.loss],
     weigh=lambda parameters, target, y, weight: apply_class_weight(
         weight, y, target.classes, parameters.class_weight
     ),
@@ -219,7 +234,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     best_validation_score_ : float or None
         The score in the epoch whose weights were kept.
     oob_proba_ : array of shape (n_samples, 2) or None
-        Probabilities of the training rows by that one of several networks that held them out.
+        Probabilities of the training rows by that one of several networks that held them out. NaN
+        where none did: for rows of weight 0, and with fewer than 5 networks for some others.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str
@@ -374,7 +390,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
             raise ValueError(
                 f"class_weight must be a dict or None for partial_fit, got {self.class_weight!r}."
             )
-        return self._partial_fit(X, y, sample_weight, _known_classes(self, classes))
+        known = self.classes_ if hasattr(self, "coefs_") else None
+        return self._partial_fit(X, y, sample_weight, announced_classes(classes, known))
 
     @plainly
     def decision_function(self, X: MatrixLike) -> np.ndarray:
@@ -479,18 +496,3 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
-
-
-def _known_classes(fitted: "DeepBinaryClassifier", classes: ArrayLike | None) -> TwoClasses:
-    """Return the TwoClasses of partial_fit, of which y need not show both."""
-    known = fitted.classes_ if hasattr(fitted, "coefs_") else None
-    if classes is None and known is None:
-        raise ValueError("classes must be given in the first call of partial_fit, got None.")
-    if classes is None:
-        return TwoClasses(known)
-    classes = column_or_1d(plain_labels(classes, "classes"))
-    if known is None:
-        return TwoClasses.learn(classes)
-    if not np.array_equal(np.unique(classes), known):
-        raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
-    return TwoClasses(known)

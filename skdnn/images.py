@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_array
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.photographs import PHOTOGRAPHS, image_list, known_formats, name_of, read_levels
@@ -252,7 +252,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         ]
         return self._flatten(np.array(names, dtype=object).reshape(shape))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
@@ -261,12 +261,12 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _image_shape(self):
+    def _image_shape(self) -> tuple[int, int, int]:
         """Return (height, width, planes)."""
         width, height = self.size_
         return height, width, len(_PLANES[self.mode])
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         _check_size(self.size)
         for name, choices in _CHOICES.items():
             _check_choice(name, getattr(self, name), tuple(choices))
@@ -275,7 +275,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         _check_formats(self.formats)
         _check_max_pixels(self.max_pixels)
 
-    def _empty_features(self, m):
+    def _empty_features(self, m: int) -> np.ndarray:
         try:
             return np.empty((m, self.n_features_out_), self.dtype)
         except (MemoryError, ValueError) as error:  # a ValueError if NumPy cannot count so far
@@ -283,10 +283,10 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
                 f"The features must fit in memory, got m={m} images of size={self.size_}: {error}"
             ) from error
 
-    def _read(self, source, index, size):
+    def _read(self, source: Any, index: int, size: tuple[int, ...] | None) -> np.ndarray:
         return read_levels(source, index, size, self.mode, self.formats, self.max_pixels)
 
-    def _read_at_size(self, source, index):
+    def _read_at_size(self, source: Any, index: int) -> np.ndarray:
         """Return the levels of an image as uint8 array (height, width, planes)."""
         levels = self._read(source, index, None if self.size is None else self.size_)
         height, width = levels.shape[:2]
@@ -298,18 +298,18 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
             )
         return levels.reshape(self._image_shape())
 
-    def _flatten(self, image):
+    def _flatten(self, image: np.ndarray) -> np.ndarray:
         """Read an array (height, width, planes) in the order of the columns."""
         return image.transpose(_AXES[self.order]).ravel()
 
-    def _unflatten(self, row):
+    def _unflatten(self, row: np.ndarray) -> np.ndarray:
         """Undo `_flatten`."""
         axes = _AXES[self.order]
         shape = self._image_shape()
         return row.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 
-def _check_size(size):
+def _check_size(size: Any) -> None:
     if size is None:
         return
     message = f"size must be None or (width, height), two whole numbers above 0, got {size!r}."
@@ -322,7 +322,7 @@ def _check_size(size):
         raise ValueError(message)
 
 
-def _check_choice(name, value, choices):
+def _check_choice(name: str, value: Any, choices: tuple) -> None:
     # Only these two kinds are compared: the == of an array is an array.
     comparable = value is None or isinstance(value, str)
     if not comparable or value not in choices:
@@ -330,7 +330,7 @@ def _check_choice(name, value, choices):
         raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}.")
 
 
-def _check_formats(formats):
+def _check_formats(formats: Any) -> None:
     message = (
         "formats must be a tuple or list of Pillow's names of formats, such as ('JPEG', 'PNG'), "
         f"got {formats!r}"
@@ -345,7 +345,7 @@ def _check_formats(formats):
         )
 
 
-def _check_max_pixels(max_pixels):
+def _check_max_pixels(max_pixels: Any) -> None:
     if max_pixels is None or (isinstance(max_pixels, str) and max_pixels == "auto"):
         return
     message = f"max_pixels must be a whole number above 0, 'auto' or None, got {max_pixels!r}."

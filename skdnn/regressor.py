@@ -17,14 +17,14 @@ from sklearn.utils import Tags
 
 from skdnn.data import RealNumbers, check_weights, plain_numbers
 from skdnn.estimator import Activation, MatrixLike, NetworkEstimator, Number, OneOf, Task, answers
-from skdnn.network import LINEAR, LINEAR_LOSSES, Loss, quantile_loss
+from skdnn.network import LINEAR, Loss, quantile_loss
 from skdnn.training import plainly
 from skdnn.watching import Checkpoint
 
 
 def _loss(parameters: Any) -> Loss:
     if parameters.loss != "quantile":
-        return LINEAR_LOSSES[parameters.loss]
+        return LINEAR.losses[parameters.loss]
     if parameters.quantile is None:
         raise ValueError(
             "quantile must be a number above 0 and below 1 for loss='quantile', got None."
@@ -36,11 +36,12 @@ NUMBERS = Task(
     target=RealNumbers,
     output=LINEAR,
     rules={
-        "loss": OneOf(tuple(LINEAR_LOSSES)),
+        "loss": OneOf(tuple(LINEAR.losses)),
         "quantile": Number(0, 1, includes_low=False, or_else=(None,)),
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight: weight,
+    # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
     share_of_penalty=0.03,
     rows_worth_binning=1,
     most_columns_to_bin=200,
@@ -60,7 +61,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     Parameters
     ----------
     n_layers : int or None, default=None
-        L, the output layer counted: 1 is logistic regression. None is 3, or ``len(n_units) + 1``
+        L, the output layer counted: 1 is linear regression. None is 3, or ``len(n_units) + 1``
         where `n_units` is a sequence.
     n_units : int or sequence of int, default=128
         Units of every hidden layer, or of each.
@@ -109,7 +110,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         ``q (y - ŷ)`` where ŷ is too low and ``(1 - q) (ŷ - y)`` where it is too high, at the
         quantile q [4]_. Of y standardised; of several outputs the mean.
     quantile : float or None, default=None
-        The q of ``loss="quantile"``, above 0 and below 1.
+        The q of ``loss="quantile"``, above 0 and below 1; without effect for the others.
     shuffle : bool, default=True
         Shuffle the rows before each epoch. A full batch stays in order.
     batch_size : int, "auto" or None, default="auto"
@@ -130,8 +131,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         rows are watched instead, and False only records their cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
-        "roc_auc", or a function of (estimator, X, y), X being an array. It gets their weights where
-        these differ and it takes `sample_weight`.
+        "neg_mean_absolute_error", or a function of (estimator, X, y), X being an array. It gets
+        their weights where these differ and it takes `sample_weight`.
     validation_fraction : float, default=0.1
         Share of the rows to hold out.
     standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
@@ -158,8 +159,10 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
         Of the network. "auto" is float64 for data of 64 bits of fewer than 1,000 rows, for
         ``optimizer="lbfgs"`` and for `partial_fit`; for more rows, on CUDA, for data in float32 or
-        float16 and for frames with levels it is float32. Numbers are standardised in float64
-        before, and what is predicted for data of 64 bits is in float64.
+        float16 and for frames with levels it is float32, unless float32 could not tell the numbers
+        of y apart: such as are far from zero for their deviation, beyond 1e30 or below 1e-30.
+        Numbers are standardised in float64 before, and what is predicted for data of 64 bits is in
+        float64.
     n_threads : int or None, default=None
         Threads of the processor, for `fit` and predictions. None is one where the work is small,
         else as many as torch is set to. Set 1 where fits run in threads beside each other; where
@@ -186,7 +189,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     layer_sizes_ : tuple of int
         n^[0], …, n^[L].
     n_layers_ : int
-        L. (MLPClassifier counts the input as well.)
+        L. (MLPRegressor counts the input as well.)
     activations_ : tuple
         Of the hidden layers, as they were given.
     n_outputs_, out_activation_ : int, str
@@ -213,7 +216,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     best_validation_score_ : float or None
         The score in the epoch whose weights were kept.
     oob_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs), or None
-        For the training rows what that one of several networks predicts that held them out.
+        For the training rows what that one of several networks predicts that held them out. NaN
+        where none did: for rows of weight 0, and with fewer than 5 networks for some others.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str

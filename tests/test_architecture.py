@@ -1,6 +1,7 @@
 """The house: who may import whom, how long files and functions may be, what is public."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 from statistics import median
@@ -175,7 +176,12 @@ def test_a_line_of_code_knows_its_room(path):
 
 def test_both_targets_answer_the_same_questions():
     def questions(kind):
-        return {name for name in dir(kind) if not name.startswith("_")}
+        """Return the public attributes, with the arguments of what is called."""
+        found = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
+        return {
+            name: list(inspect.signature(value).parameters) if callable(value) else None
+            for name, value in found.items()
+        }
 
     assert questions(TwoClasses) == questions(RealNumbers)
 

@@ -262,7 +262,11 @@ BAD_DATA_OF_ONE = [
     ("regressor", {"y": 3.0}, r"y must hold one number for each row, got shape \(\)"),
     ("regressor", {"y": torch.empty(4, device="meta")}, "y must hold one number for each row"),
     ("regressor", {"X_val": X, "y_val": [0, 1, None, 1]}, "Input y_val contains NaN"),
-    ("regressor", {"X_val": X, "y_val": X}, "y_val must have 1 outputs as in fit, got 2"),
+    (
+        "regressor",
+        {"X_val": X, "y_val": X},
+        "y_val must have as many numbers a row as y had, 1",
+    ),
     ("regressor", {"X": MIXED, "y": list("abab")}, "y must hold real numbers"),
 ]
 
@@ -336,3 +340,6 @@ def test_bad_data_for_predict_is_named(data, message, face):
 def test_the_tables_are_as_long_as_they_should_be():
     assert len(BAD_PARAMETERS) >= 40
     assert len(BAD_DATA) >= 25
+    for rows, least in ((BAD_PARAMETERS_OF_ONE, 5), (BAD_DATA_OF_ONE, 15)):
+        for name in FACES:
+            assert sum(row[0] == name for row in rows) >= least

@@ -5,7 +5,7 @@ from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
-from ._labels import TwoClasses
+from ._labels import TwoClasses, announced_classes
 from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
@@ -26,6 +26,7 @@ __all__ = [
     "TableRows",
     "TwoClasses",
     "add_levels",
+    "announced_classes",
     "apply_class_weight",
     "as_tensor",
     "at_hand",

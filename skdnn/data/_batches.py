@@ -51,7 +51,7 @@ class Epoch:
 
 
 class Batches:
-    """Rows, labels and weights, handed out epoch by epoch.
+    """Rows, y and weights, handed out epoch by epoch.
 
     Parameters
     ----------

@@ -295,7 +295,7 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
     weight : array of shape (n_samples,)
         Rows of weight 0 do not count.
     standardize : {True, False, "smooth_clip", "robust"}, default=True
-        As `DeepBinaryClassifier` takes it.
+        As the estimators take it.
     numeric_embedding : {None, "piecewise_linear"}, default=None
         The same.
     """

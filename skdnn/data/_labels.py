@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
 
 from ._targets import plain_labels
 
@@ -108,6 +109,13 @@ class TwoClasses:
         """Return False: 0 and 1 are told apart in any precision."""
         return False
 
+    def check_size(self, largest):
+        """Let 0 and 1 pass, which any precision holds."""
+
+    def constant_outputs(self):
+        """Return which outputs need not be learned: none."""
+        return np.zeros(1, dtype=bool)
+
     def standardized(self, y):
         """Return encoded y as the network learns it."""
         return y
@@ -123,6 +131,33 @@ class TwoClasses:
     def unfold(self, W, b):
         """Return the last layer as the network has it."""
         return W, b
+
+
+def announced_classes(classes, known):
+    """Return the TwoClasses of rows that come in parts, of which none need show both.
+
+    Parameters
+    ----------
+    classes : array-like of shape (2,) or None
+        As the user names them.
+    known : array of shape (2,) or None
+        Those of earlier rows.
+
+    Raises
+    ------
+    ValueError
+        If neither is there, or they are not the same.
+    """
+    if classes is None and known is None:
+        raise ValueError("classes must be given in the first call of partial_fit, got None.")
+    if classes is None:
+        return TwoClasses(known)
+    classes = column_or_1d(plain_labels(classes, "classes"))
+    if known is None:
+        return TwoClasses.learn(classes)
+    if not np.array_equal(np.unique(classes), known):
+        raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
+    return TwoClasses(known)
 
 
 def _check_two(classes, where=""):

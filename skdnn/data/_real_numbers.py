@@ -14,6 +14,8 @@ from ._targets import plain_numbers
 
 # Of a mean of so many deviations float32 leaves less than a thousandth of a deviation.
 _FARTHEST_IN_FLOAT32 = 1e4
+# By so much a weight of the last layer may be larger than the deviation of y.
+_ROOM_FOR_WEIGHTS = 1e4
 # Between these, float32 computes with its numbers' products.
 _SMALLEST_IN_FLOAT32, _LARGEST_IN_FLOAT32 = 1e-30, 1e30
 
@@ -82,7 +84,9 @@ class RealNumbers:
         """
         found = 1 if y.ndim == 1 else y.shape[1]
         if found != self.n_outputs:
-            raise ValueError(f"{name} must have {self.n_outputs} outputs as in fit, got {found}.")
+            raise ValueError(
+                f"{name} must have as many numbers a row as y had, {self.n_outputs}, got {found}."
+            )
         return y
 
     def decode(self, y):
@@ -125,8 +129,23 @@ class RealNumbers:
         found = self.learnt_on(y, weight)
         size = np.abs(found.mean) + found.deviation
         is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
+        with np.errstate(over="ignore"):
+            is_far &= (found.deviation > 0) | (found.mean.astype(np.float32) != found.mean)
         is_small = (size > 0) & (size < _SMALLEST_IN_FLOAT32)
         return bool((is_far | is_small | (size > _LARGEST_IN_FLOAT32)).any())
+
+    def check_size(self, largest):
+        """Raise a ValueError unless a precision holds such numbers, and a network's weights."""
+        size = (np.abs(self.mean) + self.deviation).max()
+        if size > largest / _ROOM_FOR_WEIGHTS:
+            raise ValueError(
+                f"y must hold numbers of less than {largest / _ROOM_FOR_WEIGHTS:.0e} for this "
+                f"dtype, got numbers of about {size:.0e}."
+            )
+
+    def constant_outputs(self):
+        """Return which outputs need not be learned, an array of bool of shape (k,)."""
+        return self.deviation == 0
 
     def standardized(self, y):
         """Return ``(y - mean) / deviation``, as the network learns it, 0 for a constant."""

@@ -52,6 +52,11 @@ def plain_numbers(y, name="y"):
     ValueError
         If something else stands there, or a number is missing or not finite.
 
+    Warns
+    -----
+    DataConversionWarning
+        If there is a single column.
+
     Examples
     --------
     >>> from decimal import Decimal
@@ -61,7 +66,7 @@ def plain_numbers(y, name="y"):
     """
     if sparse.issparse(y):
         raise ValueError(f"{name} must be dense, got a sparse matrix of shape {y.shape}.")
-    y = _without_gaps(y, name, "number")
+    given, y = y, _without_gaps(y, name, "number")
     if y is None:
         return y
     if y.ndim == 0 or 0 in y.shape[1:]:
@@ -69,7 +74,7 @@ def plain_numbers(y, name="y"):
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
     if y.dtype.kind not in "biuf" and not _are_numbers(y):
-        raise ValueError(f"{name} must hold real numbers, got {_found(y)}.")
+        raise ValueError(f"{name} must hold real numbers, got {_found(y, given)}.")
     try:
         y = y.astype(np.float64)
     except OverflowError as error:
@@ -83,13 +88,15 @@ def _are_numbers(y):
     return y.dtype.kind == "O" and all(isinstance(v, Real | Decimal) for v in y.ravel().tolist())
 
 
-def _found(y):
-    """Say what an array holds instead of numbers."""
+def _found(y, given):
+    """Say what an array holds instead of numbers, made of what was given."""
     if y.dtype.kind == "M":
         return "dates: give days since one of them"
     if y.dtype.kind == "m":
         return "durations: give days or seconds"
-    odd = next(v for v in y.ravel().tolist() if not isinstance(v, Real | Decimal))
+    # An array of a number and a text has made a text of both.
+    values = given if isinstance(given, list | tuple) and y.ndim == 1 else y.ravel().tolist()
+    odd = next(v for v in values if not isinstance(v, Real | Decimal))
     return f"{shown(odd)} ({type(odd).__name__})"
 
 

@@ -43,7 +43,7 @@ class ActivationDisplay:
 
     See Also
     --------
-    DeepBinaryClassifier : Takes such functions as `activation`.
+    DeepBinaryClassifier, DeepRegressor : Take such functions as `activation`.
     NetworkDisplay : The network whose layers they belong to.
 
     Examples
@@ -78,7 +78,7 @@ class ActivationDisplay:
         Parameters
         ----------
         activation : str, callable or torch.nn.Module class
-            As `activation` of `DeepBinaryClassifier`.
+            As the estimators take for `activation`.
         limits : tuple of float, default=(-5.0, 5.0)
             The smallest and the largest Z.
         n_points : int, default=500

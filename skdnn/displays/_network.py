@@ -36,7 +36,7 @@ class NetworkDisplay:
     max_units : int, default=10
         Circles of a layer at the most; of a larger one, the first and the last are drawn.
     out_activation : str, default="sigmoid"
-        Name of that of the output, "identity" where it answers with numbers.
+        Name of g of the output; "identity" where it answers with numbers.
 
     Attributes
     ----------

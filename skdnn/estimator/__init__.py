@@ -16,12 +16,11 @@ One file a station, in the order in which a fit passes through, each knowing onl
 """
 
 from ._estimator import Activation, MatrixLike, NetworkEstimator
-from ._parameters import CLASS_WEIGHT, Number, OneOf
+from ._parameters import Number, OneOf
 from ._prediction import answers
 from ._task import Task
 
 __all__ = [
-    "CLASS_WEIGHT",
     "Activation",
     "MatrixLike",
     "NetworkEstimator",

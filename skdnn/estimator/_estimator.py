@@ -1,8 +1,8 @@
 """What both faces are: an estimator that reads, plans, splits, starts, trains and keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
 from numpy.typing import ArrayLike
@@ -11,7 +11,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from skdnn.training import on_one_thread, plainly
-from skdnn.watching import CallbackSupportMixin, EpochTasks, open_journal, with_callbacks
+from skdnn.watching import (
+    CallbackSupportMixin,
+    EpochTasks,
+    Journal,
+    open_journal,
+    with_callbacks,
+)
 
 from ._examples import read_examples, read_more
 from ._fitted import fitted_attributes
@@ -99,7 +105,13 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
         return ended(self, plan, result)
 
-    def _partial_fit(self, X, y, sample_weight, target=None):
+    def _partial_fit(
+        self: Self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        target: Any = None,
+    ) -> Self:
         with _going_on(self) as parameters:
             examples = read_more(self, parameters, X, y, sample_weight, target)
             plan = make_plan(self._task, parameters, examples, is_incremental=True)
@@ -141,7 +153,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
 
 
 @contextmanager
-def _fitting(estimator, *passed):
+def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, EpochTasks]]:
     """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too."""
     parameters = checked_parameters(estimator)
     context = estimator._init_callback_context(max_subtasks=parameters.max_iter)
@@ -156,14 +168,14 @@ def _fitting(estimator, *passed):
 
 
 @contextmanager
-def _going_on(estimator):
+def _going_on(estimator: Any) -> Iterator[Any]:
     """Give a call of partial_fit its checked parameters."""
     with _restored_on_error(estimator), on_one_thread():
         yield incremental(checked_parameters(estimator))
 
 
 @contextmanager
-def _restored_on_error(estimator):
+def _restored_on_error(estimator: Any) -> Iterator[None]:
     """Give an estimator back the attributes that it had, should the block fail."""
     before = vars(estimator).copy()
     try:

@@ -1,4 +1,4 @@
-"""The fitted network at rest: NumPy arrays, without torch and without a device.
+"""The fitted attributes: NumPy arrays and plain values, without torch and without a device.
 
 That is what keeps a pickle small, and what lets a model that was fitted on CUDA predict anywhere.
 Tensors are made of the arrays when they are needed: to predict, to train on, to hand over a module.
@@ -71,9 +71,6 @@ def _fitted_weights(plan, split, network, member):
     if folds:
         coefs[0], intercepts[0] = encoder.fold(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.fold(coefs[-1], intercepts[-1])
-    largest = np.finfo(dtype).max
-    if max(np.abs(coefs[-1]).max(), np.abs(intercepts[-1]).max()) > largest:
-        raise ValueError(f"y must hold numbers of less than {largest:g} for a network in {dtype}.")
     state = encoder.state()
     return {
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],

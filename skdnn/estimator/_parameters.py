@@ -201,10 +201,6 @@ def _is_random_state(value):
     return isinstance(value, np.random.RandomState)
 
 
-def _is_class_weight(value):
-    return isinstance(value, Mapping) and all(_is_number(w) and w >= 0 for w in value.values())
-
-
 def _is_scoring(value):
     if isinstance(value, str):
         return value in get_scorer_names()
@@ -241,9 +237,6 @@ def _is_checkpoint(value):
 
 
 FLAG = OneOf((True, False))
-CLASS_WEIGHT = OneOf(
-    (None, "balanced"), " or a dict from labels to weights of at least 0", _is_class_weight
-)
 
 # Of the parameters that both faces have; each brings those of its own.
 RULES = {

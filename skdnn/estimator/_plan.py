@@ -27,7 +27,8 @@ FAST = ("adam", "adamw")
 FEW_ROWS, MANY_ROWS = range(100, 1_000), 10_000
 
 # What "auto" comes to, by optimizer; for those that are not here, plain gradient descent and L-BFGS
-# among them, no penalty and a constant rate. Chosen by ROC AUC and log-loss on real tables.
+# among them, no penalty and a constant rate. Chosen on real tables, by ROC AUC and log-loss, and
+# where numbers are concerned by R² and mean absolute error.
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
 EPOCHS_TO_ANNEAL = 50

@@ -15,7 +15,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.data import as_tensor, network_inputs, row_chunks
-from skdnn.network import Network, compute_logits, get_activation
+from skdnn.network import Network, compute_answers, get_activation
 from skdnn.training import Workers, threads_for
 
 from ._examples import read_data
@@ -57,7 +57,7 @@ class FittedNetwork:
     def answers(self, X, has_gaps):
         """Return Z[L] for rows of any kind, of shape (n_outputs, n_samples), on the host."""
         inputs = network_inputs(X, self.encoder, self.dtype, self.device, self.is_folded, has_gaps)
-        Z = compute_logits(inputs.mT, self.W, self.b, self.activations)
+        Z = compute_answers(inputs.mT, self.W, self.b, self.activations)
         return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 

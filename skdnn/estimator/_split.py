@@ -98,10 +98,17 @@ def _split_in_folds(plan, examples, rows):
 
 
 def _learn(plan, examples, rows):
-    """Return the Encoder and the target that some rows teach."""
+    """Return the Encoder and the target that some rows teach.
+
+    Raises
+    ------
+    ValueError
+        If y is too large for the network's precision.
+    """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     target = examples.target.learnt_on(examples.y, weight)
+    target.check_size(torch.finfo(plan.dtype).max)
     encoder = known_encoder(plan.before)
     if encoder is None:
         standardize = plan.parameters.standardize

@@ -56,6 +56,8 @@ def _new_network(plan, split):
     network = _empty_network(plan, training.n_inputs)
     answer = plan.loss.constant(training.y.double(), training.share.double())
     initialize(network, plan.parameters.init_scale, plan.generators, answer)
+    # Without a weight a constant output is right from the start, and so stays.
+    network.W[-1][..., split.target.constant_outputs(), :] = 0
     if is_symmetric(network):
         warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
@@ -64,8 +66,8 @@ def _new_network(plan, split):
         )
     if is_saturated(network, training.rows[:64].mT):
         warn(
-            "The output starts saturated: its probabilities are 0 or 1 and the gradient is almost "
-            f"zero. Set init_scale='auto' or to a small number, got init_scale="
+            "The output starts saturated: its answers lie where it is flat, where the gradient is "
+            f"almost zero. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
         )
     return network

@@ -33,7 +33,7 @@ from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, quantile_loss
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
-from ._propagation import compute_logits
+from ._propagation import compute_answers
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,7 +44,7 @@ __all__ = [
     "Loss",
     "Network",
     "Output",
-    "compute_logits",
+    "compute_answers",
     "cost",
     "get_activation",
     "initialize",

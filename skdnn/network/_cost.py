@@ -82,8 +82,9 @@ def quantile_error_derivative(q, Z, y, out):
 
 def quantile(q, y, weight):
     """Return the number with a share q of the weight of all y below, of the lowest error."""
+    y, weight = torch.broadcast_tensors(y, weight)
     ordered, order = y.sort(dim=-1)
-    up_to = weight.expand_as(y).take_along_dim(order, dim=-1).cumsum(dim=-1)
+    up_to = weight.take_along_dim(order, dim=-1).cumsum(dim=-1)
     # Rounding must not push the quantile behind a number that reaches it exactly.
     place = torch.searchsorted(up_to, q * (1 - 1e-12) * up_to[..., -1:])
     return ordered.take_along_dim(place.clamp_(max=y.shape[-1] - 1), dim=-1)[..., 0]
@@ -100,7 +101,7 @@ class Loss:
     derivative : callable
         From Z, y and a tensor to write to.
     constant : callable
-        From y of shape (..., k, m) and weights of shape (..., 1, m) to the Z that is right for most
+        From y of shape (..., k, m) and weights of shape (..., 1, m) to the Z that costs least
         without looking at X, of shape (..., k).
     """
 

@@ -68,5 +68,5 @@ def is_symmetric(network):
 
 def is_saturated(network, X):
     """Tell whether most answers for X lie where the output unit is flat."""
-    is_flat = network.logits(X).abs() > network.output.flat_beyond
+    is_flat = network.answers(X).abs() > network.output.flat_beyond
     return bool(is_flat.double().mean() > 0.5)

@@ -12,7 +12,7 @@ import torch
 
 from ._activations import ACTIVATIONS
 from ._output import SIGMOID
-from ._propagation import backward_propagation, compute_logits, forward_propagation, make_cache
+from ._propagation import backward_propagation, compute_answers, forward_propagation, make_cache
 
 
 def layer_views(flat, layer_sizes):
@@ -80,7 +80,7 @@ class Network:
     >>> network.theta.shape  # 2 * 3 + 3 and 3 * 1 + 1
     torch.Size([13])
     >>> _ = network.W[1].fill_(1.0), network.W[2].fill_(1.0)
-    >>> network.logits(torch.tensor([[1.0], [2.0], [1.0]], dtype=torch.float64))
+    >>> network.answers(torch.tensor([[1.0], [2.0], [1.0]], dtype=torch.float64))
     tensor([[9.]], dtype=torch.float64)
     """
 
@@ -214,12 +214,12 @@ class Network:
         backward_propagation(self._W_T, self.activations, cache, self.dWb)
         return Z
 
-    def logits(self, X):
-        """Return Z[L], for a yes or no the logits, without dropout, of shape (..., n^[L], m).
+    def answers(self, X):
+        """Return Z[L], without dropout, of shape (..., n^[L], m).
 
         For X as `propagate` takes it, of any m.
         """
-        return compute_logits(X[..., :-1, :], self.W, self.b, self.activations)
+        return compute_answers(X[..., :-1, :], self.W, self.b, self.activations)
 
     def to_module(self):
         """Return a torch.nn.Sequential from X to the answers, of a stack to their mean.

@@ -55,6 +55,9 @@ def r_squared(Z, y, weight):
 
     Where y is constant, 1 for the right answer and 0 for any other, as in scikit-learn.
     """
+    # Distances from one that counts: those of a constant are 0, not the rounding of its mean.
+    one = y.take_along_dim(weight.expand_as(y).argmax(-1, keepdim=True), dim=-1)
+    y, Z = y - one, Z - one
     mean = (weight * y).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True)
     left = (weight * (y - Z).square()).sum(-1)
     total = (weight * (y - mean).square()).sum(-1)

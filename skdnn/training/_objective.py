@@ -99,7 +99,7 @@ def epoch_answers(network, epoch, workers=None):
     """
     workers, slabs, answers = workers or Workers(), iter(epoch.slabs), []
     while at_once := [X for X, _, _ in islice(slabs, workers.n)]:
-        answers += workers.map(lambda X: network.logits(X()), at_once)
+        answers += workers.map(lambda X: network.answers(X()), at_once)
     return answers[0] if len(answers) == 1 else torch.cat(answers, dim=-1)
 
 

@@ -52,7 +52,7 @@ class Checkpoint:
 
     See Also
     --------
-    DeepBinaryClassifier : Takes it, or the path alone, as `checkpoint`.
+    DeepBinaryClassifier, DeepRegressor : Take it, or the path alone, as `checkpoint`.
 
     Examples
     --------

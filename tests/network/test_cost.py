@@ -91,6 +91,15 @@ def test_the_best_constant_costs_less_than_its_neighbours(output, name):
     assert (costs(Z) < costs(Z - 0.1)).all()
 
 
+@pytest.mark.parametrize("loss", [*LOSSES.values(), *LINEAR_LOSSES.values()])
+def test_networks_that_weigh_the_same_rows_otherwise_have_constants_of_their_own(loss):
+    y = torch.tensor([[0.0, 1.0, 1.0, 0.0]]).double()
+    weight = torch.arange(12.0).reshape(3, 1, 4).double()
+    found = loss.constant(y, weight)
+    for constant, its_weight in zip(found, weight, strict=True):
+        torch.testing.assert_close(constant, loss.constant(y, its_weight))
+
+
 @pytest.mark.parametrize("q", [0.01, 0.25, 0.5, 0.9])
 def test_the_best_quantile_is_one_of_the_numbers_and_numpys_of_repeated_ones(q):
     numbers, repeats = np.array([3.0, -1.0, 7.0, 2.0, 2.5]), np.array([2, 1, 3, 0, 4])
@@ -108,3 +117,15 @@ def test_r_squared_is_scikit_learns(weighted):
     tensors = [torch.from_numpy(np.atleast_2d(array.T)) for array in (predicted, y, weight)]
     expected = r2_score(y, predicted, sample_weight=weight)
     assert LINEAR.score(*tensors).item() == pytest.approx(expected)
+    padded = [torch.cat([array, torch.full_like(array[:, :1], k)], dim=1) for k, array in
+              zip((9.0, 7.0, 0.0), tensors, strict=True)]  # fmt: skip
+    stack = [torch.stack([array, array.roll(3, dims=1)]) for array in padded]
+    assert LINEAR.score(*stack).tolist() == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("constant", [5.0, 0.1234567, -1e30])
+def test_r_squared_of_a_constant_is_1_for_it_and_0_for_all_else(constant):
+    y = torch.full((1, 9), constant, dtype=torch.float32)
+    weight = torch.linspace(0, 1, 9).reshape(1, 9)
+    assert LINEAR.score(y, y, weight).item() == 1
+    assert LINEAR.score(1.01 * y, y, weight).item() == 0
