@@ -161,7 +161,8 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         self._check_parameters()
         # With a size, one pixel is enough to see whether the image can be read.
         first = self._read(image_list(X)[0], 0, None if self.size is None else (1, 1))
-        self.size_ = tuple(map(int, self.size or first.shape[1::-1]))
+        width, height = self.size or first.shape[1::-1]
+        self.size_ = int(width), int(height)
         self.n_features_out_ = math.prod(self._image_shape())
         return self
 
@@ -283,7 +284,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
                 f"The features must fit in memory, got m={m} images of size={self.size_}: {error}"
             ) from error
 
-    def _read(self, source: Any, index: int, size: tuple[int, ...] | None) -> np.ndarray:
+    def _read(self, source: Any, index: int, size: tuple[int, int] | None) -> np.ndarray:
         return read_levels(source, index, size, self.mode, self.formats, self.max_pixels)
 
     def _read_at_size(self, source: Any, index: int) -> np.ndarray:
