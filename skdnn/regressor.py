@@ -410,6 +410,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
             raise ValueError(
                 f"y must hold numbers of shape {predicted.shape}, got {np.shape(numbers)}."
             )
+        # A power of two changes no digit, and keeps squares from being 0 or infinite.
+        exponent = -np.frexp(np.abs(numbers).max())[1]
+        numbers, predicted = (np.ldexp(part, exponent) for part in (numbers, predicted))
         return float(r2_score(numbers, predicted, sample_weight=weight))
 
     def __sklearn_tags__(self) -> Tags:

@@ -259,7 +259,7 @@ BAD_DATA_OF_ONE = [
         r"y must hold one number for each row, got shape \(4, 0\)",
     ),
     ("regressor", {"y": sparse.csr_array(X)}, "y must be dense"),
-    ("regressor", {"y": 3.0}, r"y must hold one number for each row, got shape \(\)"),
+    ("regressor", {"y": 3.0}, r"y must hold one number for each row, got 3\.0 \(float\)"),
     ("regressor", {"y": torch.empty(4, device="meta")}, "y must hold one number for each row"),
     ("regressor", {"X_val": X, "y_val": [0, 1, None, 1]}, "Input y_val contains NaN"),
     (

@@ -357,3 +357,20 @@ def test_the_state_of_another_layout_is_refused_and_nothing_changes():
     with pytest.raises(ValueError, match="an estimator of this version of skdnn"):
         clf.partial_fit(X, Y)
     np.testing.assert_array_equal(clf.coefs_[0], before)
+
+
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+def test_features_of_other_units_later_leave_the_network_what_it_was(weight_averaging):
+    clf = DeepBinaryClassifier(
+        n_units=8, standardize=True, batch_size=None, dtype="float64", random_state=0,
+        weight_averaging=weight_averaging,
+    )  # fmt: skip
+    for _ in range(10):
+        clf.partial_fit(X, Y, classes=[0, 1])
+    # Of weights that stand still the average comes to where they are.
+    clf.set_params(learning_rate=1e-12)
+    for _ in range(200):
+        clf.partial_fit(X, Y)
+    before = clf.predict_proba(X)
+    clf.partial_fit(1000 * X + 50, Y)
+    np.testing.assert_allclose(clf.predict_proba(X), before, atol=1e-6)

@@ -158,11 +158,14 @@ def test_numbers_far_from_zero_lose_nothing(n_rows):
     )
 
 
-def test_numbers_beyond_the_precision_asked_for_are_named():
-    with pytest.raises(ValueError, match=r"y must hold numbers of less than 3e\+34 for this dty"):
-        quick(dtype="float32", max_iter=10**8).fit(X, 1e300 * Y)
-    answers = quick().fit(X.astype(np.float32), 1e300 * Y).predict(X)
-    assert r2_score(Y, answers / 1e300) > 0.5
+@pytest.mark.parametrize(("scale", "shift"), [(1e300, 0.0), (1e-60, 0.0), (1.0, 1e10)])
+def test_numbers_beyond_the_precision_asked_for_are_named(scale, shift):
+    with pytest.raises(ValueError, match="dtype must be 'auto' or 'float64' for numbers that"):
+        quick(dtype="float32", max_iter=10**8).fit(X, scale * Y + shift)
+    reg = quick().fit(X.astype(np.float32), scale * Y + shift)
+    assert r2_score(Y, (reg.predict(X) - shift) / scale) > 0.5
+    assert reg.score(X, scale * Y + shift) > 0.5
+    assert reg.score(X, -scale * Y + shift) < 0
 
 
 def test_integers_are_numbers():
@@ -195,10 +198,46 @@ def test_loss_quantile_needs_its_quantile():
         quick(loss="quantile").fit(X, Y)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lbfgs", torch.optim.RMSprop])
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_a_few_wild_numbers_do_not_move_a_median(loss):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2))
+    truth = 3 * np.sin(2 * X[:, 0]) + X[:, 1]
+    y = truth + 0.3 * rng.normal(size=1000)
+    calm = DeepRegressor(loss=loss, quantile=0.5, random_state=0).fit(X, y)
+    y[:5] = 1e6
+    wild = DeepRegressor(loss=loss, quantile=0.5, random_state=0).fit(X, y)
+    expected = mean_absolute_error(truth, calm.predict(X))
+    assert mean_absolute_error(truth, wild.predict(X)) < 1.5 * expected
+    partly = DeepRegressor(loss=loss, quantile=0.5, learning_rate=0.01, random_state=0)
+    for _ in range(40):
+        for rows in (slice(500, None), slice(500)):  # the wild ones come later
+            partly.partial_fit(X[rows], y[rows])
+    assert mean_absolute_error(truth, partly.predict(X)) < 0.5
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_what_was_constant_in_training_is_no_right_answer_for_what_is_not(early_stopping):
+    y_val = np.column_stack([Y, Y])
+    reg = quick(early_stopping=early_stopping).fit(
+        X, np.column_stack([Y, np.full(300, 3.0)]), X_val=X, y_val=y_val
+    )
+    assert reg.best_validation_score_ < 0.6
+    if early_stopping:
+        assert reg.best_validation_score_ == pytest.approx(reg.score(X, y_val))
+    alone = quick().fit(X, np.full(300, 3.0), X_val=X, y_val=Y)
+    assert alone.best_validation_score_ == pytest.approx(alone.score(X, Y))
+    assert alone.best_loss_ > 0
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["adam", "adamw", "sgd", "lbfgs", torch.optim.RMSprop, torch.optim.LBFGS]
+)
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
 def test_every_optimizer_lowers_every_cost(optimizer, loss):
-    reg = quick(optimizer=optimizer, loss=loss, quantile=0.3, early_stopping=False).fit(X, Y)
+    options = {"batch_size": None, "max_iter": 5} if optimizer is torch.optim.LBFGS else {}
+    reg = quick(optimizer=optimizer, loss=loss, quantile=0.3, early_stopping=False, **options)
+    reg.fit(X, Y)
     assert reg.loss_curve_[-1] < 0.9 * reg.loss_curve_[0]
 
 
@@ -355,12 +394,14 @@ def test_partial_fit_goes_on_from_a_constant():
     assert reg.score(X, Y) > 0.5
 
 
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_other_units_later_leave_the_network_what_it_was(how):
-    still = {"standardize": True, "learning_rate": 1e-12, "early_stopping": False, "max_iter": 1}
-    reg = quick(**still, warm_start=True, dtype="float64")
+def test_other_units_later_leave_the_network_what_it_was(how, weight_averaging):
+    still = {"standardize": True, "early_stopping": False, "max_iter": 1, "batch_size": None}
+    reg = quick(**still, warm_start=True, dtype="float64", weight_averaging=weight_averaging)
     go_on = reg.fit if how == "warm_start" else reg.partial_fit
-    before = go_on(X, TWO).predict(X)
+    go_on(X, TWO)
+    before = reg.set_params(learning_rate=1e-12).partial_fit(X, TWO).predict(X)
     np.testing.assert_allclose(go_on(X, 5 * TWO + 7).predict(X), before, rtol=1e-6, atol=1e-8)
 
 

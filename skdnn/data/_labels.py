@@ -101,7 +101,7 @@ class TwoClasses:
         """Return the number of rows of the rarer class."""
         return np.bincount(y, minlength=2).min()
 
-    def learnt_on(self, y, weight):
+    def learnt_on(self, y, weight, bounded=False):
         """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
         return self
 
@@ -109,7 +109,7 @@ class TwoClasses:
         """Return False: 0 and 1 are told apart in any precision."""
         return False
 
-    def check_size(self, largest):
+    def check_precision(self, dtype):
         """Let 0 and 1 pass, which any precision holds."""
 
     def constant_outputs(self):

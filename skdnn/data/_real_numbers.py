@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ._statistics import Moments, moments
+from ._statistics import Moments, moments, moments_within
 from ._targets import plain_numbers
 
 # Of a mean of so many deviations float32 leaves less than a thousandth of a deviation.
 _FARTHEST_IN_FLOAT32 = 1e4
-# By so much a weight of the last layer may be larger than the deviation of y.
-_ROOM_FOR_WEIGHTS = 1e4
+# Of fewer steps of float32 in a deviation of y nothing is left to learn.
+_FEWEST_STEPS = 16
 # Between these, float32 computes with its numbers' products.
 _SMALLEST_IN_FLOAT32, _LARGEST_IN_FLOAT32 = 1e-30, 1e30
 
@@ -103,8 +103,15 @@ class RealNumbers:
         """Return the number of rows: they are all of one kind."""
         return len(y)
 
-    def learnt_on(self, y, weight):
+    def learnt_on(self, y, weight, bounded=False):
         """Return the RealNumbers that know of these rows as well.
+
+        Parameters
+        ----------
+        y : array of shape (m,) or (m, k)
+        weight : array of shape (m,)
+        bounded : bool, default=False
+            Let wild numbers count as if they were just where numbers begin to be wild.
 
         Raises
         ------
@@ -113,10 +120,16 @@ class RealNumbers:
         """
         # Distances from one of them: those of a constant are 0, and lose no digits far from zero.
         one = _columns(y)[np.flatnonzero(weight)[0]]
+        known = Moments(self.mean - one, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = moments(_columns(y) - one, weight)
-            found = Moments(one + distances.mean, distances.deviation, distances.total)
-            known = Moments(self.mean, self.deviation, self.total) + found
+            distances = _columns(y) - one
+            if bounded and self.total.all():
+                known += moments_within(known, distances, weight)
+            elif self.total.any():
+                known += moments(distances, weight)
+            else:
+                known = moments(distances, weight, bounded)
+            known = Moments(one + known.mean, known.deviation, known.total)
         if not np.isfinite(known.deviation).all():
             raise ValueError(
                 "y must hold numbers whose distances a float can hold, got numbers from "
@@ -134,13 +147,21 @@ class RealNumbers:
         is_small = (size > 0) & (size < _SMALLEST_IN_FLOAT32)
         return bool((is_far | is_small | (size > _LARGEST_IN_FLOAT32)).any())
 
-    def check_size(self, largest):
-        """Raise a ValueError unless a precision holds such numbers, and a network's weights."""
-        size = (np.abs(self.mean) + self.deviation).max()
-        if size > largest / _ROOM_FOR_WEIGHTS:
+    def check_precision(self, dtype):
+        """Raise a ValueError where a network in float32 would lose what tells numbers of y apart.
+
+        That of float64 loses no more than y itself.
+        """
+        if dtype != np.float32:
+            return
+        size, least = np.abs(self.mean) + self.deviation, _FEWEST_STEPS * np.finfo(dtype).eps
+        varies = self.deviation > 0
+        is_lost = varies & (self.deviation < least * np.abs(self.mean))
+        is_lost |= varies & (self.deviation < _SMALLEST_IN_FLOAT32)
+        if (is_lost | (size > _LARGEST_IN_FLOAT32)).any():
             raise ValueError(
-                f"y must hold numbers of less than {largest / _ROOM_FOR_WEIGHTS:.0e} for this "
-                f"dtype, got numbers of about {size:.0e}."
+                "dtype must be 'auto' or 'float64' for numbers that float32 cannot tell apart, got "
+                f"y with a mean of {self.mean} and a deviation of {self.deviation}."
             )
 
     def constant_outputs(self):
@@ -148,10 +169,12 @@ class RealNumbers:
         return self.deviation == 0
 
     def standardized(self, y):
-        """Return ``(y - mean) / deviation``, as the network learns it, 0 for a constant."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            Z = (_columns(y) - self.mean) / self.deviation
-        return np.where(self.deviation > 0, Z, 0.0).reshape(y.shape)
+        """Return ``(y - mean) / deviation``, as the network learns it.
+
+        The distance itself from what was a constant: it is 0, but in rows not learned from.
+        """
+        scale = np.where(self.deviation > 0, self.deviation, 1.0)
+        return ((_columns(y) - self.mean) / scale).reshape(y.shape)
 
     def restored(self, Z):
         """Return answers of the network, of shape (..., k), in the units of y."""

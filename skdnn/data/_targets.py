@@ -69,7 +69,7 @@ def plain_numbers(y, name="y"):
     given, y = y, _without_gaps(y, name, "number")
     if y is None:
         return y
-    if y.ndim == 0 or 0 in y.shape[1:]:
+    if 0 in y.shape[1:]:
         raise ValueError(f"{name} must hold one number for each row, got shape {y.shape}.")
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
@@ -104,12 +104,14 @@ def _without_gaps(y, name, what):
     """Return y as an array, with objects that are numbers as numbers."""
     if y is None or sparse.issparse(y):
         return y
+    given = y
     try:
         y = y if np.ma.isMaskedArray(y) else as_array(y)
     except Exception as error:  # whatever a container says of itself
         raise ValueError(f"{name} must hold one {what} for each row: {error}") from error
-    if y.dtype.kind == "V":
-        raise ValueError(f"{name} must hold one {what} for each row, got records of {y.dtype}.")
+    if y.ndim == 0 or y.dtype.kind == "V":
+        found = f"records of {y.dtype}" if y.ndim else f"{shown(given)} ({type(given).__name__})"
+        raise ValueError(f"{name} must hold one {what} for each row, got {found}.")
     n_missing = _count_missing(y)
     if n_missing:
         raise ValueError(

@@ -103,12 +103,12 @@ def _learn(plan, examples, rows):
     Raises
     ------
     ValueError
-        If y is too large for the network's precision.
+        If y is nothing for the network's precision.
     """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    target = examples.target.learnt_on(examples.y, weight)
-    target.check_size(torch.finfo(plan.dtype).max)
+    target = examples.target.learnt_on(examples.y, weight, bounded=plan.loss.is_robust)
+    target.check_precision(np.dtype(str(plan.dtype).removeprefix("torch.")))
     encoder = known_encoder(plan.before)
     if encoder is None:
         standardize = plan.parameters.standardize

@@ -14,7 +14,7 @@ from skdnn.network import (
     is_symmetric,
     layer_views,
 )
-from skdnn.training import make_optimizer
+from skdnn.training import WEIGHTS, make_optimizer
 from skdnn.watching import warn
 
 from ._split import known_encoder
@@ -108,10 +108,16 @@ def _fitted_network(plan, split):
     ValueError
         If parameters or classes are no longer those of that network.
     """
-    fitted, encoder = plan.before, split.encoder
-    network = _empty_network(plan, encoder.n_outputs)
+    network = _empty_network(plan, split.encoder.n_outputs)
     _check_same(plan, split, network)
-    coefs, intercepts = list(fitted.coefs_), list(fitted.intercepts_)
+    _load(network, plan.before.coefs_, plan.before.intercepts_, plan, split)
+    return network
+
+
+def _load(network, coefs, intercepts, plan, split):
+    """Give a network the weights that an estimator fitted before has, or has had."""
+    fitted, encoder = plan.before, split.encoder
+    coefs, intercepts = list(coefs), list(intercepts)
     coefs[-1], intercepts[-1] = split.target.unfold(coefs[-1], intercepts[-1])
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
@@ -119,7 +125,6 @@ def _fitted_network(plan, split):
     W = _with_more_inputs(coefs[0].swapaxes(-2, -1), places, encoder.n_outputs)
     coefs[0] = W.swapaxes(-2, -1)
     network.load(coefs, intercepts)
-    return network
 
 
 def _check_same(plan, split, network):
@@ -185,8 +190,25 @@ def _make_rule(plan, split, network):
         )
     if state["rule"] == _describe_rule(parameters):
         places = known_encoder(plan.before).outputs_in(split.encoder)
-        rule.restore(_for_more_inputs(state["optimizer"], places, network))
+        kept = state["optimizer"]
+        moved = {name: _moved(kept[name], plan, split) for name in WEIGHTS if name in kept}
+        rule.restore(_for_more_inputs(kept, places, network) | moved)
     return rule
+
+
+def _moved(theta, plan, split):
+    """Return weights beside the network's own as they are for means and deviations of now."""
+    fitted, encoder = plan.before, known_encoder(plan.before)
+    target = plan.task.target.known(vars(fitted))
+    network = _empty_network(plan, encoder.n_outputs)
+    network.theta.copy_(torch.from_numpy(theta))
+    coefs, intercepts = network.arrays()
+    if fitted.input_encoding_ is None:
+        coefs[0], intercepts[0] = encoder.fold(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = target.fold(coefs[-1], intercepts[-1])
+    network = _empty_network(plan, split.encoder.n_outputs)
+    _load(network, coefs, intercepts, plan, split)
+    return network.theta.cpu().numpy()
 
 
 def _for_more_inputs(state, places, network):

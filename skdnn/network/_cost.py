@@ -103,11 +103,14 @@ class Loss:
     constant : callable
         From y of shape (..., k, m) and weights of shape (..., 1, m) to the Z that costs least
         without looking at X, of shape (..., k).
+    is_robust : bool
+        Whether a few wild y hardly move what costs least.
     """
 
     value: Callable[[Tensor, Tensor], Tensor]
     derivative: Callable[[Tensor, Tensor, Tensor], Tensor]
     constant: Callable[[Tensor, Tensor], Tensor]
+    is_robust: bool = False
 
 
 def quantile_loss(q):
@@ -118,7 +121,7 @@ def quantile_loss(q):
     .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
     """
     functions = quantile_error, quantile_error_derivative, quantile
-    return Loss(*(partial(function, q) for function in functions))
+    return Loss(*(partial(function, q) for function in functions), is_robust=True)
 
 
 # Of a yes or no.
@@ -129,7 +132,9 @@ LOSSES = {
 # Of numbers.
 LINEAR_LOSSES = {
     "squared_error": Loss(squared_error, squared_error_derivative, mean),
-    "absolute_error": Loss(absolute_error, absolute_error_derivative, partial(quantile, 0.5)),
+    "absolute_error": Loss(
+        absolute_error, absolute_error_derivative, partial(quantile, 0.5), is_robust=True
+    ),
     "quantile": quantile_loss(0.5),
 }
 

@@ -5,7 +5,7 @@ Gradient descent and its relatives are in `_optimizers`, the learning rate over 
 over epochs and steps in `_loop`.
 """
 
-from ._averaging import WeightAverage
+from ._averaging import WEIGHTS, WeightAverage
 from ._loop import train
 from ._objective import epoch_answers, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
@@ -18,6 +18,7 @@ from ._stopping import Stopping
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "WEIGHTS",
     "Progress",
     "Stopping",
     "TrainingResult",

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 
 import torch
 
+# What of its state is weights, and no statistics of gradients.
+WEIGHTS = ("live", "average")
+
 
 class WeightAverage:
     """The mean of theta over the steps, those of long ago discounted.

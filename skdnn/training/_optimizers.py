@@ -185,11 +185,12 @@ adam_step = adam_step_in_one if hasattr(torch, "_fused_adam_") else adam_step_as
 class TorchOptimizer:
     """A torch.optim.Optimizer for each network, whose parameters are its ``W[l]`` and ``b[l]``.
 
-    Layers keep their shapes, so that optimizers of matrices see matrices.
+    Layers keep their shapes, so that optimizers of matrices see matrices. They are copies, since
+    the network's own lie in memory as its products like it, which not every optimizer takes.
     """
 
     def __init__(self, network, optimizer_class, *, weight_decay=0.0):
-        self.name, self.gradient = optimizer_class.__name__, network.gradient
+        self.name, self.network = optimizer_class.__name__, network
         self.penalty = Penalty(network, weight_decay)
         with self._naming(), _traceless_import():
             self.optimizers = [
@@ -200,15 +201,9 @@ class TorchOptimizer:
     def part(self, network, members):
         """Return the rule for some networks of a stack, which are `network` now."""
         part = copy.copy(self)
-        part.gradient, part.penalty = network.gradient, self.penalty.part(network, members)
+        part.network, part.penalty = network, self.penalty.part(network, members)
         chosen = members if isinstance(members, list) else [members]
         part.optimizers = [self.optimizers[member] for member in chosen]
-        for member, optimizer in enumerate(part.optimizers):
-            # The optimizer knows its parameters by themselves: only their numbers move.
-            for parameter, moved in zip(
-                _held(optimizer), _parameters(network, member), strict=True
-            ):
-                parameter.data, parameter.grad = moved.data, moved.grad
         return part
 
     def take_back(self, part, members):
@@ -217,12 +212,15 @@ class TorchOptimizer:
     def step(self, objective, rate):
         """Let the optimizers update theta; they may ask for the gradient several times."""
         self._compute_gradient(objective)
+        for member in range(len(self.optimizers)):
+            self._copy_to(member)
         rates = rate.flatten().tolist() if isinstance(rate, torch.Tensor) else None
         for member, optimizer in enumerate(self.optimizers):
             for group in optimizer.param_groups:
                 group["lr"] = rate if rates is None else rates[member]
             with self._naming():
                 optimizer.step(self._closure(objective, member))
+            self._copy_from(member)
 
     def _closure(self, objective, member):
         """Return the function from which an optimizer has cost and gradient of its network.
@@ -234,7 +232,9 @@ class TorchOptimizer:
         def closure():
             nonlocal is_at_hand
             if not is_at_hand:
+                self._copy_from(member)
                 self._compute_gradient(objective)
+                self._copy_to(member)
             is_at_hand = False
             return (objective.cost() + self.penalty.value()).reshape(-1)[member]
 
@@ -242,7 +242,23 @@ class TorchOptimizer:
 
     def _compute_gradient(self, objective):
         objective.compute_gradient()
-        self.penalty.add_to(self.gradient)
+        self.penalty.add_to(self.network.gradient)
+
+    def _copy_to(self, member):
+        """Show an optimizer the weights and the gradient of its network."""
+        for parameter, (weights, gradient) in self._pairs(member):
+            parameter.data.copy_(weights)
+            parameter.grad.copy_(gradient)
+
+    def _copy_from(self, member):
+        """Give a network the weights that its optimizer has come to."""
+        for parameter, (weights, _) in self._pairs(member):
+            weights.copy_(parameter.data)
+
+    def _pairs(self, member):
+        groups = self.optimizers[member].param_groups
+        held = [parameter for group in groups for parameter in group["params"]]
+        return zip(held, _layers(self.network, member), strict=True)
 
     @contextmanager
     def _naming(self):
@@ -271,19 +287,18 @@ def _traceless_import():
             os.environ.pop(_SET_BY_COMPILER, None)
 
 
-def _held(optimizer):
-    """Return the parameters that an optimizer has, in their order."""
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+def _layers(network, member):
+    """Return weights and gradients of one network, layer by layer, then the biases."""
+    views = zip(network.W[1:] + network.b[1:], network.dW[1:] + network.db[1:], strict=True)
+    return [[network.members(view)[member] for view in pair] for pair in views]
 
 
 def _parameters(network, member):
-    """Return the layers of one network as torch's parameters, with their gradients."""
+    """Return copies of the layers of one network as torch's parameters, with gradients."""
     parameters = []
-    views = zip(network.W[1:] + network.b[1:], network.dW[1:] + network.db[1:], strict=True)
-    for view, gradient in views:
-        parameter = torch.nn.Parameter(network.members(view)[member])
-        parameter.grad = network.members(gradient)[member]
-        parameters.append(parameter)
+    for weights, _ in _layers(network, member):
+        parameters.append(torch.nn.Parameter(weights.clone(memory_format=torch.contiguous_format)))
+        parameters[-1].grad = torch.zeros_like(parameters[-1])
     return parameters
 
 

@@ -1,5 +1,7 @@
 """Where a training stands after an epoch: curves, the weights kept, whether it goes on."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -187,12 +189,12 @@ class Progress:
         return np.reshape(numbers[: n_iter.max()], (-1, len(n_iter)))
 
     def check_weights(self):
-        """Raise a ValueError if a weight of a network that is still trained is not finite."""
+        """Raise a ValueError if a network that is still trained has a weight without a square."""
         theta = self.network.theta
-        # The sum is quickly looked at, and finite only if they all are.
-        if not theta.sum().isfinite():
-            is_finite = theta.isfinite().all(dim=-1).cpu().numpy().reshape(-1)
-            self._check_finite(np.where(is_finite, 0.0, np.nan), self.epoch + 1, "A weight")
+        largest = torch.linalg.vector_norm(theta, math.inf, dim=-1).cpu().numpy().reshape(-1)
+        is_small = largest < math.sqrt(torch.finfo(theta.dtype).max)
+        found = np.where(np.isnan(largest), np.nan, np.where(is_small, 0.0, np.inf))
+        self._check_finite(found, self.epoch + 1, "A weight")
 
     def _check_finite(self, costs, epoch, what="The cost"):
         diverged = ~np.isfinite(costs) & self.stopping.running

@@ -83,6 +83,9 @@ BAD = [
     ([1j, 2], "Complex data not supported"),
     ([[1, 2], [3]], "y must hold one number for each row"),
     (torch.empty(2, device="meta"), "y must hold one number for each row"),
+    (pl.LazyFrame({"a": [1, 2]}), r"y must hold one number for each row, got .*\(LazyFrame\)"),
+    ({"a": [1, 2]}, r"y must hold one number for each row, got .*\(dict\)"),
+    ((k for k in range(2)), r"y must hold one number for each row, got .*\(generator\)"),
 ]
 
 
