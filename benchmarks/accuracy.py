@@ -3,30 +3,33 @@
 Run, with the package's extras ``benchmark`` and, for all peers, ``peers``, on a folder of parquet
 files (the features, and a column ``__y__``) or, without one, on tables that scikit-learn brings::
 
-    python benchmarks/accuracy.py FOLDER --results results.csv
-    python benchmarks/accuracy.py FOLDER --results results.csv --half even --models skdnn,CatBoost
-    python benchmarks/accuracy.py FOLDER --bundled --numbers --results numbers.csv
-    python benchmarks/accuracy.py
+    python benchmarks/accuracy.py FOLDER --results labels.csv
+    python benchmarks/accuracy.py FOLDER --half even --models "skdnn,CatBoost"
+    python benchmarks/accuracy.py FOLDER --models "skdnn;skdnn(dropout=0.1)" --against skdnn
+    python benchmarks/accuracy.py FOLDER --bundled --ask numbers
+    python benchmarks/accuracy.py FOLDER --ask photographs
 
 Protocol
-    ``__y__`` is 0 or 1, with ``--numbers`` a number. At most 6,000 rows of a table, drawn at
-    random; two splits of 75 % to fit on and 25 % to test on, seeds 0 and 1, stratified by 0 and 1;
-    all models at their defaults, with one thread. Every table counts the same. "Even" and "odd" are
-    every other table in alphabetical order: choose on one half, confirm on the other.
+    ``__y__`` is 0 or 1, or a number. At most 6,000 rows of a table, drawn at random; splits of 75 %
+    to fit on and 25 % to test on, stratified by 0 and 1: six of a table of fewer than 1,000 rows,
+    three of fewer than 3,000, else two. All models at their defaults, with one thread. Every table
+    counts the same. "Even" and "odd" are every other table in alphabetical order: a change that
+    both halves call better by more than their noise is one that carries over.
 Models
     "skdnn" is ``DeepBinaryClassifier()`` or ``DeepRegressor()``, "skdnn 5" the same with
-    ``n_networks=5``. Peers that are not installed are left out.
-Preparation
-    Models that take categories and missing values get the frame as it is, but dates in days, and
-    HistGradientBoosting the numbers of categories where these are more than it takes. The others,
-    and those called "prepared", get what a careful user does: means for missing numbers,
-    standardised numbers, one-hot categories (rare ones together); MLPRegressor a standardised y.
+    ``n_networks=5``, ``skdnn(n_networks=3, dropout=0.1)`` whatever is asked for. What follows an @
+    is a name for the code of the day: ``skdnn@before``. The peers, and how a table is prepared for
+    each: `contenders.py`.
+Photographs
+    ``.npz`` files of X (n, h, w, 3), y, and groups of photographs that stay on one side of a split;
+    averaged to 32 × 32. Logistic regression has C = 0.001, MLPClassifier stops early.
 Figures
-    Of 0 and 1: ROC AUC; log-loss; ECE, the expected calibration error in 15 bins of equal width. Of
+    Of 0 and 1: log-loss; ROC AUC; ECE, the expected calibration error in 15 bins of equal width. Of
     numbers: R²; the mean absolute error in deviations of y. The mean rank among all models by the
     first two, 1 being best; seconds of a fit, after one fit that does not count. Beside them, for
     our models against each peer, tables won, tied (within 0.001) and lost, and the p-value of
-    Wilcoxon's signed-rank test over the tables.
+    Wilcoxon's signed-rank test over the tables. With ``--against``, the mean differences of all
+    models to one of them, with standard errors over the tables, for all and for each half.
 
 Each fit's figures go to the file of results at once, and a fit found there is not run again. What
 is shown counts the tables that all models shown have been through.
@@ -34,250 +37,30 @@ is shown counts the tables that all models shown have been through.
 
 import argparse
 import csv
-import importlib.util
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+import contenders
 import numpy as np
 import pandas as pd
+import tables
 import torch
 from scipy.stats import wilcoxon
-from sklearn import datasets
-from sklearn.compose import (
-    TransformedTargetRegressor,
-    make_column_selector,
-    make_column_transformer,
-)
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss, mean_absolute_error, r2_score, roc_auc_score
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    OneHotEncoder,
-    OrdinalEncoder,
-    StandardScaler,
-)
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
-MOST_ROWS = 6_000
-SEEDS = (0, 1)
+# Splits of a table of fewer rows than these.
+SPLITS = ((1_000, 6), (3_000, 3), (np.inf, 2))
 TIE = 0.001
 N_BINS = 15
-MOST_LEVELS = 255  # that HistGradientBoosting takes
 COLUMNS = ("table", "seed", "model")
-
-
-def ours(face=DeepBinaryClassifier, **parameters):
-    return face(device="cpu", random_state=0, **parameters)
-
-
-def prepared(model):
-    """Return a model behind what a careful user does to a frame."""
-    numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    levels = OneHotEncoder(
-        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
-    )
-    prepare = make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (levels, make_column_selector(dtype_exclude="number")),
-    )
-    return dated(make_pipeline(prepare, model))
-
-
-def in_days(X):
-    """Return a frame whose dates are days since 1970."""
-    dates = X.select_dtypes("datetime").columns
-    days = {name: (X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1) for name in dates}
-    return X.assign(**days)
-
-
-def dated(model):
-    """Return a model that takes no dates, for frames that have some."""
-    return make_pipeline(FunctionTransformer(in_days), model)
-
-
-def few_levels(model):
-    """Return a model that takes but few levels: of columns with more it gets their numbers."""
-    many = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    prepare = make_column_transformer(
-        (many, lambda X: [name for name in _categories(X) if X[name].nunique() > MOST_LEVELS]),
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    return dated(make_pipeline(prepare.set_output(transform="pandas"), model))
-
-
-class AsText:
-    """CatBoost, for which a missing category must be a text."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def fit(self, X, y):
-        self.model.fit(self._as_text(X), y, cat_features=list(_categories(X)))
-        return self
-
-    def predict_proba(self, X):
-        return self.model.predict_proba(self._as_text(X))
-
-    def predict(self, X):
-        return self.model.predict(self._as_text(X))
-
-    @staticmethod
-    def _as_text(X):
-        X = in_days(X)
-        return X.assign(
-            **{
-                name: X[name].astype(object).where(X[name].notna(), "missing").astype(str)
-                for name in _categories(X)
-            }
-        )
-
-
-class Imputed:
-    """A model of pytabkit, which takes categories, but numbers without gaps."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def fit(self, X, y):
-        self.means = X.select_dtypes("number").mean().fillna(0.0)
-        self.model.fit(X.fillna(self.means), y, cat_col_names=list(_categories(X)))
-        return self
-
-    def predict_proba(self, X):
-        return self.model.predict_proba(X.fillna(self.means))
-
-    def predict(self, X):
-        return self.model.predict(X.fillna(self.means))
-
-
-def _categories(X):
-    return X.select_dtypes(exclude=["number", "datetime"]).columns
-
-
-def make_lightgbm(kind):
-    import lightgbm
-
-    return dated(getattr(lightgbm, f"LGBM{kind}")(n_jobs=1, random_state=0, verbose=-1))
-
-
-def make_xgboost(kind):
-    import xgboost
-
-    return dated(getattr(xgboost, f"XGB{kind}")(n_jobs=1, random_state=0, enable_categorical=True))
-
-
-def make_catboost(kind):
-    import catboost
-
-    model = getattr(catboost, f"CatBoost{kind}")
-    return AsText(model(thread_count=1, random_seed=0, verbose=False, allow_writing_files=False))
-
-
-def make_realmlp(kind):
-    import pytabkit
-
-    model = getattr(pytabkit, f"RealMLP_TD_{kind}")
-    return Imputed(model(device="cpu", n_threads=1, random_state=0))
-
-
-def make_tabm(kind):
-    import pytabkit
-
-    model = getattr(pytabkit, f"TabM_D_{kind}")
-    return Imputed(model(device="cpu", n_threads=1, random_state=0))
-
-
-OPTIONAL = {
-    "LightGBM": ("lightgbm", make_lightgbm),
-    "XGBoost": ("xgboost", make_xgboost),
-    "CatBoost": ("catboost", make_catboost),
-    "RealMLP_TD": ("pytabkit", make_realmlp),
-    "TabM_D": ("pytabkit", make_tabm),
-}
-
-
-def models_for(kind, face, linear, mlp, trees):
-    """Return a function that makes each model, by name.
-
-    Parameters
-    ----------
-    kind : {"Classifier", "Regressor"}
-        How the peers' classes end.
-    face : type
-        Ours.
-    linear, mlp : dict of str to callable
-        That make models of scikit-learn, by what to call them.
-    trees : type
-        HistGradientBoosting.
-    """
-    return {
-        "skdnn": lambda: ours(face),
-        "skdnn prepared": lambda: prepared(ours(face)),
-        "skdnn 5": lambda: ours(face, n_networks=5),
-        "skdnn 5 prepared": lambda: prepared(ours(face, n_networks=5)),
-        "skdnn 10": lambda: ours(face, n_networks=10),
-        **linear,
-        **mlp,
-        "HistGradientBoosting": lambda: few_levels(
-            trees(random_state=0, categorical_features="from_dtype")
-        ),
-        **{
-            name: partial(make, kind)
-            for name, (module, make) in OPTIONAL.items()
-            if importlib.util.find_spec(module)
-        },
-    }
-
-
-@cache
-def read_table(source):
-    """Return X and y of a parquet file, or of a table of scikit-learn."""
-    if not isinstance(source, Path):
-        return source()
-    X = pd.read_parquet(source)
-    if len(X) > MOST_ROWS:
-        X = X.sample(MOST_ROWS, random_state=0)
-    y = X.pop("__y__").to_numpy()
-    return X, y
-
-
-def _bundled(load, made_of_y):
-    """Return a function that loads a table of scikit-learn, its target made what is asked for."""
-
-    def table():
-        X, y = load(return_X_y=True, as_frame=True)
-        return X, made_of_y(y).to_numpy() * 1
-
-    return table
-
-
-TABLES = {
-    "breast_cancer": _bundled(datasets.load_breast_cancer, lambda y: y == 0),
-    "diabetes": _bundled(datasets.load_diabetes, lambda y: y > y.median()),
-    "digits": _bundled(datasets.load_digits, lambda y: y == 8),
-    "iris": _bundled(datasets.load_iris, lambda y: y == 1),
-    "wine": _bundled(datasets.load_wine, lambda y: y == 1),
-}
-TABLES_OF_NUMBERS = {
-    "diabetes": _bundled(datasets.load_diabetes, lambda y: y),
-    "linnerud": _bundled(datasets.load_linnerud, lambda y: y["Weight"]),
-}
 
 
 def expected_calibration_error(y, p):
@@ -306,9 +89,11 @@ class Question:
 
     Attributes
     ----------
+    face : type
+        Ours.
     models : dict of str to callable
-    tables : dict of str to callable
-        That scikit-learn brings.
+    bundled : dict of str to callable
+        Tables that scikit-learn brings.
     figures : callable
         From a fitted model, X and y to figures by name.
     ranks : dict of str to (str, int)
@@ -318,75 +103,74 @@ class Question:
         Whether both sides of a split have the same share of each answer.
     """
 
+    face: type
     models: Mapping[str, Callable]
-    tables: Mapping[str, Callable]
+    bundled: Mapping[str, Callable]
     figures: Callable[..., dict[str, Any]]
     ranks: Mapping[str, tuple[str, int]]
     is_stratified: bool
 
 
-YES_OR_NO = Question(
-    models_for(
-        "Classifier",
-        DeepBinaryClassifier,
-        {"logistic regression": lambda: prepared(LogisticRegression(max_iter=1000))},
-        {"MLPClassifier": lambda: prepared(MLPClassifier(random_state=0))},
-        HistGradientBoostingClassifier,
+OF_PROBABILITIES = figures_of_probabilities, {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)}, True
+QUESTIONS = {
+    "labels": Question(
+        DeepBinaryClassifier, contenders.OF_LABELS, tables.OF_LABELS, *OF_PROBABILITIES
     ),
-    TABLES,
-    figures_of_probabilities,
-    {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)},
-    is_stratified=True,
-)
-NUMBERS = Question(
-    models_for(
-        "Regressor",
+    "photographs": Question(DeepBinaryClassifier, contenders.OF_PHOTOGRAPHS, {}, *OF_PROBABILITIES),
+    "numbers": Question(
         DeepRegressor,
-        {"RidgeCV": lambda: prepared(RidgeCV())},
-        {
-            "MLPRegressor": lambda: prepared(
-                TransformedTargetRegressor(
-                    MLPRegressor(random_state=0), transformer=StandardScaler()
-                )
-            )
-        },
-        HistGradientBoostingRegressor,
+        contenders.OF_NUMBERS,
+        tables.OF_NUMBERS,
+        figures_of_numbers,
+        {"R²": ("r2", 1), "MAE": ("mae", -1)},
+        False,
     ),
-    TABLES_OF_NUMBERS,
-    figures_of_numbers,
-    {"R²": ("r2", 1), "MAE": ("mae", -1)},
-    is_stratified=False,
-)
+}
 
 
-def measure(question, make, X, y, seed):
+def seeds_of(n_rows):
+    """Return the seeds of the splits of a table."""
+    return range(next(n_splits for most, n_splits in SPLITS if n_rows < most))
+
+
+def split(question, y, groups, seed):
+    """Return the rows to fit on and those to test on."""
+    rows = np.arange(len(y))
+    if groups is not None:
+        return next(GroupShuffleSplit(test_size=0.25, random_state=seed).split(rows, y, groups))
+    stratify = y if question.is_stratified else None
+    return train_test_split(rows, test_size=0.25, stratify=stratify, random_state=seed)
+
+
+def measure(question, make, source, seed):
     """Return the figures of one fit."""
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=0.25, stratify=y if question.is_stratified else None, random_state=seed
-    )
+    X, y, groups = tables.read_table(source)
+    train, test = split(question, y, groups, seed)
+    rows_of = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
     model = make()
     start = time.perf_counter()
-    model.fit(X_train, y_train)
+    model.fit(rows_of(train), y[train])
     seconds = time.perf_counter() - start
-    return {**question.figures(model, X_test, y_test), "seconds": seconds}
+    return {**question.figures(model, rows_of(test), y[test]), "seconds": seconds}
 
 
-def run(question, sources, models, results):
+def run(question, sources, models, path):
     """Measure what the file of results lacks, and return all of it as a frame."""
-    found = read_results(results)
-    done = set(map(tuple, found[["table", "seed", "model"]].to_numpy()))
-    for model in models:
+    found = read_results(path)
+    done = set(map(tuple, found[list(COLUMNS)].to_numpy()))
+    for name in models:
+        make = contenders.find_model(question.models, question.face, name)
         is_warm = False
-        for (name, source), seed in product(sources.items(), SEEDS):
-            if (name, seed, model) in done:
-                continue
-            X, y = read_table(source)
-            if not is_warm:  # the first fit of a process compiles, imports and allocates
-                measure(question, question.models[model], X, y, seed)
-                is_warm = True
-            figures = measure(question, question.models[model], X, y, seed)
-            append(results, {"table": name, "seed": seed, "model": model, **figures})
-    return read_results(results)
+        for table, source in sources.items():
+            for seed in seeds_of(len(tables.read_table(source)[1])):
+                if (table, seed, name) in done:
+                    continue
+                if not is_warm:  # the first fit of a process compiles, imports and allocates
+                    measure(question, make, source, seed)
+                    is_warm = True
+                figures = measure(question, make, source, seed)
+                append(path, {"table": table, "seed": seed, "model": name, **figures})
+    return read_results(path)
 
 
 def read_results(path):
@@ -395,7 +179,7 @@ def read_results(path):
 
 def append(path, row):
     is_new = not path.exists()
-    if not is_new and list(read_results(path)) != list(row):
+    if not is_new and list(pd.read_csv(path, nrows=0)) != list(row):
         raise ValueError(f"{path} must hold results of the same question; name another file.")
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
@@ -404,33 +188,48 @@ def append(path, row):
         writer.writerow(row)
 
 
-def complete(results):
-    """Return the results of the tables that every model has been through."""
-    n_results = results.groupby("table").size()
-    most = results["model"].nunique() * len(SEEDS)
-    return results[results["table"].isin(n_results.index[n_results == most])]
+def by_table(results):
+    """Return the mean figures of each model and table, of the tables all have been through."""
+    means = results.drop(columns="seed").groupby(["model", "table"]).mean()
+    n_models = means.groupby("table").size()
+    return means[means.index.isin(n_models.index[n_models == n_models.max()], level="table")]
 
 
-def summary(question, results):
+def summary(question, means):
     """Return a frame of means over the tables, one row a model, best rank first."""
-    tables = results.drop(columns="seed").groupby(["model", "table"]).mean()
-    means = tables.groupby("model").mean()
+    rows = means.groupby("model").mean()
     for name, (figure, sign) in question.ranks.items():
-        ranks = tables[figure].unstack().rank(ascending=sign < 0)
-        means.insert(means.columns.get_loc(figure) + 1, f"rank by {name}", ranks.mean(axis=1))
-    return means.sort_values(f"rank by {next(iter(question.ranks))}")
+        ranks = means[figure].unstack().rank(ascending=sign < 0)
+        rows.insert(rows.columns.get_loc(figure) + 1, f"rank by {name}", ranks.mean(axis=1))
+    return rows.sort_values(f"rank by {next(iter(question.ranks))}")
 
 
-def duels(results, figure, sign):
+def duels(means, figure, sign):
     """Return for each model of ours and each peer wins, ties, losses and the p-value."""
-    tables = results.groupby(["model", "table"])[figure].mean().unstack() * sign
-    is_ours = tables.index.str.startswith("skdnn")
+    scores = means[figure].unstack() * sign
+    is_ours = scores.index.str.startswith("skdnn")
     rows = {}
-    for peer, we in product(tables.index[~is_ours], tables.index[is_ours]):
-        difference = (tables.loc[we] - tables.loc[peer]).to_numpy()
+    for peer, we in product(scores.index[~is_ours], scores.index[is_ours]):
+        difference = (scores.loc[we] - scores.loc[peer]).to_numpy()
         won, lost = (difference > TIE).sum(), (difference < -TIE).sum()
         p = wilcoxon(difference).pvalue
         rows.setdefault(peer, {})[we] = f"{won}/{len(difference) - won - lost}/{lost} ({p:.2g})"
+    return pd.DataFrame(rows).T
+
+
+def differences(question, means, baseline):
+    """Return the mean differences to a baseline × 10⁴ ± standard error, for all and each half."""
+    rows = {}
+    for model in means.index.unique("model").drop(baseline):
+        row = rows.setdefault(model, {})
+        for name, (figure, _) in question.ranks.items():
+            scores = means[figure].unstack()
+            difference = 1e4 * (scores.loc[model] - scores.loc[baseline]).sort_index()
+            parts = {"all": difference, "even": difference[0::2], "odd": difference[1::2]}
+            for part, values in parts.items():
+                row[f"{name} {part}"] = f"{values.mean():+.0f} ± {values.sem():.0f}"
+        seconds = means["seconds"].unstack()
+        row["time"] = f"{(seconds.loc[model] / seconds.loc[baseline]).median():.2f}"
     return pd.DataFrame(rows).T
 
 
@@ -448,40 +247,55 @@ def _shown(value):
     return value if isinstance(value, str) else f"{value:.3f}"
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", type=Path, help="of parquet files")
+    parser.add_argument("folder", nargs="?", type=Path, help="of files")
+    parser.add_argument("--ask", choices=QUESTIONS, default="labels", help="for what")
     parser.add_argument("--bundled", action="store_true", help="the tables of scikit-learn as well")
-    parser.add_argument("--numbers", action="store_true", help="predict numbers, not yes or no")
-    parser.add_argument("--results", type=Path, help="accuracy.csv, or numbers.csv, by default")
+    parser.add_argument("--results", type=Path, help="labels.csv and the like by default")
     parser.add_argument("--half", choices=("even", "odd"))
-    parser.add_argument("--models", help="comma-separated; all that are installed by default")
+    parser.add_argument("--tables", help="comma-separated; all of the folder by default")
+    parser.add_argument("--models", help="separated by ; or , (all that are installed by default)")
+    parser.add_argument("--against", help="the model to show differences to")
     parser.add_argument("--only-show", action="store_true", help="run nothing")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    question = NUMBERS if arguments.numbers else YES_OR_NO
-    path = arguments.results or Path("numbers.csv" if arguments.numbers else "accuracy.csv")
-    sources = {}
-    if arguments.folder is not None:
-        sources = {path.stem: path for path in sorted(arguments.folder.glob("*.parquet"))}
+    return parser.parse_args()
+
+
+def find_sources(question, arguments):
+    """Return what to compare on, by name."""
+    sources = {} if arguments.folder is None else tables.find_files(arguments.folder)
     if arguments.bundled or arguments.folder is None:
-        sources = {**question.tables, **sources}
+        sources = {**question.bundled, **sources}
     if arguments.half:
         sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
-    models = arguments.models.split(",") if arguments.models else list(question.models)
-    results = read_results(path)
-    if not arguments.only_show:
-        results = run(question, sources, models, path)
+    if arguments.tables:
+        sources = {name: sources[name] for name in arguments.tables.split(",")}
+    return sources
+
+
+def main():
+    arguments = parse_arguments()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    question = QUESTIONS[arguments.ask]
+    path = arguments.results or Path(f"{arguments.ask}.csv")
+    sources, models = find_sources(question, arguments), list(question.models)
+    if arguments.models:
+        separator = ";" if any(mark in arguments.models for mark in ";(") else ","
+        models = [name.strip() for name in arguments.models.split(separator)]
+    results = read_results(path) if arguments.only_show else run(question, sources, models, path)
     results = results[results["table"].isin(list(sources)) & results["model"].isin(models)]
-    results = complete(results)
-    print(f"{results['table'].nunique()} tables\n\n{as_markdown(summary(question, results))}")
+    means = by_table(results)
+    n_tables = means.index.unique("table").size
+    print(f"{n_tables} tables\n\n{as_markdown(summary(question, means))}")
+    if arguments.against:
+        print(f"\n× 10⁴\n\n{as_markdown(differences(question, means, arguments.against))}")
     if results["model"].str.startswith("skdnn").all():
         return
     for name, (figure, sign) in question.ranks.items():
-        print(f"\nWon/tied/lost by {name} (p)\n\n{as_markdown(duels(results, figure, sign))}")
+        print(f"\nWon/tied/lost by {name} (p)\n\n{as_markdown(duels(means, figure, sign))}")
 
 
 if __name__ == "__main__":

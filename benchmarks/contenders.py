@@ -1,0 +1,250 @@
+"""What is compared in `accuracy.py`: ours, scikit-learn's, and peers where they are installed.
+
+Models that take categories and missing values get the frame as it is, but dates in days, and
+HistGradientBoosting the numbers of categories where these are more than it takes. The others, and
+those called "prepared", get what a careful user does.
+"""
+
+import ast
+import importlib.util
+import os
+import re
+from functools import partial
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pandas as pd
+from sklearn.compose import (
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
+
+from skdnn import DeepBinaryClassifier, DeepRegressor
+
+MOST_LEVELS = 255  # that HistGradientBoosting takes
+
+
+def ours(face, **parameters):
+    return face(device="cpu", random_state=0, **parameters)
+
+
+def prepared(model):
+    """Return a model behind what a careful user does to a frame."""
+    numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    levels = OneHotEncoder(
+        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+    prepare = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (levels, make_column_selector(dtype_exclude="number")),
+    )
+    return dated(make_pipeline(prepare, model))
+
+
+def in_days(X):
+    """Return a frame whose dates are days since 1970."""
+    dates = X.select_dtypes("datetime").columns
+    days = {name: (X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1) for name in dates}
+    return X.assign(**days)
+
+
+def dated(model):
+    """Return a model that takes no dates, for frames that have some."""
+    return make_pipeline(FunctionTransformer(in_days), model)
+
+
+def few_levels(model):
+    """Return a model that takes but few levels: of columns with more it gets their numbers."""
+    many = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    prepare = make_column_transformer(
+        (many, lambda X: [name for name in _categories(X) if X[name].nunique() > MOST_LEVELS]),
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
+    return dated(make_pipeline(prepare.set_output(transform="pandas"), model))
+
+
+class AsText:
+    """CatBoost, for which a missing category must be a text."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, X, y):
+        self.model.fit(self._as_text(X), y, cat_features=list(_categories(X)))
+        return self
+
+    def predict_proba(self, X):
+        return self.model.predict_proba(self._as_text(X))
+
+    def predict(self, X):
+        return self.model.predict(self._as_text(X))
+
+    @staticmethod
+    def _as_text(X):
+        X = in_days(X)
+        return X.assign(
+            **{
+                name: X[name].astype(object).where(X[name].notna(), "missing").astype(str)
+                for name in _categories(X)
+            }
+        )
+
+
+class Imputed:
+    """A model of pytabkit, which takes categories, but numbers without gaps."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, X, y):
+        self.means = X.select_dtypes("number").mean().fillna(0.0)
+        self.model.fit(X.fillna(self.means), y, cat_col_names=list(_categories(X)))
+        return self
+
+    def predict_proba(self, X):
+        return self.model.predict_proba(X.fillna(self.means))
+
+    def predict(self, X):
+        return self.model.predict(X.fillna(self.means))
+
+
+def _categories(X):
+    return X.select_dtypes(exclude=["number", "datetime"]).columns
+
+
+def make_lightgbm(kind):
+    import lightgbm
+
+    return dated(getattr(lightgbm, f"LGBM{kind}")(n_jobs=1, random_state=0, verbose=-1))
+
+
+def make_xgboost(kind):
+    import xgboost
+
+    return dated(getattr(xgboost, f"XGB{kind}")(n_jobs=1, random_state=0, enable_categorical=True))
+
+
+def make_catboost(kind):
+    import catboost
+
+    model = getattr(catboost, f"CatBoost{kind}")
+    return AsText(model(thread_count=1, random_seed=0, verbose=False, allow_writing_files=False))
+
+
+def make_realmlp(kind):
+    import pytabkit
+
+    model = getattr(pytabkit, f"RealMLP_TD_{kind}")
+    return Imputed(model(device="cpu", n_threads=1, random_state=0))
+
+
+def make_tabm(kind):
+    import pytabkit
+
+    model = getattr(pytabkit, f"TabM_D_{kind}")
+    return Imputed(model(device="cpu", n_threads=1, random_state=0))
+
+
+OPTIONAL = {
+    "LightGBM": ("lightgbm", make_lightgbm),
+    "XGBoost": ("xgboost", make_xgboost),
+    "CatBoost": ("catboost", make_catboost),
+    "RealMLP_TD": ("pytabkit", make_realmlp),
+    "TabM_D": ("pytabkit", make_tabm),
+}
+
+
+def models_for(kind, face, linear, mlp, trees):
+    """Return a function that makes each model, by name.
+
+    Parameters
+    ----------
+    kind : {"Classifier", "Regressor"}
+        How the peers' classes end.
+    face : type
+        Ours.
+    linear, mlp : dict of str to callable
+        That make models of scikit-learn, by what to call them.
+    trees : type
+        HistGradientBoosting.
+    """
+    return {
+        "skdnn": lambda: ours(face),
+        "skdnn prepared": lambda: prepared(ours(face)),
+        "skdnn 5": lambda: ours(face, n_networks=5),
+        "skdnn 5 prepared": lambda: prepared(ours(face, n_networks=5)),
+        "skdnn 10": lambda: ours(face, n_networks=10),
+        **linear,
+        **mlp,
+        "HistGradientBoosting": lambda: few_levels(
+            trees(random_state=0, categorical_features="from_dtype")
+        ),
+        **{
+            name: partial(make, kind)
+            for name, (module, make) in OPTIONAL.items()
+            if importlib.util.find_spec(module)
+        },
+    }
+
+
+OF_LABELS = models_for(
+    "Classifier",
+    DeepBinaryClassifier,
+    {"logistic regression": lambda: prepared(LogisticRegression(max_iter=1000))},
+    {"MLPClassifier": lambda: prepared(MLPClassifier(random_state=0))},
+    HistGradientBoostingClassifier,
+)
+OF_NUMBERS = models_for(
+    "Regressor",
+    DeepRegressor,
+    {"RidgeCV": lambda: prepared(RidgeCV())},
+    {
+        "MLPRegressor": lambda: prepared(
+            TransformedTargetRegressor(MLPRegressor(random_state=0), transformer=StandardScaler())
+        )
+    },
+    HistGradientBoostingRegressor,
+)
+OF_PHOTOGRAPHS = {
+    "skdnn": lambda: ours(DeepBinaryClassifier),
+    "skdnn 5": lambda: ours(DeepBinaryClassifier, n_networks=5),
+    "logistic regression": lambda: make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.001, max_iter=1000)
+    ),
+    "MLPClassifier": lambda: make_pipeline(
+        StandardScaler(), MLPClassifier(early_stopping=True, random_state=0)
+    ),
+}
+
+
+def find_model(models, face, name):
+    """Return what makes a model: one of the table, or ours with parameters of its own.
+
+    Parameters
+    ----------
+    models : dict of str to callable
+    face : type
+        Ours.
+    name : str
+        A key of the table, or such as ``skdnn(n_networks=5, dropout=0.1)``; what follows an @ is
+        only part of its name.
+    """
+    name = name.split("@")[0].strip()
+    own = re.fullmatch(r"skdnn\((.*)\)", name)
+    if own is None:
+        return models[name]
+    call = ast.parse(f"f({own[1]})", mode="eval").body
+    return partial(ours, face, **{k.arg: ast.literal_eval(k.value) for k in call.keywords})
