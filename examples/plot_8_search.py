@@ -42,9 +42,10 @@ for ax, pixels, even in zip(axes.flat, X_test, y_test, strict=False):
 # -----------------------------------
 # The pipeline is searched as a whole. Each of the 16 pairs is trained three times, each time scored
 # by the log-loss of the third of the rows that it has not seen; the scorer is negated, so that
-# higher is better.
+# higher is better. Pixels get no bins, so that the weights can be looked at as images.
 
-model = make_pipeline(MinMaxScaler(), DeepBinaryClassifier(n_units=32, random_state=0))
+clf = DeepBinaryClassifier(n_units=32, numeric_embedding=None, random_state=0)
+model = make_pipeline(MinMaxScaler(), clf)
 grid = {
     "deepbinaryclassifier__learning_rate": [0.001, 0.003, 0.01, 0.03],
     "deepbinaryclassifier__n_layers": [1, 2, 3, 5],

@@ -66,7 +66,6 @@ YES_OR_NO = Task(
     share_of_penalty=0.3,
     # Of few rows a network soon knows the bins of every one by heart.
     rows_worth_binning=1_000,
-    most_columns_to_bin=16,
     out_of_fold=("oob_proba_", lambda Z: _of_both(expit, Z)),
 )
 
@@ -142,8 +141,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         Epochs without an improvement after which training ends.
     early_stopping : bool or "auto", default="auto"
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
-        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and from 100 to 999 for
-        "adam" and "adamw", but not for "adam" with one layer. With `X_val` given to `fit`, those
+        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and for "adam" and
+        "adamw" from 100 to 999 and of fewer than 4 for each column, but not for "adam" with one
+        layer. With `X_val` given to `fit`, those
         rows are watched instead, and False only records their cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
@@ -166,8 +166,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with hidden layers that are not linear: up to 16 numeric columns in 1,000 rows
-        or more, and with several networks up to 200 columns in any number of rows.
+        and "adamw" with hidden layers that are not linear: for up to 200 numeric columns in 1,000
+        rows or more, with several networks in any number; beyond 16 columns only where the numbers
+        that come of it fit into a quarter of a GB.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 where missing; "balanced" gives both classes the same total.
         Multiplies `sample_weight`.

@@ -44,7 +44,6 @@ NUMBERS = Task(
     # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
     share_of_penalty=0.03,
     rows_worth_binning=1,
-    most_columns_to_bin=200,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 
@@ -126,8 +125,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Epochs without an improvement after which training ends.
     early_stopping : bool or "auto", default="auto"
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
-        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and from 100 to 999 for
-        "adam" and "adamw", but not for "adam" with one layer. With `X_val` given to `fit`, those
+        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and for "adam" and
+        "adamw" from 100 to 999 and of fewer than 4 for each column, but not for "adam" with one
+        layer. With `X_val` given to `fit`, those
         rows are watched instead, and False only records their cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
@@ -150,7 +150,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with hidden layers that are not linear, for up to 200 numeric columns.
+        and "adamw" with hidden layers that are not linear: for up to 200 numeric columns, beyond
+        16 only where the numbers that come of it fit into a quarter of a GB.
     n_networks : int, default=1
         Networks to train side by side, their predictions averaged. Unless early stopping is False
         each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.

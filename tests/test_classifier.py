@@ -387,6 +387,46 @@ def test_rows_are_held_out_where_they_are_few_or_many(n_rows, optimizer, holds_o
     assert (clf.validation_loss_curve_ is not None) == holds_out
 
 
+@pytest.mark.parametrize(
+    ("n_features", "parameters", "holds_out"),
+    [
+        (300, {}, False),
+        (301, {}, True),
+        (301, {"optimizer": "sgd"}, False),
+        (301, {"n_layers": 1}, False),
+    ],
+)
+def test_rows_are_held_out_where_columns_are_many(n_features, parameters, holds_out):
+    X = np.random.default_rng(0).normal(size=(1200, n_features)).astype(np.float32)
+    clf = DeepBinaryClassifier(n_units=4, max_iter=1, **parameters).fit(X, X[:, 0] > 0)
+    assert (clf.validation_loss_curve_ is not None) == holds_out
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "parameters", "n_inputs"),
+    [
+        (999, 2, {}, 2),
+        (1000, 2, {}, 2 + 2 * 16),
+        (1000, 200, {}, 200 * 17),
+        (1000, 201, {}, 201),
+        (100, 2, {"n_networks": 2}, 2 + 2 * 16),
+        (1000, 2, {"activation": "identity"}, 2),
+    ],
+)
+def test_numbers_get_bins_where_it_pays(n_rows, n_features, parameters, n_inputs):
+    X = np.random.default_rng(0).normal(size=(n_rows, n_features)).astype(np.float32)
+    clf = DeepBinaryClassifier(n_units=4, max_iter=1, **parameters).fit(X, X[:, 0] > 0)
+    assert clf.layer_sizes_[0] == n_inputs
+
+
+def test_bins_of_many_columns_stay_within_memory(monkeypatch):
+    monkeypatch.setattr("skdnn.estimator._plan.MOST_NUMBERS", 1000 * 17 * 17 - 1)
+    for n_features, n_inputs in ((16, 16 * 17), (17, 17)):
+        X = np.random.default_rng(0).normal(size=(1000, n_features)).astype(np.float32)
+        clf = DeepBinaryClassifier(n_units=4, max_iter=1).fit(X, X[:, 0] > 0)
+        assert clf.layer_sizes_[0] == n_inputs
+
+
 @pytest.mark.parametrize("n_rows", [100, 10_000])
 def test_one_layer_learns_from_all_rows_under_its_penalty(n_rows):
     X = np.random.default_rng(0).normal(size=(n_rows, 3))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from ._binning import bins
 from ._statistics import (
     Moments,
     columns_with_gaps,
@@ -22,9 +23,6 @@ from ._tensors import as_tensor, dense_tensor
 
 # Where the smooth clip of RealMLP levels off [1]_, in standard deviations.
 BOUND = 3.0
-# A numeric embedding cuts a column into so many bins of as many rows each; a column of fewer
-# than the fewest distinct bins gains nothing by it.
-_N_BINS, _FEWEST_BINS = 16, 3
 _NONE = np.empty(0, dtype=np.intp)
 
 
@@ -306,7 +304,7 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
     learnt["flagged"] = columns_with_gaps(numbers, weight)
     if numeric_embedding is not None:
         names = ("bin_column", "bin_start", "bin_scale")
-        learnt |= dict(zip(names, _bins(numbers, weight), strict=True))
+        learnt |= dict(zip(names, bins(numbers, weight), strict=True))
     if isinstance(X, Table):
         learnt["is_categorical"] = X.is_categorical
         learnt |= _level_counts(X, weight)
@@ -368,20 +366,3 @@ def _median_and_width(X, weight):
     if not width.all():
         total[width == 0] = moments(X, weight).total[width == 0]
     return Moments(median, width, total)
-
-
-def _bins(X, weight):
-    """Return the column, start and inverse width of every bin of the numeric embedding."""
-    columns, starts, widths = [], [], []
-    shares = np.linspace(0, 1, _N_BINS + 1)
-    for j, edges in enumerate(weighted_quantiles(X, weight, shares)):
-        edges = np.unique(edges)
-        if len(edges) > _FEWEST_BINS:
-            columns.append(np.full(len(edges) - 1, j))
-            starts.append(edges[:-1])
-            widths.append(np.diff(edges))
-    if not columns:
-        return _NONE, np.empty(0), np.empty(0)
-    # A bin narrower than any number is a step.
-    scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
-    return np.concatenate(columns), np.concatenate(starts), scales

@@ -183,15 +183,15 @@ def _fences(X, weight, columns):
     if len(rows) > _ROWS_FOR_QUARTILES:
         draw = np.random.default_rng(0).choice(len(rows), _ROWS_FOR_QUARTILES, replace=False)
         rows = rows[np.sort(draw)]
-    fences = [_fence(*column) for column in _columns_with_weights(X, weight, rows, columns)]
+    fences = [_fence(*column) for column in columns_with_weights(X, weight, rows, columns)]
     return np.transpose(fences)
 
 
 def _fence(values, weight):
-    quartiles = _quantiles(values, weight, (0.25, 0.5, 0.75))
+    quartiles = quantiles(values, weight, (0.25, 0.5, 0.75))
     if len(quartiles) and quartiles[0] == quartiles[2]:
         is_other = values != quartiles[1]
-        quartiles = _quantiles(values[is_other], weight[is_other], (0.25, 0.5, 0.75))
+        quartiles = quantiles(values[is_other], weight[is_other], (0.25, 0.5, 0.75))
     if len(quartiles) == 0 or quartiles[0] == quartiles[2]:
         return -np.inf, np.inf
     reach = _FENCE * (quartiles[2] - quartiles[0])
@@ -246,13 +246,13 @@ def weighted_quantiles(X, weight, shares):
     >>> list(weighted_quantiles(np.arange(101.0)[:, None], np.ones(101), [0, 0.25, 1]))
     [array([  0.,  25., 100.])]
     """
-    for values, their_weight in _columns_with_weights(
+    for values, their_weight in columns_with_weights(
         X, weight, np.flatnonzero(weight), range(X.shape[1])
     ):
-        yield _quantiles(values, their_weight, shares)
+        yield quantiles(values, their_weight, shares)
 
 
-def _columns_with_weights(X, weight, rows, columns):
+def columns_with_weights(X, weight, rows, columns):
     """Yield for each column the numbers that some rows have there, and their weights."""
     by_column = X[rows].tocsc() if sparse.issparse(X) else None
     for j in columns:
@@ -262,7 +262,7 @@ def _columns_with_weights(X, weight, rows, columns):
         yield column[is_there], weight[rows][is_there]
 
 
-def _quantiles(values, weight, shares):
+def quantiles(values, weight, shares):
     if len(values) == 0:
         return values
     order = np.argsort(values, kind="stable")

@@ -21,10 +21,11 @@ from ._task import Task
 
 DEFAULT_N_LAYERS = 3
 # Where `early_stopping="auto"` holds rows out to see when to stop: where there are few, which a
-# fast optimizer soon knows by heart, and where there are many. Between, what they would have taught
-# is worth more than what they tell; and of very few they tell nothing.
+# fast optimizer soon knows by heart, also for so many columns each, such as pixels; and where there
+# are many. Between, what they would have taught is worth more than what they tell; and of very few
+# they tell nothing.
 FAST = ("adam", "adamw")
-FEW_ROWS, MANY_ROWS = range(100, 1_000), 10_000
+FEW_ROWS, MANY_ROWS, FEW_ROWS_A_COLUMN = range(100, 1_000), 10_000, 4
 
 # What "auto" comes to, by optimizer; for those that are not here, plain gradient descent and L-BFGS
 # among them, no penalty and a constant rate. Chosen on real tables, by ROC AUC and log-loss, and
@@ -51,8 +52,9 @@ PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
 # that are standardised and independent. Weights of rows that add up to less than so many rows are
 # shares, such as AdaBoost's.
 VARIANCE_OF_ANSWER, FEWEST_ROWS = 4.0, 100
-# Bins make many inputs of many columns; for one network, the task knows how many.
-MOST_COLUMNS_OF_SEVERAL = 200
+# Bins make seventeen inputs of a column: up to so many columns, and where these are not few, up to
+# so many numbers in all.
+MOST_COLUMNS, FEW_COLUMNS, MOST_NUMBERS, INPUTS_OF_A_COLUMN = 200, 16, 2**26, 17
 
 
 @dataclass(frozen=True)
@@ -230,11 +232,11 @@ def _resolve_embedding(task, parameters, examples, activations):
     if all(activation in WITHOUT_BEND for activation in activations):
         return None
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
-    if parameters.n_networks > 1:
-        is_worth_it = numbers.shape[1] <= MOST_COLUMNS_OF_SEVERAL
-    else:
-        has_rows = np.count_nonzero(examples.weight) >= task.rows_worth_binning
-        is_worth_it = has_rows and numbers.shape[1] <= task.most_columns_to_bin
+    n_rows, n_columns = np.count_nonzero(examples.weight), numbers.shape[1]
+    # Several networks do not learn the bins of every row by heart.
+    has_rows = parameters.n_networks > 1 or n_rows >= task.rows_worth_binning
+    is_small = n_rows * n_columns * INPUTS_OF_A_COLUMN <= MOST_NUMBERS
+    is_worth_it = has_rows and n_columns <= MOST_COLUMNS and (is_small or n_columns <= FEW_COLUMNS)
     return "piecewise_linear" if is_worth_it else None
 
 
@@ -266,7 +268,10 @@ def _holds_out(parameters, examples, n_layers):
         return bool(n_rarest >= count_folds(parameters.n_networks))
     if n_layers == 1 and parameters.optimizer in PENALIZED:
         return False  # its penalty keeps it from learning by heart
-    is_few = n_rows in FEW_ROWS and parameters.optimizer in FAST
+    is_few = n_rows in FEW_ROWS or (
+        n_rows >= FEW_ROWS.stop and n_rows < FEW_ROWS_A_COLUMN * examples.X.shape[1]
+    )
+    is_few &= parameters.optimizer in FAST
     is_worth_it = is_few or n_rows >= MANY_ROWS
     return bool(is_worth_it and n_rarest * parameters.validation_fraction >= 1)
 

@@ -27,9 +27,8 @@ class Task:
         From checked parameters, target, encoded y and the weights of the rows to what they count.
     share_of_penalty : float
         Of "auto" for `weight_decay` where held-out rows say when to stop.
-    rows_worth_binning, most_columns_to_bin : int
-        From so many rows on, and up to so many columns of numbers, one network gets bins of them
-        where `numeric_embedding` is "auto".
+    rows_worth_binning : int
+        From so many rows on one network gets bins where `numeric_embedding` is "auto".
     out_of_fold : tuple of (str, callable)
         The attribute that keeps what networks say of the rows that they held out, and what makes it
         of their answers of shape (n_samples, n_outputs).
@@ -42,5 +41,4 @@ class Task:
     weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
     share_of_penalty: float
     rows_worth_binning: int
-    most_columns_to_bin: int
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

@@ -159,11 +159,6 @@ def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
     np.testing.assert_allclose(shares, np.transpose(expected), atol=1e-12)
 
 
-def test_a_column_of_few_values_has_no_bins():
-    data = RNG.integers(0, 3, size=(50, 1))
-    assert fit_encoder(data, ONES, True, "piecewise_linear").n_outputs == 1
-
-
 FRAME = pd.DataFrame(
     {
         "colour": pd.Categorical(RNG.choice(["red", "green", None], 50)),
