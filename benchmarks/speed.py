@@ -107,8 +107,8 @@ def settings(case):
     return {"batch_size": case.batch, "max_iter": case.epochs, "random_state": 0, **stopping}
 
 
-def make_skdnn(case, dtype, precision="auto"):
-    return DeepBinaryClassifier(
+def make_skdnn(case, dtype, precision="auto", face=DeepBinaryClassifier):
+    return face(
         n_units=case.hidden,
         dtype=precision,
         learning_rate=1e-3,

@@ -22,16 +22,7 @@ from skdnn import DeepRegressor
 
 
 def make_skdnn(case):
-    return DeepRegressor(
-        n_units=case.hidden,
-        learning_rate=1e-3,
-        learning_rate_schedule="constant",
-        weight_decay=0.0,
-        standardize=False,
-        numeric_embedding=None,
-        device="cpu",
-        **speed.settings(case),
-    )
+    return speed.make_skdnn(case, None, face=DeepRegressor)
 
 
 def make_mlp(case):

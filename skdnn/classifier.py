@@ -31,6 +31,7 @@ from skdnn.estimator import (
     OneOf,
     Task,
     answers,
+    plain,
 )
 from skdnn.network import SIGMOID
 from skdnn.training import plainly
@@ -387,7 +388,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         KeyboardInterrupt
             If Ctrl-C ended the training. The estimator is then as it was before.
         """
-        if isinstance(self.class_weight, str):
+        if isinstance(plain(self.class_weight), str):
             raise ValueError(
                 f"class_weight must be a dict or None for partial_fit, got {self.class_weight!r}."
             )

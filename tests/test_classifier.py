@@ -683,6 +683,7 @@ def test_partial_fit_learns_from_chunks_that_lack_a_class(moons):
         ({}, {"classes": [1, 2]}, "y must hold only the classes"),
         ({"early_stopping": True}, {"classes": [0, 1]}, "early_stopping must be False or 'auto'"),
         ({"class_weight": "balanced"}, {"classes": [0, 1]}, "class_weight must be a dict or None"),
+        ({"class_weight": np.array("balanced")}, {"classes": [0, 1]}, "class_weight must be"),
         ({"optimizer": "lbfgs"}, {"classes": [0, 1]}, "optimizer must be one of .*partial_fit"),
         ({"optimizer": torch.optim.SGD}, {"classes": [0, 1]}, "optimizer must be one of"),
     ],

@@ -263,6 +263,7 @@ def columns_with_weights(X, weight, rows, columns):
 
 
 def quantiles(values, weight, shares):
+    """Return the smallest values of a column below or at which lie these shares of the weight."""
     if len(values) == 0:
         return values
     order = np.argsort(values, kind="stable")

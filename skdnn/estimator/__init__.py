@@ -16,7 +16,7 @@ One file a station, in the order in which a fit passes through, each knowing onl
 """
 
 from ._estimator import Activation, MatrixLike, NetworkEstimator
-from ._parameters import Number, OneOf
+from ._parameters import Number, OneOf, plain
 from ._prediction import answers
 from ._task import Task
 
@@ -28,4 +28,5 @@ __all__ = [
     "OneOf",
     "Task",
     "answers",
+    "plain",
 ]

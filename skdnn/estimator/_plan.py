@@ -268,10 +268,8 @@ def _holds_out(parameters, examples, n_layers):
         return bool(n_rarest >= count_folds(parameters.n_networks))
     if n_layers == 1 and parameters.optimizer in PENALIZED:
         return False  # its penalty keeps it from learning by heart
-    is_few = n_rows in FEW_ROWS or (
-        n_rows >= FEW_ROWS.stop and n_rows < FEW_ROWS_A_COLUMN * examples.X.shape[1]
-    )
-    is_few &= parameters.optimizer in FAST
+    few = range(FEW_ROWS.start, max(FEW_ROWS.stop, FEW_ROWS_A_COLUMN * examples.X.shape[1]))
+    is_few = n_rows in few and parameters.optimizer in FAST
     is_worth_it = is_few or n_rows >= MANY_ROWS
     return bool(is_worth_it and n_rarest * parameters.validation_fraction >= 1)
 

@@ -8,6 +8,8 @@ import torch
 
 from skdnn.data import Batches, Encoder, fit_encoder, fold_out, hold_out, make_rows
 
+from ._parameters import dtype_name
+
 
 @dataclass(frozen=True)
 class Split:
@@ -108,7 +110,7 @@ def _learn(plan, examples, rows):
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     target = examples.target.learnt_on(examples.y, weight, bounded=plan.loss.is_robust)
-    target.check_precision(np.dtype(str(plan.dtype).removeprefix("torch.")))
+    target.check_precision(np.dtype(dtype_name(plan.dtype)))
     encoder = known_encoder(plan.before)
     if encoder is None:
         standardize = plan.parameters.standardize
