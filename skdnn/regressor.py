@@ -113,9 +113,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     shuffle : bool, default=True
         Shuffle the rows before each epoch. A full batch stays in order.
     batch_size : int, "auto" or None, default="auto"
-        Rows of a step. None is all of them; "auto" is all of them up to 64, above that a thirtieth
-        but at least 32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth,
-        at most 1024. "lbfgs" takes all.
+        Rows of a step. None is all of them; "auto" is all up to 64, else a thirtieth but at least
+        32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth, at most
+        1024. "lbfgs" takes all.
     max_iter : int, default=50
         Epochs at the most; iterations for "lbfgs".
     tol : float, default=1e-4
@@ -127,8 +127,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
         best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and for "adam" and
         "adamw" from 100 to 999 and of fewer than 4 for each column, but not for "adam" with one
-        layer. With `X_val` given to `fit`, those
-        rows are watched instead, and False only records their cost and score.
+        layer. `X_val` given to `fit` is watched instead; False only records its cost and score.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
         "neg_mean_absolute_error", or a function of (estimator, X, y), X being an array. It gets
@@ -147,6 +146,11 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         ones share one, missing ones have their own. "from_dtype" takes a frame's columns of
         category, text and boolean type, and of objects that are not all numbers or dates; or give
         names, indices or a mask.
+    target_encoding : bool or "auto", default="auto"
+        Put beside the levels of a column the mean of y in each, so that rare ones say something,
+        too; for a training row that of other rows, in 5 folds, as scikit-learn's TargetEncoder has
+        it. "auto" does so where rare levels that come again are in more than 2 % of the rows, True
+        where there are any, `partial_fit` does not.
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
@@ -196,13 +200,14 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     n_outputs_, out_activation_ : int, str
         The numbers that y has for each row, and "identity".
     input_encoding_ : dict of arrays or None
-        What makes of X the inputs of the first layer, with the centre and inverse scale of each
-        number; None where that is folded into the layer, with ``standardize=True`` and no levels.
+        What makes of X the inputs of the first layer; None where that is folded into the layer,
+        with ``standardize=True`` and no levels.
     column_kinds_ : list of str or None
         What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
         "duration" or "levels"; None where all are numbers.
     is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
-        Which columns hold levels, and for each of them the levels told apart; None is missing.
+        Which columns hold levels, and for each of them the levels, None for missing: those told
+        apart, and behind them rare ones, where their means are told.
     n_iter_ : int
         Epochs trained; costs and scores below are means over the networks that then still were.
     best_iter_ : int or list of int
@@ -284,6 +289,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         validation_fraction: float = 0.1,
         standardize: bool | Literal["smooth_clip", "robust"] = "smooth_clip",
         categorical_features: Sequence | Literal["from_dtype"] | None = "from_dtype",
+        target_encoding: bool | Literal["auto"] = "auto",
         numeric_embedding: Literal["auto", "piecewise_linear"] | None = "auto",
         n_networks: int = 1,
         device: str | torch.device = "auto",
@@ -319,6 +325,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         self.validation_fraction = validation_fraction
         self.standardize = standardize
         self.categorical_features = categorical_features
+        self.target_encoding = target_encoding
         self.numeric_embedding = numeric_embedding
         self.n_networks = n_networks
         self.device = device

@@ -104,6 +104,8 @@ BAD_PARAMETERS = [
     ({"categorical_features": [2]}, "categorical_features must be .* of the 2 columns of X"),
     ({"categorical_features": ["colour"]}, r"which have no names, got \['colour'\]"),
     ({"categorical_features": [True]}, "categorical_features must be"),
+    ({"target_encoding": "mean"}, "target_encoding must be one of True, False, 'auto'"),
+    ({"target_encoding": None}, "target_encoding must be one of True, False, 'auto', got None"),
     (
         {"numeric_embedding": "fourier"},
         "numeric_embedding must be one of 'auto', None, 'piecewise_linear'",

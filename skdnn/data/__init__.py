@@ -5,7 +5,8 @@ from ._chunks import row_chunks
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
-from ._labels import TwoClasses, announced_classes
+from ._labels import TwoClasses, announced_classes, of_both_classes
+from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
 from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
@@ -32,7 +33,9 @@ __all__ = [
     "at_hand",
     "check_weights",
     "columns_with_infinity",
+    "columns_with_means",
     "count_folds",
+    "deal_into_folds",
     "encode_groups",
     "find_kinds",
     "fit_encoder",
@@ -42,7 +45,9 @@ __all__ = [
     "is_of_sparse_columns",
     "is_plain",
     "make_rows",
+    "means_of_other_folds",
     "network_inputs",
+    "of_both_classes",
     "plain_labels",
     "plain_numbers",
     "read_columns",

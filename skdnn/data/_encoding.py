@@ -5,12 +5,13 @@ are standardised, missing ones flagged, levels become columns of 0 and 1.
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
 
 from ._binning import bins
+from ._level_means import columns_with_means, level_means
 from ._statistics import (
     Moments,
     columns_with_gaps,
@@ -33,7 +34,8 @@ class Encoder:
     The columns of its result are, in this order:
 
     - the p numbers, standardised, a missing one 0; with a finite `bound` clipped smoothly,
-      ``z / sqrt(1 + (z / bound)²)``, so that a far value stays within ±bound [1]_;
+      ``z / sqrt(1 + (z / bound)²)``, so that a far value stays within ±bound [1]_; the last of
+      them are the means of y in the levels of those columns that have some;
     - for each number that was missing in some training row 1 where it is missing, else 0;
     - for each bin how much of it lies below the number, ``clip((x - start) * scale, 0, 1)``, the
       piecewise-linear encoding [2]_;
@@ -58,6 +60,10 @@ class Encoder:
     n_levels, n_told : arrays of int of shape (q,)
         Columns of the result for each column of levels, and levels told apart there: one fewer
         where the others have a column, too, the last one.
+    mean_column, n_means : arrays of int of shape (t,)
+        Of the q columns those with means, and how many each has, the last one for other levels.
+    level_mean : array of shape (Σ n_means, k)
+        Of the k outputs.
 
     References
     ----------
@@ -89,6 +95,10 @@ class Encoder:
     bin_scale: np.ndarray
     n_levels: np.ndarray
     n_told: np.ndarray
+    # Pickles of before have none.
+    mean_column: np.ndarray = field(default_factory=lambda: _NONE)
+    n_means: np.ndarray = field(default_factory=lambda: _NONE)
+    level_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))
 
     @property
     def n_outputs(self):
@@ -108,21 +118,33 @@ class Encoder:
 
     def arrays(self):
         """Return those of them that `apply` computes with and that are arrays."""
-        unused = ("bound", "n_told", "total")
+        unused = ("bound", "total")
         return {name: value for name, value in self.state().items() if name not in unused}
 
     def without_levels(self):
-        """Return the Encoder of the numbers alone."""
+        """Return the Encoder of the numbers alone, as `numbers_of` has them."""
         is_categorical = np.zeros(len(self.center), dtype=bool)
-        return replace(self, is_categorical=is_categorical, n_levels=_NONE, n_told=_NONE)
+        none = dict.fromkeys(("n_levels", "n_told", "mean_column", "n_means"), _NONE)
+        return replace(self, is_categorical=is_categorical, **none, level_mean=np.empty((0, 1)))
+
+    def numbers_of(self, X):
+        """Return the numbers of rows of any kind, those of a Table with the means behind them."""
+        if not isinstance(X, Table):
+            return X
+        if X.means is not None:
+            return np.hstack([X.numbers, X.means])
+        if not len(self.mean_column):
+            return X.numbers
+        like = _Tensors(self, torch.device("cpu"))
+        return _with_means(dense_tensor(X.numbers), _codes(X), like).numpy()
 
     def learnt_on(self, X, weight):
         """Return the Encoder that knows of these rows as well.
 
         Means and deviations are those of all rows; a column that did not vary so far may do so now.
-        Gaps and levels that are new have columns of the result. Bins stay.
+        Gaps and levels that are new have columns of the result. Bins, and means of levels, stay.
         """
-        numbers = X.numbers if isinstance(X, Table) else X
+        numbers = self.numbers_of(X)
         deviation = np.where(self.inverse_scale > 0, self.scale, 0.0)
         known = Moments(self.center, deviation, self.total)
         bounded = math.isfinite(self.bound)
@@ -137,6 +159,10 @@ class Encoder:
             has_others = self.n_levels > self.n_told
             learnt |= _level_counts(X, weight, has_others)
         return replace(self, **learnt)
+
+    def with_means_of(self, X, y, weight):
+        """Return the Encoder with the means of y in these rows, for the same levels."""
+        return replace(self, **_learn_means(X, y, weight))
 
     def outputs_in(self, later):
         """Return where the columns of the result are in that of a later Encoder, of `learnt_on`."""
@@ -161,9 +187,8 @@ class Encoder:
         dtype : torch.dtype
             Of the result.
         """
-        is_table = isinstance(X, Table)
-        numbers = dense_tensor(X.numbers if is_table else X)
-        codes = torch.from_numpy(X.codes) if is_table else None
+        numbers = dense_tensor(self.numbers_of(X))
+        codes = _codes(X) if isinstance(X, Table) else None
         return _encode(numbers, codes, _Tensors(self, numbers.device), dtype)
 
     def to_module(self, dtype):
@@ -236,7 +261,8 @@ class EncodingLayer(torch.nn.Module):
             return _encode(X.to(self.inner.dtype), None, self, self.outer.dtype)
         numbers = X[:, :0] if self.numeric is None else X[:, self.numeric]
         codes = X[:, self.categorical]
-        return _encode(numbers.to(self.inner.dtype), codes, self, self.outer.dtype)
+        numbers = _with_means(numbers.to(self.inner.dtype), codes, self)
+        return _encode(numbers, codes, self, self.outer.dtype)
 
 
 def _encode(numbers, codes, like, dtype):
@@ -252,11 +278,26 @@ def _encode(numbers, codes, like, dtype):
     return parts if like.n_levels is None else _with_levels(parts, codes, like)
 
 
+def _codes(X):
+    return torch.from_numpy(X.codes.astype(np.int64))
+
+
+def _with_means(numbers, codes, like):
+    """Return the numbers and, behind them, the means of the levels."""
+    if like.mean_column is None:
+        return numbers
+    codes, n_known = codes[:, like.mean_column], like.n_means - 1
+    is_known = (codes >= 0) & (codes < n_known)
+    places = torch.where(is_known, codes, n_known).long() + like.n_means.cumsum(0) - like.n_means
+    return torch.cat([numbers, like.level_mean[places].flatten(1)], dim=1)
+
+
 def _with_levels(numbers, codes, like):
     """Return the columns of numbers and, behind them, those of 0 and 1 for the levels."""
     start = numbers.shape[1]
     stop = start + like.n_columns
     first = start + like.n_levels.cumsum(0) - like.n_levels
+    codes = torch.minimum(codes, like.n_told.to(codes.dtype))  # those behind are others, too
     is_known = (codes >= 0) & (codes < like.n_levels)
     # What is no level goes to a last column, which is then left out.
     column = torch.where(is_known, codes + first, stop).long()
@@ -284,7 +325,7 @@ def identity_encoder(n_features):
     return _make(**_unchanged(n_features))
 
 
-def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
+def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None):
     """Learn an Encoder.
 
     Parameters
@@ -296,8 +337,11 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
         As the estimators take it.
     numeric_embedding : {None, "piecewise_linear"}, default=None
         The same.
+    y : array of shape (n_samples,) or (n_samples, k) or None, default=None
+        For a Table with rare levels, of which means of y are learned.
     """
-    numbers = X.numbers if isinstance(X, Table) else X
+    means = _learn_means(X, y, weight)
+    numbers = _make(**_unchanged(0), **means).numbers_of(X)
     learnt = _center_and_scale(numbers, weight, standardize)
     if isinstance(standardize, str):
         learnt["bound"] = BOUND
@@ -308,14 +352,22 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None):
     if isinstance(X, Table):
         learnt["is_categorical"] = X.is_categorical
         learnt |= _level_counts(X, weight)
-    return _make(**learnt)
+    return _make(**learnt, **means)
+
+
+def _learn_means(X, y, weight):
+    """Return `mean_column`, `n_means` and `level_mean` by name, where X has rare levels."""
+    columns = columns_with_means(X)
+    if not len(columns):
+        return {}
+    n_means, means = level_means(X, y, weight)
+    return {"mean_column": columns, "n_means": n_means, "level_mean": means}
 
 
 def _level_counts(X, weight, has_others=False):
     """Return `n_levels` and `n_told` by name; others have a column where there are some."""
-    told = np.array([len(levels) for levels in X.levels], dtype=np.intp)
-    has_others = has_others | (X.codes[weight > 0] == told).any(axis=0)
-    return {"n_levels": told + has_others, "n_told": told}
+    has_others = has_others | (X.codes[weight > 0] >= X.n_told).any(axis=0)
+    return {"n_levels": X.n_told + has_others, "n_told": X.n_told}
 
 
 def _make(center, **arrays):

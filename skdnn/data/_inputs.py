@@ -88,12 +88,13 @@ class TableRows:
         encodes_numbers = encoder.without_levels()
         is_kept = len(index) * encodes_numbers.n_outputs <= _NUMBERS_WORTH_KEEPING
         self.numbers = (DenseRows if is_kept else LazyRows)(
-            X.numbers, index, encodes_numbers, dtype, device
+            encoder.numbers_of(X), index, encodes_numbers, dtype, device
         )
         first = encodes_numbers.n_outputs + np.cumsum(encoder.n_levels) - encoder.n_levels
-        columns = (X.codes[index] + first).astype(np.int32)
+        codes = np.minimum(X.codes[index], encoder.n_told)
+        columns = (codes + first).astype(np.int32)
         # What is no level goes to the last column, which is 1 anyway.
-        columns[X.codes[index] >= encoder.n_levels] = encoder.n_outputs
+        columns[codes >= encoder.n_levels] = encoder.n_outputs
         self.columns = torch.from_numpy(columns)
 
     def __getitem__(self, rows):

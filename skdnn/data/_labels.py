@@ -163,3 +163,19 @@ def announced_classes(classes, known):
 def _check_two(classes, where=""):
     if len(classes) < 2:
         raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")
+
+
+def of_both_classes(function, Z):
+    """Return a function of the logits of both classes, of shape (n_samples, 2).
+
+    Parameters
+    ----------
+    function : ufunc
+    Z : array of n_samples numbers
+        The logit of the second class; that of the first is -Z.
+    """
+    Z = Z.reshape(-1)
+    both = np.empty((len(Z), 2), Z.dtype)
+    function(-Z, out=both[:, 0])
+    function(Z, out=both[:, 1])
+    return both

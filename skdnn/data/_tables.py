@@ -1,10 +1,11 @@
 """Tables: the columns of a frame, read into numbers and codes of levels.
 
 A level that is rare, or was not seen in training, counts as "other"; a missing one is a level like
-any other. Nothing here looks at labels.
+any other. Where rare ones are many and come again, they are kept to be told by their means. Nothing
+here looks at labels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,12 +32,18 @@ class Table:
         None stands for a missing one.
     is_categorical : array of bool of shape (p + q,)
         Which columns of the frame hold levels.
+    n_told : array of int of shape (q,)
+        So many of the levels are told apart; those behind them are rare, and kept for their means.
+    means : array of shape (m, t) or None
+        For rows to train on: what is to be seen there in place of the means of their levels.
     """
 
     numbers: np.ndarray
     codes: np.ndarray
     levels: list
     is_categorical: np.ndarray
+    n_told: np.ndarray
+    means: np.ndarray | None = None
 
     @property
     def shape(self):
@@ -52,7 +59,8 @@ class Table:
         return len(self.numbers)
 
     def __getitem__(self, rows):
-        return Table(self.numbers[rows], self.codes[rows], self.levels, self.is_categorical)
+        means = None if self.means is None else self.means[rows]
+        return replace(self, numbers=self.numbers[rows], codes=self.codes[rows], means=means)
 
     def frequent_levels(self, weight):
         """Return for each column of levels those that are not rare, sorted.
@@ -69,14 +77,38 @@ class Table:
             for column, levels in zip(codes.T, self.levels, strict=True)
         ]
 
-    def recoded(self, levels):
-        """Return the Table with codes for these levels, a list of arrays."""
-        codes = np.empty(self.codes.shape, dtype=np.uint8)
+    def rare_levels(self, frequent, weight, least_share):
+        """Return for each column the levels beside the frequent ones, where they say something.
+
+        Those that come again must be worth it; of one that comes once, other rows tell nothing.
+
+        Parameters
+        ----------
+        frequent : list of q arrays
+        weight : array of shape (m,)
+            Rows of weight 0 do not count.
+        least_share : float
+            In more of the rows than these there must be rare levels that come again.
+        """
+        codes = self.codes[weight > 0]
+        return [
+            _rare(np.bincount(column, minlength=len(levels)), levels, told, least_share)
+            for column, levels, told in zip(codes.T, self.levels, frequent, strict=True)
+        ]
+
+    def recoded(self, levels, n_told=None):
+        """Return the Table with codes for these levels, a list of arrays.
+
+        `n_told` of them are told apart, or all.
+        """
+        lengths = np.array([len(now) for now in levels], dtype=np.intp)
+        codes = np.empty(self.codes.shape, dtype=np.min_scalar_type(lengths.max()))
         for j, (before, now) in enumerate(zip(self.levels, levels, strict=True)):
             position = {level: code for code, level in enumerate(now)}
             new_code = [position.get(level, len(now)) for level in before] + [len(now)]
-            codes[:, j] = np.array(new_code, dtype=np.uint8)[self.codes[:, j]]
-        return Table(self.numbers, codes, levels, self.is_categorical)
+            codes[:, j] = np.array(new_code, dtype=codes.dtype)[self.codes[:, j]]
+        n_told = lengths if n_told is None else n_told
+        return replace(self, codes=codes, levels=levels, n_told=n_told)
 
     def share_of_others(self, weight=None):
         """Return for each column of levels the share of its values that are "other".
@@ -90,11 +122,16 @@ class Table:
         ]
 
 
-def add_levels(known, found):
-    """Return known levels and, behind them, as many that are found and new as there is room for."""
+def add_levels(known, n_told, found):
+    """Return known levels and, behind them, as many that are found and new as there is room for.
+
+    And how many of them are told apart. Behind rare levels, kept for their means, there is no room.
+    """
+    if n_told < len(known):
+        return known, n_told
     told = set(known)
-    new = [level for level in found if level not in told]
-    return objects_of([*known, *new][:_MOST_LEVELS])
+    levels = [*known, *(level for level in found if level not in told)][:_MOST_LEVELS]
+    return objects_of(levels), len(levels)
 
 
 def _share(is_other, is_there):
@@ -113,6 +150,14 @@ def _frequent(counts, levels, fewest):
     except TypeError:
         kept.sort(key=lambda level: (level is None, str(level)))
     return objects_of(kept)
+
+
+def _rare(counts, levels, told, least_share):
+    told = set(told)
+    rare = [code for code in np.flatnonzero(counts) if levels[code] not in told]
+    is_again = counts[rare] > 1
+    is_worth_it = counts[rare][is_again].sum() > least_share * counts.sum()
+    return objects_of([levels[code] for code in rare] if is_worth_it else [])
 
 
 def find_kinds(X, categorical_features):
@@ -198,7 +243,8 @@ def read_columns(X, kinds):
     codes, levels = zip(*found, strict=True)
     numbers = _stacked(numbers, len(X), _narrowest_dtype(numbers))
     is_categorical = np.array([kind == LEVELS for _, kind in pairs])
-    return Table(numbers, np.column_stack(codes), list(levels), is_categorical)
+    n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
+    return Table(numbers, np.column_stack(codes), list(levels), is_categorical, n_told)
 
 
 def _read(column, read, *kind):

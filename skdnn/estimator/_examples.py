@@ -31,6 +31,9 @@ from skdnn.watching import warn
 # A column of levels that says nothing of so many of its values is worth a warning, where there are
 # more than a few.
 NEARLY_ALL, FEW_ROWS = 0.95, 20
+# By `target_encoding`: means are learned of a column's rare levels where those that come again make
+# up more than this share of the rows.
+SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
     examples = _weighted(estimator, parameters, X, y, target, sample_weight)
     target.check(examples.y, examples.weight)
     return replace(
-        _with_known_levels(estimator, examples),
+        _with_known_levels(estimator, parameters, examples),
         groups=_read_groups(groups, len(y)),
         watched=_read_watched(estimator, parameters, X_val, y_val, target),
         before=before,
@@ -240,11 +243,18 @@ def _label(estimator, j):
     return f"column {int(j) if names is None else names[j]!r}"
 
 
-def _with_known_levels(estimator, examples):
+def _with_known_levels(estimator, parameters, examples):
     """Return the Examples with codes for the levels worth telling apart, once these are learnt."""
-    if not isinstance(examples.X, Table) or estimator.categories_ is not None:
+    if not isinstance(examples.X, Table):
         return examples
-    return _with_more_levels(estimator, examples)
+    if estimator.categories_ is not None:
+        return replace(examples, X=replace(examples.X, n_told=estimator._encoding["n_told"]))
+    levels = examples.X.frequent_levels(examples.weight)
+    share = SHARE_WORTH_MEANS[parameters.target_encoding]
+    rare = examples.X.rare_levels(levels, examples.weight, share)
+    n_told = [len(frequent) for frequent in levels]
+    levels = [np.append(*pair) for pair in zip(levels, rare, strict=True)]
+    return _recoded(estimator, examples, levels, n_told)
 
 
 def _with_more_levels(estimator, examples):
@@ -252,12 +262,18 @@ def _with_more_levels(estimator, examples):
     if not isinstance(examples.X, Table):
         return examples
     levels = examples.X.frequent_levels(examples.weight)
+    n_told = [len(frequent) for frequent in levels]
     if estimator.categories_ is not None:
-        levels = [add_levels(*pair) for pair in zip(estimator.categories_, levels, strict=True)]
+        known = zip(estimator.categories_, estimator._encoding["n_told"], levels, strict=True)
+        levels, n_told = zip(*[add_levels(*column) for column in known], strict=True)
+    return _recoded(estimator, examples, list(levels), n_told)
+
+
+def _recoded(estimator, examples, levels, n_told):
     estimator.categories_ = levels
-    examples = replace(examples, X=examples.X.recoded(levels))
-    _warn_of_others(estimator, examples.X, "rare", examples.weight)
-    return examples
+    recoded = examples.X.recoded(levels, np.array(n_told, dtype=np.intp))
+    _warn_of_others(estimator, recoded, "rare", examples.weight)
+    return replace(examples, X=recoded)
 
 
 def _warn_of_others(estimator, table, what, weight=None):

@@ -237,6 +237,7 @@ def _is_checkpoint(value):
 
 
 FLAG = OneOf((True, False))
+FLAG_OR_AUTO = OneOf((True, False, "auto"))
 
 # Of the parameters that both faces have; each brings those of its own.
 RULES = {
@@ -262,7 +263,7 @@ RULES = {
     "max_iter": Integer(1),
     "tol": Number(0),
     "n_iter_no_change": Integer(1),
-    "early_stopping": OneOf((True, False, "auto")),
+    "early_stopping": FLAG_OR_AUTO,
     "scoring": OneOf(
         (None,),
         " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y), which "
@@ -274,6 +275,7 @@ RULES = {
     "categorical_features": OneOf(
         ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
     ),
+    "target_encoding": FLAG_OR_AUTO,
     "numeric_embedding": OneOf(("auto", None, "piecewise_linear")),
     "n_networks": Integer(1, high=_MOST_NETWORKS),
     "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),

@@ -297,6 +297,8 @@ def incremental(parameters):
     """
     if parameters.early_stopping not in (False, "auto"):
         raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
+    if parameters.target_encoding not in (False, "auto"):
+        raise ValueError("target_encoding must be False or 'auto' for partial_fit, got True.")
     if parameters.n_networks > 1:
         raise ValueError(f"n_networks must be 1 for partial_fit, got {parameters.n_networks}.")
     if parameters.checkpoint is not None:

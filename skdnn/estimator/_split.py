@@ -1,12 +1,22 @@
 """The split: which rows to train on, and which to watch, as batches of tensors."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from skdnn.data import Batches, Encoder, fit_encoder, fold_out, hold_out, make_rows
+from skdnn.data import (
+    Batches,
+    Encoder,
+    columns_with_means,
+    deal_into_folds,
+    fit_encoder,
+    fold_out,
+    hold_out,
+    make_rows,
+    means_of_other_folds,
+)
 
 from ._parameters import dtype_name
 
@@ -49,8 +59,8 @@ def make_split(plan, examples):
     watched = examples.watched
     if watched is None and plan.holds_out:
         return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
-    learnt = _learn(plan, examples, rows)
-    training = _batches(plan, learnt, examples, rows, **_steps(plan, len(rows)))
+    learnt, taught = _learn(plan, examples, rows)
+    training = _batches(plan, learnt, taught, rows, **_steps(plan, len(rows)))
     if watched is None:
         return Split(*learnt, training)
     validation = _batches(plan, learnt, watched, np.arange(len(watched.y)))
@@ -66,10 +76,10 @@ def _split_once(plan, examples, rows):
         examples.target.strata(examples.y[rows]),
     )
     training, held_out = rows[training], rows[held_out]
-    learnt = _learn(plan, examples, training)
+    learnt, taught = _learn(plan, examples, training)
     return Split(
         *learnt,
-        _batches(plan, learnt, examples, training, **_steps(plan, len(training))),
+        _batches(plan, learnt, taught, training, **_steps(plan, len(training))),
         _batches(plan, learnt, examples, held_out),
         _if_scored(plan, examples, [held_out]),
     )
@@ -80,8 +90,8 @@ def _split_in_folds(plan, examples, rows):
     groups = None if examples.groups is None else examples.groups[rows]
     strata = examples.target.strata(examples.y[rows])
     training, held_out = fold_out(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
-    encoder, target = _learn(plan, examples, rows)
-    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
+    (encoder, target), taught = _learn(plan, examples, rows)
+    tensors = make_rows(taught.X, rows, encoder, plan.dtype, plan.device)
     y = target.standardized(examples.y[rows])
 
     def batches(index, **options):
@@ -94,13 +104,13 @@ def _split_in_folds(plan, examples, rows):
         target,
         batches(training, **_steps(plan, training.shape[1])),
         batches(held_out),
-        _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
+        _if_scored(plan, taught, [index[index >= 0] for index in held_out_rows]),
         held_out_rows,
     )
 
 
 def _learn(plan, examples, rows):
-    """Return the Encoder and the target that some rows teach.
+    """Return the Encoder and the target that some rows teach, and the Examples to train them on.
 
     Raises
     ------
@@ -111,13 +121,25 @@ def _learn(plan, examples, rows):
     weight[rows] = examples.weight[rows]
     target = examples.target.learnt_on(examples.y, weight, bounded=plan.loss.is_robust)
     target.check_precision(np.dtype(dtype_name(plan.dtype)))
-    encoder = known_encoder(plan.before)
+    encoder, y = known_encoder(plan.before), target.standardized(examples.y)
+    if plan.is_incremental and encoder is not None:
+        return (encoder.learnt_on(examples.X, weight), target), examples
+    examples = _with_other_means(plan, examples, y, weight)
     if encoder is None:
         standardize = plan.parameters.standardize
-        encoder = fit_encoder(examples.X, weight, standardize, plan.numeric_embedding)
-    elif plan.is_incremental:
-        encoder = encoder.learnt_on(examples.X, weight)
-    return encoder, target
+        encoder = fit_encoder(examples.X, weight, standardize, plan.numeric_embedding, y)
+    else:
+        encoder = encoder.with_means_of(examples.X, y, weight)
+    return (encoder, target), examples
+
+
+def _with_other_means(plan, examples, y, weight):
+    """Return the Examples with the means of levels that a row may see in training."""
+    if not len(columns_with_means(examples.X)):
+        return examples
+    fold = deal_into_folds(len(y), _draw_seed(plan), examples.groups)
+    means = means_of_other_folds(examples.X, y, weight, fold)
+    return replace(examples, X=replace(examples.X, means=means))
 
 
 def _batches(plan, learnt, examples, rows, **options):

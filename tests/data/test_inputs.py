@@ -81,7 +81,8 @@ def table(levels_beyond):
     numbers[::5, 1] = np.nan
     codes = rng.integers(0, np.array([3, 2]) + levels_beyond, size=(50, 2)).astype(np.uint8)
     is_categorical = np.array([False, True, False, True, False])
-    return Table(numbers, codes, [np.array(list("abc")), np.array(list("xy"))], is_categorical)
+    levels = [np.array(list("abc")), np.array(list("xy"))]
+    return Table(numbers, codes, levels, is_categorical, n_told=np.array([3, 2]))
 
 
 @pytest.mark.parametrize("learnt_with", [0, 1])

@@ -1,0 +1,151 @@
+"""`target_encoding`: rare levels say what y is in their other rows, and no row tells its own."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
+
+from skdnn import DeepBinaryClassifier, DeepRegressor
+
+RNG = np.random.default_rng(0)
+TOWNS = np.char.add("t", np.arange(300).astype(str))
+EFFECT = dict(zip(TOWNS, RNG.normal(size=300), strict=True))
+
+
+def rows(n, seed):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"town": rng.choice(TOWNS, n), "width": rng.normal(size=n)})
+    signal = 2 * X["town"].map(EFFECT).to_numpy() + X["width"].to_numpy()
+    return X, signal, (signal > rng.logistic(size=n)).astype(int)
+
+
+X, SIGNAL, Y = rows(1200, 1)
+X_NEW, SIGNAL_NEW, Y_NEW = rows(2000, 2)
+SMALL = {"n_units": 16, "max_iter": 20, "random_state": 0}
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_rare_levels_say_something(n_networks):
+    auc = {
+        told: roc_auc_score(
+            Y_NEW,
+            DeepBinaryClassifier(**SMALL, n_networks=n_networks, target_encoding=told)
+            .fit(X, Y)
+            .predict_proba(X_NEW)[:, 1],
+        )
+        for told in (False, "auto", True)
+    }
+    assert auc["auto"] == auc[True] > auc[False] + 0.08
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_rare_levels_tell_numbers(n_outputs):
+    y, y_new = (np.tile(s[:, None], n_outputs).squeeze() for s in (1e3 * SIGNAL, 1e3 * SIGNAL_NEW))
+    told, not_told = (
+        r2_score(y_new, DeepRegressor(**SMALL, target_encoding=on).fit(X, y).predict(X_NEW))
+        for on in ("auto", False)
+    )
+    assert told > not_told + 0.3
+
+
+@pytest.mark.parametrize("options", [{}, {"n_networks": 3}, {"early_stopping": True}], ids=str)
+def test_no_row_tells_its_own_label(options):
+    noise = np.random.default_rng(3).integers(0, 2, 1200)
+    clf = DeepBinaryClassifier(**SMALL, **options, target_encoding=True).fit(X, noise)
+    assert len(clf._encoding["mean_column"]) == 1
+    p = clf.predict_proba(X_NEW)
+    assert log_loss(noise[:1200].repeat(2)[:2000], p) < 0.75
+    # A mean that had seen its own label would have given it away.
+    assert clf.loss_ > 0.6
+
+
+def test_rows_of_one_group_tell_each_other_nothing():
+    # Each town's rows are one group, and its own label is all that a town says.
+    towns = np.repeat(TOWNS[:240], 4)
+    frame = pd.DataFrame({"town": towns, "width": RNG.normal(size=960)})
+    labels = np.repeat(RNG.integers(0, 2, 240), 4)
+    clf = DeepBinaryClassifier(**SMALL, n_networks=5, target_encoding=True)
+    alone = clf.fit(frame, labels).loss_
+    together = clf.fit(frame, labels, groups=towns).loss_
+    assert alone < 0.45
+    assert together > 0.6
+
+
+def test_few_rare_levels_stay_one():
+    frame = X.assign(town=np.where(np.arange(1200) < 1190, "big", X["town"]))
+    clf = DeepBinaryClassifier(**SMALL).fit(frame, Y)
+    assert len(clf.categories_[0]) == 1
+    clf.set_params(target_encoding=True).fit(frame.iloc[[*range(1200), 1195]], np.append(Y, Y[0]))
+    assert len(clf.categories_[0]) == 11
+
+
+def test_rows_that_are_watched_are_told_by_the_others():
+    clf = DeepBinaryClassifier(**SMALL, target_encoding=True)
+    clf.fit(X, Y, X_val=X_NEW, y_val=Y_NEW)
+    p = clf.predict_proba(X_NEW)
+    best = clf.validation_loss_curve_[clf.best_iter_ - 1]
+    np.testing.assert_allclose(log_loss(Y_NEW, p), best, rtol=1e-4)
+
+
+def test_scorers_of_several_networks_see_what_these_watch():
+    clf = DeepBinaryClassifier(**SMALL, n_networks=5, scoring="neg_log_loss").fit(X, Y)
+    for score, cost in zip(clf.validation_scores_, clf.validation_loss_curve_, strict=True):
+        assert score == pytest.approx(-cost, rel=1e-4)
+
+
+def test_the_module_predicts_the_same():
+    clf = DeepBinaryClassifier(**SMALL, n_networks=2).fit(X, Y)
+    position = {level: code for code, level in enumerate(clf.categories_[0])}
+    new = X_NEW.assign(town=np.where(np.arange(2000) < 9, "nowhere", X_NEW["town"]))
+    codes = [position.get(town, len(position)) for town in new["town"]]
+    tensor = torch.tensor(np.column_stack([codes, new["width"]]))
+    got = clf.to_module()(tensor).detach().numpy()
+    np.testing.assert_allclose(got, clf.predict_proba(new)[:, 1], atol=1e-6)
+
+
+def test_frames_and_pickles_predict_alike():
+    clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
+    expected = clf.predict_proba(X_NEW)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X_NEW), expected)
+    shuffled = X_NEW.sample(frac=1, random_state=0)
+    np.testing.assert_allclose(clf.predict_proba(shuffled), expected[shuffled.index], rtol=1e-5)
+
+
+def test_a_fit_that_goes_on_keeps_its_levels_and_tells_no_row_its_own_label():
+    noise = np.random.default_rng(4).integers(0, 2, 1200)
+    clf = DeepBinaryClassifier(**SMALL, warm_start=True, early_stopping=False).fit(X, noise)
+    levels, sizes, loss = list(clf.categories_[0]), clf.layer_sizes_, clf.loss_
+    clf.fit(X, noise)
+    assert list(clf.categories_[0]) == levels
+    assert clf.layer_sizes_ == sizes
+    assert clf.loss_ > loss - 0.06
+    # The means are those of the rows of the last fit.
+    ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2))._encoding["level_mean"]
+    assert ones.min() > 0.9
+
+
+def test_chunks_after_a_fit_keep_its_levels_and_means():
+    clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
+    levels, means = list(clf.categories_[0]), clf._encoding["level_mean"]
+    new = X_NEW.assign(town=np.where(np.arange(2000) < 900, "new town", X_NEW["town"]))
+    clf.partial_fit(new, Y_NEW)
+    assert list(clf.categories_[0]) == levels
+    np.testing.assert_array_equal(clf._encoding["level_mean"], means)
+    assert roc_auc_score(Y_NEW, clf.predict_proba(X_NEW)[:, 1]) > 0.75
+
+
+def test_chunks_alone_learn_no_means():
+    clf = DeepBinaryClassifier(**SMALL).partial_fit(X, Y, classes=[0, 1])
+    assert len(clf._encoding["mean_column"]) == 0
+    with pytest.raises(ValueError, match="target_encoding must be False or 'auto' for partial_fit"):
+        clf.set_params(target_encoding=True).partial_fit(X, Y)
+
+
+def test_large_tables_train_as_small_ones(monkeypatch):
+    small = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)
+    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    large = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)
+    np.testing.assert_allclose(large, small, atol=1e-4)
