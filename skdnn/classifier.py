@@ -92,10 +92,10 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
         once, and suits little data and one layer.
     learning_rate : float or "auto", default="auto"
-        Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" with more than 256
-        inputs ``0.003 * sqrt(256 / n^[0])``, and times ``sqrt(batch / 256)`` where
-        ``batch_size="auto"`` makes longer batches; for them with one layer ``3 / n^[0]`` but at
-        most 0.03. Without effect for "lbfgs".
+        Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" times
+        ``sqrt(256 / n)`` for more than 256 inputs n and again for as many columns of X, and
+        ``sqrt(batch / 256)`` where ``batch_size="auto"`` makes longer batches; for them with one
+        layer ``3 / n^[0]`` but at most 0.03. Without effect for "lbfgs".
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
         ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
@@ -106,9 +106,10 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         Nesterov's variant of it.
     weight_decay : float or "auto", default="auto"
         Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled.
-        "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that where rows are held out;
-        for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w is the number of
-        rows where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's
+        "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that where rows are held out,
+        and at least ``0.1 min(1, n_features / Σ w)``, 0.3 times that for several networks; for
+        "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w is the number of rows
+        where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's
         LogisticRegression with ``C = 1 / (weight_decay * Σ w)``.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out.
@@ -125,8 +126,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         Rows of a step. None is all of them; "auto" is all up to 64, else a thirtieth but at least
         32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth, at most
         1024. "lbfgs" takes all.
-    max_iter : int, default=50
-        Epochs at the most; iterations for "lbfgs".
+    max_iter : int or "auto", default="auto"
+        Epochs at the most; iterations for "lbfgs". "auto" is 50, and for "adam" and "adamw" 25 from
+        20,000 rows on.
     tol : float, default=1e-4
         Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
         stopping, the largest component of the gradient at which it has converged.
@@ -290,7 +292,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         loss: Literal["log_loss", "squared_error"] = "log_loss",
         shuffle: bool = True,
         batch_size: int | Literal["auto"] | None = "auto",
-        max_iter: int = 50,
+        max_iter: int | Literal["auto"] = "auto",
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool | Literal["auto"] = "auto",

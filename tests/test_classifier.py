@@ -629,9 +629,9 @@ def test_warm_start_may_go_on_longer_than_before(moons):
 
 @pytest.mark.parametrize(
     ("optimizer", "n_features", "rate"),
-    [("adam", 256, 0.003), ("adam", 1024, 0.0015), ("adamw", 1024, 0.0015), ("sgd", 1024, 0.003)],
+    [("adam", 256, 0.003), ("adam", 1024, 0.00075), ("adamw", 1024, 0.00075), ("sgd", 1024, 0.003)],
 )
-def test_the_learning_rate_of_adam_falls_where_the_inputs_are_many(optimizer, n_features, rate):
+def test_the_learning_rate_of_adam_falls_where_the_columns_are_many(optimizer, n_features, rate):
     X = np.random.default_rng(0).normal(size=(60, n_features))
     y = (X[:, 0] > 0).astype(int)
     parameters = {"optimizer": optimizer, "n_units": 4, "max_iter": 3, "random_state": 0}
@@ -640,6 +640,54 @@ def test_the_learning_rate_of_adam_falls_where_the_inputs_are_many(optimizer, n_
     np.testing.assert_array_equal(auto.coefs_[0], given.coefs_[0])
     other = DeepBinaryClassifier(**parameters, learning_rate=2 * rate).fit(X, y)
     assert not np.allclose(other.coefs_[0], given.coefs_[0])
+
+
+def test_the_learning_rate_of_adam_falls_by_the_root_where_bins_are_many():
+    X = np.random.default_rng(0).normal(size=(1000, 64)).astype(np.float32)
+    y = X[:, 0] > 0
+    parameters = {"n_units": 4, "max_iter": 2, "random_state": 0}
+    auto = DeepBinaryClassifier(**parameters).fit(X, y)
+    rate = 0.003 * np.sqrt(256 / (64 * 17))
+    given = DeepBinaryClassifier(**parameters, learning_rate=rate).fit(X, y)
+    np.testing.assert_array_equal(auto.coefs_[0], given.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "parameters", "weight_decay"),
+    [
+        (1000, 2, {}, 0.01),
+        (10_000, 2, {"early_stopping": False}, 0.005),
+        (500, 2, {}, 0.003),
+        (200, 50, {}, 0.025),
+        (200, 50, {"n_networks": 2}, 0.0075),
+        (200, 300, {}, 0.1),
+        (20, 50, {}, 0.05),
+        (200, 50, {"optimizer": "adamw"}, 0.0),
+    ],
+)
+def test_the_penalty_grows_with_columns_and_shrinks_with_rows(
+    n_rows, n_features, parameters, weight_decay
+):
+    X = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    y = X[:, 0] > 0
+    parameters = {"n_units": 4, "max_iter": 2, "random_state": 0, **parameters}
+    auto = DeepBinaryClassifier(**parameters).fit(X, y)
+    given = DeepBinaryClassifier(**parameters, weight_decay=weight_decay).fit(X, y)
+    np.testing.assert_allclose(auto.coefs_[0], given.coefs_[0], rtol=1e-6, atol=1e-8)
+    other = DeepBinaryClassifier(**parameters, weight_decay=1.01 * weight_decay + 1e-3).fit(X, y)
+    assert not np.allclose(other.coefs_[0], given.coefs_[0], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "optimizer", "n_epochs"),
+    [(19_999, "adam", 50), (20_000, "adam", 25), (20_000, "sgd", 50)],
+)
+def test_many_rows_are_gone_through_less_often(n_rows, optimizer, n_epochs):
+    X = np.random.default_rng(0).normal(size=(n_rows, 1)).astype(np.float32)
+    clf = DeepBinaryClassifier(
+        n_units=2, optimizer=optimizer, n_iter_no_change=99, batch_size=1000, random_state=0
+    )
+    assert clf.fit(X, X[:, 0] > 0).n_iter_ == n_epochs
 
 
 # -- partial_fit ------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` was reached before the cost stopped improving; not after 50 epochs or
-            more at the end of which the learning rate is 0 ("cosine").
+            If `max_iter` was reached before the cost stopped improving; not where it is "auto", or
+            50 and more, and the learning rate has then come to 0 ("cosine").
         UserWarning
             If nearly all levels of a column are rare, the network starts badly, or a checkpoint
             cannot be saved.
@@ -156,7 +156,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
 def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, EpochTasks]]:
     """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too."""
     parameters = checked_parameters(estimator)
-    context = estimator._init_callback_context(max_subtasks=parameters.max_iter)
+    context = estimator._init_callback_context(max_subtasks=None)
     tasks = EpochTasks(estimator, context, *passed)
     with (
         _restored_on_error(estimator),

@@ -260,7 +260,7 @@ RULES = {
     "weight_averaging": Number(0, 1),
     "shuffle": FLAG,
     "batch_size": Integer(1, or_else=("auto", None)),
-    "max_iter": Integer(1),
+    "max_iter": Integer(1, or_else=("auto",)),
     "tol": Number(0),
     "n_iter_no_change": Integer(1),
     "early_stopping": FLAG_OR_AUTO,

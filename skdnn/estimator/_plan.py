@@ -32,7 +32,8 @@ FEW_ROWS, MANY_ROWS, FEW_ROWS_A_COLUMN = range(100, 1_000), 10_000, 4
 # where numbers are concerned by R² and mean absolute error.
 SCHEDULE = {"adam": "cosine", "adamw": "cosine"}
 ANNEALING = ("cosine", "warmup_cosine")
-EPOCHS_TO_ANNEAL = 50
+# Over so many epochs the rate may fall to zero; of many rows half as many are steps enough.
+EPOCHS_TO_ANNEAL, EPOCHS_OF_MANY_ROWS, ROWS_OF_FEWER_EPOCHS = 50, 25, 20_000
 # From so many rows on, data of 64 bits is trained on in 32.
 ROWS_WORTH_FLOAT32 = 1_000
 LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
@@ -48,6 +49,9 @@ WITHOUT_BEND = ("identity", "linear")
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
+# It is at least so much for a column a row, which all may have; for each of several networks, whose
+# mean errs less than any, that share of it.
+PENALTY_OF_COLUMNS, SHARE_OF_SEVERAL = 1 / 3, 0.3
 # Of one layer, a normal prior of the weights under which the answer has this variance, of features
 # that are standardised and independent. Weights of rows that add up to less than so many rows are
 # shares, such as AdaBoost's.
@@ -68,6 +72,8 @@ class Plan:
         The parameters themselves, checked, as attributes.
     before : estimator or None
         Fitted before, where training goes on.
+    n_columns : int
+        Of X.
     units : tuple of int
         n^[1], …, n^[L].
     loss : Loss
@@ -78,6 +84,7 @@ class Plan:
     weight_decay : float
     numeric_embedding : str or None
     schedule : str or callable
+    max_iter : int
     ends_at_max_iter : bool
         Whether the learning rate falls to zero over `max_iter` epochs, and these are enough: then
         reaching the last of them is the plan and no failure.
@@ -102,6 +109,7 @@ class Plan:
     task: Task
     parameters: Any
     before: Any
+    n_columns: int
     units: tuple
     loss: Loss
     activations: tuple
@@ -109,6 +117,7 @@ class Plan:
     weight_decay: float
     numeric_embedding: str | None
     schedule: Any
+    max_iter: int
     ends_at_max_iter: bool
     device: torch.device
     dtype: torch.dtype
@@ -124,8 +133,10 @@ class Plan:
         """Return α for a network of n^[0] inputs and steps of so many rows.
 
         A step of Adam moves every weight by about α whatever its gradient, and so a unit by the
-        more the more inputs it has; one with 3072 pixels soon forgets where it started. The mean
-        gradient of more rows has less noise, and may be followed further.
+        more the more inputs it has; one with 3072 pixels soon forgets where it started. That grows
+        with the root of their number where they say different things, as the bins of a column do,
+        and with their number itself where all say much the same, as pixels do. The mean gradient of
+        more rows has less noise, and may be followed further.
         """
         if self.parameters.learning_rate != "auto":
             return self.parameters.learning_rate
@@ -133,7 +144,9 @@ class Plan:
             return LEARNING_RATE
         if len(self.units) == 1:
             return min(RATE_OF_ONE_LAYER, ANSWER_RATE / n_inputs)
-        rate = LEARNING_RATE * min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n_inputs))
+        rate = LEARNING_RATE
+        for n in (n_inputs, self.n_columns):
+            rate *= min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n))
         if self.parameters.batch_size == "auto" and batch_size > USUAL_BATCH:
             rate *= math.sqrt(batch_size / USUAL_BATCH)
         return rate
@@ -186,11 +199,12 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
     holds_out = _holds_out(parameters, examples, n_layers)
-    anneals = schedule in ANNEALING and parameters.max_iter >= EPOCHS_TO_ANNEAL
+    is_enough = parameters.max_iter == "auto" or parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         task=task,
         parameters=parameters,
         before=before,
+        n_columns=examples.X.shape[1],
         units=(*map(int, units), examples.target.n_outputs),
         loss=task.loss(parameters),
         activations=tuple(activations),
@@ -198,7 +212,8 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         weight_decay=_resolve_weight_decay(task, parameters, examples, n_layers, holds_out),
         numeric_embedding=_resolve_embedding(task, parameters, examples, activations),
         schedule=schedule,
-        ends_at_max_iter=anneals,
+        max_iter=_resolve_max_iter(parameters, examples),
+        ends_at_max_iter=schedule in ANNEALING and is_enough,
         device=device,
         dtype=_resolve_dtype(parameters, examples, device, is_incremental),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
@@ -211,16 +226,28 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     )
 
 
+def _resolve_max_iter(parameters, examples):
+    if parameters.max_iter != "auto":
+        return parameters.max_iter
+    has_many = np.count_nonzero(examples.weight) >= ROWS_OF_FEWER_EPOCHS
+    return EPOCHS_OF_MANY_ROWS if has_many and parameters.optimizer in FAST else EPOCHS_TO_ANNEAL
+
+
 def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer not in PENALIZED:
         return 0.0
-    total_weight = examples.weight.sum()
+    total_weight, n_columns = examples.weight.sum(), examples.X.shape[1]
     if n_layers == 1:
-        return examples.X.shape[1] / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
-    share = task.share_of_penalty if holds_out else 1.0
-    return share * min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
+        return n_columns / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
+    share = task.share_of_penalty
+    usual = (share if holds_out else 1.0) * min(
+        LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight
+    )
+    columns_a_row = min(1.0, n_columns / max(FEWEST_ROWS, total_weight))
+    several = SHARE_OF_SEVERAL if parameters.n_networks > 1 else 1.0
+    return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row)
 
 
 def _resolve_embedding(task, parameters, examples, activations):

@@ -26,7 +26,7 @@ class Task:
     weigh : callable
         From checked parameters, target, encoded y and the weights of the rows to what they count.
     share_of_penalty : float
-        Of "auto" for `weight_decay` where held-out rows say when to stop.
+        Of "auto" for `weight_decay` where held-out rows say when to stop, or columns are many.
     rows_worth_binning : int
         From so many rows on one network gets bins where `numeric_embedding` is "auto".
     out_of_fold : tuple of (str, callable)

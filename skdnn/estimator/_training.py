@@ -31,7 +31,7 @@ def run_training(plan, split, start, score=None, observers=(), state=None):
         schedule=plan.schedule,
         loss=plan.loss,
         max_grad_norm=parameters.max_grad_norm,
-        max_iter=parameters.max_iter,
+        max_iter=plan.max_iter,
         tol=parameters.tol,
         n_iter_no_change=parameters.n_iter_no_change,
         keep_best=bool(parameters.early_stopping),
@@ -58,7 +58,7 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
     """
     member = partial(network_attributes, plan, split)
     score = make_score(estimator, plan.parameters.scoring, split.watched, member)
-    tasks.begin(partial(learnt_attributes, plan, split))
+    tasks.begin(partial(learnt_attributes, plan, split), plan.max_iter)
     journal.seed = plan.seed
     return run_training(plan, split, start, score, (tasks, journal), journal.state)
 
@@ -71,7 +71,6 @@ def ended(estimator, plan, result):
     KeyboardInterrupt
         If Ctrl-C ended the training: so it ends the search or the loop, too.
     """
-    max_iter = plan.parameters.max_iter
     if result.interrupted:
         raise KeyboardInterrupt(
             "Training was interrupted. The estimator is fitted, with the weights after epoch "
@@ -79,7 +78,7 @@ def ended(estimator, plan, result):
         )
     if not (result.converged.all() or plan.ends_at_max_iter):
         warn(
-            f"Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
+            f"Training ended at max_iter={plan.max_iter} before the cost stopped improving. Raise "
             "max_iter, or learning_rate where the cost falls slowly.",
             ConvergenceWarning,
         )

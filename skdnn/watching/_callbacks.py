@@ -43,16 +43,19 @@ class EpochTasks:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    def begin(self, learnt):
+    def begin(self, learnt, max_iter):
         """Begin the fit and its first epoch.
 
         Parameters
         ----------
         learnt : callable
             From (network, result) to the fitted attributes, as if the fit had ended there.
+        max_iter : int
+            Epochs at the most.
         """
         self.learnt = learnt
         if self.context is not None:
+            self.context.max_subtasks = max_iter
             self.context.call_on_fit_task_begin(**self.passed)
             self.epoch = self._begin_epoch()
 
