@@ -107,7 +107,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     weight_decay : float or "auto", default="auto"
         Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free; for "adamw" decoupled.
         "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.3 times that where rows are held out,
-        and at least ``0.1 min(1, n_features / Σ w)``, 0.3 times that for several networks; for
+        and at least ``0.1 min(1, n_features / Σ w)²``, 0.3 times that for several networks; for
         "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w is the number of rows
         where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is scikit-learn's
         LogisticRegression with ``C = 1 / (weight_decay * Σ w)``.

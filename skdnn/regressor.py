@@ -93,7 +93,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     weight_decay : float or "auto", default="auto"
         Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free, with y standardised;
         for "adamw" decoupled. "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.03 times that
-        where rows are held out, and at least ``0.01 min(1, n_features / Σ w)``, 0.3 times that for
+        where rows are held out, and at least ``0.01 min(1, n_features / Σ w)²``, 0.3 times that for
         several networks; for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w
         is the number of rows where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is
         scikit-learn's Ridge with ``alpha = weight_decay * Σ w``, times `n_outputs_` for several.

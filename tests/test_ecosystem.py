@@ -250,7 +250,7 @@ def test_permutation_importance_finds_what_matters(split):
         model, np.hstack([X_test, noise]), y_test, n_repeats=10, random_state=0
     ).importances_mean
     assert importance[-1] == 0  # it never varied in training
-    assert importance.max() > 0.002  # each says what others say as well
+    assert importance.max() > 0.005
 
 
 def test_pixels_of_digits():

@@ -34,7 +34,7 @@ def test_every_parameter_of_scikit_learns_networks_has_its_row(guide, theirs):
     assert missing == set()
 
 
-@pytest.mark.parametrize("page", ["depth", "training", "numbers", "data", "gpu"])
+@pytest.mark.parametrize("page", ["depth", "accuracy", "training", "numbers", "data", "gpu"])
 def test_every_parameter_named_exists(guide, page):
     named = set(re.findall(r"``(\w+)=", guide[page]))
     assert named

@@ -49,8 +49,8 @@ WITHOUT_BEND = ("identity", "linear")
 # Optimizers whose state can be kept: that of L-BFGS is inside SciPy, torch's hold what they like.
 WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
-# It is at least so much for a column a row, which all may have; for each of several networks, whose
-# mean errs less than any, that share of it.
+# It is at least so much for a column a row, and falls with the square of these; for each of several
+# networks, whose mean errs less than any, that share of it.
 PENALTY_OF_COLUMNS, SHARE_OF_SEVERAL = 1 / 3, 0.3
 # Of one layer, a normal prior of the weights under which the answer has this variance, of features
 # that are standardised and independent. Weights of rows that add up to less than so many rows are
@@ -247,7 +247,7 @@ def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
     )
     columns_a_row = min(1.0, n_columns / max(FEWEST_ROWS, total_weight))
     several = SHARE_OF_SEVERAL if parameters.n_networks > 1 else 1.0
-    return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row)
+    return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row**2)
 
 
 def _resolve_embedding(task, parameters, examples, activations):
