@@ -59,6 +59,7 @@ YES_OR_NO = Task(
     share_of_penalty=0.3,
     # Of few rows a network soon knows the bins of every one by heart.
     rows_worth_binning=1_000,
+    alternates_bins=True,
     out_of_fold=("oob_proba_", lambda Z: of_both_classes(expit, Z)),
 )
 
@@ -127,8 +128,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth, at most
         1024. "lbfgs" takes all.
     max_iter : int or "auto", default="auto"
-        Epochs at the most; iterations for "lbfgs". "auto" is 50, and for "adam" and "adamw" 25 from
-        20,000 rows on.
+        Epochs at the most, or iterations. "auto" is 50; 25 from 20,000 rows on for "adam", "adamw".
     tol : float, default=1e-4
         Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
         stopping, the largest component of the gradient at which it has converged.
@@ -165,9 +165,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with hidden layers that are not linear: for up to 200 numeric columns in 1,000
-        rows or more, with several networks in any number; beyond 16 columns only where the numbers
-        that come of it fit into a quarter of a GB.
+        and "adamw" with hidden layers that are not linear, and up to 200 numeric columns: in 1,000
+        rows or more, in any number for every other one of several networks; beyond 16 columns only
+        where the numbers that come of it fit into a quarter of a GB.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 where missing; "balanced" gives both classes the same total.
         Multiplies `sample_weight`.

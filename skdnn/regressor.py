@@ -44,6 +44,7 @@ NUMBERS = Task(
     # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
     share_of_penalty=0.03,
     rows_worth_binning=1,
+    alternates_bins=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 
@@ -117,8 +118,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth, at most
         1024. "lbfgs" takes all.
     max_iter : int or "auto", default="auto"
-        Epochs at the most; iterations for "lbfgs". "auto" is 50, and for "adam" and "adamw" 25 from
-        20,000 rows on.
+        Epochs at the most, or iterations. "auto" is 50; 25 from 20,000 rows on for "adam", "adamw".
     tol : float, default=1e-4
         Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
         stopping, the largest component of the gradient at which it has converged.

@@ -86,6 +86,23 @@ def test_together_they_know_more_than_one():
     assert log_loss(Y[TEST], clf.predict_proba(X[TEST])) < np.mean(alone)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimizer": "adamw", "weight_averaging": 0.9}, {"dropout": 0.2, "max_grad_norm": 0.1},
+     {"weight_decay": 0.1, "n_threads": 2}],
+    ids=str,
+)  # fmt: skip
+def test_every_other_network_does_without_bins(options):
+    clf = fit(n_networks=4, numeric_embedding="auto", **options)
+    bins = clf.coefs_[0][:, 8:]
+    assert clf.coefs_[0].shape[1] == 8 * 17
+    assert (bins[[1, 3]] == 0).all()
+    assert (bins[[0, 2]] != 0).any(axis=(1, 2)).all()
+    asked_for = fit(n_networks=4, numeric_embedding="piecewise_linear", **options)
+    assert (asked_for.coefs_[0] != 0).any(axis=(1, 2)).all()
+    assert (asked_for.coefs_[0][1, 8:] != 0).any()
+
+
 def test_the_module_is_the_mean_too():
     clf = fit()
     P = clf.to_module()(torch.from_numpy(X[TEST])).detach()

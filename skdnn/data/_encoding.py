@@ -107,6 +107,12 @@ class Encoder:
         return n_numbers + int(self.n_levels.sum())
 
     @property
+    def bins(self):
+        """The columns of the result that tell bins, a slice."""
+        start = len(self.center) + len(self.flagged)
+        return slice(start, start + len(self.bin_column))
+
+    @property
     def scale(self):
         """The standard deviations, infinite for a feature that never varied."""
         with np.errstate(divide="ignore"):

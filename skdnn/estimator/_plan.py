@@ -83,6 +83,8 @@ class Plan:
         One for each hidden layer.
     weight_decay : float
     numeric_embedding : str or None
+    alternates_bins : bool
+        Whether every other network of several does without.
     schedule : str or callable
     max_iter : int
     ends_at_max_iter : bool
@@ -116,6 +118,7 @@ class Plan:
     dropout: list
     weight_decay: float
     numeric_embedding: str | None
+    alternates_bins: bool
     schedule: Any
     max_iter: int
     ends_at_max_iter: bool
@@ -199,6 +202,8 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
     holds_out = _holds_out(parameters, examples, n_layers)
+    embedding = _resolve_embedding(task, parameters, examples, activations)
+    chosen_bins = embedding is not None and parameters.numeric_embedding == "auto"
     is_enough = parameters.max_iter == "auto" or parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         task=task,
@@ -210,7 +215,9 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
         weight_decay=_resolve_weight_decay(task, parameters, examples, n_layers, holds_out),
-        numeric_embedding=_resolve_embedding(task, parameters, examples, activations),
+        numeric_embedding=embedding,
+        # What networks with bins get wrong, those without may get right.
+        alternates_bins=task.alternates_bins and parameters.n_networks > 1 and chosen_bins,
         schedule=schedule,
         max_iter=_resolve_max_iter(parameters, examples),
         ends_at_max_iter=schedule in ANNEALING and is_enough,

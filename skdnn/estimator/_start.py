@@ -54,6 +54,9 @@ def _new_network(plan, split):
     """
     training = split.training
     network = _empty_network(plan, training.n_inputs)
+    if plan.alternates_bins:
+        network.input_mask = network.theta.new_ones((plan.n_networks, 1, training.n_inputs))
+        network.input_mask[1::2, :, split.encoder.bins] = 0
     answer = plan.loss.constant(training.y.double(), training.share.double())
     initialize(network, plan.parameters.init_scale, plan.generators, answer)
     # Without a weight a constant output is right from the start, and so stays.

@@ -29,6 +29,8 @@ class Task:
         Of "auto" for `weight_decay` where held-out rows say when to stop, or columns are many.
     rows_worth_binning : int
         From so many rows on one network gets bins where `numeric_embedding` is "auto".
+    alternates_bins : bool
+        Whether there every other network of several does without.
     out_of_fold : tuple of (str, callable)
         The attribute that keeps what networks say of the rows that they held out, and what makes it
         of their answers of shape (n_samples, n_outputs).
@@ -41,4 +43,5 @@ class Task:
     weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
     share_of_penalty: float
     rows_worth_binning: int
+    alternates_bins: bool
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

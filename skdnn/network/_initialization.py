@@ -9,7 +9,8 @@ long to walk. Weights are normal with mean zero and the standard deviation `init
   layer, does not mind);
 * 0.01: the lecture's small random numbers, which break that symmetry;
 * 1000.0: saturates the sigmoid, whose gradient there is zero;
-* "auto": ``sqrt(gain / n^[l-1])``, so that Z keeps its variance from layer to layer.
+* "auto": ``sqrt(gain / n^[l-1])``, so that Z keeps its variance from layer to layer; in the first
+  layer n^[0] counts the inputs that a network sees.
 
 References
 ----------
@@ -41,6 +42,9 @@ def initialize(network, init_scale, generators, answer=0.0):
             # In one dtype, since others draw other numbers.
             draw = torch.empty(W.mT.shape, dtype=torch.float64, device=generator.device)
             W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
+    if network.input_mask is not None:
+        share = network.input_mask.mean(dim=-1, keepdim=True) if init_scale == "auto" else 1.0
+        network.W[1].mul_(network.input_mask).div_(share**0.5)
     if init_scale != 0:
         bias = network.b[network.n_layers]
         answer = torch.as_tensor(answer, dtype=bias.dtype, device=bias.device)

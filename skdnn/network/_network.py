@@ -71,6 +71,9 @@ class Network:
     activations : list, index 0 is None, index L the identity: the rest is in `output`
     drops : bool
         Whether there is dropout.
+    input_mask : tensor of shape (M, 1, n^[0]) or None
+        For each network of a stack 1 for the inputs that it sees and 0 for others, whose weights
+        are 0 and stay so; None where all see all.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class Network:
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
         self.Wb, self.W, self.b = self.views(self.theta)
         self._W_T = [None, *[W.mT for W in self.W[1:]]]
+        self.input_mask = None
         self._make_gradient()
 
     def _make_gradient(self):
@@ -136,6 +140,7 @@ class Network:
             device=self.theta.device,
         )
         part.theta.copy_(self.theta[members])
+        part.input_mask = None if self.input_mask is None else self.input_mask[members]
         return part
 
     @property
@@ -212,6 +217,8 @@ class Network:
         if self.layer_sizes[-1] > 1:
             dZ.div_(self.layer_sizes[-1])
         backward_propagation(self._W_T, self.activations, cache, self.dWb)
+        if self.input_mask is not None:
+            self.dW[1].mul_(self.input_mask)
         return Z
 
     def answers(self, X):

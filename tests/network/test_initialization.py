@@ -32,6 +32,18 @@ def test_auto_is_the_root_of_gain_over_inputs(activation, gain):
     assert network.W[2].std().item() == pytest.approx(np.sqrt(1 / 400), rel=0.1)
 
 
+@pytest.mark.parametrize(("init_scale", "scale"), [("auto", np.sqrt(2 / 100)), (0.01, 0.01)])
+def test_what_a_network_does_not_see_has_no_weight_and_counts_as_no_input(init_scale, scale):
+    network = Network((400, 300, 1), [ACTIVATIONS["relu"]], n_networks=2)
+    network.input_mask = torch.ones((2, 1, 400), dtype=torch.float64)
+    network.input_mask[1, :, 100:] = 0
+    initialize(network, init_scale, [torch.Generator().manual_seed(k) for k in range(2)])
+    assert (network.W[1][1, :, 100:] == 0).all()
+    assert network.W[1][1, :, :100].std().item() == pytest.approx(scale, rel=0.02)
+    expected = np.sqrt(2 / 400) if init_scale == "auto" else 0.01
+    assert network.W[1][0].std().item() == pytest.approx(expected, rel=0.02)
+
+
 def test_auto_is_a_small_number_for_a_photograph():
     assert start("auto", sizes=(7200, 20, 1)).W[1].std().item() == pytest.approx(0.017, abs=5e-4)
 

@@ -94,6 +94,24 @@ def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_network
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("sizes", [(5, 4, 3, 1), (3, 9, 1)])  # of both layouts of W[1]
+def test_what_a_network_does_not_see_has_no_gradient(sizes):
+    network = make(sizes, n_networks=3)
+    network.input_mask = torch.ones((3, 1, sizes[0]), dtype=torch.float64)
+    network.input_mask[1, 0, 1:] = 0
+    network.W[1].mul_(network.input_mask)
+    X, y, share = data(n=sizes[0])
+    expected = autograd(network, X, y, share, LOSSES["log_loss"], [None] * len(sizes))
+    _, dW, _ = network.views(expected)
+    dW[1].mul_(network.input_mask)
+    network.propagate(X, y, share, LOSSES["log_loss"])
+    torch.testing.assert_close(network.gradient, expected, rtol=1e-10, atol=1e-13)
+    for some in ([1, 2], 1):
+        part = network.part(some)
+        part.propagate(X, y, share, LOSSES["log_loss"])
+        torch.testing.assert_close(part.gradient, expected[some], rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("name", LINEAR_LOSSES)
 @pytest.mark.parametrize("n_networks", [None, 2])
