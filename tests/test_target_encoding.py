@@ -74,6 +74,17 @@ def test_rows_of_one_group_tell_each_other_nothing():
     assert together > 0.6
 
 
+@pytest.mark.parametrize("options", [{}, {"n_networks": 3}, {"early_stopping": True}], ids=str)
+def test_rows_of_weight_zero_behave_as_absent(options):
+    weight = (np.random.default_rng(5).random(1200) < 0.7).astype(float)
+    with_them, without = (DeepBinaryClassifier(**SMALL, **options) for _ in range(2))
+    with_them.fit(X, Y, sample_weight=weight)
+    without.fit(X[weight > 0], Y[weight > 0])
+    np.testing.assert_allclose(
+        with_them.predict_proba(X_NEW), without.predict_proba(X_NEW), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_few_rare_levels_stay_one():
     frame = X.assign(town=np.where(np.arange(1200) < 1190, "big", X["town"]))
     clf = DeepBinaryClassifier(**SMALL).fit(frame, Y)

@@ -124,7 +124,7 @@ def _learn(plan, examples, rows):
     encoder, y = known_encoder(plan.before), target.standardized(examples.y)
     if plan.is_incremental and encoder is not None:
         return (encoder.learnt_on(examples.X, weight), target), examples
-    examples = _with_other_means(plan, examples, y, weight)
+    examples = _with_other_means(plan, examples, rows, y, weight)
     if encoder is None:
         standardize = plan.parameters.standardize
         encoder = fit_encoder(examples.X, weight, standardize, plan.numeric_embedding, y)
@@ -133,11 +133,13 @@ def _learn(plan, examples, rows):
     return (encoder, target), examples
 
 
-def _with_other_means(plan, examples, y, weight):
+def _with_other_means(plan, examples, rows, y, weight):
     """Return the Examples with the means of levels that a row may see in training."""
     if not len(columns_with_means(examples.X)):
         return examples
-    fold = deal_into_folds(len(y), _draw_seed(plan), examples.groups)
+    groups = None if examples.groups is None else examples.groups[rows]
+    fold = np.zeros(len(y), dtype=np.intp)
+    fold[rows] = deal_into_folds(len(rows), _draw_seed(plan), groups)
     means = means_of_other_folds(examples.X, y, weight, fold)
     return replace(examples, X=replace(examples.X, means=means))
 
