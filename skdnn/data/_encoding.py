@@ -172,10 +172,9 @@ class Encoder:
 
     def outputs_in(self, later):
         """Return where the columns of the result are in that of a later Encoder, of `learnt_on`."""
-        p, n_bins = len(self.center), len(self.bin_column)
+        p, start = len(self.center), later.bins.stop
         flags = p + np.searchsorted(later.flagged, self.flagged)
-        bins = p + len(later.flagged) + np.arange(n_bins)
-        start, levels = p + len(later.flagged) + n_bins, []
+        bins, levels = np.arange(later.bins.start, later.bins.stop), []
         for n_before, told, n_later, told_later in zip(
             self.n_levels, self.n_told, later.n_levels, later.n_told, strict=True
         ):

@@ -249,9 +249,9 @@ def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
     if n_layers == 1:
         return n_columns / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
     share = task.share_of_penalty
-    usual = (share if holds_out else 1.0) * min(
-        LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight
-    )
+    usual = min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
+    if holds_out:
+        usual *= share
     columns_a_row = min(1.0, n_columns / max(FEWEST_ROWS, total_weight))
     several = SHARE_OF_SEVERAL if parameters.n_networks > 1 else 1.0
     return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row**2)
@@ -329,10 +329,9 @@ def incremental(parameters):
     ValueError
         If a parameter needs all rows at once.
     """
-    if parameters.early_stopping not in (False, "auto"):
-        raise ValueError("early_stopping must be False or 'auto' for partial_fit, got True.")
-    if parameters.target_encoding not in (False, "auto"):
-        raise ValueError("target_encoding must be False or 'auto' for partial_fit, got True.")
+    for name in ("early_stopping", "target_encoding"):
+        if vars(parameters)[name] not in (False, "auto"):
+            raise ValueError(f"{name} must be False or 'auto' for partial_fit, got True.")
     if parameters.n_networks > 1:
         raise ValueError(f"n_networks must be 1 for partial_fit, got {parameters.n_networks}.")
     if parameters.checkpoint is not None:

@@ -121,9 +121,10 @@ def _learn(plan, examples, rows):
     weight[rows] = examples.weight[rows]
     target = examples.target.learnt_on(examples.y, weight, bounded=plan.loss.is_robust)
     target.check_precision(np.dtype(dtype_name(plan.dtype)))
-    encoder, y = known_encoder(plan.before), target.standardized(examples.y)
+    encoder = known_encoder(plan.before)
     if plan.is_incremental and encoder is not None:
         return (encoder.learnt_on(examples.X, weight), target), examples
+    y = target.standardized(examples.y)
     examples = _with_other_means(plan, examples, rows, y, weight)
     if encoder is None:
         standardize = plan.parameters.standardize
