@@ -11,6 +11,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.photographs import PHOTOGRAPHS, image_list, known_formats, name_of, read_levels
+from skdnn.watching import CallbackSupportMixin, as_one_task
 
 # The colour planes of each mode, in the order in which Pillow stores them.
 _PLANES = {"RGB": ("red", "green", "blue"), "L": ("grey",)}
@@ -30,7 +31,7 @@ _CHOICES: dict[str, Collection] = {
 Images: TypeAlias = Sequence[Any] | np.ndarray
 
 
-class ImageVectorizer(TransformerMixin, BaseEstimator):
+class ImageVectorizer(TransformerMixin, CallbackSupportMixin, BaseEstimator):
     """Turn images into the rows of a matrix of shape (m, n_x), and such rows into images.
 
     Every image is turned as its EXIF data says, converted to `mode`, resized to `size` and
@@ -120,6 +121,10 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
     0.40
     """
 
+    # For the link in scikit-learn's box in notebooks.
+    _doc_link_module = "skdnn"
+    _doc_link_template = "https://skdnn.github.io/skdnn/generated/skdnn.{estimator_name}.html"
+
     def __init__(
         self,
         size: tuple[int, int] | None = (60, 40),
@@ -138,6 +143,7 @@ class ImageVectorizer(TransformerMixin, BaseEstimator):
         self.formats = formats
         self.max_pixels = max_pixels
 
+    @as_one_task
     def fit(self, X: Images, y: None = None) -> "ImageVectorizer":
         """Check the parameters and the first image; with `size=None`, take its size.
 

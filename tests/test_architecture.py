@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
     "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},
     "regressor": {"skdnn.estimator", *ROOMS_OF_A_FIT},
-    "images": {"skdnn.photographs"},
+    "images": {"skdnn.photographs", "skdnn.watching"},
     "estimator": ROOMS_OF_A_FIT,
     "watching": {"skdnn.data"},
     "training": {"skdnn.network"},

@@ -9,16 +9,19 @@ _CELL = "border:1px solid;padding:0.2em 0.8em;text-align:right"
 
 
 class NetworkHTMLMixin:
-    """Shows the fitted network in a notebook, under the box that scikit-learn shows."""
+    """Shows the fitted network in a notebook, in the box that scikit-learn shows, and a link.
 
-    def _repr_html_inner(self):
-        return super()._repr_html_inner() + network_html(self)
+    scikit-learn before 1.7 has no place for it in its box.
+    """
 
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] += network_html(self)
-        return bundle
+    _doc_link_module = "skdnn"
+    _doc_link_template = "https://skdnn.github.io/skdnn/generated/skdnn.{estimator_name}.html"
+
+    def _get_params_html(self, *args, **kwargs):
+        shown = super()._get_params_html(*args, **kwargs)
+        parameters = shown._repr_html_inner()
+        shown._html_repr = lambda: network_html(self) + parameters
+        return shown
 
 
 def network_html(fitted):

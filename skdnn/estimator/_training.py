@@ -5,7 +5,7 @@ from functools import partial
 from sklearn.exceptions import ConvergenceWarning
 
 from skdnn.training import train
-from skdnn.watching import EpochLines, make_score, warn
+from skdnn.watching import EpochLines, make_score, score_name, warn
 
 from ._fitted import learnt_attributes, network_attributes
 
@@ -20,7 +20,8 @@ def run_training(plan, split, start, score=None, observers=(), state=None):
     """
     parameters, network = plan.parameters, start.network
     if parameters.verbose:
-        observers = (*observers, EpochLines(split.training.n_rows))
+        name = score_name(parameters.scoring or network.output.score)
+        observers = (*observers, EpochLines(split.training.n_rows, name))
     result = train(
         network,
         split.training,

@@ -27,7 +27,7 @@ class Output:
         Those that suit it, by name; the first one is what it is made for.
     score : callable
         From Z, y of shape (..., k, m) and weights of shape (..., 1, m) to how right the answers
-        are, of shape (...), 1 for all.
+        are, of shape (...), 1 for all. Its name is scikit-learn's.
     mean : callable
         From Z of several networks, of shape (M, k, m), to that of their mean answer.
     module : torch.nn.Module class
@@ -50,7 +50,7 @@ def accuracy(Z, y, weight):
     return is_right.sum((-2, -1)) / weight.sum((-2, -1))
 
 
-def r_squared(Z, y, weight):
+def r2(Z, y, weight):
     """Return ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, of several outputs the mean.
 
     Where y is constant, 1 for the right answer and 0 for any other, as in scikit-learn.
@@ -76,6 +76,4 @@ def mean_of_numbers(Z):
 
 # Beyond 20 a probability differs from 0 or 1 by less than 2e-9.
 SIGMOID = Output("logistic", LOSSES, accuracy, logit_of_mean, torch.nn.Sigmoid, 20.0)
-LINEAR = Output(
-    "identity", LINEAR_LOSSES, r_squared, mean_of_numbers, torch.nn.Identity, float("inf")
-)
+LINEAR = Output("identity", LINEAR_LOSSES, r2, mean_of_numbers, torch.nn.Identity, float("inf"))

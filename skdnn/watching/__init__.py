@@ -4,10 +4,10 @@ scikit-learn's callbacks in `_callbacks`, a scorer in `_scoring`, checkpoints in
 lines on the screen in `_printing`; what a user is warned of in `_telling`.
 """
 
-from ._callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from ._callbacks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks
 from ._checkpoint import Checkpoint, Journal, open_journal
 from ._printing import EpochLines
-from ._scoring import make_score
+from ._scoring import make_score, score_name
 from ._telling import warn
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "EpochLines",
     "EpochTasks",
     "Journal",
+    "as_one_task",
     "make_score",
     "open_journal",
+    "score_name",
     "warn",
     "with_callbacks",
 ]

@@ -1,7 +1,8 @@
 """scikit-learn's callbacks, for the versions that have them: the fit and its epochs as tasks."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -11,7 +12,7 @@ except ImportError:  # scikit-learn before 1.9
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Has no callbacks to support."""
 
-        def _init_callback_context(self, max_subtasks):
+        def _init_callback_context(self, max_subtasks=0):
             return None
 
     def _managed(method):
@@ -24,6 +25,23 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def with_callbacks(method: Method) -> Method:
     """Return a method of an estimator after which its callbacks are torn down, come what may."""
     return _managed(method)
+
+
+def as_one_task(fit: Method) -> Method:
+    """Return a fit(self, X, y=None) whose beginning and end the estimator's callbacks see."""
+
+    @wraps(fit)
+    def told_fit(self, X, y=None):
+        context = self._init_callback_context()
+        if not getattr(self, "_skl_callbacks", None):
+            return fit(self, X, y)
+        passed = {"estimator": self, "X": X, "y": y}
+        context.call_on_fit_task_begin(**passed)
+        fit(self, X, y)
+        context.call_on_fit_task_end(**passed, reconstruction_attributes={})
+        return self
+
+    return cast(Method, with_callbacks(told_fit))
 
 
 class EpochTasks:

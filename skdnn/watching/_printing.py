@@ -16,12 +16,14 @@ class EpochLines:
     ----------
     n_rows : int
         Rows of an epoch.
+    score_name : str
+        Of the scores of the rows to watch.
     clock : callable, default=time.perf_counter
         Gives the seconds.
     """
 
-    def __init__(self, n_rows, clock=time.perf_counter):
-        self.n_rows, self.clock = n_rows, clock
+    def __init__(self, n_rows, score_name, clock=time.perf_counter):
+        self.n_rows, self.score_name, self.clock = n_rows, score_name, clock
         self.started, self.printed, self.n_epochs = clock(), -math.inf, 0
 
     def __call__(self, progress):
@@ -38,7 +40,7 @@ class EpochLines:
         if progress.validation_costs:
             parts += [
                 f"validation cost {_mean(progress.validation_costs[-1]):.6f}",
-                f"score {_mean(progress.scores[-1]):.4f}",
+                f"validation {self.score_name} {_mean(progress.scores[-1]):.4f}",
             ]
         rate = self.n_epochs * self.n_rows / max(seconds, 1e-9)
         return ", ".join([*parts, f"{seconds:.1f} s", f"{rate:,.0f} rows/s"])

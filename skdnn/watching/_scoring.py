@@ -46,6 +46,27 @@ def make_score(estimator, scoring, watched, attributes):
     return lambda network, members: np.array([score_member(network, k) for k in members])
 
 
+def score_name(scoring):
+    """Return what to call a scorer: its name, or that of its function or metric.
+
+    Parameters
+    ----------
+    scoring : str or callable
+
+    Examples
+    --------
+    >>> from sklearn.metrics import log_loss, make_scorer
+    >>> from skdnn.watching import score_name
+    >>> score_name("roc_auc"), score_name(make_scorer(log_loss, greater_is_better=False))
+    ('roc_auc', 'neg_log_loss')
+    """
+    if isinstance(scoring, str):
+        return scoring
+    function = getattr(scoring, "_score_func", scoring)
+    name = getattr(function, "__name__", type(function).__name__)
+    return f"neg_{name}" if getattr(scoring, "_sign", 1) < 0 else name
+
+
 def _checked(value, scoring):
     try:
         number = float(value)

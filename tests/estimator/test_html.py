@@ -3,15 +3,17 @@
 import re
 from functools import partial
 from html.parser import HTMLParser
+from importlib.metadata import metadata
 
 import pytest
 import torch
 from sklearn import config_context
 from sklearn.datasets import make_moons
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer
 
 X, Y = make_moons(100, noise=0.2, random_state=0)
 VOID = {"br", "img", "input", "meta", "link", "hr"}
@@ -39,9 +41,11 @@ class Tags(HTMLParser):
             self.cells.append(data)
 
 
-def network(clf):
-    html = clf._repr_mimebundle_()["text/html"]
-    return Tags(html[html.index('<table class="skdnn-network"') :]).cells
+def network(model):
+    """Return the cells of the one network that is shown."""
+    html = model._repr_mimebundle_()["text/html"]
+    (table,) = re.findall('<table class="skdnn-network".*?</table>', html, flags=re.DOTALL)
+    return Tags(table).cells
 
 
 def test_layers_sizes_parameters_and_epochs_are_shown():
@@ -85,9 +89,22 @@ def test_scikit_learns_box_stays(fitted):
     assert ("skdnn-network" in html) == fitted
 
 
-def test_pipelines_show_theirs():
-    model = make_pipeline(StandardScaler(), DeepBinaryClassifier(max_iter=1)).fit(X, Y)
-    assert "DeepBinaryClassifier" in model._repr_html_()
+@pytest.mark.parametrize("place", ["pipeline", "search"])
+def test_it_is_shown_inside_what_holds_it(place):
+    model = make_pipeline(StandardScaler(), DeepBinaryClassifier(max_iter=1, random_state=0))
+    if place == "search":
+        model = GridSearchCV(model, {"deepbinaryclassifier__n_units": [5]}, cv=2)
+    fitted = model.fit(X, Y)
+    alone = fitted.best_estimator_[-1] if place == "search" else fitted[-1]
+    assert network(fitted) == network(alone)
+
+
+@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor, ImageVectorizer])
+def test_the_link_leads_to_the_page_of_the_class(face):
+    urls = dict(url.split(", ") for url in metadata("skdnn").get_all("Project-URL"))
+    link = f"{urls['Documentation']}generated/skdnn.{face.__name__}.html"
+    assert face()._get_doc_link() == link
+    assert f'href="{link}"' in face()._repr_html_()
 
 
 def test_text_where_text_is_wanted():

@@ -109,7 +109,7 @@ def test_the_best_quantile_is_one_of_the_numbers_and_numpys_of_repeated_ones(q):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_r_squared_is_scikit_learns(weighted):
+def test_r2_is_scikit_learns(weighted):
     rng = np.random.default_rng(0)
     y, predicted = rng.normal(size=(2, 40, 3))
     y[:, 2], predicted[:, 2] = 5.0, [5.0] * 40  # a constant, predicted
@@ -124,7 +124,7 @@ def test_r_squared_is_scikit_learns(weighted):
 
 
 @pytest.mark.parametrize("constant", [5.0, 0.1234567, -1e30])
-def test_r_squared_of_a_constant_is_1_for_it_and_0_for_all_else(constant):
+def test_r2_of_a_constant_is_1_for_it_and_0_for_all_else(constant):
     y = torch.full((1, 9), constant, dtype=torch.float32)
     weight = torch.linspace(0, 1, 9).reshape(1, 9)
     assert LINEAR.score(y, y, weight).item() == 1

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, ImageVectorizer
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 
@@ -120,6 +120,21 @@ def test_progress_bar_shows_the_epochs(place, capsys):
         model = GridSearchCV(model, {"deepbinaryclassifier__n_layers": [1, 2]}, cv=2)
     model.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, Y)
     assert "DeepBinaryClassifier" in capsys.readouterr().out
+
+
+def test_photographs_in_a_pipeline_pass_callbacks_on():
+    photographs = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 3), np.uint8)
+    recorder = Recorder()
+    vectors = ImageVectorizer(size=(3, 3)).set_callbacks(recorder).fit(photographs)
+    assert recorder.told == [
+        ("setup", "fit"), ("begin", "fit", 0), ("end", "fit", 0), ("teardown", "fit"),
+    ]  # fmt: skip
+    clone(vectors).set_callbacks().fit(photographs)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = make_pipeline(ImageVectorizer(size=(3, 3)), small(max_iter=3).set_callbacks(monitor))
+    bar = callback.ProgressBar(max_propagation_depth=None)
+    model.set_callbacks(bar).fit(photographs, [0, 1] * 10)  # a warning would be an error
+    assert len(monitor.get_logs().data) == 1 + 3
 
 
 def test_callbacks_survive_clone_and_pickle():

@@ -1,15 +1,18 @@
 """The lines of verbose: what they say, and not too many of them."""
 
 import re
+from functools import partial
 
 import pytest
-from sklearn.datasets import make_moons
+from sklearn.datasets import make_moons, make_regression
+from sklearn.metrics import brier_score_loss, f1_score, make_scorer, zero_one_loss
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 from skdnn.watching import EpochLines
 
 LINE = re.compile(
-    r"epoch (\d+)/(\d+): cost \d\.\d{6}(, validation cost \d\.\d{6}, score \d\.\d{4})?, "
+    r"epoch (\d+)/(\d+): cost \d\.\d{6}"
+    r"(, validation cost \d\.\d{6}, validation accuracy \d\.\d{4})?, "
     r"\d+\.\d s, [\d,]+ rows/s"
 )
 
@@ -25,7 +28,7 @@ class Epoch:
 
 def test_few_lines_a_second_but_the_first_and_the_last(capsys):
     times = iter([0.0, *(k / 10 for k in range(1, 21))])
-    lines = EpochLines(n_rows=300, clock=lambda: next(times))
+    lines = EpochLines(n_rows=300, score_name="accuracy", clock=lambda: next(times))
     for epoch in range(1, 21):
         lines(Epoch(epoch))
     printed = capsys.readouterr().out.splitlines()
@@ -45,6 +48,33 @@ def test_verbose_tells_of_cost_validation_time_and_rate(capsys, early_stopping):
     assert all(matches)
     assert all((match[3] is not None) == early_stopping for match in matches)
     assert (matches[0][1], matches[-1][1], matches[-1][2]) == ("1", "3", "3")
+
+
+def brier(estimator, X, y):
+    return -brier_score_loss(y, estimator.predict_proba(X)[:, 1])
+
+
+SCORERS = {
+    "roc_auc": "roc_auc",
+    "neg_log_loss": "neg_log_loss",
+    "brier": brier,
+    "f1_score": make_scorer(f1_score),
+    "neg_zero_one_loss": make_scorer(zero_one_loss, greater_is_better=False),
+    "partial": partial(brier),
+}
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_the_score_is_named(capsys, name):
+    clf = DeepBinaryClassifier(n_units=4, max_iter=1, verbose=1, scoring=SCORERS[name])
+    clf.fit(*make_moons(200, random_state=0))
+    assert f", validation {name} {clf.validation_scores_[0]:.4f}, " in capsys.readouterr().out
+
+
+def test_the_score_of_numbers_is_named(capsys):
+    reg = DeepRegressor(n_units=4, max_iter=1, verbose=1, early_stopping=True)
+    reg.fit(*make_regression(200, random_state=0))
+    assert f", validation r2 {reg.validation_scores_[0]:.4f}, " in capsys.readouterr().out
 
 
 def test_silent_by_default(capsys):
