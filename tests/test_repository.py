@@ -1,0 +1,80 @@
+"""What the repository says of itself: version, addresses, workflows, what an import costs."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+import skdnn
+
+ROOT = Path(__file__).parents[1]
+TEXTS = [*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.*"), ROOT / "CITATION.cff"]
+SOURCE = "https://github.com/skdnn/skdnn"
+SITE = "https://skdnn.github.io/skdnn/"
+# What of its dependencies skdnn needs, which is slow enough.
+NEEDED = "numpy torch PIL.Image sklearn.metrics sklearn.model_selection sklearn.pipeline"
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def roots_after(statement):
+    """Return the packages that are loaded after a statement in a fresh process."""
+    program = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    return set(run.stdout.split())
+
+
+def source_of(page):
+    """Return what a page of the site is made of."""
+    if page.startswith("gallery/"):
+        return ROOT / "examples" / f"{page.removeprefix('gallery/')}.py"
+    return ROOT / "docs" / f"{page}.rst"
+
+
+def test_an_import_loads_what_torch_and_scikit_learn_load_and_no_more():
+    try_callbacks = "exec('try: import sklearn.callback\\nexcept ImportError: pass')"
+    needed = roots_after(f"import {', '.join(NEEDED.split())}; {try_callbacks}")
+    assert roots_after("import skdnn") - needed == {"skdnn"}
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    assert metadata("skdnn")["Version"] == skdnn.__version__
+    assert re.search(r"^version: (.*)$", read("CITATION.cff"), re.MULTILINE)[1] == skdnn.__version__
+    assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)[1] == skdnn.__version__
+
+
+def test_addresses_are_the_projects_own():
+    urls = dict(url.split(", ") for url in metadata("skdnn").get_all("Project-URL"))
+    assert urls["Source"] == SOURCE
+    assert urls["Documentation"] == SITE
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_into_the_repository_and_the_site_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    files = re.findall(rf"{SOURCE}/(?:blob|tree)/main/([^)\s#]+)", text)
+    pages = re.findall(rf"{SITE}([^)\s#]+)\.html", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    assert [page for page in pages if not source_of(page).exists()] == []
+
+
+def test_workflows_and_the_gate_call_sessions_that_exist():
+    sessions = set(re.findall(r"@nox\.session.*\ndef (\w+)\(", read("noxfile.py")))
+    calls = [*(ROOT / ".github" / "workflows").glob("*.yml"), ROOT / ".ci" / "run"]
+    called = set()
+    for path in calls:
+        for names in re.findall(r"nox (?:-s|--session) ([\w ]+)", path.read_text(encoding="utf-8")):
+            called |= set(names.split())
+    assert called == sessions
+
+
+def test_the_gate_and_the_session_run_the_same_tests():
+    (command,) = re.findall(r"<!-- test command -->\n```bash\n(.*)\n```", read("README.md"))
+    assert command == 'pip install -e ".[test]" && pytest'
+    assert '"-e", ".[test]")\n    session.run("python", "-m", "pytest"' in read("noxfile.py")
