@@ -1,5 +1,7 @@
 """How the documentation is built: `make -C docs html`."""
 
+from docutils import nodes
+
 import skdnn
 
 project = "skdnn"
@@ -8,12 +10,14 @@ copyright = f"2026, {author} (BSD-3-Clause)"
 version = release = skdnn.__version__
 
 extensions = [
+    "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # formulas without a server of somebody else's
 ]
@@ -42,7 +46,10 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"lecture": [], "changelog": []}
+html_sidebars = {
+    page: []
+    for page in ("index", "install", "lecture", "benchmarks", "faq", "changelog", "contributing")
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -57,3 +64,22 @@ sphinx_gallery_conf = {
     "min_reported_time": 1,
     "image_srcset": ["2x"],
 }
+
+# Where others document their names; so no list of theirs has to be fetched.
+PAGES = {
+    "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
+    "numpy": "https://numpy.org/doc/stable/reference/generated/{}.html",
+    "torch": "https://docs.pytorch.org/docs/stable/generated/{}.html",
+}
+
+
+def link_elsewhere(app, env, node, contnode):
+    """Return a link for a name that is not documented here, if it is one of theirs."""
+    name = node.get("reftarget", "")
+    page = PAGES.get(name.partition(".")[0])
+    return page and nodes.reference("", "", contnode, refuri=page.format(name))
+
+
+def setup(app):
+    """Let Sphinx ask for names that it does not find."""
+    app.connect("missing-reference", link_elsewhere)
