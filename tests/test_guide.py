@@ -34,6 +34,12 @@ def test_every_parameter_of_scikit_learns_networks_has_its_row(guide, theirs):
     assert missing == set()
 
 
+def test_every_parameter_has_one_place_in_the_list_by_subject(pytestconfig):
+    api = (pytestconfig.rootpath / "docs" / "api.rst").read_text(encoding="utf-8")
+    by_subject = api.partition("None has to be set.")[2].partition("What they cost")[0]
+    assert sorted(re.findall(r"``(\w+)``", by_subject)) == sorted(PARAMETERS)
+
+
 @pytest.mark.parametrize("page", ["depth", "accuracy", "training", "numbers", "data", "gpu"])
 def test_every_parameter_named_exists(guide, page):
     named = set(re.findall(r"``(\w+)=", guide[page]))
