@@ -42,7 +42,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"lecture": [], "changelog": []}
+html_sidebars = {"lecture": [], "faq": [], "changelog": []}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
