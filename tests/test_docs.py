@@ -62,7 +62,7 @@ def test_all_that_should_be_there_is(pages):
     names = {str(path.relative_to(HTML)) for path in pages}
     examples = (Path(__file__).parents[1] / "examples").glob("plot_*.py")
     assert {f"gallery/{example.stem}.html" for example in examples} <= names
-    assert {"index.html", "lecture.html", "api.html", "guide/migrating.html"} <= names
+    assert {"index.html", "lecture.html", "faq.html", "api.html", "guide/migrating.html"} <= names
 
 
 def test_every_link_leads_somewhere(pages):
