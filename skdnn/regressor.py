@@ -126,9 +126,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Epochs without an improvement after which training ends.
     early_stopping : bool or "auto", default="auto"
         Hold out rows, watch their cost instead of the training cost, and keep the weights of the
-        best epoch. "auto" does so from 10,000 rows on, except for "lbfgs", and for "adam" and
-        "adamw" from 100 to 999 and of fewer than 4 for each column, but not for "adam" with one
-        layer. `X_val` given to `fit` is watched instead; False only records its cost and score.
+        best epoch. "auto" does so where `scoring` is given; from 10,000 rows on, except for
+        "lbfgs"; for "adam" and "adamw" from 100 to 999 and of fewer than 4 a column, but not for
+        "adam" with one layer. `X_val` given to `fit` is watched instead; False only records it.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
         "neg_mean_absolute_error", or a function of (estimator, X, y), X being an array. It gets

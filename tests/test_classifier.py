@@ -485,12 +485,18 @@ def test_a_fit_that_converges_does_not_warn(moons):
 
 
 @pytest.mark.parametrize(
-    ("init_scale", "message"),
-    [(0.0, "units will compute the same"), (1000.0, "output starts saturated")],
+    ("parameters", "message"),
+    [
+        ({"init_scale": 0.0}, "units will compute the same"),
+        ({"init_scale": 1000.0}, "output starts saturated.*Set init_scale='auto'"),
+        ({"standardize": False}, "output starts saturated.*Let standardize be True"),
+    ],
+    ids=str,
 )
-def test_a_bad_start_is_explained(moons, init_scale, message):
+def test_a_bad_start_is_explained(moons, parameters, message):
+    X, y = moons
     with pytest.warns(UserWarning, match=message):
-        DeepBinaryClassifier(init_scale=init_scale, max_iter=1).fit(*moons)
+        DeepBinaryClassifier(max_iter=1, **parameters).fit(1e3 * X, y)
 
 
 def test_zeros_are_a_good_start_for_logistic_regression(moons):

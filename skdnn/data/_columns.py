@@ -130,7 +130,11 @@ class Column:
                 numbers.append(math.nan if is_missing(value) else _number(value))
             except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
                 kept = TypeError if isinstance(error, TypeError) else ValueError
-                raise kept(f"X must hold numbers in {self}, got {shown(value)}: {error}") from error
+                cure = "; if text is meant, name it in categorical_features"
+                raise kept(
+                    f"X must hold numbers in {self}, got {shown(value)}: {error}"
+                    f"{cure if isinstance(value, str) else ''}"
+                ) from error
         return np.array(numbers, dtype=np.float64)
 
     def levels(self):

@@ -35,7 +35,13 @@ class TwoClasses:
     @staticmethod
     def plain(y, name="y"):
         """Return y, in whatever it comes, as an array without gaps."""
-        return plain_labels(y, name)
+        y = plain_labels(y, name)
+        if y is not None and y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f"{name} should be a 1d array, got an array of shape {y.shape} instead; "
+                "MultiOutputClassifier trains a classifier for each column."
+            )
+        return y
 
     @classmethod
     def learn(cls, y):

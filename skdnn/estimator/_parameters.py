@@ -278,7 +278,7 @@ RULES = {
     "target_encoding": FLAG_OR_AUTO,
     "numeric_embedding": OneOf(("auto", None, "piecewise_linear")),
     "n_networks": Integer(1, high=_MOST_NETWORKS),
-    "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or a torch.device', _is_device),
+    "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or such a torch.device', _is_device),
     "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
     "n_threads": Integer(1, or_else=(None,), high=_MOST_THREADS),
     "warm_start": FLAG,

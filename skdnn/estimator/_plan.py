@@ -293,19 +293,22 @@ def _holds_out(parameters, examples, n_layers):
     """Resolve `early_stopping` for a fit without validation rows of its own."""
     if parameters.early_stopping != "auto":
         return parameters.early_stopping
-    if parameters.optimizer == "lbfgs":
-        return False
     rows = examples.weight > 0
     n_rows, n_rarest = np.count_nonzero(rows), examples.target.count_rarest(examples.y[rows])
     if parameters.n_networks > 1:
         # What one network of several holds out, the others learn from.
         return bool(n_rarest >= count_folds(parameters.n_networks))
+    if n_rarest * parameters.validation_fraction < 1:
+        return False
+    if parameters.scoring is not None:
+        return True  # else there would be nothing to score
+    if parameters.optimizer == "lbfgs":
+        return False
     if n_layers == 1 and parameters.optimizer in PENALIZED:
         return False  # its penalty keeps it from learning by heart
     few = range(FEW_ROWS.start, max(FEW_ROWS.stop, FEW_ROWS_A_COLUMN * examples.X.shape[1]))
     is_few = n_rows in few and parameters.optimizer in FAST
-    is_worth_it = is_few or n_rows >= MANY_ROWS
-    return bool(is_worth_it and n_rarest * parameters.validation_fraction >= 1)
+    return bool(is_few or n_rows >= MANY_ROWS)
 
 
 def _on_device(generator, device):

@@ -70,10 +70,15 @@ def _new_network(plan, split):
     if is_saturated(network, training.rows[:64].mT):
         warn(
             "The output starts saturated: its answers lie where it is flat, where the gradient is "
-            f"almost zero. Set init_scale='auto' or to a small number, got init_scale="
-            f"{plan.parameters.init_scale}.",
+            f"almost zero. {_cure(plan.parameters)}"
         )
     return network
+
+
+def _cure(parameters):
+    if parameters.init_scale == "auto" and parameters.standardize is False:
+        return "Let standardize be True, or scale X, got standardize=False."
+    return f"Set init_scale='auto' or to a small number, got init_scale={parameters.init_scale}."
 
 
 def _empty_network(plan, n_inputs):

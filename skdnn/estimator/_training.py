@@ -59,6 +59,11 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
     """
     member = partial(network_attributes, plan, split)
     score = make_score(estimator, plan.parameters.scoring, split.watched, member)
+    if score is None and plan.parameters.scoring is not None:
+        warn(
+            f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "
+            "Set early_stopping=True, or give X_val and y_val."
+        )
     tasks.begin(partial(learnt_attributes, plan, split), plan.max_iter)
     journal.seed = plan.seed
     return run_training(plan, split, start, score, (tasks, journal), journal.state)

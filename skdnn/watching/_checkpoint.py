@@ -26,9 +26,9 @@ class Checkpoint:
     """Where and how often a fit saves its training, to go on after it was killed.
 
     A fit that is given the file of an earlier one with the same parameters and data goes on from
-    there, and on the CPU ends with the same bits as if it had never stopped. A fit that has ended
-    leaves its last checkpoint: delete it to train anew. A file that is damaged, or of another fit,
-    is an error and stays as it is; reading it runs no code.
+    there, and on the CPU, with as many threads, ends with the same bits as if it had never stopped.
+    A fit that has ended leaves its last checkpoint: delete it to train anew. A file that is
+    damaged, or of another fit, is an error and stays as it is; reading it runs no code.
 
     While a fit runs, the file is its own, and another fit that is given it is refused. Beside it
     stand ``path`` with ``.lock`` and, during a save, with ``.partial``, which then replaces it in a

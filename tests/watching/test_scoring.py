@@ -117,8 +117,19 @@ def test_rows_of_dates_are_scored():
     assert by_name == pytest.approx(clf.set_params(scoring=None).fit(frame, Y).validation_scores_)
 
 
-def test_scoring_alone_holds_nothing_out():
-    clf = DeepBinaryClassifier(n_units=4, max_iter=3, optimizer="sgd", scoring="roc_auc").fit(X, Y)
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
+def test_where_there_is_a_score_to_watch_rows_are_held_out(optimizer):
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, optimizer=optimizer, scoring="roc_auc")
+    assert len(clf.fit(X[:150], Y[:150]).validation_scores_) == clf.n_iter_
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters"), [(150, {"early_stopping": False}), (8, {})], ids=["not wanted", "few"]
+)
+def test_a_score_of_no_rows_is_warned_of(rows, parameters):
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc", **parameters)
+    with pytest.warns(UserWarning, match="scoring='roc_auc' has no rows to score.*X_val"):
+        clf.fit(X[:rows], Y[:rows])
     assert clf.validation_scores_ is None
     assert clf.best_validation_score_ is None
 
