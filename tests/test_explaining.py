@@ -114,7 +114,7 @@ def test_the_programs_of_the_guide_share_out_all(shap, pytestconfig):
     names = {}
     for example in DocTestParser().get_examples(page):
         exec(example.source, names)
-    P = names["clf"].predict_proba(names["X"])[:, 1]
+    P = names["clf"].predict_proba(names["X_test"])[:, 1]
     programs = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page)
     assert len(programs) == 2
     for program in programs:

@@ -49,6 +49,9 @@ print(f"{y.mean():.0%} of the labels are yes")
 # How well it does that alone says ROC AUC, which only knows the order of the rows.
 
 
+HEAD = f"{'':34}   log-loss      Brier    ROC AUC"
+
+
 def judge(name, P):
     """Print a line of the table, and return the log-loss."""
     scores = (score(y_test, P) for score in (log_loss, brier_score_loss, roc_auc_score))
@@ -66,7 +69,7 @@ models = {
     "five networks": DeepBinaryClassifier(n_networks=5, random_state=0),
 }
 P = {name: model.fit(X, y).predict_proba(X_test)[:, 1] for name, model in models.items()}
-print(f"{'':34}   log-loss      Brier    ROC AUC")
+print(HEAD)
 loss = {name: judge(name, answers) for name, answers in P.items()}
 lowest = judge("what the labels were drawn with", truth)
 for name in ("one network, calibrated", "five networks"):
@@ -105,6 +108,7 @@ draw_curves(["one network", "one network, calibrated"], axes[1])
 X_other, y_other, _ = draw(1_000, seed=2)
 balanced = DeepBinaryClassifier(n_networks=5, class_weight="balanced", random_state=0).fit(X, y)
 gain = {}
+print(HEAD)
 for name, model in {"five networks": models["five networks"], "balanced": balanced}.items():
     mended = CalibratedClassifierCV(FrozenEstimator(model)).fit(X_other, y_other)
     pair = {name: model, f"{name}, calibrated": mended}
