@@ -43,12 +43,13 @@ def lint(session):
 
 @nox.session
 def docs(session):
-    """Build the documentation with all examples, and open every page in a browser."""
-    session.run(*PIP_INSTALL, "-e", ".[docs]")
+    """Build the documentation with all examples, open every page in a browser, and try SHAP."""
+    session.run(*PIP_INSTALL, "-e", ".[test,docs]", "shap")
     session.run(
         "sphinx-build", "-q", "-b", "html", "-W", "--keep-going", "docs", "docs/_build/html"
     )
     session.run("python", "-m", "pytest", "-q", "-m", "docs", "tests/test_docs.py")
+    session.run("python", "-m", "pytest", "-q", "tests/test_explaining.py")
 
 
 @nox.session

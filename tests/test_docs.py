@@ -60,8 +60,9 @@ def browser():
 
 def test_all_that_should_be_there_is(pages):
     names = {str(path.relative_to(HTML)) for path in pages}
-    examples = (Path(__file__).parents[1] / "examples").glob("plot_*.py")
-    assert {f"gallery/{example.stem}.html" for example in examples} <= names
+    folder = Path(__file__).parents[1] / "examples"
+    examples = [path.relative_to(folder).with_suffix("") for path in folder.rglob("plot_*.py")]
+    assert {f"gallery/{example}.html" for example in examples} <= names
     assert {"index.html", "lecture.html", "faq.html", "api.html", "guide/migrating.html"} <= names
 
 
