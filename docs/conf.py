@@ -1,8 +1,13 @@
 """How the documentation is built: `make -C docs html`."""
 
+import sys
+from pathlib import Path
+
 from docutils import nodes
 
 import skdnn
+
+sys.path.insert(0, str(Path(__file__).parent))  # for gallery_style
 
 project = "skdnn"
 author = "The skdnn developers"
@@ -34,7 +39,7 @@ copybutton_prompt_is_regexp = True
 html_theme = "pydata_sphinx_theme"
 html_title = "skdnn"
 html_static_path = ["_static"]
-html_css_files = ["narrow.css"]
+html_css_files = ["narrow.css", "gallery.css"]
 html_show_sphinx = False
 html_use_index = False  # the API page is one
 html_context = {"default_mode": "auto"}  # dark where the reader's system is
@@ -63,6 +68,9 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 1,
     "image_srcset": ["2x"],
+    "reset_modules": ("matplotlib", "gallery_style.readable"),  # in this order
+    "thumbnail_size": (600, 500),
+    "remove_config_comments": True,  # such as which picture is the thumbnail
 }
 
 # Where others document their names; so no list of theirs has to be fetched.

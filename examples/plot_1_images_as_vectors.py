@@ -6,6 +6,8 @@ it is. This example takes a photograph apart into the vector :math:`x` of the le
 together again, and stacks five of them to the matrix :math:`X`.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_sample_images
@@ -22,7 +24,7 @@ temple, dahlia = load_sample_images().images
 vectorizer = ImageVectorizer(size=(60, 40), scale=None, dtype="uint8")
 image = vectorizer.inverse_transform(vectorizer.fit_transform([dahlia]))[0]
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 2.4), layout="compressed")
 for ax, photo in zip(axes, (dahlia, image), strict=True):
     ax.imshow(photo)
     ax.set(title=f"{photo.shape[0]} × {photo.shape[1]} pixels", xticks=[], yticks=[])
@@ -33,12 +35,14 @@ for ax, photo in zip(axes, (dahlia, image), strict=True):
 # The computer has three tables of 40 × 60 levels from 0 to 255, one for each colour. Orange petals
 # are bright in the red plane, less so in the green one and dark in the blue one.
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 2.9), layout="constrained")
-for c, (ax, name) in enumerate(zip(axes, ("red", "green", "blue"), strict=True)):
+figure, axes = plt.subplots(2, 2, figsize=(6, 4.5), layout="compressed")
+axes[0, 0].imshow(image)
+axes[0, 0].set(title="all three", xticks=[], yticks=[])
+for c, (ax, name) in enumerate(zip(axes.flat[1:], ("red", "green", "blue"), strict=True)):
     plane = np.zeros_like(image)
     plane[:, :, c] = image[:, :, c]
     ax.imshow(plane)
-    ax.set(title=f"{name}: mean level {image[:, :, c].mean():.0f}", xticks=[], yticks=[])
+    ax.set(title=f"{name}, mean level {image[:, :, c].mean():.0f}", xticks=[], yticks=[])
 
 # %%
 # The upper left corner of the red plane, as numbers:
@@ -59,15 +63,19 @@ assert np.array_equal(x, by_hand)
 print("x =", x)
 
 # %%
-# Drawn one after the other, the numbers are no flower to us, yet nothing is lost. The waves are the
-# rows of the photograph, dark at both ends and bright in the middle.
+# Drawn one after the other, the numbers are no flower to us, yet nothing is lost. Below are five
+# rows out of the middle of the red plane: each is a wave, dark at both ends and bright in between.
 
-figure, ax = plt.subplots(figsize=(11, 2.6), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(6, 4.2), layout="constrained")
 for start, colour in zip((0, 2400, 4800), ("tab:red", "tab:green", "tab:blue"), strict=True):
     columns = np.arange(start, start + 2400)
-    ax.plot(columns + 1, x[columns], color=colour, linewidth=0.5)
-ax.set(xlabel="position in the vector", ylabel="level", xticks=[1, 2400, 4800, 7200])
-ax.margins(x=0)
+    axes[0].plot(columns + 1, x[columns], color=colour, linewidth=0.5)
+columns = np.arange(17 * 60, 22 * 60)
+axes[1].plot(columns + 1, x[columns], color="tab:red")
+axes[0].set(ylabel="level", xticks=[1, 2400, 4800, 7200])
+axes[1].set(ylabel="level", xticks=columns[::60] + 1, xlabel="position in the vector")
+for ax in axes:
+    ax.margins(x=0)
 
 # %%
 # And back
@@ -82,11 +90,12 @@ assert np.array_equal(again, image)
 # them. Half a dahlia and half a temple:
 
 t = vectorizer.transform([temple])[0]
-mixtures = [(1 - share) * x + share * t for share in (0, 0.25, 0.5, 0.75, 1)]
-figure, axes = plt.subplots(1, 5, figsize=(11, 1.7), layout="constrained")
-for ax, mixture, share in zip(axes, vectorizer.inverse_transform(mixtures), range(5), strict=True):
+mixtures = {"$x$": x, "$x/2 + t/2$": x / 2 + t / 2, "$t$": t}
+figure, axes = plt.subplots(1, 3, figsize=(6, 1.8), layout="compressed")
+images = vectorizer.inverse_transform(list(mixtures.values()))
+for ax, title, mixture in zip(axes, mixtures, images, strict=True):
     ax.imshow(mixture)
-    ax.set(title=f"{1 - share / 4:.2f} x + {share / 4:.2f} t", xticks=[], yticks=[])
+    ax.set(title=title, xticks=[], yticks=[])
 
 # %%
 # Five examples, side by side
@@ -111,10 +120,10 @@ print(f"here X is {X.shape[0]} × {X.shape[1]}, in the lecture {X.T.shape[0]} ×
 # ``scale="unit"``, the default, has divided the levels by 255. Below each patch with its label
 # :math:`y` stands its row of :math:`X`, 60 numbers a line: red, under it green, under it blue.
 
-figure, axes = plt.subplots(2, 5, figsize=(11, 6.2), height_ratios=(1, 3), layout="constrained")
+figure, axes = plt.subplots(2, 5, figsize=(6, 3.8), height_ratios=(1, 3), layout="compressed")
 for k, (photo, row) in enumerate(zip(patches, axes.T, strict=True)):
     row[0].imshow(photo)
-    row[0].set(title=f"example {k + 1}, y = {y[k]}", xticks=[], yticks=[])
+    row[0].set(title=f"y = {y[k]}", xticks=[], yticks=[])
     row[1].imshow(X[k].reshape(3 * 40, 60), cmap="gray", vmin=0, vmax=1)
     row[1].set(xlabel=f"X[{k}]", xticks=[], yticks=[])
 plt.show()

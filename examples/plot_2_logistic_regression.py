@@ -9,6 +9,8 @@ That is logistic regression, and it comes from the same class as every deeper ne
 ``DeepBinaryClassifier(n_layers=1)``.
 """
 
+# sphinx_gallery_thumbnail_number = 1
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -39,7 +41,7 @@ clf = DeepBinaryClassifier(
 )
 clf.fit(X, y)
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.8), layout="constrained")
 NetworkDisplay.from_estimator(clf, ax=axes[0])
 ActivationDisplay.from_activation("sigmoid", limits=(-8, 8), ax=axes[1])
 
@@ -65,7 +67,7 @@ print(f"w = ({w[0]:.3f}, {w[1]:.3f}), b = {b:.3f}, z = {z:.3f}, probability = {y
 
 Z = torch.linspace(-6, 6, 301, dtype=torch.float64)
 answer = torch.sigmoid(Z)
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.2), sharey=True, layout="constrained")
 for ax, truth in zip(axes, (1, 0), strict=True):
     labels = torch.full_like(Z, truth)
     ax.plot(answer, LOSSES["log_loss"].value(Z, labels), label="cross-entropy")
@@ -89,7 +91,7 @@ weights = torch.linspace(-3, 5, 801, dtype=torch.float64)
 logits = weights[:, None, None] * x_two  # one row of two logits for each weight
 J = {name: cost(loss, logits, y_two, torch.ones(1, 2)) for name, loss in LOSSES.items()}
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.6), layout="constrained")
 start = int(torch.searchsorted(weights, 2.0))
 for ax, loss in zip(axes, LOSSES, strict=True):
     ax.plot(weights, J[loss])
@@ -98,7 +100,7 @@ for ax, loss in zip(axes, LOSSES, strict=True):
     ax.plot(weights[start], J[loss][start], "s", label="descent starts here, say")
     ax.set(title=loss, xlabel="$w$")
 axes[0].set_ylabel("$J(w)$")
-axes[1].legend()
+figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 # %%
 # A function is convex if its slope never falls. The cross-entropy's never does, the squared error's
@@ -135,9 +137,8 @@ for columns in (2, 30):
 
 X = X[:, :2]
 models = {
-    "DeepBinaryClassifier(n_layers=1)": clf.fit(X, y),
-    "LogisticRegression()": LogisticRegression().fit(X, y),
+    "DeepBinaryClassifier": clf.fit(X, y),
+    "LogisticRegression": LogisticRegression().fit(X, y),
 }
-display = DecisionBoundariesDisplay.from_estimators(models, X, y)
-display.figure_.set_size_inches(9, 4)
+DecisionBoundariesDisplay.from_estimators(models, X, y)
 plt.show()

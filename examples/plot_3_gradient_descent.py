@@ -10,6 +10,8 @@ How long the steps are, the learning rate :math:`\alpha`, decides whether it arr
 half follows the gradient through the computation graph, for one example and for many.
 """
 
+# sphinx_gallery_thumbnail_number = 1
+
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -52,16 +54,14 @@ LOW, HIGH = (-1, -4), (4, 1.5)
 ww, bb = grid_over(LOW, HIGH)
 J = cost_of(ww, bb)
 
-figure = plt.figure(figsize=(9, 4), layout="constrained")
-ax = figure.add_subplot(1, 2, 1, projection="3d")
-ax.plot_surface(ww, bb, J, cmap="viridis", linewidth=0, antialiased=True)
-ax.set(xlabel="$w$", ylabel="$b$", zlabel="$J$")
+figure = plt.figure(figsize=(6, 4.2), layout="constrained")
+ax = figure.add_subplot(projection="3d")
+surface = ax.plot_surface(ww, bb, J, cmap="viridis", linewidth=0, antialiased=True)
+ax.set(zticks=[])  # the colours say it
+ax.set_xlabel("$w$", labelpad=8)
+ax.set_ylabel("$b$", labelpad=8)
 ax.view_init(elev=35, azim=-110)
-ax.set_box_aspect(None, zoom=0.8)  # else the label of J is cut off
-ax = figure.add_subplot(1, 2, 2)
-shades = ax.contourf(ww, bb, J, levels=30, cmap="viridis")
-ax.set(xlabel="$w$", ylabel="$b$")
-figure.colorbar(shades, label="$J(w, b)$")
+figure.colorbar(surface, label="$J(w, b)$", shrink=0.8)
 
 # %%
 # Three learning rates
@@ -87,13 +87,13 @@ def descend(alpha, n_steps=100):
 rates = {"too small": 0.1, "good": 2.0, "too large": 5.0}
 paths = {name: descend(alpha) for name, alpha in rates.items()}
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(6, 3.2), sharey=True, layout="constrained")
 for ax, (name, path) in zip(axes, paths.items(), strict=True):
     grid = grid_over(np.minimum(path.min(axis=0), LOW), np.maximum(path.max(axis=0), HIGH))
     ax.contourf(*grid, cost_of(*grid), levels=30, cmap="viridis")
     ax.plot(*path.T, "o-", color="white", markersize=3, linewidth=1)
     ax.plot(*path[-1], "o", color="tab:red")
-    ax.set(title=rf"$\alpha$ = {rates[name]:g}: {name}", xlabel="$w$")
+    ax.set(title=f"{name}\n$\\alpha$ = {rates[name]:g}", xlabel="$w$")
 axes[0].set_ylabel("$b$")
 
 # %%
@@ -101,7 +101,7 @@ axes[0].set_ylabel("$b$")
 # valley, and never comes down to its floor.
 
 costs = {name: cost_of(*path.T) for name, path in paths.items()}
-figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for name, curve in costs.items():
     ax.plot(curve, label=rf"$\alpha$ = {rates[name]:g}: {name}")
 ax.set(xlabel="step", ylabel="$J$")
@@ -116,8 +116,8 @@ for name, curve in costs.items():
 # %%
 # One example through the computation graph
 # -----------------------------------------
-# From left to right the graph computes the loss of one example with two features; from right to
-# left, in red, the derivative of the loss with respect to each node, one rule of the chain a step:
+# Downwards the graph computes the loss of one example with two features; upwards, in red, the
+# derivative of the loss with respect to each node, one rule of the chain a step:
 # :math:`da = -y/a + (1-y)/(1-a)`, :math:`dz = da \cdot a(1-a) = a - y`, :math:`dw_1 = x_1\,dz`,
 # :math:`dw_2 = x_2\,dz`, :math:`db = dz`.
 
@@ -149,25 +149,25 @@ assert np.isclose(dw2, (loss_at(w1, w2 + tiny, b) - loss_at(w1, w2 - tiny, b)) /
 assert np.isclose(db, (loss_at(w1, w2, b + tiny) - loss_at(w1, w2, b - tiny)) / (2 * tiny))
 
 nodes = {  # where it is drawn, what it computes, the derivative of the loss with respect to it
-    "w1": (0, 4, f"$w_1$ = {w1:g}   ($x_1$ = {x1:g})", f"$dw_1$ = {dw1:.3f}"),
-    "w2": (0, 2, f"$w_2$ = {w2:g}   ($x_2$ = {x2:g})", f"$dw_2$ = {dw2:.3f}"),
-    "b": (0, 0, f"$b$ = {b:g}", f"$db$ = {db:.3f}"),
-    "z": (4.6, 2, f"$z = w_1x_1 + w_2x_2 + b$ = {z:.3f}", f"$dz$ = {dz:.3f}"),
-    "a": (9.2, 2, rf"$a = \sigma(z)$ = {a:.3f}", f"$da$ = {da:.3f}"),
-    "L": (13, 2, rf"$\mathcal{{L}}(a, {truth:g})$ = {loss:.3f}", "1"),
+    "w1": (1, 6, f"$w_1$ = {w1:g}", f"$dw_1$ = {dw1:.3f}"),
+    "w2": (3, 6, f"$w_2$ = {w2:g}", f"$dw_2$ = {dw2:.3f}"),
+    "b": (5, 6, f"$b$ = {b:g}", f"$db$ = {db:.3f}"),
+    "z": (3, 4, f"$z = w_1x_1 + w_2x_2 + b$ = {z:.3f}", f"$dz$ = {dz:.3f}"),
+    "a": (3, 2, rf"$a = \sigma(z)$ = {a:.3f}", f"$da$ = {da:.3f}"),
+    "L": (3, 0, rf"$\mathcal{{L}}(a, {truth:g})$ = {loss:.3f}", "1"),
 }
-figure, ax = plt.subplots(figsize=(11, 3.2), layout="constrained")
-width, height = 3.2, 1.3
+figure, ax = plt.subplots(figsize=(6, 5.4), layout="constrained")
 for x, row, forward, backward in nodes.values():
-    corner = (x - width / 2, row - height / 2)
-    ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.05", fc="#eef3fa"))
-    ax.text(x, row + 0.25, forward, ha="center", va="center", fontsize=9)
-    ax.text(x, row - 0.35, backward, ha="center", va="center", fontsize=9, color="tab:red")
+    width = 1.6 if row == 6 else 3.6
+    corner = (x - width / 2, row - 0.6)
+    ax.add_patch(FancyBboxPatch(corner, width, 1.2, boxstyle="round,pad=0.05", fc="#eef3fa"))
+    ax.text(x, row, forward, ha="center", va="bottom")
+    ax.text(x, row - 0.1, backward, ha="center", va="top", color="tab:red")
 for start, stop in (("w1", "z"), ("w2", "z"), ("b", "z"), ("z", "a"), ("a", "L")):
-    tail = (nodes[start][0] + width / 2 + 0.1, nodes[start][1])
-    head = (nodes[stop][0] - width / 2 - 0.1, nodes[stop][1])
+    tail = (nodes[start][0], nodes[start][1] - 0.7)
+    head = (nodes[stop][0], nodes[stop][1] + 0.7)
     ax.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": "grey"})
-ax.set(xlim=(-1.8, 14.8), ylim=(-0.9, 4.9))
+ax.set(xlim=(0, 6), ylim=(-0.7, 6.7))
 ax.axis("off")
 
 # %%
@@ -239,10 +239,10 @@ for dw, db in gradients.values():
 # The loop is the same arithmetic, at the pace of Python. (The network's time includes making it,
 # which training does once.)
 
-figure, ax = plt.subplots(figsize=(8, 2.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 bars = ax.barh(list(seconds), [1000 * s for s in seconds.values()], color="tab:blue")
 ax.bar_label(bars, fmt="%.3g ms", padding=4)
-ax.set(xscale="log", xlabel="time for 2000 examples of 100 features (log scale)")
+ax.set(xscale="log", xlabel="ms (log scale)", title="2000 examples of 100 features")
 ax.margins(x=0.3)
 ax.invert_yaxis()
 plt.show()

@@ -5,6 +5,8 @@ Each hidden unit computes :math:`a = g(z)`. Which function :math:`g` is decides 
 learns, how fast, and whether its layers are worth anything at all.
 """
 
+# sphinx_gallery_thumbnail_number = 1
+
 import warnings
 
 import matplotlib.pyplot as plt
@@ -30,11 +32,14 @@ STYLES = {"leaky_relu": "--", "identity": ":"}  # of lines that would hide anoth
 # The sigmoid answers between 0 and 1; tanh between −1 and 1, with a mean near 0, which suits the
 # next layer better. ReLU is :math:`\max(0, z)`; leaky ReLU keeps a slope of 0.01 below zero.
 
-figure, axes = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(6, 4.8), layout="constrained")
 displays = {
     name: ActivationDisplay.from_activation(name, ax=ax)
-    for name, ax in zip(NAMES, axes, strict=True)
+    for name, ax in zip(NAMES, axes.flat, strict=True)
 }
+for ax in axes.flat:
+    ax.get_legend().remove()  # one for all will do
+figure.legend(handles=displays["relu"].lines_, loc="outside lower center", ncols=2)
 
 # %%
 # Where the gradient dies
@@ -66,7 +71,7 @@ X[-1] = 1  # for the biases
 y = torch.from_numpy(rng.integers(0, 2, size=(1, 256)).astype(float))
 weight = torch.full_like(y, 1 / 256)
 
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 norms = {}
 for name in NAMES:
     network = Network((50,) * 11 + (1,), [get_activation(name)] * 10)
@@ -102,12 +107,14 @@ def train(activation):
 
 
 fitted = {name: train(name) for name in (*NAMES, "identity")}
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, clf in fitted.items():
     LossCurveDisplay.from_estimator(clf, ax=ax, label=name, linestyle=STYLES.get(name, "-"))
 ax.set_title("Two moons, 4 layers")
 
 # %%
+# What each says of the plane, and of the points drawn, with which it was trained:
+
 titles = {f"{name}\n{clf.score(X, y):.0%} right": clf for name, clf in fitted.items()}
 DecisionBoundariesDisplay.from_estimators(titles, X, y)
 assert fitted["relu"].score(X, y) > 0.95

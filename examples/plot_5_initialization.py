@@ -6,6 +6,8 @@ random numbers break the tie; huge ones leave no slope to follow; and the deeper
 more it matters how small is small.
 """
 
+# sphinx_gallery_thumbnail_number = 5
+
 import warnings
 
 import matplotlib.pyplot as plt
@@ -41,7 +43,6 @@ def make_network(init_scale, **parameters):
 # differ.
 
 clf = make_network(0.0, n_layers=1, n_units=1).fit(X, y)
-LossCurveDisplay.from_estimator(clf)
 assert len(set(clf.coefs_[0].ravel())) == 2
 print(f"weights {clf.coefs_[0].ravel().round(3)}, {clf.score(X, y):.0%} right")
 
@@ -64,13 +65,13 @@ def train_and_watch(clf, n_steps):
 
 
 histories = {scale: train_and_watch(make_network(scale), 2000) for scale in (0.0, 0.01)}
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.8), sharey=True, layout="constrained")
 for ax, (scale, history) in zip(axes, histories.items(), strict=True):
     for feature, style in enumerate(("-", "--")):
         ax.plot(history[:, feature], style)
         ax.set_prop_cycle(None)
     ax.set(title=f"init_scale = {scale:g}", xlabel="step")
-axes[0].set_ylabel("weights of the four hidden units")
+axes[0].set_ylabel("weights of four hidden units")
 
 equal_units, free_units = histories.values()
 assert np.ptp(equal_units, axis=2).max() == 0  # not nearly equal: equal
@@ -85,12 +86,14 @@ assert np.ptp(free_units[-1], axis=1).min() > 0.5
 
 scales = {"zeros": 0.0, "random × 0.01": 0.01, '"auto"': "auto", "random × 1000": 1000.0}
 fitted = {name: make_network(scale, n_units=16).fit(X, y) for name, scale in scales.items()}
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, clf in fitted.items():
     LossCurveDisplay.from_estimator(clf, ax=ax, label=name)
 ax.set_yscale("log")
 
 # %%
+# What each says of the plane, and of the points drawn, with which it was trained:
+
 titles = {f"{name}\n{clf.score(X, y):.0%} right": clf for name, clf in fitted.items()}
 DecisionBoundariesDisplay.from_estimators(titles, X, y)
 
@@ -105,11 +108,12 @@ for name in ("random × 0.01", '"auto"', "random × 1000"):
     Z = network.W[1] @ torch.from_numpy(X).T + network.b[1]
     activations[name] = torch.sigmoid(Z).numpy().ravel()
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(6, 3), sharey=True, layout="constrained")
 for ax, (name, a) in zip(axes, activations.items(), strict=True):
     ax.hist(a, bins=25, range=(0, 1), weights=np.full(a.size, 1 / a.size))
-    ax.set(title=f"{name}\nmean slope {np.mean(a * (1 - a)):.4f}", xlabel="$a^{[1]}$")
-axes[0].set_ylabel("share of units and examples")
+    title = f"{name}\nmean slope\n{np.mean(a * (1 - a)):.4f}"
+    ax.set(title=title, xlabel="$a^{[1]}$", xticks=[0, 1])
+axes[0].set_ylabel("share of answers")
 a = activations["random × 1000"]
 assert np.mean(a * (1 - a)) < 0.01
 
@@ -133,7 +137,7 @@ for name, scale in (("0.01", 0.01), ('"auto"', "auto"), ("0.3", 0.3)):
         A = torch.relu(network.W[l] @ A + network.b[l])
         spread[name].append(A.std().item())
 
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
 for name, deviations in spread.items():
     ax.plot(deviations, "o-", markersize=4, label=f"init_scale = {name}")
 ax.set(xlabel="layer", ylabel="standard deviation of $A^{[l]}$", yscale="log")
@@ -148,7 +152,7 @@ assert spread["0.3"][-1] > 1e3
 # find it late, and four have not begun after 500 steps. From "auto" all of them learn, and the
 # deepest best.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.6), sharey=True, layout="constrained")
 curves = {}
 for ax, scale in zip(axes, (0.01, "auto"), strict=True):
     for n_layers in (2, 3, 5):
@@ -156,7 +160,8 @@ for ax, scale in zip(axes, (0.01, "auto"), strict=True):
         clf.set_params(learning_rate=0.3).fit(X, y)
         LossCurveDisplay.from_estimator(clf, ax=ax, label=f"L = {n_layers}")
         curves[scale, n_layers] = clf.loss_curve_
-    ax.set_title(f"init_scale = {scale}")
+    ax.set(title=f"init_scale = {scale}", ylabel="")
+axes[0].set_ylabel("cost")
 assert curves[0.01, 2][200] < 0.4 < curves[0.01, 3][200] > curves[0.01, 3][-1] + 0.3
 assert curves[0.01, 5][-1] > 0.69
 assert curves["auto", 5][-1] < curves["auto", 3][-1] < curves["auto", 2][-1] < 0.1

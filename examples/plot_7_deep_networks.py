@@ -6,6 +6,8 @@ last one answers. This example draws a network with :math:`L = 4` layers, walks 
 and backward by hand, and shows what depth is good for.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -60,7 +62,7 @@ assert np.allclose(A[L][:, 0], clf.predict_proba(X)[:, 1], rtol=1e-12)
 
 some = np.r_[np.flatnonzero(y == 1)[:6], np.flatnonzero(y == 0)[:6]]
 figure, axes = plt.subplots(
-    1, L + 1, figsize=(11, 3.2), width_ratios=clf.layer_sizes_, sharey=True, layout="constrained"
+    1, L + 1, figsize=(6, 3.2), width_ratios=(8, 9, 9, 9, 3), sharey=True, layout="constrained"
 )
 for l, ax in enumerate(axes):
     shown = A[l][some]
@@ -109,13 +111,6 @@ for l, linear in enumerate(linears, start=1):
     assert np.allclose(dW[l], linear.weight.grad.T, rtol=1e-8, atol=1e-14)
     assert np.allclose(db[l], linear.bias.grad, rtol=1e-8, atol=1e-14)
 
-figure, axes = plt.subplots(1, L, figsize=(11, 3), width_ratios=(9, 9, 9, 3), layout="constrained")
-for ax, l in zip(axes, range(1, L + 1), strict=True):
-    limit = np.abs(dW[l]).max()
-    ax.imshow(dW[l], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    ax.set(title=f"$dW^{{[{l}]}}$", xlabel="units", xticks=[], yticks=[])
-    ax.set_ylabel("inputs")
-
 # %%
 # One step of gradient descent, :math:`W := W - \alpha\, dW`, :math:`b := b - \alpha\, db`, and the
 # cost is lower.
@@ -142,18 +137,20 @@ print(f"J = {before:.4f} before the step, {after:.4f} after it")
 # What depth does
 # ---------------
 # Four networks of eight units a layer on two moons. One layer draws a line, two bend it, and more
-# bend what is bent already.
+# bend what is bent already. The accuracy is that on a thousand points which no network has seen;
+# 300 of them are drawn.
 
 moons, moon = make_moons(400, noise=0.15, random_state=0)
-models = {}
+moons_test, moon_test = make_moons(1000, noise=0.15, random_state=1)
+models, scores = {}, []
 for n_layers in (1, 2, 3, 5):
     deep = DeepBinaryClassifier(
         n_layers, n_units=8, learning_rate=0.03, max_iter=200, standardize=True,
         numeric_embedding=None, early_stopping=False, random_state=0,
     )  # fmt: skip
     deep.fit(moons, moon)
-    models[f"L = {n_layers}\n{deep.score(moons, moon):.1%} right"] = deep
-DecisionBoundariesDisplay.from_estimators(models, moons, moon)
-scores = [deep.score(moons, moon) for deep in models.values()]
+    scores.append(deep.score(moons_test, moon_test))
+    models[f"L = {n_layers}\ntest accuracy {scores[-1]:.1%}"] = deep
+DecisionBoundariesDisplay.from_estimators(models, moons_test[:300], moon_test[:300])
 assert scores[0] < 0.9 < scores[1] < min(scores[2:])
 plt.show()

@@ -6,6 +6,8 @@ estimator like any other: a pipeline, a grid search, cross-validation, and a fil
 in.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import json
 import pickle
 import subprocess
@@ -32,7 +34,7 @@ X, y = digits.data, digits.target % 2 == 0
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 print(f"{len(X_train)} digits to learn from, {len(X_test)} to test on, {y.mean():.0%} even")
 
-figure, axes = plt.subplots(2, 10, figsize=(10, 2.4), layout="constrained")
+figure, axes = plt.subplots(2, 7, figsize=(6, 2.5), layout="compressed")
 for ax, pixels, even in zip(axes.flat, X_test, y_test, strict=False):
     ax.imshow(pixels.reshape(8, 8), cmap="gray_r")
     ax.set(title="even" if even else "odd", xticks=[], yticks=[])
@@ -42,7 +44,7 @@ for ax, pixels, even in zip(axes.flat, X_test, y_test, strict=False):
 # -----------------------------------
 # The pipeline is searched as a whole. Each of the 16 pairs is trained three times, each time scored
 # by the log-loss of the third of the rows that it has not seen; the scorer is negated, so that
-# higher is better. Pixels get no bins, so that the weights can be looked at as images.
+# higher is better. Pixels get no bins, so that each weight of the first layer is that of a pixel.
 
 clf = DeepBinaryClassifier(n_units=32, numeric_embedding=None, random_state=0)
 model = make_pipeline(MinMaxScaler(), clf)
@@ -55,8 +57,8 @@ search.fit(X_train, y_train)
 
 rates, depths = grid.values()
 log_loss = -search.cv_results_["mean_test_score"].reshape(len(rates), len(depths))
-figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
-image = ax.imshow(log_loss, cmap="viridis_r", norm="log")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+ax.imshow(log_loss, cmap="viridis_r", norm="log", aspect="auto")
 middle = np.sqrt(log_loss.min() * log_loss.max())
 for (row, column), value in np.ndenumerate(log_loss):
     colour = "black" if value < middle else "white"
@@ -65,7 +67,6 @@ for (row, column), value in np.ndenumerate(log_loss):
 ax.set_xticks(range(len(depths)), depths)
 ax.set_yticks(range(len(rates)), rates)
 ax.set(xlabel="L, n_layers", ylabel=r"$\alpha$, learning_rate", title="cross-validated log-loss")
-figure.colorbar(image)
 
 # %%
 # Logistic regression, the first column, cannot do it at any rate.
@@ -89,13 +90,24 @@ losses = -cross_val_score(inner_search, X, y, cv=5, n_jobs=2)
 print(f"log-loss in five folds: {losses.mean():.3f} ± {losses.std():.3f}")
 
 # %%
-# What the first layer looks for
-# ------------------------------
-# The weights of each unit of the first layer, as an image: bright pixels speak for its answer, dark
-# ones against it, grey ones do not matter.
+# What a unit looks for
+# ---------------------
+# The weights of a unit of the first layer are an image: bright pixels speak for its answer, dark
+# ones against it, grey ones do not matter. Those of 32 units that share a question are hard to
+# read. One unit with an easier question, whether a digit is a zero, wants ink in a ring and none
+# inside.
 
-best = search.best_estimator_[-1]
-WeightImagesDisplay.from_estimator(best, image_shape=(8, 8))
+clf = DeepBinaryClassifier(n_layers=1, numeric_embedding=None, weight_decay=0.1, random_state=0)
+is_zero = digits.target == 0
+one_unit = make_pipeline(MinMaxScaler(), clf).fit(X, is_zero)
+
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.2), layout="compressed")
+axes[0].imshow(X[is_zero].mean(axis=0).reshape(8, 8), cmap="gray")
+axes[0].set(title="mean of all zeros", xticks=[], yticks=[])
+WeightImagesDisplay.from_estimator(one_unit, image_shape=(8, 8), ax=axes[1])
+axes[1].set_title("weights of the unit")
+W = clf.coefs_[0].reshape(8, 8)
+assert W[3:5, 3:5].max() < 0 < W[3:5, [1, 2, 6]].min()
 
 # %%
 # Keeping it, and using it elsewhere
@@ -124,8 +136,9 @@ there = np.array(json.loads(answer.stdout))
 here = search.predict_proba(X_test[:10])
 assert np.array_equal(here, there)
 
-figure, axes = plt.subplots(1, 10, figsize=(10, 1.6), layout="constrained")
-for ax, pixels, probability in zip(axes, X_test, there[:, 1], strict=False):
+figure, axes = plt.subplots(2, 5, figsize=(6, 3.3), layout="compressed")
+for ax, pixels, probability in zip(axes.flat, X_test, there[:, 1], strict=False):
     ax.imshow(pixels.reshape(8, 8), cmap="gray_r")
-    ax.set(title=f"even:\n{probability:.3f}", xticks=[], yticks=[])
+    ax.set(title=f"{probability:.3f}", xticks=[], yticks=[])
+figure.suptitle("probability of an even digit", fontsize="medium")
 plt.show()

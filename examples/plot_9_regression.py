@@ -9,6 +9,8 @@ one may be, where the answer is no probability but a real number of either sign,
 ``DeepRegressor`` is the network that ends so.
 """
 
+# sphinx_gallery_thumbnail_number = 4
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_score
 
-from skdnn import ActivationDisplay, DeepRegressor, NetworkDisplay
+from skdnn import DeepRegressor, NetworkDisplay
 from skdnn.network import LINEAR_LOSSES, LOSSES
 
 # %%
@@ -37,9 +39,11 @@ nearest = np.clip(y, 0, 1)
 print(f"R² of the best answers between 0 and 1: {r2_score(y, nearest):.2f}")
 assert r2_score(y, nearest) < 0
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
-ActivationDisplay.from_activation("sigmoid", limits=(-8, 8), ax=axes[0])
-ActivationDisplay.from_activation("identity", limits=(-8, 8), ax=axes[1])
+figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+ax.plot(day, y, ".", color="grey", markersize=4)
+ax.axhspan(0, 1, color="tab:red", alpha=0.6, label="what a sigmoid can answer")
+ax.set(xlabel="day", ylabel="degrees")
+ax.legend()
 
 # %%
 # The same network with a linear end
@@ -63,7 +67,7 @@ assert reg.score(X, y) > 0.9
 days = np.linspace(0, 365, 200)[:, None]
 line = LinearRegression().fit(X, y)
 exact = {"optimizer": "lbfgs", "weight_decay": 0.0, "max_iter": 2000, "tol": 1e-9}
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(day, y, ".", color="lightgrey", markersize=4)
 for n_layers in (1, 3):
     linear = DeepRegressor(n_layers, activation="identity", standardize=True, **exact)
@@ -114,9 +118,11 @@ inside = ((low < y) & (y < high)).mean()
 print(f"{inside:.0%} of the days are inside")
 assert 0.7 < inside < 0.9
 
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-ax.plot(day, y, ".", color="grey", markersize=3)
-ax.fill_between(days[:, 0], *(each.predict(days) for each in band), alpha=0.3)
-ax.plot(days, reg.predict(days))
+figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
+ax.plot(day, y, ".", color="grey", markersize=4)
+edges = (each.predict(days) for each in band)
+ax.fill_between(days[:, 0], *edges, alpha=0.3, label="eight days of ten")
+ax.plot(days, reg.predict(days), label="the mean")
 ax.set(xlabel="day", ylabel="degrees")
+ax.legend()
 plt.show()

@@ -105,6 +105,16 @@ def test_a_circle_for_each_unit_and_an_arrow_for_each_weight(tmp_path):
     save(display, tmp_path, "network")
 
 
+def test_text_is_as_small_as_the_circles():
+    sizes = []
+    for columns in (1, 2, 4):
+        ax = plt.subplots(1, columns, squeeze=False)[1][0, 0]
+        display = NetworkDisplay((2, 3, 3, 1), ["relu"] * 2).plot(ax=ax)
+        sizes.append({text.get_fontsize() for text in display.ax_.texts if text.get_text()})
+    assert [len(size) for size in sizes] == [1, 1, 1]
+    assert min(sizes[0]) > min(sizes[1]) > min(sizes[2])
+
+
 def test_large_layers_are_abbreviated(tmp_path):
     display = NetworkDisplay((7200, 20, 7, 5, 1), ["relu", "leaky_relu", "tanh"]).plot()
     assert circles(display) == 10 + 10 + 7 + 5 + 1
@@ -175,6 +185,15 @@ def test_boundaries_stand_side_by_side(tmp_path):
         )
     assert (display.xx0.min(), display.xx1.max()) < (X[:, 0].min(), X[:, 1].max() + 1)
     save(display, tmp_path, "boundaries")
+
+
+@pytest.mark.parametrize(("n", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))])
+def test_no_more_than_three_pictures_stand_in_a_row(n, shape):
+    names = [str(k) for k in range(n)]
+    display = DecisionBoundariesDisplay.from_estimators(dict.fromkeys(names, fit()), X, Y)
+    assert [ax.get_title() for ax in display.figure_.axes] == names
+    assert {ax.get_gridspec().get_geometry() for ax in display.axes_} == {shape}
+    assert display.figure_.get_figwidth() < 7
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])

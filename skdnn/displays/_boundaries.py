@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from skdnn.data import shown, to_host
 
 from ._arguments import as_numbers, check_count
-from ._canvas import figure_with_axes
+from ._canvas import figure_with_axes, rows_and_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,8 @@ _MARGIN = 0.15  # around the points, as a share of their range
 
 class DecisionBoundariesDisplay:
     """Probabilities and decision boundaries of classifiers side by side, such as of each depth.
+
+    In a new figure, more than three stand in several rows.
 
     It is recommended to use :func:`~skdnn.DecisionBoundariesDisplay.from_estimators`.
 
@@ -186,7 +188,7 @@ class DecisionBoundariesDisplay:
         n = len(self.probabilities)
         if axes is not None and len(axes) != n:
             raise ValueError(f"axes must be one for each of {n} classifiers, got {len(axes)}.")
-        self.axes_, self.figure_ = figure_with_axes(axes, n, (3.0 * n, 3.0))
+        self.axes_, self.figure_ = figure_with_axes(axes, n, _size(n))
         for ax, (name, probability) in zip(self.axes_, self.probabilities.items(), strict=True):
             self._draw(ax, probability, **kwargs)
             ax.set(title=name, xticks=[], yticks=[])
@@ -200,6 +202,13 @@ class DecisionBoundariesDisplay:
         for rows, colour in ((self.is_positive, "#b2182b"), (~self.is_positive, "#2166ac")):
             x0, x1 = self.points[rows].T
             ax.scatter(x0, x1, c=colour, s=12, edgecolors="white", linewidths=0.4)
+
+
+def _size(n: int) -> tuple[float, float]:
+    """Return width and height in inches of a figure with n panels."""
+    n_rows, n_columns = rows_and_columns(n)
+    width, height = (3.0, 2.5) if n_columns < 3 else (2.2, 2.1)
+    return width * n_columns, height * n_rows
 
 
 def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from sklearn.pipeline import Pipeline
@@ -13,6 +14,8 @@ from ._arguments import check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MOST_COLUMNS = 3  # more panels in a row are too small to be read
 
 
 def find_network(estimator: Any) -> Any:
@@ -44,16 +47,23 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> tup
     return axes[0], figure
 
 
+def rows_and_columns(n: int) -> tuple[int, int]:
+    """Return a grid for n panels, of which no more than three stand side by side."""
+    n_rows = math.ceil(n / _MOST_COLUMNS)
+    return n_rows, math.ceil(n / n_rows)
+
+
 def figure_with_axes(
     axes: Any, n: int, size: tuple[float, float] | None = None
 ) -> tuple[list[Axes], Any]:
-    """Return n axes side by side, new ones for None, and their figure."""
+    """Return n axes row by row, new ones for None, and their figure."""
     if axes is None:
         try:
             import matplotlib.pyplot as plt
         except ImportError as error:
             raise ImportError("Displays need matplotlib: pip install 'skdnn[plot]'.") from error
-        axes = plt.subplots(1, n, figsize=size, layout="constrained", squeeze=False)[1][0]
+        figure = plt.figure(figsize=size, layout="constrained")
+        axes = [figure.add_subplot(*rows_and_columns(n), k + 1) for k in range(n)]
     axes = list(axes)
     for ax in axes:
         check_axes("axes", ax)

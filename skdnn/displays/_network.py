@@ -19,7 +19,9 @@ Point: TypeAlias = tuple[float, float]
 Column: TypeAlias = list[tuple[float, int | None]]  # of the circles of a layer
 
 _COLOURS = {"input": "#f2c14e", "hidden": "#8fb8de", "output": "#e07a5f"}
-_RADIUS, _STEP = 0.3, 2.6  # of a circle, and from layer to layer
+_RADIUS, _STEP = 0.38, 2.0  # of a circle, and from layer to layer
+_UNIT = 0.64  # inches of a new figure for each of these
+_FONT = 13  # points of the text in a new figure, and the most of it
 
 
 class NetworkDisplay:
@@ -132,47 +134,47 @@ class NetworkDisplay:
             )
         columns = [_column(size, self.max_units) for size in self.layer_sizes]
         tallest = max(y for column in columns for y, _ in column)
-        size = (0.62 * (_STEP * (len(columns) - 1) + 1.2), 0.62 * (2 * tallest + 2.6))
-        self.ax_, self.figure_ = axes_or_new(ax, size)
+        width, height = _STEP * (len(columns) - 1) + 1.4, 2 * tallest + 2.6
+        self.ax_, self.figure_ = axes_or_new(ax, (_UNIT * width, _UNIT * height))
+        fontsize = _FONT if ax is None else _font_of(ax, width, height)
         for l, column in enumerate(columns):
-            self._draw_layer(l, column)
-            self._draw_label(l, -tallest - 0.7)
+            self._draw_layer(l, column, fontsize)
+            self._draw_label(l, -tallest - 0.6, fontsize)
             if l > 0:
                 self._draw_arrows(l, columns[l - 1], column)
-        self.ax_.set(
-            xlim=(-0.6, _STEP * (len(columns) - 1) + 0.6), ylim=(-tallest - 2.0, tallest + 0.6)
-        )
+        self.ax_.set(xlim=(-0.7, width - 0.7), ylim=(-tallest - 2.1, tallest + 0.5))
         self.ax_.set_aspect("equal")
         self.ax_.axis("off")
         return self
 
-    def _draw_layer(self, l: int, column: Column) -> None:
+    def _draw_layer(self, l: int, column: Column, fontsize: float) -> None:
         L = len(self.layer_sizes) - 1
         kind = "input" if l == 0 else "output" if l == L else "hidden"
         for y, unit in column:
             centre = (_STEP * l, y)
             if unit is None:
-                self.ax_.annotate("⋮", centre, ha="center", va="center", fontsize=16)
+                self.ax_.annotate("⋮", centre, ha="center", va="center", fontsize=1.5 * fontsize)
                 continue
             text = f"$x_{{{unit}}}$" if l == 0 else f"$a^{{[{l}]}}_{{{unit}}}$"
             if l == L:
                 text = rf"$\hat{{y}}_{{{unit}}}$" if self.layer_sizes[L] > 1 else r"$\hat{y}$"
             circle = {"facecolor": _COLOURS[kind], "edgecolor": "black", "linewidth": 0.8}
             self._add_circle(centre, circle)
-            self.ax_.annotate(text, centre, ha="center", va="center", fontsize=9, zorder=3)
+            style: dict[str, Any] = {"fontsize": fontsize, "zorder": 3}
+            self.ax_.annotate(text, centre, ha="center", va="center", **style)
 
     def _add_circle(self, centre: Point, style: dict[str, Any]) -> None:
         from matplotlib.patches import Circle
 
         self.ax_.add_patch(Circle(centre, _RADIUS, zorder=2, **style))
 
-    def _draw_label(self, l: int, y: float) -> None:
+    def _draw_label(self, l: int, y: float, fontsize: float) -> None:
         if l == 0:
             name = "input"
         else:
             name = f"layer {l}\n{[*self.activations, self.out_activation][l - 1]}"
         text = f"$n^{{[{l}]}} = {self.layer_sizes[l]}$\n{name}"
-        self.ax_.annotate(text, (_STEP * l, y), ha="center", va="top", fontsize=9)
+        self.ax_.annotate(text, (_STEP * l, y), ha="center", va="top", fontsize=fontsize)
 
     def _draw_arrows(self, l: int, before: Column, column: Column) -> None:
         style = {"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": "grey", "lw": 0.5}
@@ -180,6 +182,13 @@ class NetworkDisplay:
             for y_to in (y for y, unit in column if unit is not None):
                 start, stop = _between((_STEP * (l - 1), y_from), (_STEP * l, y_to))
                 self.ax_.annotate("", stop, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0})
+
+
+def _font_of(ax: Axes, width: float, height: float) -> float:
+    """Return the size of text that stands to a circle in these axes as in a new figure."""
+    box = ax.get_window_extent()
+    unit = min(box.width / width, box.height / height) / ax.figure.dpi
+    return min(_FONT, _FONT * unit / _UNIT)
 
 
 def _column(size: int, max_units: int) -> Column:
