@@ -47,7 +47,8 @@ html_theme_options = {
     "logo": {"text": "skdnn"},
     "navbar_align": "left",
     "show_prev_next": True,
-    "secondary_sidebar_items": ["page-toc"],
+    # The gallery needs the width for its pictures.
+    "secondary_sidebar_items": {"**": ["page-toc"], "gallery/index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -88,13 +88,14 @@ def draw_curves(names, ax):
         CalibrationDisplay.from_predictions(
             y_test, P[name], n_bins=10, strategy="quantile", name=name, ax=ax
         )
-    ax.set(xlabel="what the model says", ylabel="share of yes", aspect="equal")
-    ax.legend(loc="upper left")
+    ax.set(xlabel="what the model says", ylabel="", aspect="equal")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize="small", frameon=False)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 4.2), layout="constrained")
 draw_curves(["MLPClassifier", "one network", "five networks"], axes[0])
 draw_curves(["one network", "one network, calibrated"], axes[1])
+axes[0].set_ylabel("share of yes")
 
 # %%
 # Calibrated afterwards
@@ -117,7 +118,8 @@ for name, model in {"five networks": models["five networks"], "balanced": balanc
     gain[name] = before - after
 assert abs(gain["five networks"]) < 0.01 < gain["balanced"]
 
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 4), layout="constrained")
 draw_curves(["five networks", "five networks, calibrated"], axes[0])
 draw_curves(["balanced", "balanced, calibrated"], axes[1])
+axes[0].set_ylabel("share of yes")
 plt.show()

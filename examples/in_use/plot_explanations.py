@@ -82,12 +82,13 @@ assert rise[1] < rise[2] / 5
 
 known = X_test.dropna()
 text = ["sky", "day", "seller"]
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(6, 3.8), layout="constrained", sharey=True)
 PartialDependenceDisplay.from_estimator(
     clf, known, ["degrees", "sky", "day"], categorical_features=text, ax=axes
 )
-for ax, name in zip(axes, ("probability that all is sold", "", ""), strict=True):
-    ax.set(ylim=(0, 0.8), ylabel=name)
+for ax in axes:
+    ax.set(ylim=(0, 0.8), ylabel="")
+figure.suptitle("probability that all is sold", fontsize="medium")
 
 # %%
 # What a mean hides

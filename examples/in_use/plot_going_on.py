@@ -74,7 +74,7 @@ killed = clone(whole).set_params(checkpoint=Checkpoint(file, every_epochs=1)).fi
 for here, there in zip(whole.coefs_, killed.coefs_, strict=True):
     assert np.array_equal(here, there)
 
-figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 epochs = np.arange(1, whole.n_iter_ + 1)
 ax.plot(epochs, whole.loss_curve_, color="0.8", lw=7, label="never stopped")
 for process, part in (("first", epochs < first_epoch), ("second", epochs >= first_epoch)):

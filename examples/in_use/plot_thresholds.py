@@ -115,7 +115,7 @@ for model in (chosen, by_hand):
 P_test = several.predict_proba(X_test)[:, 1]
 on_test = [cost(y_test, P_test > threshold) for threshold in thresholds]
 searched = tuned.cv_results_
-figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(searched["thresholds"], -searched["scores"], label="TunedThresholdClassifierCV")
 ax.plot(thresholds, out_of_fold, label="oob_proba_ of five networks")
 ax.plot(thresholds, on_test, "k", label="the same networks, test rows")
