@@ -28,6 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "sg_execution_times.rst", "**/sg_execution_times.rst"]
 templates_path = ["_templates"]
+suppress_warnings = ["myst.header"]  # of parts of Markdown files, which begin below a title
 default_role = "literal"  # single backticks, as the docstrings have them
 
 numpydoc_show_class_members = False  # each class has a page, which lists its methods itself
@@ -39,7 +40,7 @@ copybutton_prompt_is_regexp = True
 html_theme = "pydata_sphinx_theme"
 html_title = "skdnn"
 html_static_path = ["_static"]
-html_css_files = ["narrow.css", "gallery.css"]
+html_css_files = ["narrow.css", "gallery.css", "home.css"]
 html_show_sphinx = False
 html_use_index = False  # the API page is one
 html_context = {"default_mode": "auto"}  # dark where the reader's system is

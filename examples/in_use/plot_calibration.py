@@ -92,10 +92,10 @@ def draw_curves(names, ax):
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize="small", frameon=False)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(6, 4.2), layout="constrained")
-draw_curves(["MLPClassifier", "one network", "five networks"], axes[0])
-draw_curves(["one network", "one network, calibrated"], axes[1])
-axes[0].set_ylabel("share of yes")
+figure, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")
+draw_curves(models, ax)
+ax.set_ylabel("share of yes")
+ax.legend(loc="lower right", fontsize="small")
 
 # %%
 # Calibrated afterwards
