@@ -1,11 +1,15 @@
-"""The main job, examples/plot_6_flower.py: its pieces, and the whole of it in a fresh process."""
+"""The main job, examples/plot_6_flower.py: the whole of it, on both kinds of photographs."""
 
+import io
 import os
+import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 import joblib
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -15,259 +19,175 @@ from sklearn.model_selection import StratifiedGroupKFold
 import skdnn
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plot_6_flower.py"
+# One network to search, and fewer pixels, save the time.
+SHORTER = {"[1, 2, 3, 4]": "[2]", "[0.0003, 0.001]": "[0.001]", "(60, 40)": "(30, 20)"}
 ORANGE, DARK_GREEN, ORANGE_GREY = (240, 150, 80), (10, 50, 40), (150, 140, 130)
 
 
-def load_pieces():
-    """Return as a module what the example defines before it looks at its arguments."""
+def run_example(folder, *arguments, **names):
+    """Run the example, shorter, in a folder; return its names and, as `printed`, what it says."""
     source = EXAMPLE.read_text(encoding="utf-8")
-    definitions, _ = source.split("# %%\n# The photographs of this run\n")
-    module = ModuleType("plot_6_flower")
-    exec(compile(definitions, EXAMPLE, "exec"), vars(module))
-    return module
-
-
-example = load_pieces()
+    for full, short in SHORTER.items():
+        assert source.count(full) == 1
+        source = source.replace(full, short)
+    paths = [str(Path(skdnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, mpl.rc_context(), redirect_stdout(printed):
+        patch.setattr(sys, "argv", ["its name", *map(str, arguments)])
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        patch.chdir(folder)
+        exec(compile(source, EXAMPLE, "exec"), names)
+        plt.close("all")
+    return SimpleNamespace(**names, printed=printed.getvalue())
 
 
 @pytest.fixture(scope="module")
-def photos():
-    return example.load_bundled_photographs()
+def bundled(tmp_path_factory):
+    """The example after a run as a notebook: no __file__, and a command line of its own."""
+    folder = tmp_path_factory.mktemp("flower")
+    run = run_example(folder, "-f", "kernel.json")
+    run.output = folder / run.options.output
+    return run
 
 
-@pytest.fixture(scope="module")
-def patches(photos):
-    return {name: example.prepare_patches(name, photo) for name, photo in photos.items()}
-
-
-def make_photos(n_each, height=40, width=50, noise=0):
-    """Return photographs of discs and of stripes, in random colours, and which are which."""
+def save_photos(folder, names, n_each, noise=0):
+    """Write photographs of discs and of stripes, in random colours, into two sub-folders."""
     rng = np.random.default_rng(0)
-    y, x = np.indices((height, width))
-    disc = np.hypot(y - height / 2, x - width / 2) < height / 3
-    shapes = [disc, x % 10 < 5]
-    images = np.empty((2 * n_each, height, width, 3), np.uint8)
-    for k, image in enumerate(images):
-        low, high = rng.integers(0, 100, 3), rng.integers(150, 256, 3)
-        plain = np.where(shapes[k % 2][..., None], high, low)
-        image[...] = np.clip(rng.normal(plain, noise), 0, 255)
-    return images, np.arange(2 * n_each) % 2 == 0
-
-
-def save_photos(folder, names, n_each, **options):
-    images, is_first = make_photos(n_each, **options)
-    for name, rows in zip(names, (is_first, ~is_first), strict=True):
+    y, x = np.indices((40, 50))
+    for name, shape in zip(names, (np.hypot(y - 20, x - 25) < 13, x % 10 < 5), strict=True):
         (folder / name).mkdir(parents=True)
-        for k, image in enumerate(images[rows]):
-            Image.fromarray(image).save(folder / name / f"{k}.png")
+        for k in range(n_each):
+            low, high = rng.integers(0, 100, 3), rng.integers(150, 256, 3)
+            pixels = rng.normal(np.where(shape[..., None], high, low), noise)
+            Image.fromarray(np.uint8(pixels.clip(0, 255))).save(folder / name / f"{k}.png")
     return folder
 
 
-# The pieces
+def check_table(run):
+    """Check what is said of each model; return accuracy and ROC AUC of each, the network's last."""
+    lines = run.printed.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("model"))
+    cells = [line.rsplit(maxsplit=4) for line in lines[first + 1 : -1]]
+    baselines = ["the more frequent class", "LogisticRegression", "MLPClassifier"]
+    assert [name for name, *_ in cells] == [*baselines, "network, L = 2"]
+    area, accuracy, loss, seconds = np.array([row for _, *row in cells], float).T
+    assert area[0] == 0.5
+    assert ((area >= 0) & (area <= 1) & (accuracy >= 0) & (accuracy <= 1)).all()
+    assert ((loss > 0) & (seconds >= 0)).all()
+    return accuracy, area
 
 
-def test_patches_are_windows_of_the_photograph(photos):
-    photo = photos["china"]
-    images, corners = example.cut_patches(photo, stride=35)
-    assert images.shape == (12 * 17, 40, 60, 3)
-    assert corners[[0, 1, -1]].tolist() == [[0, 0], [0, 35], [385, 560]]
-    for image, (row, column) in zip(images, corners, strict=True):
-        np.testing.assert_array_equal(image, photo[row : row + 40, column : column + 60])
+def check_files(output, *pictures):
+    """Check pictures, and that the pickled model takes a photograph."""
+    assert {file.stem for file in output.glob("*.png")} == {*pictures, "test_photo"}
+    for name in pictures:
+        with Image.open(output / f"{name}.png") as picture:
+            assert picture.width <= 800  # or the letters are too small on a page
+            assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 100
+    model = joblib.load(output / "flower_model.joblib")
+    return model.predict_proba([output / "test_photo.png"]).tolist()
 
 
-@pytest.mark.parametrize(
-    ("name", "n_orange_rows", "label"),
-    [
-        ("flower", 40, "flower"),
-        ("flower", 21, "flower"),
-        ("flower", 20, "left out"),  # half is not more than half
-        ("flower", 8, "left out"),  # a fifth is not less than a fifth
-        ("flower", 7, "no flower"),
-        ("flower", 0, "no flower"),
-        ("china", 40, "no flower"),
-    ],
-)
-def test_a_label_is_a_matter_of_petal_coloured_pixels(name, n_orange_rows, label):
-    image = np.full((1, 40, 60, 3), DARK_GREEN, np.uint8)
-    image[:, :n_orange_rows] = ORANGE
-    assert example.label_patches(name, image) == [label]
+def test_bundled_photographs(bundled):
+    accuracy, area = check_table(bundled)
+    assert accuracy[-1] > accuracy[0] + 0.1
+    assert area[-1] > 0.9
+    probabilities = check_files(
+        bundled.output, "labels", "training", "probabilities", "photographs"
+    )
+    assert bundled.printed.endswith(f"in a fresh process: {probabilities}\n")
 
 
-def test_petals_are_orange_neither_green_nor_grey_nor_dark():
-    pixels = np.array([ORANGE, DARK_GREEN, ORANGE_GREY, np.array(ORANGE) // 4])
-    assert example.is_petal(pixels).tolist() == [True, False, False, False]
+def test_a_folder_of_photographs(tmp_path, monkeypatch):
+    def in_this_process(command, text):  # a fresh one takes seconds, and has had its test above
+        return str(joblib.load(command[3]).predict_proba(command[4:]).tolist())
+
+    monkeypatch.setattr(subprocess, "check_output", in_this_process)
+    folder = save_photos(tmp_path / "photos", ["disc", "stripes"], n_each=60, noise=400)
+    options = ("--photos", folder, "--output", tmp_path / "out")
+    run = run_example(tmp_path, *options, __file__=str(EXAMPLE))
+    assert "training: 90 photographs, 45 of class 'stripes'" in run.printed
+    assert "test: 30 photographs, 15 of class 'stripes'" in run.printed
+    _, area = check_table(run)
+    assert area[-1] > 0.9
+    check_files(tmp_path / "out", "training", "photographs")
 
 
-def test_the_rule_finds_the_dahlia_and_some_roof_tiles(photos):
-    petals = example.is_petal(photos["flower"])
-    assert petals[110:330, 220:400].mean() > 0.9
-    assert petals[:80].mean() < 0.001
-    images, _ = example.cut_patches(photos["china"])
-    assert example.is_petal(images).mean(axis=(1, 2)).max() > 0.3
-    assert set(example.label_patches("china", images)) == {"no flower"}
+def test_a_damaged_photograph_is_named(tmp_path):
+    folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=4)
+    (folder / "other" / "1.png").write_bytes(b"no photograph")
+    with pytest.raises(ValueError, match=r"other.1\.png"):
+        run_example(tmp_path, "--photos", folder, __file__=str(EXAMPLE))
 
 
-def test_blocks_hold_whole_patches():
-    corners = np.array([[0, 0], [80, 140], [81, 0], [0, 141], [120, 200], [320, 740]])
-    blocks = example.find_blocks(corners, shape=(360, 800, 3))
-    assert blocks.tolist() == [[0, 0], [0, 0], [-1, 0], [0, -1], [1, 1], [2, 3]]
+def test_patches_are_windows_of_the_photograph(bundled):
+    photo = bundled.photos[0]
+    patches = bundled.cut_patches(photo, [(0, 0), (7, 35), (387, 580)])
+    np.testing.assert_array_equal(patches[1], photo[7:47, 35:95])
+    assert patches.shape == (3, 40, 60, 3)
 
 
-@pytest.mark.parametrize("name", ["flower", "china"])
-def test_neither_test_nor_folds_share_a_pixel_with_training(name, photos, patches):
-    _, corners, _, groups, part = patches[name]
-    groups = np.where(part == "test", "test", groups)
-    names = set(groups[part != "dropped"])
-    assert len(names) == 3 * 3 + 1
-    times_covered = np.zeros(photos[name].shape[:2], int)
-    for group in names:
-        covered = np.zeros_like(times_covered)
-        for row, column in corners[(groups == group) & (part != "dropped")]:
-            covered[row : row + 40, column : column + 60] = 1
+@pytest.mark.parametrize("other", [DARK_GREEN, ORANGE_GREY, np.array(ORANGE) // 4])
+def test_a_label_is_a_matter_of_petal_coloured_pixels(bundled, other):
+    patches = np.full((6, 40, 60, 3), other, np.uint8)
+    for patch, n_orange_rows in zip(patches, (40, 21, 20, 8, 7, 0), strict=True):
+        patch[:n_orange_rows] = ORANGE
+    # Half is not more than half, and a fifth is not less than a fifth.
+    expected = ["flower"] * 2 + ["left out"] * 2 + ["no flower"] * 2
+    assert bundled.label_patches(patches).tolist() == expected
+
+
+def test_the_rule_finds_the_dahlia_and_some_roof_tiles(bundled):
+    grid = [(row, column) for row in (150, 200) for column in (250, 300)]
+    assert set(bundled.label_patches(bundled.cut_patches(bundled.photos[1], grid))) == {"flower"}
+    assert set(bundled.label_patches(bundled.photos[1][None, :80])) == {"no flower"}
+    assert "left out" in bundled.label_patches(bundled.temple)
+    assert set(np.split(bundled.y, 2)[0]) == {"no flower"}
+
+
+def test_neither_test_nor_folds_share_a_pixel_with_training(bundled):
+    assert not set(bundled.groups[bundled.train]) & set(bundled.groups[bundled.test])
+    used = np.union1d(bundled.train, bundled.test)
+    times_covered = np.zeros((2, *bundled.photos[0].shape[:2]), int)
+    for group in set(bundled.groups):
+        covered = np.zeros(times_covered.shape, bool)
+        for k in used[bundled.groups[used] == group]:
+            photo, corner = divmod(k, len(bundled.corners))
+            row, column = bundled.corners[corner]
+            covered[photo, row : row + 40, column : column + 60] = True
         times_covered += covered
     assert times_covered.max() == 1
+    assert len(set(bundled.groups)) == 2 * 3 * 4
 
 
-def test_the_task_has_both_classes_in_each_fold_and_in_the_test(patches):
-    task = example.make_patch_task(patches.values())
-    assert task.X_train.shape[1:] == task.X_test.shape[1:] == (40, 60, 3)
-    folds = StratifiedGroupKFold(3).split(task.X_train, task.y_train, task.groups)
-    for labels in [task.y_test, *(task.y_train[rows] for _, rows in folds)]:
+def test_both_classes_are_in_each_fold_and_in_the_test(bundled):
+    y, groups = bundled.y[bundled.train], bundled.groups[bundled.train]
+    folds = [y[rows] for _, rows in StratifiedGroupKFold(3).split(y, y, groups)]
+    for labels in [bundled.y[bundled.test], *folds]:
         assert set(labels) == {"flower", "no flower"}
 
 
-@pytest.mark.parametrize(
-    ("names", "positive"),
-    [
-        (("flower", "other"), "flower"),
-        (("cats", "dogs"), "dogs"),
-        (("0", "1"), "1"),
-    ],
-)
-def test_a_folder_becomes_a_task(tmp_path, names, positive):
-    folder = save_photos(tmp_path, names, n_each=8)
-    (folder / names[0] / "notes.txt").write_text("not a photograph")
-    task = example.make_photo_task(folder)
-    assert task.X_train.shape == (12, 96, 96, 3)
-    assert task.X_test.shape == (4, 96, 96, 3)
-    assert sorted(task.y_test) == sorted(2 * names)
-    assert task.positive == positive
+def test_photographs_are_listed_with_their_labels(bundled, tmp_path):
+    folder = save_photos(tmp_path / "photos", ["0", "1"], n_each=2)
+    (folder / "0" / "notes.txt").write_text("not a photograph")
+    files, y = bundled.list_photos(folder)
+    assert [file.relative_to(folder).as_posix() for file in files] == [
+        "0/0.png", "0/1.png", "1/0.png", "1/1.png",
+    ]  # fmt: skip
+    assert y.tolist() == ["0", "0", "1", "1"]
+    np.savez(tmp_path / "photos.npz", X=np.zeros((4, 8, 8, 3), np.uint8), y=[3, 4, 3, 4])
+    images, y = bundled.list_photos(tmp_path / "photos.npz")
+    assert images.shape == (4, 8, 8, 3)
+    assert y.tolist() == [3, 4, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("labels", "positive"), [([0, 1], 1), ([1, 2], 1), ([-1, 1], 1), ([3, 4], 4), (["a", "b"], "b")]
-)
-def test_an_npz_becomes_a_task(tmp_path, labels, positive):
-    X, is_first = make_photos(8)
-    np.savez(tmp_path / "photos.npz", X=X, y=np.array(labels)[is_first.astype(int)])
-    task = example.make_photo_task(tmp_path / "photos.npz")
-    assert task.X_train.shape == (12, 40, 50, 3)
-    assert task.positive == positive
-
-
-def test_unfit_photographs_are_refused_in_plain_words(tmp_path):
-    folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=2)
-    (folder / "other" / "1.png").write_bytes(b"no photograph")
-    with pytest.raises(ValueError, match=r"other.1\.png"):
-        example.make_photo_task(folder)
-    (folder / "third").mkdir()
-    with pytest.raises(SystemExit, match=r"two sub-folders.*got flower, other, third"):
-        example.make_photo_task(folder)
-    with pytest.raises(SystemExit, match=r"folder or an \.npz file"):
-        example.make_photo_task(tmp_path / "missing")
-    np.savez(tmp_path / "one.npz", X=np.zeros((4, 8, 8, 3), np.uint8), y=[1, 1, 1, 1])
-    with pytest.raises(SystemExit, match="two classes, got 1"):
-        example.make_photo_task(tmp_path / "one.npz")
-
-
-# The whole
-
-# Fewer networks, in this process, save the time.
-SHORTER = {"[0.0003, 0.001]": "[0.001]", "[2, 3, 4]": "[2]", "n_jobs=2": "n_jobs=1"}
-PICTURES = {"training", "weights", "photographs"}
-BASELINES = ["the more frequent class", "LogisticRegression", "MLPClassifier"]
-PYTHON_PATH = os.pathsep.join(
-    filter(None, [str(Path(skdnn.__file__).parents[1]), os.environ.get("PYTHONPATH")])
-)
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    """Return a function that runs the example, shorter, and returns what it printed."""
-
-    def run_shorter(*arguments, **names):
-        source = EXAMPLE.read_text(encoding="utf-8")
-        for full, short in SHORTER.items():
-            assert source.count(full) == 1
-            source = source.replace(full, short)
-        monkeypatch.setattr(sys, "argv", ["its name", *map(str, arguments)])
-        monkeypatch.setenv("PYTHONPATH", PYTHON_PATH)
-        monkeypatch.chdir(tmp_path)
-        exec(compile(source, EXAMPLE, "exec"), names)
-        plt.close("all")
-        printed, warned = capfd.readouterr()
-        assert warned == ""
-        return printed
-
-    return run_shorter
-
-
-def read_table(printed):
-    """Return ROC AUC, accuracy, log-loss and seconds of each model, and the name of the chosen."""
-    lines = printed.splitlines()
-    start = next(k for k, line in enumerate(lines) if line.startswith("model"))
-    stop = next(k for k, line in enumerate(lines) if line.startswith("probability"))
-    cells = [line.rsplit(maxsplit=4) for line in lines[start + 1 : stop]]
-    (chosen,) = [name for name, *_ in cells if name.endswith(", chosen")]
-    table = {name.removesuffix(", chosen"): tuple(map(float, row)) for name, *row in cells}
-    assert len(table) == len(cells)
-    return table, chosen.removesuffix(", chosen")
-
-
-def check_run(printed, output, pictures=PICTURES):
-    """Check table, pictures, and the predictions in a fresh process; return table and chosen."""
-    table, chosen = read_table(printed)
-    assert list(table) == list(dict.fromkeys([*BASELINES, "network, L = 1", chosen]))
-    for area, accuracy, loss, seconds in table.values():
-        assert 0 <= area <= 1
-        assert 0 <= accuracy <= 1
-        assert loss >= 0
-        assert seconds >= 0
-    assert table["the more frequent class"][0] == 0.5
-    assert table[chosen][0] >= 0.9
-
-    assert {f.stem for f in output.glob("*.png") if not f.stem.startswith("test_")} == pictures
-    for name in pictures:
-        with Image.open(output / f"{name}.png") as picture:
-            assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 100
-
-    files = [output / f"test_photo_{k}.png" for k in (1, 2, 3)]
-    probability = joblib.load(output / "flower_model.joblib").predict_proba(files)
-    rows = [line.split() for line in printed.splitlines() if line.startswith("test_photo")]
-    assert [name for name, _, _ in rows] == [file.name for file in files]
-    assert all(here == there for _, here, there in rows)
-    printed_probability = [float(here) for _, here, _ in rows]
-    assert any(np.allclose(column, printed_probability, atol=1e-6) for column in probability.T)
-    return table, chosen
-
-
-def test_bundled_photographs_in_a_notebook(run, tmp_path):
-    printed = run("-f", "kernel.json")  # a notebook has no __file__, and a command line of its own
-    assert "of class 'flower'" in printed
-    pictures = PICTURES | {"labels", "probabilities"}
-    table, _ = check_run(printed, tmp_path / "flower_output", pictures)
-    accuracy = {name: row[1] for name, row in table.items()}
-    assert accuracy["network, L = 1"] > accuracy["the more frequent class"] + 0.1
-    assert abs(accuracy["network, L = 1"] - accuracy["LogisticRegression"]) < 0.05
-
-
-def test_200_photographs_in_a_folder(run, tmp_path):
-    folder = save_photos(tmp_path / "photos", ["disc", "stripes"], n_each=100, noise=1600)
-    options = ("--photos", folder, "--output", tmp_path / "out")
-    printed = run(*options, __file__=str(EXAMPLE))
-    assert "training: 150 photographs" in printed
-    assert printed.count("[CV] END") == 3 * 2  # a line for each fit of the search
-    table, chosen = check_run(printed, tmp_path / "out")
-    assert table[chosen][0] >= table["network, L = 1"][0] - 0.03
-    network = joblib.load(tmp_path / "out" / "flower_model.joblib")["network"]
-    assert network.n_networks == 5 or network.n_layers == 1
+def test_other_than_two_classes_are_refused_in_plain_words(bundled, tmp_path):
+    folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=1)
+    save_photos(folder / "third", ["a", "b"], n_each=1)
+    bundled.list_photos(folder)  # no photograph lies in the third sub-folder itself
+    (folder / "other" / "0.png").rename(folder / "third" / "0.png")
+    (folder / "flower" / "0.png").rename(folder / "0.png")
+    np.savez(tmp_path / "one.npz", X=np.zeros((2, 8, 8, 3), np.uint8), y=[1, 1])
+    for path, got in ((folder, "third"), (tmp_path / "one.npz", "1"), (tmp_path / "missing", "")):
+        with pytest.raises(SystemExit, match=rf"photographs of two classes, got \['?{got}'?\] in"):
+            bundled.list_photos(path)
