@@ -245,6 +245,6 @@ model_file, photo_file = options.output / "flower_model.joblib", options.output 
 joblib.dump(model, model_file)
 Image.fromarray(vectorizer.inverse_transform(X[test[:1]])[0]).save(photo_file)
 command = [sys.executable, "-c", ELSEWHERE, model_file, photo_file]
-there = subprocess.check_output(command, text=True).strip()
+there = subprocess.check_output(command, encoding="utf-8").strip()
 assert there == str(model.predict_proba([photo_file]).tolist()), "the answers differ"
 print(f"probabilities of {names} in a fresh process: {there}")
