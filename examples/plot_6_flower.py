@@ -2,11 +2,9 @@
 ======================
 
 The main job of this package from end to end: photographs become vectors, a deep network learns to
-answer "flower" or "no flower", simpler models stand beside it, and the fitted model is pickled and
-used again in a fresh process.
-
-Without an argument it works on the two photographs that ship with scikit-learn, a Chinese temple
-and a dahlia. It takes photographs of your own as well::
+answer "flower" or "no flower", simpler models stand beside it, and the model is used again in a
+fresh process. Without an argument it works on the two photographs that ship with scikit-learn, a
+Chinese temple and a dahlia. It takes photographs of your own as well::
 
     python plot_6_flower.py --photos FOLDER       # two sub-folders, one for each class
     python plot_6_flower.py --photos FILE.npz     # images X of shape (m, h, w, 3) and labels y
@@ -64,8 +62,8 @@ def cut_patches(photo, corners):
 # than half of its pixels are so, and does not if less than a fifth are; those in between are left
 # out. The temple is no flower, whatever its colours: its orange roof tiles are the hard cases.
 #
-# So most labels come from colour, which the pixels give away: the task is easy, and its numbers
-# flatter. Photographs that people have labelled (``--photos``) are the honest test.
+# So colour gives most labels away, and the numbers flatter. Photographs that people have labelled
+# (``--photos``) are the honest test; :doc:`/guide/photographs` has more on them.
 
 
 def label_patches(patches):
@@ -216,12 +214,14 @@ if not options.photos:
     figure.savefig(options.output / "probabilities.png")
 
 # %%
-# The ten test photographs that the network finds hardest, framed by right and wrong.
+# Five test photographs drawn at random, and below them the five that the network finds hardest,
+# framed by right and wrong.
 
 P = network.predict_proba(X[test])[:, column_of_positive]
 distance = np.abs(P - (y[test] == positive))
+drawn, hardest = np.random.default_rng(0).permutation(len(test)), np.argsort(-distance)
 figure, axes = plt.subplots(2, 5, figsize=(8, 3.2), subplot_kw={"xticks": [], "yticks": []})
-for axis, k in zip(axes.flat, np.argsort(-distance), strict=False):
+for axis, k in zip(axes.flat, [*drawn[:5], *hardest[:5]], strict=False):
     colour, mark = ("#009E73", "") if distance[k] < 0.5 else ("#D55E00", " ✗")
     axis.imshow(vectorizer.inverse_transform(X[[test[k]]])[0])
     axis.set_title(f"{P[k]:.2f}{mark}", color=colour)
@@ -231,15 +231,13 @@ figure.savefig(options.output / "photographs.png")
 # %%
 # Pickle and a fresh process
 # --------------------------
-# Vectorizer and network are pickled as one pipeline: the other process needs the file and a
-# photograph, and nothing else from here. A PNG file keeps every pixel, so the answer must be the
-# same to the last bit.
+# Vectorizer and network are pickled as one pipeline: the other process needs that file and a
+# photograph, and gives the same answer to the last bit.
 
 ELSEWHERE = """
 import joblib, sys
 print(joblib.load(sys.argv[1]).predict_proba(sys.argv[2:]).tolist())
 """
-
 model = make_pipeline(vectorizer, network)
 model_file, photo_file = options.output / "flower_model.joblib", options.output / "test_photo.png"
 joblib.dump(model, model_file)
