@@ -9,7 +9,7 @@ import skdnn
 
 @pytest.fixture(scope="module")
 def readme(pytestconfig):
-    return (pytestconfig.rootpath / "README.md").read_text()
+    return (pytestconfig.rootpath / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def programs(readme):
     return re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_quick_start_runs(programs, capsys):
     assert len(programs[0].splitlines()) <= 12
     exec(compile(programs[0], "README.md", "exec"), {})
