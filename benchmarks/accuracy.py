@@ -181,7 +181,7 @@ def append(path, row):
     is_new = not path.exists()
     if not is_new and list(pd.read_csv(path, nrows=0)) != list(row):
         raise ValueError(f"{path} must hold results of the same question; name another file.")
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:
             writer.writeheader()

@@ -272,7 +272,8 @@ def measure_predict(case, dtype, rows, repeats):
 def measure_memory(what):
     """Return the MB that a process of its own reports; see `memory_child`."""
     command = [sys.executable, str(Path(__file__).resolve()), "--memory-child", what]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / MB
+    child = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    return float(child.stdout) / MB
 
 
 def memory_child(what):
@@ -289,7 +290,7 @@ def memory_child(what):
 
 def resident_bytes(field):
     # Not getrusage's ru_maxrss: that one starts from the peak of the process that started this.
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
     return int(line.split()[1]) * 1024
 

@@ -52,7 +52,8 @@ def shared(classifier, regressor):
 def main():
     """Write the file of the regressor anew."""
     classifier, regressor = (PACKAGE / f"{name}.py" for name in ("classifier", "regressor"))
-    regressor.write_text(shared(classifier.read_text(), regressor.read_text()))
+    theirs, ours = (path.read_text(encoding="utf-8") for path in (classifier, regressor))
+    regressor.write_text(shared(theirs, ours), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ with tempfile.TemporaryDirectory() as folder:
         [sys.executable, "-c", ELSEWHERE, file],
         input=json.dumps(X_test[:10].tolist()),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
 there = np.array(json.loads(answer.stdout))

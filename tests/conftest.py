@@ -1,5 +1,6 @@
 """What all tests share: the global state they must find unchanged, and real data."""
 
+import gc
 import warnings
 
 import numpy as np
@@ -11,6 +12,25 @@ from sklearn.datasets import load_breast_cancer
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave the built documentation alone where nobody asks for it with -m docs."""
+    is_asked_for = "docs" in config.option.markexpr
+    return True if collection_path.name == "test_docs.py" and not is_asked_for else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the programs of the guide, which cannot be marked where they are written."""
+    for item in items:
+        if item.path.suffix == ".rst":
+            item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what imports have made: it stays until the end."""
+    gc.freeze()
+
+
 def global_state():
     """Return everything that belongs to the process and not to an estimator."""
     return {
@@ -18,7 +38,7 @@ def global_state():
         "numpy random state": np.random.get_state()[1].tobytes(),  # noqa: NPY002
         "default dtype": torch.get_default_dtype(),
         "threads": torch.get_num_threads(),
-        "denormal numbers": (torch.full((1,), 1e-40) * 1.0).item() > 0,
+        "denormal numbers": (torch.full((1,), 1e-40, dtype=torch.float32) * 1.0).item() > 0,
         "grad mode": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),

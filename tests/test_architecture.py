@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -69,6 +70,12 @@ OPTIONAL = {"matplotlib"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "core"}
 
 
+@cache
+def parsed(path):
+    """Return a file's code as ast has it; many tests ask."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def place(path):
     """Return the room of a file, or its own name where it stands beside the rooms."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -86,7 +93,7 @@ def imported_modules(tree):
 
 def functions(path):
     """Yield the functions of a file with the number of lines of their code."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef):
             body = node.body
             has_docstring = isinstance(body[0], ast.Expr) and isinstance(
@@ -98,7 +105,7 @@ def functions(path):
 
 def names(path):
     """Yield every name in a file's code: variables, attributes, arguments, functions, classes."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         for field in ("id", "attr", "arg", "name"):
             name = getattr(node, field, None)
             if isinstance(name, str):
@@ -109,7 +116,7 @@ def method(path, class_name, name):
     """Return a method as ast has it."""
     (found,) = (
         part
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef) and node.name == class_name
         for part in node.body
         if isinstance(part, ast.FunctionDef) and part.name == name
@@ -129,15 +136,13 @@ def relative(path):
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_imports_point_down_and_go_through_doors(path):
-    inside = {
-        m for m, level in imported_modules(ast.parse(path.read_text())) if m.startswith("skdnn")
-    }
+    inside = {m for m, level in imported_modules(parsed(path)) if m.startswith("skdnn")}
     assert inside <= MAY_IMPORT[place(path)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_relative_imports_stay_in_the_room(path):
-    levels = [level for _, level in imported_modules(ast.parse(path.read_text()))]
+    levels = [level for _, level in imported_modules(parsed(path))]
     allowed = 1 if len(path.relative_to(PACKAGE).parts) > 1 else 0
     assert max(levels, default=0) <= allowed
 
@@ -151,7 +156,7 @@ def test_ls_shows_faces_and_rooms_and_nothing_else():
 
 @pytest.mark.parametrize("station", STATIONS)
 def test_a_station_knows_only_those_before_it(station):
-    tree = ast.parse((PACKAGE / "estimator" / f"{station}.py").read_text())
+    tree = parsed(PACKAGE / "estimator" / f"{station}.py")
     inside = {module for module, level in imported_modules(tree) if level}
     assert inside <= set(STATIONS[: STATIONS.index(station)])
 
@@ -188,15 +193,13 @@ def test_both_targets_answer_the_same_questions():
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_rooms_do_not_know_the_outside_world(path):
-    roots = {
-        m.split(".")[0] for m, level in imported_modules(ast.parse(path.read_text())) if not level
-    }
+    roots = {m.split(".")[0] for m, level in imported_modules(parsed(path)) if not level}
     assert not roots & MUST_NOT_IMPORT.get(place(path), set())
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_no_import_hides_in_a_function_but_an_optional_dependency(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             roots = {module.split(".")[0] for module, _ in imported_modules(node)}
             assert roots <= OPTIONAL
@@ -204,7 +207,7 @@ def test_no_import_hides_in_a_function_but_an_optional_dependency(path):
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_files_and_functions_are_short(path):
-    assert len(path.read_text().splitlines()) <= 500
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
     too_long = {name: lines for name, lines in functions(path) if lines > 60}
     assert not too_long
 
@@ -219,7 +222,7 @@ def test_every_name_says_something():
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_every_file_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(parsed(path))
 
 
 def test_the_public_surface_is_what_all_says():

@@ -40,7 +40,7 @@ def _no_window_and_none_left():
 
 
 def fit(**parameters):
-    parameters = {"n_units": (8, 9, 3), "max_iter": 20, "random_state": 0, **parameters}
+    parameters = {"n_units": (8, 9, 3), "max_iter": 5, "random_state": 0, **parameters}
     return DeepBinaryClassifier(**parameters).fit(X, Y)
 
 

@@ -59,7 +59,8 @@ def test_what_both_faces_say_of_a_parameter_is_written_once():
     share = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(share)
     classifier, regressor = (
-        (root / "skdnn" / f"{name}.py").read_text() for name in ("classifier", "regressor")
+        (root / "skdnn" / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("classifier", "regressor")
     )
     start, stop = share.class_docstring(regressor)
     names = {entry["name"] for entry in share.ENTRY.finditer(regressor[start:stop])}

@@ -1,15 +1,18 @@
 """One test for each tool of scikit-learn that takes a classifier, on data that it ships."""
 
-import os
-import subprocess
-import sys
-
+import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_digits, load_iris, make_multilabel_classification
+from sklearn.datasets import (
+    load_digits,
+    load_iris,
+    make_classification,
+    make_multilabel_classification,
+)
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -55,6 +58,7 @@ def test_cross_validate(cancer):
     assert scores["test_neg_log_loss"].mean() > -0.2
 
 
+@pytest.mark.slow
 def test_grid_search_over_learning_rate_and_depth_in_processes(split):
     X, X_test, y, y_test = split
     grid = {
@@ -129,7 +133,7 @@ def genres():
     )
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_multi_output_asks_one_network_for_each_answer(genres, n_jobs):
     X, Y = genres
     model = MultiOutputClassifier(small(), n_jobs=n_jobs).fit(X, Y)
@@ -207,39 +211,42 @@ def test_partial_fit_asks_for_its_own(routing):
 
 # -- threads ----------------------------------------------------------------------------------
 
-WORKERS = """
-import joblib, torch
-from sklearn.datasets import make_classification
-from skdnn import DeepBinaryClassifier
 
-X, y = make_classification(300, 20, random_state=0)
-
-def fit(backend, n_threads):
-    seen = []
-    clf = DeepBinaryClassifier(
-        n_units=1024, batch_size=300, max_iter=1, scoring=lambda *_: seen.append(
-            torch.get_num_threads()) or 0.5, early_stopping=True, n_threads=n_threads,
-    )
-    clf.fit(X, y)
-    return seen + [torch.get_num_threads()]
-
-torch.set_num_threads(2)
-joblib.Parallel(n_jobs=1)(joblib.delayed(fit)("", None) for _ in range(1))
-print(joblib.Parallel(n_jobs=2)(joblib.delayed(fit)("", None) for _ in range(2)))
-with joblib.parallel_config("threading", n_jobs=2):
-    print([used for used, _ in joblib.Parallel()(joblib.delayed(fit)("", 1) for _ in range(4))])
-print(torch.get_num_threads())
-"""
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_fits_beside_each_other_share_the_cores():
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WORKERS],
-        capture_output=True, text=True, check=False, env={**os.environ, "LOKY_MAX_CPU_COUNT": "2"},
-    )  # fmt: skip
+@pytest.mark.slow
+def test_fits_beside_each_other_share_the_cores(two_threads, monkeypatch):
+    X, y = make_classification(300, 20, random_state=0)
+
+    def threads(n_threads):
+        """Return how many torch has in a fit that is large enough for two, and after it."""
+        seen = []
+
+        def score(clf, X, y):
+            seen.append(torch.get_num_threads())
+            return 0.5
+
+        clf = DeepBinaryClassifier(
+            n_units=256, batch_size=300, max_iter=1, scoring=score, early_stopping=True,
+            n_threads=n_threads,
+        )  # fmt: skip
+        clf.fit(X, y)
+        return [*seen, torch.get_num_threads()]
+
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    assert threads(None) == [1, 2]
+    beside = joblib.delayed(threads)
     # Two processes of one thread each; then four fits in threads, of one thread each.
-    expected = ["[[1, 1], [1, 1]]", "[1, 1, 1, 1]", "2"]
-    assert result.stdout.splitlines() == expected, result.stderr
+    assert joblib.Parallel(n_jobs=2)(beside(None) for _ in range(2)) == [[1, 1], [1, 1]]
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert [used for used, _ in joblib.Parallel()(beside(1) for _ in range(4))] == [1, 1, 1, 1]
+    assert torch.get_num_threads() == 2
 
 
 def test_permutation_importance_finds_what_matters(split):
@@ -258,54 +265,3 @@ def test_pixels_of_digits():
     X, X_test, y, y_test = train_test_split(X, y == 8, stratify=y, random_state=0)
     model = DeepBinaryClassifier(random_state=0).fit(X, y)
     assert roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]) > 0.99
-
-
-STATE = """
-import os, pickle, warnings
-import numpy as np, torch
-from skdnn import DeepBinaryClassifier
-import conftest
-
-X = np.random.default_rng(0).normal(size=(60, 3))
-y = (X[:, 0] > 0).astype(int)
-def conftest_state():
-    return conftest.global_state() | {"environment": dict(os.environ)}
-
-def check(name, call):
-    before = conftest_state()
-    result = call()
-    after = conftest_state()
-    assert after == before, (name, [key for key in before if before[key] != after[key]])
-    return result
-
-torch.set_default_dtype(torch.float64)
-for activation in ("relu", torch.tanh, torch.nn.Softplus):
-    for optimizer in ("adam", "lbfgs", torch.optim.Adam):
-        clf = DeepBinaryClassifier(
-            activation=activation, optimizer=optimizer, dropout=0.1, max_iter=30,
-            early_stopping=True, n_units=8, tol=0.01, n_iter_no_change=3,
-        )
-        check("fit", lambda: clf.fit(X, y))
-        for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-            check(method, lambda: getattr(clf, method)(X))
-        check("score", lambda: clf.score(X, y))
-        check("to_module", clf.to_module)
-        again = check("pickle", lambda: pickle.loads(pickle.dumps(clf)))
-try:
-    before = conftest_state()
-    DeepBinaryClassifier(activation="identity", optimizer="sgd", learning_rate=1e300).fit(X, y)
-except ValueError:
-    assert conftest_state() == before
-else:
-    raise AssertionError("it should have diverged")
-print("unchanged")
-"""
-
-
-def test_global_state_is_unchanged_after_every_call_in_a_fresh_process(pytestconfig):
-    folder = pytestconfig.rootpath / "tests"
-    script = f"import sys; sys.path.insert(0, {str(folder)!r})\n" + STATE
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False
-    )
-    assert result.stdout.strip() == "unchanged", result.stderr

@@ -87,7 +87,7 @@ def examples(draw):
 
 @given(parameters(), examples())
 @settings(
-    max_examples=120, deadline=None, derandomize=True,
+    max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 def test_what_always_holds(parameters, examples):

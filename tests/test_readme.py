@@ -17,6 +17,7 @@ def programs(readme):
     return re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_quick_start_runs(programs, capsys):
     assert len(programs[0].splitlines()) <= 12
     exec(compile(programs[0], "README.md", "exec"), {})

@@ -18,7 +18,7 @@ from skdnn.data import fold_out
 X, Y = make_classification(703, 8, n_informative=4, flip_y=0.1, random_state=0)
 TRAIN, TEST = slice(0, 403), slice(403, 703)
 OPTIONS = {
-    "n_units": 12, "max_iter": 15, "learning_rate": 0.01, "numeric_embedding": None,
+    "n_units": 12, "max_iter": 8, "learning_rate": 0.01, "numeric_embedding": None,
     "random_state": 0,
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ def rows(n, seed):
 
 X, SIGNAL, Y = rows(1200, 1)
 X_NEW, SIGNAL_NEW, Y_NEW = rows(2000, 2)
-SMALL = {"n_units": 16, "max_iter": 20, "random_state": 0}
+SMALL = {"n_units": 16, "max_iter": 12, "random_state": 0}
 
 
 @pytest.mark.parametrize("n_networks", [1, 3])

@@ -1,7 +1,12 @@
-"""What users set in torch around fit and predict changes no answer."""
+"""What users set in torch around fit and predict changes no answer, and stays as it was."""
 
+import os
+import pickle
+import warnings
 from contextlib import contextmanager
 
+import conftest
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +21,8 @@ Y = X[:, 0] > 0
 
 
 @contextmanager
-def default(name, value):
+def default(change, value, before):
     """Set a default of torch's for a while."""
-    before = getattr(torch, f"get_default_{name}")()
-    change = getattr(torch, f"set_default_{name}")
     change(value)
     try:
         yield
@@ -28,8 +31,9 @@ def default(name, value):
 
 
 STATES = {
-    "default device": lambda: default("device", "meta"),
-    "default dtype": lambda: default("dtype", torch.float16),
+    # None and not "cpu": with any device set, torch looks at each call of its functions, for good.
+    "default device": lambda: default(torch.set_default_device, "meta", None),
+    "default dtype": lambda: default(torch.set_default_dtype, torch.float16, torch.float32),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "inference mode": torch.inference_mode,
     "no grad": torch.no_grad,
@@ -44,22 +48,31 @@ MODELS = {
 }
 
 
+DATA = {"array": X, "frame": FRAME}
+
+
 def answers(model, data):
-    clf = DeepBinaryClassifier(**{"n_units": 4, "max_iter": 3, "random_state": 0, **model})
-    clf.fit(data, Y)
+    parameters = {"n_units": 4, "max_iter": 3, "random_state": 0, **MODELS[model]}
+    clf = DeepBinaryClassifier(**parameters).fit(DATA[data], Y)
     module = clf.to_module()
-    return clf.predict_proba(data), module
+    return clf.predict_proba(DATA[data]), module
 
 
-@pytest.mark.parametrize("data", [X, FRAME], ids=["array", "frame"])
+@pytest.fixture(scope="module")
+def expected():
+    """Return what every model answers where nothing is set."""
+    return {(model, data): answers(model, data)[0] for model in MODELS for data in DATA}
+
+
+@pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("state", STATES)
-def test_it_changes_no_answer(state, model, data):
-    expected, _ = answers(MODELS[model], data)
+def test_it_changes_no_answer(state, model, data, expected):
+    expected = expected[model, data]
     with STATES[state]():
-        P, module = answers(MODELS[model], data)
+        P, module = answers(model, data)
     np.testing.assert_array_equal(P, expected)
-    if data is X:
+    if data == "array":
         answer = module(torch.from_numpy(X)).detach().numpy()
         np.testing.assert_allclose(answer, expected[:, 1], rtol=1e-5)
 
@@ -82,3 +95,49 @@ def test_labels_and_weights_may_be_tensors_that_numpy_has_no_dtype_for():
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0)
     P = clf.fit(X, labels, sample_weight=weight).predict_proba(X)
     np.testing.assert_array_equal(P, clf.fit(X, Y).predict_proba(X))
+
+
+# -- and a fit leaves everything as it was --------------------------------------------------------
+
+
+def state_of_the_process():
+    return conftest.global_state() | {"environment": dict(os.environ)}
+
+
+def unchanged(call, *arguments):
+    """Return what a call returns, if it leaves the process as it was."""
+    before = state_of_the_process()
+    result = call(*arguments)
+    after = state_of_the_process()
+    assert after == before, (call, [key for key in before if before[key] != after[key]])
+    return result
+
+
+def fit_and_ask():
+    """Call every method, in a process of its own."""
+    warnings.simplefilter("ignore")
+    torch.set_default_dtype(torch.float64)
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = (X[:, 0] > 0).astype(int)
+    for activation, optimizer in (
+        ("relu", "adam"), (torch.tanh, "lbfgs"), (torch.nn.Softplus, torch.optim.Adam),
+    ):  # fmt: skip
+        clf = DeepBinaryClassifier(
+            activation=activation, optimizer=optimizer, dropout=0.1, max_iter=30,
+            early_stopping=True, n_units=8, tol=0.01, n_iter_no_change=3,
+        )  # fmt: skip
+        unchanged(clf.fit, X, y)
+        for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+            unchanged(getattr(clf, method), X)
+        unchanged(clf.score, X, y)
+        unchanged(clf.to_module)
+        unchanged(pickle.loads, unchanged(pickle.dumps, clf))
+    before = state_of_the_process()
+    with pytest.raises(ValueError, match="diverged"):
+        DeepBinaryClassifier(activation="identity", optimizer="sgd", learning_rate=1e300).fit(X, y)
+    assert state_of_the_process() == before
+
+
+@pytest.mark.slow
+def test_global_state_is_unchanged_after_every_call_in_a_fresh_process():
+    fresh.call(fit_and_ask)

@@ -75,7 +75,7 @@ def ghostscript_ran(tmp_path, monkeypatch):
     """Put a gs on the path that leaves a trace; give the function that looks for it."""
     trace, program = tmp_path / "ran", tmp_path / "bin" / "gs"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ntouch {trace}\n")
+    program.write_text(f"#!/bin/sh\ntouch {trace}\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
@@ -351,7 +351,11 @@ def test_streams_are_refused_not_waited_for():
 
 def test_files_that_are_closed_or_of_text_are_refused(tmp_path):
     path = written(tmp_path / "photo.png", saved(Image.new("RGB", (6, 4)), "PNG").getvalue())
-    with path.open() as text, path.open("rb") as closed, path.open("wb", buffering=0) as writing:
+    with (
+        path.open(encoding="utf-8") as text,
+        path.open("rb") as closed,
+        path.open("wb", buffering=0) as writing,
+    ):
         assert_refused(text, TypeError, "photo.png'.*binary mode, 'rb', got one that gives text")
         assert_refused(writing, ValueError, "for reading, got one that is not readable")
         closed.close()

@@ -98,7 +98,7 @@ def test_scoring_monitor_scores_every_epoch():
     assert rows[-1]["accuracy"] == accuracy_score(Y, clf.predict(X))
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_scoring_monitor_in_a_pipeline_inside_a_search(n_jobs):
     monitor = callback.ScoringMonitor(scoring="accuracy")
     clf = small(max_iter=3).set_callbacks(monitor)

@@ -1,10 +1,10 @@
 """Checkpoints: killed fits end with the same bits, and what is not theirs is left alone."""
 
 import copy
-import multiprocessing
 import signal
 import time
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +21,7 @@ X, Y = make_moons(300, noise=0.2, random_state=0)
 
 # Everything that has a state of its own: shuffles, dropout, averages, held-out rows, a score.
 BUSY = {
-    "n_units": 8, "max_iter": 12, "batch_size": 32, "dropout": 0.2, "weight_averaging": 0.9,
+    "n_units": 8, "max_iter": 12, "batch_size": 100, "dropout": 0.2, "weight_averaging": 0.9,
     "early_stopping": True, "scoring": "roc_auc", "tol": 0.0,
 }  # fmt: skip
 
@@ -91,21 +91,19 @@ def fit_and_save(checkpoint, result):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2000, 5))
     clf = DeepBinaryClassifier(
-        n_units=16, max_iter=150, tol=0.0, dropout=0.1, early_stopping=True, n_iter_no_change=150,
+        n_units=16, max_iter=100, tol=0.0, dropout=0.1, early_stopping=True, n_iter_no_change=100,
         checkpoint=checkpoint, random_state=0, n_threads=1,
     )  # fmt: skip
     clf.fit(X, X[:, 0] * X[:, 1] > 0)
     np.savez(result, *clf.coefs_, *clf.intercepts_, clf.loss_curve_)
 
 
+@pytest.mark.slow
 def test_a_fit_killed_by_the_system_again_and_again_ends_with_the_same_bits(tmp_path):
-    # A server that has imported everything forks a clean process for each fit, in no time.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["skdnn"])
     path, exits = tmp_path / "fit.ckpt", []
 
     def start(checkpoint, result):
-        process = context.Process(target=fit_and_save, args=(checkpoint, tmp_path / result))
+        process = fresh.CONTEXT.Process(target=fit_and_save, args=(checkpoint, tmp_path / result))
         process.start()
         return process
 
@@ -279,22 +277,22 @@ def test_any_changed_bit_is_noticed(tmp_path):
 
 def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
     path = tmp_path / "diary.txt"
-    path.write_text("Dear diary")
+    path.write_text("Dear diary", encoding="utf-8")
     with pytest.raises(ValueError, match=r"a file that skdnn wrote, got '.*diary\.txt'"):
         fit(path)
-    assert path.read_text() == "Dear diary"
+    assert path.read_text(encoding="utf-8") == "Dear diary"
 
 
 def test_a_file_that_appears_during_the_fit_is_not_overwritten(tmp_path):
     path = tmp_path / "fit.ckpt"
 
     def intrude(clf, X, y):
-        path.write_text("someone else's")
+        path.write_text("someone else's", encoding="utf-8")
         return 0.5
 
     with pytest.raises(ValueError, match="another program has changed"):
         fit(path, scoring=intrude)
-    assert path.read_text() == "someone else's"
+    assert path.read_text(encoding="utf-8") == "someone else's"
 
 
 @pytest.mark.parametrize("place", ["nowhere/fit.ckpt", "."])

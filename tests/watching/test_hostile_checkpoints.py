@@ -7,11 +7,11 @@ import json
 import math
 import os
 import socket
-import subprocess
 import sys
 import threading
 import tracemalloc
 
+import fresh
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -313,17 +313,17 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
 
 def test_what_a_killed_fit_left_is_taken_over_and_no_link_followed(tmp_path):
     (tmp_path / "fit.lock").touch()
-    (tmp_path / "diary").write_text("Dear diary")
+    (tmp_path / "diary").write_text("Dear diary", encoding="utf-8")
     (tmp_path / "fit.partial").symlink_to(tmp_path / "diary")
     fit(tmp_path / "fit")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["diary", "fit"]
-    assert (tmp_path / "diary").read_text() == "Dear diary"
+    assert (tmp_path / "diary").read_text(encoding="utf-8") == "Dear diary"
 
 
 def test_a_lock_that_is_somebody_elses_file_stays(tmp_path):
-    (tmp_path / "poetry.lock").write_text("numpy")
+    (tmp_path / "poetry.lock").write_text("numpy", encoding="utf-8")
     fit(tmp_path / "poetry")
-    assert (tmp_path / "poetry.lock").read_text() == "numpy"
+    assert (tmp_path / "poetry.lock").read_text(encoding="utf-8") == "numpy"
 
 
 # -- disks that are full ---------------------------------------------------------------------------
@@ -402,21 +402,24 @@ def test_a_fit_in_another_thread_is_refused(tmp_path):
     assert len(errors) == 5
 
 
+def hold(path, connection):
+    """Be another fit, that does not end."""
+    with Journal(Checkpoint(path)):
+        connection.send("locked")
+        connection.recv()
+
+
+@pytest.mark.slow
 def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_path):
     path = tmp_path / "fit.ckpt"
-    script = (
-        "from skdnn.watching import Checkpoint, Journal; import sys\n"
-        "journal = Journal(Checkpoint(sys.argv[1]))\n"
-        "print('locked', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with process:
-        assert process.stdout.readline().strip() == b"locked"
-        with pytest.raises(ValueError, match=IN_USE):
-            fit(path)
-        process.kill()
+    here, there = fresh.CONTEXT.Pipe()
+    process = fresh.CONTEXT.Process(target=hold, args=(path, there))
+    process.start()
+    assert here.recv() == "locked"
+    with pytest.raises(ValueError, match=IN_USE):
+        fit(path)
+    process.kill()
+    process.join()
     assert (tmp_path / "fit.ckpt.lock").exists()
     fit(path)
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
