@@ -1,6 +1,7 @@
 """What all tests share: the global state they must find unchanged, and real data."""
 
 import gc
+import os
 import warnings
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.datasets import load_breast_cancer
 
 # The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
+# Is for this process alone: programs that tests start would be warned of what torch opens.
+os.environ.pop("PYTHONWARNDEFAULTENCODING", None)
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -456,7 +456,7 @@ def test_none_are_held_out_that_would_lack_a_class():
 )
 def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
     with pytest.warns(ConvergenceWarning, match=f"max_iter={parameters['max_iter']}"):
-        DeepBinaryClassifier(tol=0.0, random_state=0, **parameters).fit(*moons)
+        DeepBinaryClassifier(n_units=8, tol=0.0, random_state=0, **parameters).fit(*moons)
 
 
 def test_a_warning_that_is_an_error_loses_no_weights(moons):

@@ -81,8 +81,8 @@ def test_networks_of_a_stack_end_where_they_would_have_alone(optimizer, batch_si
             learning_rate=learning_rate,
             weight_decay=0.01,
             schedule="cosine",
-            max_iter=50,
-            n_iter_no_change=12,
+            max_iter=30,
+            n_iter_no_change=8,
             generators=drawing,
         )
 
