@@ -169,7 +169,7 @@ def test_both_classes_are_in_each_fold_and_in_the_test(bundled):
 
 def test_photographs_are_listed_with_their_labels(bundled, tmp_path):
     folder = save_photos(tmp_path / "photos", ["0", "1"], n_each=2)
-    (folder / "0" / "notes.txt").write_text("not a photograph")
+    (folder / "0" / "notes.txt").write_text("not a photograph", encoding="utf-8")
     files, y = bundled.list_photos(folder)
     assert [file.relative_to(folder).as_posix() for file in files] == [
         "0/0.png", "0/1.png", "1/0.png", "1/1.png",
