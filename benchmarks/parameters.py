@@ -1,6 +1,6 @@
 """What each parameter costs: the time and the memory of a fit, beside those of the defaults.
 
-    python benchmarks/parameters.py           # about ten minutes
+    python benchmarks/parameters.py           # about four minutes
     python benchmarks/parameters.py --quick   # a look: one repeat, no memory
 
 Time

@@ -99,7 +99,7 @@ def test_bundled_photographs(bundled):
 
 
 def test_a_folder_of_photographs(tmp_path, monkeypatch):
-    def in_this_process(command, text):  # a fresh one takes seconds, and has had its test above
+    def in_this_process(command, encoding):  # a fresh one takes seconds, and has had its test above
         return str(joblib.load(command[3]).predict_proba(command[4:]).tolist())
 
     monkeypatch.setattr(subprocess, "check_output", in_this_process)
