@@ -26,7 +26,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # formulas without a server of somebody else's
 ]
-exclude_patterns = ["_build", "sg_execution_times.rst", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "measured", "sg_execution_times.rst", "**/sg_execution_times.rst"]
 templates_path = ["_templates"]
 suppress_warnings = ["myst.header"]  # of parts of Markdown files, which begin below a title
 default_role = "literal"  # single backticks, as the docstrings have them
