@@ -1,4 +1,4 @@
-"""How the documentation is built: `make -C docs html`."""
+"""How the documentation is built, with a browser's look at it: `nox -s docs`."""
 
 import sys
 from pathlib import Path

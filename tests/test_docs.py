@@ -1,4 +1,4 @@
-"""The built documentation in a browser. Run `make -C docs html`, then `pytest -m docs`.
+"""The built documentation in a browser. `nox -s docs` builds it, and runs this.
 
 Screenshots of every page, on a desk and on a phone, are left in docs/_build/screenshots.
 """
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages():
-    assert PAGES, "there is no documentation to look at: run make -C docs html"
+    assert PAGES, "there is no documentation to look at: run nox -s docs"
     return {path: Page(path) for path in PAGES}
 
 
