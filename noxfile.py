@@ -72,7 +72,7 @@ def dist(session):
     (sdist,), (wheel,) = (ROOT / "dist").glob("*.tar.gz"), (ROOT / "dist").glob("*.whl")
     session.run("twine", "check", "--strict", str(sdist), str(wheel))
 
-    elsewhere = Path(session.create_tmp())
+    elsewhere = Path(session.create_tmp()).resolve()
     session.install(str(wheel))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     quick_start = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL)[1]

@@ -8,12 +8,17 @@ from importlib.metadata import metadata
 import pytest
 import torch
 from sklearn import config_context
+from sklearn.base import BaseEstimator
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(BaseEstimator, "_get_params_html"), reason="scikit-learn before 1.7 has no place"
+)
 
 X, Y = make_moons(100, noise=0.2, random_state=0)
 VOID = {"br", "img", "input", "meta", "link", "hr"}
