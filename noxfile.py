@@ -57,7 +57,7 @@ def oldest(session):
     """Run part of the tests on the oldest versions; what follows `--` are further pins."""
     session.run(*PIP_INSTALL, "-e", ".[test]", *OLDEST, *session.posargs)
     # Two checks of scikit-learn 1.6 give a binary classifier other labels with weights than with
-    # repetitions, and it warns together with today's SciPy and pytest; 1.7 mended both.
+    # repetitions, and it warns together with today's SciPy and pytest; later ones mended both.
     ignored = ("-W", "ignore::DeprecationWarning", "-W", "ignore::pytest.PytestRemovedIn10Warning")
     chosen = ("-k", "not sample_weight_equivalence", *OLDEST_TESTS)
     session.run("python", "-m", "pytest", "-q", *ignored, *chosen)

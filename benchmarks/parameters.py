@@ -31,6 +31,7 @@ MEMORY_SHAPE = (200_000, 50)
 ALL_EPOCHS = {"tol": 0.0, "n_iter_no_change": 10**6, "early_stopping": False}
 CHECKPOINT = "a file"
 CHANGES = {
+    "defaults": [{}],
     "network": [
         *({"n_layers": n} for n in (1, 5)),
         *({"n_units": n} for n in (32, 256, 512)),
@@ -87,9 +88,9 @@ def make_classifier(change, epochs, folder):
     return DeepBinaryClassifier(**{"max_iter": epochs, "random_state": 0, **ALL_EPOCHS, **change})
 
 
-def measure_memory(change):
+def measure_memory(name):
     """Return the MB of a fit in a process of its own."""
-    command = [sys.executable, __file__, "--memory-child", name_of(change)]
+    command = [sys.executable, __file__, "--memory-child", name]
     run = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return float(run.stdout)
 
@@ -100,14 +101,13 @@ def memory_child(name):
     np.random.default_rng(0).standard_normal(out=X, dtype=np.float32)
     y = X[:, 0] > 0
     before = speed.resident_bytes("VmRSS")
-    (change,) = (c for changes in all_changes().values() for c in changes if name_of(c) == name)
     with tempfile.TemporaryDirectory() as folder:
-        make_classifier(change, 1, folder).fit(X, y)
+        make_classifier(changes_by_name()[name], 1, folder).fit(X, y)
     print((speed.resident_bytes("VmHWM") - before) / speed.MB)
 
 
-def all_changes():
-    return {"defaults": [{}], **CHANGES}
+def changes_by_name():
+    return {name_of(change): change for changes in CHANGES.values() for change in changes}
 
 
 def name_of(change):
@@ -125,17 +125,16 @@ def main():
     if arguments.memory_child is not None:
         return memory_child(arguments.memory_child)
     X, y = make_frame()
-    changes = {name_of(c): c for changes in all_changes().values() for c in changes}
-    timers = {name: partial(time_fit, X, y, change) for name, change in changes.items()}
+    timers = {name: partial(time_fit, X, y, each) for name, each in changes_by_name().items()}
     time_fit(X, y, {})  # warms up
     timing = speed.in_turn(timers, 1 if arguments.quick else 5)
     default = min(timing[""])
     print(f"Defaults: {default:.2f} s.\n")
     speed.print_row("of", "change", "time", "memory, MB")
     speed.print_row(*["---"] * 4)
-    for group, its_changes in all_changes().items():
-        for name in map(name_of, its_changes):
-            memory = "" if arguments.quick else f"{measure_memory(changes[name]):.0f}"
+    for group, changes in CHANGES.items():
+        for name in map(name_of, changes):
+            memory = "" if arguments.quick else f"{measure_memory(name):.0f}"
             shown = f"`{name}`" if name else ""
             speed.print_row(group, shown, f"{min(timing[name]) / default:.2f}", memory)
 

@@ -15,7 +15,7 @@ TEXTS = [*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.*"), ROOT / "CITATION.cff"
 SOURCE = "https://github.com/skdnn/skdnn"
 SITE = "https://skdnn.github.io/skdnn/"
 # What of its dependencies skdnn needs, which is slow enough.
-NEEDED = "numpy torch PIL.Image sklearn.metrics sklearn.model_selection sklearn.pipeline"
+NEEDED = "numpy, torch, PIL.Image, sklearn.metrics, sklearn.model_selection, sklearn.pipeline"
 
 
 def read(name):
@@ -39,7 +39,7 @@ def source_of(page):
 
 def test_an_import_loads_what_torch_and_scikit_learn_load_and_no_more():
     try_callbacks = "exec('try: import sklearn.callback\\nexcept ImportError: pass')"
-    needed = roots_after(f"import {', '.join(NEEDED.split())}; {try_callbacks}")
+    needed = roots_after(f"import {NEEDED}; {try_callbacks}")
     assert roots_after("import skdnn") - needed == {"skdnn"}
 
 
