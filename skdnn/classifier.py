@@ -53,8 +53,8 @@ YES_OR_NO = Task(
         ),
     },
     loss=lambda parameters: SIGMOID.losses[parameters.loss],
-    weigh=lambda parameters, target, y, weight: apply_class_weight(
-        weight, y, target.classes, parameters.class_weight
+    weigh=lambda parameters, target, y, weight, processes: apply_class_weight(
+        weight, y, target.classes, parameters.class_weight, processes
     ),
     share_of_penalty=0.3,
     # Of few rows a network soon knows the bins of every one by heart.

@@ -40,7 +40,7 @@ NUMBERS = Task(
         "quantile": Number(0, 1, includes_low=False, or_else=(None,)),
     },
     loss=_loss,
-    weigh=lambda parameters, target, y, weight: weight,
+    weigh=lambda parameters, target, y, weight, processes: weight,
     # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
     share_of_penalty=0.03,
     rows_worth_binning=1,

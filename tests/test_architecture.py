@@ -28,7 +28,9 @@ STATIONS = [
     "_training",
     "_prediction",
 ]
-ROOMS_OF_A_FIT = {"skdnn.data", "skdnn.network", "skdnn.training", "skdnn.watching"}
+ROOMS_OF_A_FIT = {
+    *("skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training", "skdnn.watching"),
+}
 # Which skdnn modules each place may import. A room is entered by its door.
 MAY_IMPORT = {
     "__init__": {*(f"skdnn.{face}" for face in FACES), "skdnn.displays", "skdnn.watching"},
@@ -38,9 +40,10 @@ MAY_IMPORT = {
     "images": {"skdnn.photographs", "skdnn.watching"},
     "estimator": ROOMS_OF_A_FIT,
     "watching": {"skdnn.data"},
-    "training": {"skdnn.network"},
+    "training": {"skdnn.network", "skdnn.sharing"},
     "network": set(),
-    "data": set(),
+    "data": {"skdnn.sharing"},
+    "sharing": set(),
     "photographs": set(),
 }
 ROOMS = set(MAY_IMPORT) - FACES - {"__init__"}

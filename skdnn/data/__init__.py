@@ -7,6 +7,7 @@ from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
 from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
+from ._own_batches import OwnBatches
 from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
@@ -22,6 +23,7 @@ __all__ = [
     "Encoder",
     "Epoch",
     "LazyRows",
+    "OwnBatches",
     "RealNumbers",
     "Table",
     "TableRows",

@@ -16,6 +16,8 @@ from itertools import islice, pairwise
 import numpy as np
 import torch
 
+from skdnn.sharing import ALONE
+
 from ._inputs import LazyRows
 
 _SLAB_ROWS = 4096
@@ -42,12 +44,19 @@ class Epoch:
         shape (..., n_x + 1, rows): whoever computes with it makes it, too.
     slabs : iterable of (X, y, share)
         The same without steps.
+    sizes : list of lists of int
+        For each step the rows of its slabs.
     """
 
     y: torch.Tensor
     share: torch.Tensor
     steps: Iterable
     slabs: Iterable
+    sizes: list
+
+    def split(self, answers):
+        """Cut a tensor of shape (..., m) as the rows are cut: for each step a list of slabs."""
+        return list(_by_step(iter(answers.split(_flat(self.sizes), -1)), self.sizes))
 
 
 class Batches:
@@ -68,6 +77,8 @@ class Batches:
     index : array of int of shape (M, m) or None, default=None
         The rows of each network of a stack, with y and weight of that shape (y with a last axis of
         k); None gives all of them to all.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of the processes that have the other rows.
 
     Examples
     --------
@@ -81,29 +92,50 @@ class Batches:
     [torch.Size([3, 2]), torch.Size([3, 2]), torch.Size([3, 1])]
     """
 
-    def __init__(self, rows, y, weight, dtype, *, batch_size=None, generators=(), index=None):
+    def __init__(
+        self, rows, y, weight, dtype, *, batch_size=None, generators=(), index=None, processes=ALONE
+    ):
         self.rows = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
         self.n_inputs = rows.shape[1] - 1
-        self.n_rows = rows.shape[0] if index is None else index.shape[1]
+        self.n_here = rows.shape[0] if index is None else index.shape[1]
+        self.n_rows = int(processes.sum(np.array(self.n_here)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
         self.y = _outputs(y, 1 if index is None else 2, dtype, rows.device)
         # Σ share over an epoch is the number of steps, however the weights are scaled.
-        mean_weight = np.mean(weight, axis=-1, keepdims=True)
+        mean_weight = processes.sum(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
         share = weight / mean_weight / self.batch_size
         self.share = _tensor(share, dtype, rows.device).unsqueeze(-2)
         self._cut_into_slabs()
 
+    @property
+    def n_steps(self):
+        """Steps of an epoch."""
+        return -(-self.n_rows // self.batch_size)
+
+    @property
+    def most_rows(self):
+        """Rows of an epoch that are in memory at a time."""
+        return self.n_here
+
+    @property
+    def rows_of_a_step(self):
+        """Rows that a step has here, about."""
+        return self.batch_size * self.n_here / self.n_rows
+
     def _cut_into_slabs(self, n=1):
         """Cut each step into n slabs, or as many as memory asks for."""
-        slab_size = _MADE_SLAB_SIZE if isinstance(self.rows, LazyRows) else _SLAB_SIZE
-        longest = -(-self.batch_size // n)
-        slab = max(1, min(longest, _SLAB_ROWS, slab_size // self.rows.shape[1]))
-        self.slabs = [_pieces(step, slab) for step in _pieces(self.n_rows, self.batch_size)]
-        self.sizes = [size for step in self.slabs for size in step]
+        self._n_at_once = n
         self._X = self._copied = None
-        self._buffers, self._n_at_once = {}, n
+        self._buffers = {}
+        self._cut(_pieces(self.n_rows, self.batch_size))
+
+    def _cut(self, steps):
+        slab_size = _MADE_SLAB_SIZE if isinstance(self.rows, LazyRows) else _SLAB_SIZE
+        longest = -(-max(steps) // self._n_at_once)
+        slab = max(1, min(longest, _SLAB_ROWS, slab_size // self.rows.shape[1]))
+        self.sizes = [_pieces(step, slab) for step in steps]
 
     def in_slabs(self, n):
         """Return the same batches, each in n slabs at least, of which n are needed at a time."""
@@ -140,12 +172,12 @@ class Batches:
         if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
             return self._copied_epoch(order, index)
         y, share = _reordered(self.y, order), _reordered(self.share, order)
-        slabs = self._cut(self._X_slabs(index), y, share)
-        return Epoch(y, share, self._by_step(slabs), slabs)
+        slabs = self._slabs(self._X_slabs(index), y, share)
+        return Epoch(y, share, _by_step(slabs, self.sizes), slabs, self.sizes)
 
-    def split(self, answers):
-        """Cut a tensor of shape (..., m) as an epoch is cut: for each step a list of slabs."""
-        return list(self._by_step(iter(answers.split(self.sizes, -1))))
+    def parts(self):
+        """Shuffle, and return the epoch in parts of which one is in memory at a time: all of it."""
+        return (self.epoch(),)
 
     def _order(self):
         if not self.generators:
@@ -165,9 +197,10 @@ class Batches:
         if self._copied is None:
             y, share = _reordered(self.y, order), _reordered(self.share, order)
             self._X = self.rows.take(index)
-            X_slabs = [partial(_itself, X) for X in self._X.mT.split(self.sizes, -1)]
-            slabs = list(self._cut(X_slabs, y, share))
-            self._copied = Epoch(y, share, list(self._by_step(iter(slabs))), slabs)
+            X_slabs = [partial(_itself, X) for X in self._X.mT.split(_flat(self.sizes), -1)]
+            slabs = list(self._slabs(X_slabs, y, share))
+            steps = list(_by_step(iter(slabs), self.sizes))
+            self._copied = Epoch(y, share, steps, slabs, self.sizes)
         elif order is not None:
             self.rows.take(index, out=self._X)
             self._copied.y.copy_(_reordered(self.y, order))
@@ -176,10 +209,10 @@ class Batches:
 
     def _X_slabs(self, index):
         if index is None:
-            edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
+            edges = pairwise(np.cumsum([0, *_flat(self.sizes)]).tolist())
             return (partial(self._from_to, start, stop) for start, stop in edges)
-        places = (slab % self._n_at_once for step in self.slabs for slab in range(len(step)))
-        return map(partial(partial, self._taken), index.split(self.sizes, -1), places)
+        places = (slab % self._n_at_once for step in self.sizes for slab in range(len(step)))
+        return map(partial(partial, self._taken), index.split(_flat(self.sizes), -1), places)
 
     def _from_to(self, start, stop):
         return self.rows[start:stop].mT
@@ -191,19 +224,29 @@ class Batches:
         """
         if isinstance(self.rows, LazyRows):
             return self.rows.take(index).mT
-        key = place, index.shape
-        self._buffers[key] = self.rows.take(index, out=self._buffers.get(key))
-        return self._buffers[key].mT
+        buffer, n = self._buffers.get(place), index.numel() * self.rows.shape[1]
+        if buffer is None or len(buffer) < n:
+            taken = self.rows.take(index)
+            self._buffers[place] = taken.flatten()
+        else:
+            taken = self.rows.take(index, out=buffer[:n].view(*index.shape, self.rows.shape[1]))
+        return taken.mT
 
-    def _cut(self, X_slabs, y, share):
-        return zip(X_slabs, y.split(self.sizes, -1), share.split(self.sizes, -1), strict=True)
-
-    def _by_step(self, slabs):
-        return (list(islice(slabs, len(step))) for step in self.slabs)
+    def _slabs(self, X_slabs, y, share):
+        sizes = _flat(self.sizes)
+        return zip(X_slabs, y.split(sizes, -1), share.split(sizes, -1), strict=True)
 
 
 def _itself(X):
     return X
+
+
+def _flat(lists):
+    return [size for step in lists for size in step]
+
+
+def _by_step(slabs, sizes):
+    return (list(islice(slabs, len(step))) for step in sizes)
 
 
 def _tensor(values, dtype, device):

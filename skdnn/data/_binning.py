@@ -6,6 +6,8 @@ none, would swallow several of them: it is an edge of its own, and the others sh
 
 import numpy as np
 
+from skdnn.sharing import ALONE
+
 from ._statistics import columns_with_weights, quantiles
 
 _N_BINS = 16
@@ -13,7 +15,7 @@ _N_BINS = 16
 _FEWEST_EDGES = 3
 
 
-def bins(X, weight):
+def bins(X, weight, processes=ALONE):
     """Return the column, start and inverse width of every bin.
 
     Parameters
@@ -21,6 +23,8 @@ def bins(X, weight):
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
         Rows of weight 0 do not count.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Returns
     -------
@@ -28,7 +32,8 @@ def bins(X, weight):
     """
     columns, starts, widths = [np.empty(0, dtype=np.intp)], [np.empty(0)], [np.empty(0)]
     rows = np.flatnonzero(weight)
-    for j, column in enumerate(columns_with_weights(X, weight, rows, range(X.shape[1]))):
+    found = columns_with_weights(X, weight, rows, range(X.shape[1]), processes)
+    for j, column in enumerate(found):
         edges = bin_edges(*column)
         if len(edges) >= _FEWEST_EDGES:
             columns.append(np.full(len(edges) - 1, j))

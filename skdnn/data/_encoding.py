@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 import torch
 
+from skdnn.sharing import ALONE
+
 from ._binning import bins
 from ._level_means import columns_with_means, level_means
 from ._statistics import (
@@ -330,7 +332,7 @@ def identity_encoder(n_features):
     return _make(**_unchanged(n_features))
 
 
-def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None):
+def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None, processes=ALONE):
     """Learn an Encoder.
 
     Parameters
@@ -344,34 +346,37 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None):
         The same.
     y : array of shape (n_samples,) or (n_samples, k) or None, default=None
         For a Table with rare levels, of which means of y are learned.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
     """
-    means = _learn_means(X, y, weight)
+    means = _learn_means(X, y, weight, processes)
     numbers = _make(**_unchanged(0), **means).numbers_of(X)
-    learnt = _center_and_scale(numbers, weight, standardize)
+    learnt = _center_and_scale(numbers, weight, standardize, processes)
     if isinstance(standardize, str):
         learnt["bound"] = BOUND
-    learnt["flagged"] = columns_with_gaps(numbers, weight)
+    learnt["flagged"] = columns_with_gaps(numbers, weight, processes)
     if numeric_embedding is not None:
         names = ("bin_column", "bin_start", "bin_scale")
-        learnt |= dict(zip(names, bins(numbers, weight), strict=True))
+        learnt |= dict(zip(names, bins(numbers, weight, processes), strict=True))
     if isinstance(X, Table):
         learnt["is_categorical"] = X.is_categorical
-        learnt |= _level_counts(X, weight)
+        learnt |= _level_counts(X, weight, processes=processes)
     return _make(**learnt, **means)
 
 
-def _learn_means(X, y, weight):
+def _learn_means(X, y, weight, processes=ALONE):
     """Return `mean_column`, `n_means` and `level_mean` by name, where X has rare levels."""
     columns = columns_with_means(X)
     if not len(columns):
         return {}
-    n_means, means = level_means(X, y, weight)
+    n_means, means = level_means(X, y, weight, processes)
     return {"mean_column": columns, "n_means": n_means, "level_mean": means}
 
 
-def _level_counts(X, weight, has_others=False):
+def _level_counts(X, weight, has_others=False, processes=ALONE):
     """Return `n_levels` and `n_told` by name; others have a column where there are some."""
-    has_others = has_others | (X.codes[weight > 0] >= X.n_told).any(axis=0)
+    n_others = (X.codes[weight > 0] >= X.n_told).sum(axis=0)
+    has_others = has_others | (processes.sum(n_others) > 0)
     return {"n_levels": X.n_told + has_others, "n_told": X.n_told}
 
 
@@ -389,15 +394,15 @@ def _make(center, **arrays):
     return Encoder(center=center, **{**nothing, **arrays})
 
 
-def _center_and_scale(X, weight, standardize):
+def _center_and_scale(X, weight, standardize, processes):
     """Return `center`, `inverse_scale` and `total` by name."""
     if not standardize:
         return _unchanged(X.shape[1])
     if standardize == "robust":
-        known = _median_and_width(X, weight)
+        known = _median_and_width(X, weight, processes)
     else:
-        known = moments(X, weight, bounded=standardize == "smooth_clip")
-    inverse_scale = known.inverse_deviation(np.count_nonzero(weight))
+        known = moments(X, weight, standardize == "smooth_clip", processes)
+    inverse_scale = known.inverse_deviation(processes.sum(np.array(np.count_nonzero(weight))))
     return {"center": known.mean, "inverse_scale": inverse_scale, "total": known.total}
 
 
@@ -407,19 +412,19 @@ def _unchanged(n_features):
     return {"center": center, "inverse_scale": inverse_scale, "total": np.full(n_features, np.inf)}
 
 
-def _median_and_width(X, weight):
+def _median_and_width(X, weight, processes):
     """Return medians, and the interquartile ranges or, where that is 0, half the ranges.
 
     As Moments, to which later rows add only where a column does not vary yet.
     """
     quantiles = np.zeros((X.shape[1], 5))
     for row, found in zip(
-        quantiles, weighted_quantiles(X, weight, np.linspace(0, 1, 5)), strict=True
+        quantiles, weighted_quantiles(X, weight, np.linspace(0, 1, 5), processes), strict=True
     ):
         row[: len(found)] = found
     low, first, median, third, high = quantiles.T
     width = np.where(third > first, third - first, high / 2 - low / 2)
     total = np.full(X.shape[1], np.inf)
     if not width.all():
-        total[width == 0] = moments(X, weight).total[width == 0]
+        total[width == 0] = moments(X, weight, processes=processes).total[width == 0]
     return Moments(median, width, total)

@@ -7,7 +7,12 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from skdnn.sharing import ALONE
+
 from ._targets import plain_labels
+
+# Of more than two labels so many are enough to say that there are too many.
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,15 @@ class TwoClasses:
         return y
 
     @classmethod
-    def learn(cls, y):
-        """Learn the classes of y of shape (n_samples,).
+    def learn(cls, y, processes=ALONE):
+        """Learn the classes of y of shape (n_samples,), of which a process may lack some.
 
         Raises
         ------
         ValueError
             If y is continuous, or has more or fewer than two classes.
         """
+        y = _shown_by_all(y, processes)
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
@@ -94,24 +100,25 @@ class TwoClasses:
         """Return the labels of 0 and 1."""
         return self.classes[y]
 
-    def check(self, y, weight):
+    def check(self, y, weight, processes=ALONE):
         """Raise a ValueError unless encoded y has two classes where the weight is above zero."""
         where = " with a weight above zero (sample_weight times class_weight)"
-        _check_two(np.unique(y[weight > 0]), where)
+        counts = processes.sum(np.bincount(y[weight > 0], minlength=2))
+        _check_two(np.flatnonzero(counts), where)
 
     def strata(self, y):
         """Return for each row what is to have the same share on both sides of a split."""
         return y
 
-    def count_rarest(self, y):
+    def count_rarest(self, y, processes=ALONE):
         """Return the number of rows of the rarer class."""
-        return np.bincount(y, minlength=2).min()
+        return processes.sum(np.bincount(y, minlength=2)).min()
 
-    def learnt_on(self, y, weight, bounded=False):
+    def learnt_on(self, y, weight, bounded=False, processes=ALONE):
         """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
         return self
 
-    def needs_double(self, y, weight):
+    def needs_double(self, y, weight, processes=ALONE):
         """Return False: 0 and 1 are told apart in any precision."""
         return False
 
@@ -164,6 +171,14 @@ def announced_classes(classes, known):
     if not np.array_equal(np.unique(classes), known):
         raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
     return TwoClasses(known)
+
+
+def _shown_by_all(y, processes):
+    """Return labels of all processes, at least two where there are more than one."""
+    if processes.size == 1:
+        return y
+    shown = [labels for labels in processes.gathered(np.unique(y)[:_SHOWN]) if len(labels)]
+    return np.concatenate(shown) if shown else y
 
 
 def _check_two(classes, where=""):

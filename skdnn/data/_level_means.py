@@ -9,6 +9,8 @@ on must not see its own y there: it gets the mean of the rows that lie in other 
 
 import numpy as np
 
+from skdnn.sharing import ALONE
+
 from ._tables import Table
 
 # The mean of all rows counts as much as so many rows of the level.
@@ -23,7 +25,7 @@ def columns_with_means(X):
     return np.flatnonzero(X.n_told < [len(levels) for levels in X.levels])
 
 
-def level_means(X, y, weight):
+def level_means(X, y, weight, processes=ALONE):
     """Return the means of y in the levels of a Table, column after column.
 
     ``(Σ w y + 10 ȳ) / (Σ w + 10)``, for weights that are 1 on average; behind those of a column ȳ
@@ -35,6 +37,8 @@ def level_means(X, y, weight):
     y : array of shape (m,) or (m, k)
     weight : array of shape (m,)
         Rows of weight 0 do not count.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Returns
     -------
@@ -56,18 +60,18 @@ def level_means(X, y, weight):
     columns = columns_with_means(X)
     one_fold = np.zeros(len(X), dtype=np.intp)
     found = []
-    for sums, totals, mean in _sums(X, columns, y, weight, one_fold):
+    for sums, totals, mean in _sums(X, columns, y, weight, one_fold, processes):
         sums[0, -1] = totals[0, -1] = 0  # of any other level nothing is known
         found.append(_drawn_to(mean, sums[0], totals[0]))
     return np.array([len(means) for means in found]), np.concatenate(found)
 
 
-def means_of_other_folds(X, y, weight, fold):
+def means_of_other_folds(X, y, weight, fold, processes=ALONE):
     """Return for each row of a Table the means of its levels over the rows of other folds.
 
     Parameters
     ----------
-    X, y, weight
+    X, y, weight, processes
         As in `level_means`.
     fold : array of int of shape (m,)
         From 0 on.
@@ -78,7 +82,8 @@ def means_of_other_folds(X, y, weight, fold):
     """
     columns = columns_with_means(X)
     found = []
-    for j, (sums, totals, mean) in zip(columns, _sums(X, columns, y, weight, fold), strict=True):
+    of_columns = _sums(X, columns, y, weight, fold, processes)
+    for j, (sums, totals, mean) in zip(columns, of_columns, strict=True):
         means = _drawn_to(mean, sums.sum(axis=0) - sums, totals.sum(axis=0) - totals)
         found.append(means[fold, X.codes[:, j]])
     return np.hstack(found)
@@ -97,16 +102,18 @@ def deal_into_folds(n_rows, seed, groups=None):
     return (np.random.default_rng(seed).permutation(groups.max() + 1) % _N_FOLDS)[groups]
 
 
-def _sums(X, columns, y, weight, fold):
+def _sums(X, columns, y, weight, fold, processes):
     """Yield for each column ``Σ w y`` and ``Σ w`` by fold and level, and the mean of all rows."""
-    weight = weight / weight[weight > 0].mean()
+    n_rows, total = processes.sum(np.array([np.count_nonzero(weight), weight.sum()]))
+    weight = weight * (n_rows / total)
     terms = np.column_stack([weight[:, None] * y.reshape(len(y), -1), weight])
-    mean = terms[:, :-1].sum(axis=0) / weight.sum()
+    mean = processes.sum(terms[:, :-1].sum(axis=0)) / n_rows
+    n_folds = int(processes.largest(fold.max(initial=0, keepdims=True)).item()) + 1
     for j in columns:
-        shape = fold.max() + 1, len(X.levels[j]) + 1
+        shape = n_folds, len(X.levels[j]) + 1
         place = fold * shape[1] + X.codes[:, j]
         sums = [np.bincount(place, term, minlength=shape[0] * shape[1]) for term in terms.T]
-        sums = np.stack(sums, axis=-1).reshape(*shape, -1)
+        sums = processes.sum(np.stack(sums, axis=-1).reshape(*shape, -1))
         yield sums[..., :-1], sums[..., -1:], mean
 
 

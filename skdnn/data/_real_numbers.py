@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from skdnn.sharing import ALONE
+
 from ._statistics import Moments, moments, moments_within
 from ._targets import plain_numbers
 
@@ -57,9 +59,10 @@ class RealNumbers:
         return plain_numbers(y, name)
 
     @classmethod
-    def learn(cls, y):
+    def learn(cls, y, processes=ALONE):
         """Learn how many outputs y of shape (n_samples,) or (n_samples, k) has."""
-        return cls(*np.zeros((3, 1 if y.ndim == 1 else y.shape[1])))
+        found = [shape for shape in processes.gathered(y.shape) if shape[0]] or [y.shape]
+        return cls(*np.zeros((3, 1 if len(found[0]) == 1 else found[0][1])))
 
     @classmethod
     def known(cls, attributes):
@@ -83,27 +86,29 @@ class RealNumbers:
             If y has another number of outputs.
         """
         found = 1 if y.ndim == 1 else y.shape[1]
-        if found != self.n_outputs:
+        if len(y) and found != self.n_outputs:
             raise ValueError(
                 f"{name} must have as many numbers a row as y had, {self.n_outputs}, got {found}."
             )
+        if not len(y):
+            return np.empty(0 if self.n_outputs == 1 else (0, self.n_outputs))
         return y
 
     def decode(self, y):
         """Return y."""
         return y
 
-    def check(self, y, weight):
+    def check(self, y, weight, processes=ALONE):
         """Let any numbers pass."""
 
     def strata(self, y):
         """Return None: any rows may stand for the others."""
 
-    def count_rarest(self, y):
+    def count_rarest(self, y, processes=ALONE):
         """Return the number of rows: they are all of one kind."""
-        return len(y)
+        return processes.sum(np.array(len(y)))
 
-    def learnt_on(self, y, weight, bounded=False):
+    def learnt_on(self, y, weight, bounded=False, processes=ALONE):
         """Return the RealNumbers that know of these rows as well.
 
         Parameters
@@ -112,6 +117,8 @@ class RealNumbers:
         weight : array of shape (m,)
         bounded : bool, default=False
             Let wild numbers count as if they were just where numbers begin to be wild.
+        processes : Alone or ProcessGroup, default=ALONE
+            Of those that have the other rows.
 
         Raises
         ------
@@ -119,7 +126,8 @@ class RealNumbers:
             If the numbers lie farther apart than a float can tell.
         """
         # Distances from one of them: those of a constant are 0, and lose no digits far from zero.
-        one = _columns(y)[np.flatnonzero(weight)[0]]
+        given = processes.gathered(_columns(y)[np.flatnonzero(weight)[:1]])
+        one = next(filter(len, given))[0]
         known = Moments(self.mean - one, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
             distances = _columns(y) - one
@@ -128,18 +136,18 @@ class RealNumbers:
             elif self.total.any():
                 known += moments(distances, weight)
             else:
-                known = moments(distances, weight, bounded)
+                known = moments(distances, weight, bounded, processes)
             known = Moments(one + known.mean, known.deviation, known.total)
         if not np.isfinite(known.deviation).all():
             raise ValueError(
                 "y must hold numbers whose distances a float can hold, got numbers from "
-                f"{y.min():g} to {y.max():g}."
+                f"{y.min(initial=one.min()):g} to {y.max(initial=one.max()):g}."
             )
         return RealNumbers(**vars(known))
 
-    def needs_double(self, y, weight):
+    def needs_double(self, y, weight, processes=ALONE):
         """Tell whether predictions in float32 would lose what tells numbers of y apart."""
-        found = self.learnt_on(y, weight)
+        found = self.learnt_on(y, weight, processes=processes)
         size = np.abs(found.mean) + found.deviation
         is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
         with np.errstate(over="ignore"):

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from skdnn.sharing import ALONE
+
 from ._chunks import row_chunks
 from ._tensors import dense_tensor
 
@@ -21,6 +23,8 @@ _FENCE = 5.0
 _FENCE_OF_DEVIATIONS = 10.0
 # Quartiles are those of so many rows, drawn at random from more.
 _ROWS_FOR_QUARTILES = 20_000
+# So many values of a column pass from process to process.
+_MOST_VALUES = 2**22
 # Between these, squares are neither 0 nor infinite.
 _SMALL, _LARGE = 1e-140, 1e150
 
@@ -64,7 +68,7 @@ class Moments:
         return np.divide(1.0, self.deviation, out=np.zeros_like(self.mean), where=varies)
 
 
-def moments(X, weight, bounded=False):
+def moments(X, weight, bounded=False, processes=ALONE):
     """Return the Moments of the columns of X, read chunk by chunk.
 
     Parameters
@@ -74,6 +78,8 @@ def moments(X, weight, bounded=False):
     bounded : bool, default=False
         Let numbers that are wild, beyond the quartiles by five times their distance, count as if
         they were just there: one of them would draw mean and deviation to itself.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Examples
     --------
@@ -84,18 +90,19 @@ def moments(X, weight, bounded=False):
     >>> found.mean, found.deviation
     (array([2., 5.]), array([1., 0.]))
     """
-    found, farthest = _moments(X, weight)
+    found, farthest = _moments(X, weight, processes)
     is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
     is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
     if bounded:
-        normal = np.sqrt(2 * np.log(max(2, np.count_nonzero(weight))))
+        n_rows = processes.sum(np.array(np.count_nonzero(weight)))
+        normal = np.sqrt(2 * np.log(max(2, n_rows)))
         is_odd |= farthest > (normal + _FARTHER) * found.deviation
     if not is_odd.any():
         return found
     columns = np.flatnonzero(is_odd)
     no_limits = np.outer([-np.inf, np.inf], np.ones(len(columns)))
-    limits = _fences(X, weight, columns) if bounded else no_limits
-    refined, _ = _moments(X, weight, columns, limits)
+    limits = _fences(X, weight, columns, processes) if bounded else no_limits
+    refined, _ = _moments(X, weight, processes, columns, limits)
     for name, values in vars(found).items():
         values[columns] = getattr(refined, name)
     return found
@@ -105,12 +112,12 @@ def moments_within(known, X, weight):
     """Return the Moments of later rows, their numbers bounded by what is known of the column."""
     reach = _FENCE_OF_DEVIATIONS * np.where(known.deviation > 0, known.deviation, np.inf)
     limits = np.stack([known.mean - reach, known.mean + reach])
-    return _moments(X, weight, np.arange(X.shape[1]), limits)[0]
+    return _moments(X, weight, ALONE, np.arange(X.shape[1]), limits)[0]
 
 
-def _moments(X, weight, columns=None, limits=None):
+def _moments(X, weight, processes, columns=None, limits=None):
     """Return the Moments of the columns, and how far from its mean a number lies at the most."""
-    unit = 1.0 if columns is None else _units(X, weight, columns, limits)
+    unit = 1.0 if columns is None else _units(X, weight, processes, columns, limits)
 
     def read(chunk):
         if columns is None:
@@ -118,17 +125,17 @@ def _moments(X, weight, columns=None, limits=None):
         low, high, size = (torch.from_numpy(part).to(chunk.device) for part in (*limits, unit))
         return chunk[:, columns].clamp(low, high) / size
 
-    sums, total, _ = _weighted_sums(X, weight, read)
+    sums, total, _ = _weighted_sums(X, weight, processes, read)
     mean = _ratio(sums, total)
     about = torch.from_numpy(mean)
     squares, total, largest = _weighted_sums(
-        X, weight, lambda chunk: (read(chunk) - about.to(chunk.device)).square_()
+        X, weight, processes, lambda chunk: (read(chunk) - about.to(chunk.device)).square_()
     )
     deviation = np.sqrt(_ratio(squares, total))
     return Moments(unit * mean, unit * deviation, total), unit * np.sqrt(largest)
 
 
-def _units(X, weight, columns, limits):
+def _units(X, weight, processes, columns, limits):
     """Return in which unit each column's numbers have squares that are not beyond float64."""
     bound = np.abs(limits).max(axis=0)
     if ((bound > _SMALL) & (bound < _LARGE)).all():
@@ -137,6 +144,7 @@ def _units(X, weight, columns, limits):
     _, _, largest = _weighted_sums(
         X,
         weight,
+        processes,
         lambda chunk: chunk[:, columns].clamp(low.to(chunk.device), high.to(chunk.device)).abs(),
     )
     return np.where(largest > 0, largest, 1.0)
@@ -146,8 +154,14 @@ def _ratio(sums, total):
     return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
 
 
-def _weighted_sums(X, weight, terms_of):
+def _weighted_sums(X, weight, processes, terms_of):
     """Return ``Σ w t``, ``Σ w`` and ``max t`` of terms t of the numbers, of shape (3, n)."""
+    found = _weighted_sums_here(X, weight, terms_of)
+    sums, largest = processes.sum(found[:2]), processes.largest(found[2:])
+    return np.concatenate([sums, largest])
+
+
+def _weighted_sums_here(X, weight, terms_of):
     found = None
     for rows in row_chunks(X):
         counts = weight[rows] > 0
@@ -156,7 +170,10 @@ def _weighted_sums(X, weight, terms_of):
         chunk = dense_tensor(X[rows] if counts.all() else X[rows][counts])
         of_chunk = _weighted_sums_of_chunk(terms_of(chunk), weight[rows][counts])
         found = of_chunk if found is None else _joined(found, of_chunk)
-    return np.zeros((3, X.shape[1])) if found is None else found
+    if found is not None:
+        return found
+    n_terms = terms_of(dense_tensor(X[:0])).shape[1]
+    return np.zeros((3, n_terms))
 
 
 def _joined(found, of_chunk):
@@ -174,17 +191,17 @@ def _weighted_sums_of_chunk(terms, weight):
     return torch.stack([sums, total, largest]).cpu().numpy()
 
 
-def _fences(X, weight, columns):
+def _fences(X, weight, columns, processes):
     """Return below and above what a number is wild, for some columns; infinite for no bound.
 
     Of a column that is mostly one value, the quartiles are those of its other values.
     """
-    rows = np.flatnonzero(weight)
-    if len(rows) > _ROWS_FOR_QUARTILES:
-        draw = np.random.default_rng(0).choice(len(rows), _ROWS_FOR_QUARTILES, replace=False)
-        rows = rows[np.sort(draw)]
-    fences = [_fence(*column) for column in columns_with_weights(X, weight, rows, columns)]
-    return np.transpose(fences)
+    rows, (n_all, numbers) = np.flatnonzero(weight), processes.numbered(weight > 0)
+    if n_all > _ROWS_FOR_QUARTILES:
+        draw = np.random.default_rng(0).choice(n_all, _ROWS_FOR_QUARTILES, replace=False)
+        rows = rows[np.isin(numbers, draw)]
+    found = columns_with_weights(X, weight, rows, columns, processes)
+    return np.transpose([_fence(*column) for column in found])
 
 
 def _fence(values, weight):
@@ -198,13 +215,13 @@ def _fence(values, weight):
     return quartiles[0] - reach, quartiles[2] + reach
 
 
-def columns_with_gaps(X, weight):
+def columns_with_gaps(X, weight, processes=ALONE):
     """Return the indices of the columns that miss a value in some row of a weight above 0."""
     has_gap = np.zeros(X.shape[1], dtype=bool)
     for rows in () if sparse.issparse(X) else row_chunks(X):
         is_missing = dense_tensor(X[rows]).isnan().cpu().numpy()
         has_gap |= is_missing[weight[rows] > 0].any(axis=0)
-    return np.flatnonzero(has_gap)
+    return np.flatnonzero(processes.sum(has_gap.astype(int)))
 
 
 def columns_with_infinity(X):
@@ -225,7 +242,7 @@ def columns_with_infinity(X):
     return np.flatnonzero(has_infinity)
 
 
-def weighted_quantiles(X, weight, shares):
+def weighted_quantiles(X, weight, shares, processes=ALONE):
     """Yield for each column the smallest values below or at which lie these shares of the weight.
 
     Parameters
@@ -234,6 +251,8 @@ def weighted_quantiles(X, weight, shares):
     weight : array of shape (n_samples,)
     shares : array of shape (k,)
         From 0 to 1.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Yields
     ------
@@ -247,19 +266,38 @@ def weighted_quantiles(X, weight, shares):
     [array([  0.,  25., 100.])]
     """
     for values, their_weight in columns_with_weights(
-        X, weight, np.flatnonzero(weight), range(X.shape[1])
+        X, weight, np.flatnonzero(weight), range(X.shape[1]), processes
     ):
         yield quantiles(values, their_weight, shares)
 
 
-def columns_with_weights(X, weight, rows, columns):
-    """Yield for each column the numbers that some rows have there, and their weights."""
+def columns_with_weights(X, weight, rows, columns, processes=ALONE):
+    """Yield for each column the numbers that some rows have there, and their weights.
+
+    Of several processes, each names rows of its own, and all see those of all. Where these are very
+    many, each sends so many points of its distribution instead.
+    """
     by_column = X[rows].tocsc() if sparse.issparse(X) else None
     for j in columns:
         column = X[rows, j] if by_column is None else by_column[:, [j]].toarray()[:, 0]
         column = dense_tensor(column).cpu().numpy()
         is_there = ~np.isnan(column)
-        yield column[is_there], weight[rows][is_there]
+        found = np.stack([column[is_there], weight[rows][is_there]])
+        yield tuple(processes.concatenated(_thinned(*found, processes)))
+
+
+def _thinned(values, weight, processes):
+    """Return values and weights as they are, or where all processes have too many, points of them.
+
+    Each of the points stands for the same weight: the mean of a part of the sorted values would
+    draw its ends together, so it is the middle one.
+    """
+    n_all = int(processes.sum(np.array(len(values))))
+    if n_all <= _MOST_VALUES or processes.size == 1:
+        return np.stack([values, weight])
+    n_points = max(1, _MOST_VALUES * len(values) // n_all)
+    shares = (np.arange(n_points) + 0.5) / n_points
+    return np.stack([quantiles(values, weight, shares), np.full(n_points, weight.sum() / n_points)])
 
 
 def quantiles(values, weight, shares):

@@ -6,8 +6,11 @@ here looks at labels.
 """
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
+
+from skdnn.sharing import ALONE
 
 from ._columns import DATE, DURATION, LEVELS, NUMBER, objects_of
 from ._sources import columns_of, is_frame
@@ -62,22 +65,32 @@ class Table:
         means = None if self.means is None else self.means[rows]
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows], means=means)
 
-    def frequent_levels(self, weight):
+    def with_levels_of_all(self, processes):
+        """Return the Table with codes for all levels that the Tables of all processes have."""
+        if processes.size == 1:
+            return self
+        of_all = zip(*processes.gathered(self.levels), strict=True)
+        return self.recoded([objects_of(list(dict.fromkeys(chain(*levels)))) for levels in of_all])
+
+    def frequent_levels(self, weight, processes=ALONE):
         """Return for each column of levels those that are not rare, sorted.
 
         Parameters
         ----------
         weight : array of shape (m,)
             Rows of weight 0 do not count.
+        processes : Alone or ProcessGroup, default=ALONE
+            Of those that have the other rows.
         """
-        codes = self.codes[weight > 0]
-        fewest = max(1, min(_FEWEST_ROWS, len(codes) // _FEWEST_SHARE))
+        n_rows = int(processes.sum(np.array(np.count_nonzero(weight))))
+        fewest = max(1, min(_FEWEST_ROWS, n_rows // _FEWEST_SHARE))
+        counts = self._counts(weight, processes)
         return [
-            _frequent(np.bincount(column, minlength=len(levels)), levels, fewest)
-            for column, levels in zip(codes.T, self.levels, strict=True)
+            _frequent(column, levels, fewest)
+            for column, levels in zip(counts, self.levels, strict=True)
         ]
 
-    def rare_levels(self, frequent, weight, least_share):
+    def rare_levels(self, frequent, weight, least_share, processes=ALONE):
         """Return for each column the levels beside the frequent ones, where they say something.
 
         Those that come again must be worth it; of one that comes once, other rows tell nothing.
@@ -89,11 +102,21 @@ class Table:
             Rows of weight 0 do not count.
         least_share : float
             In more of the rows than these there must be rare levels that come again.
+        processes : Alone or ProcessGroup, default=ALONE
+            Of those that have the other rows.
         """
+        counts = self._counts(weight, processes)
+        return [
+            _rare(column, levels, told, least_share)
+            for column, levels, told in zip(counts, self.levels, frequent, strict=True)
+        ]
+
+    def _counts(self, weight, processes):
+        """Return for each column how many rows of a weight above 0 have each level, or another."""
         codes = self.codes[weight > 0]
         return [
-            _rare(np.bincount(column, minlength=len(levels)), levels, told, least_share)
-            for column, levels, told in zip(codes.T, self.levels, frequent, strict=True)
+            processes.sum(np.bincount(column, minlength=len(levels) + 1))
+            for column, levels in zip(codes.T, self.levels, strict=True)
         ]
 
     def recoded(self, levels, n_told=None):
@@ -110,15 +133,15 @@ class Table:
         n_told = lengths if n_told is None else n_told
         return replace(self, codes=codes, levels=levels, n_told=n_told)
 
-    def share_of_others(self, weight=None):
+    def share_of_others(self, weight=None, processes=ALONE):
         """Return for each column of levels the share of its values that are "other".
 
         0 where all values are missing. Rows of weight 0 do not count.
         """
-        codes = self.codes if weight is None else self.codes[weight > 0]
+        counts = self._counts(np.ones(len(self)) if weight is None else weight, processes)
         return [
-            _share(column == len(levels), column != _code_of_missing(levels))
-            for column, levels in zip(codes.T, self.levels, strict=True)
+            _share(column[-1], np.delete(column, _code_of_missing(levels)).sum())
+            for column, levels in zip(counts, self.levels, strict=True)
         ]
 
 
@@ -134,16 +157,16 @@ def add_levels(known, n_told, found):
     return objects_of(levels), len(levels)
 
 
-def _share(is_other, is_there):
-    return is_other[is_there].mean() if is_there.any() else 0.0
+def _share(n_others, n_values):
+    return n_others / n_values if n_values else 0.0
 
 
 def _code_of_missing(levels):
-    return next((code for code, level in enumerate(levels) if level is None), -1)
+    return [code for code, level in enumerate(levels) if level is None]
 
 
 def _frequent(counts, levels, fewest):
-    common = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
+    common = np.argsort(-counts[:-1], kind="stable")[:_MOST_LEVELS]
     kept = [levels[code] for code in common if counts[code] >= fewest]
     try:
         kept.sort(key=lambda level: (level is None, level))
@@ -154,13 +177,13 @@ def _frequent(counts, levels, fewest):
 
 def _rare(counts, levels, told, least_share):
     told = set(told)
-    rare = [code for code in np.flatnonzero(counts) if levels[code] not in told]
+    rare = [code for code in np.flatnonzero(counts[:-1]) if levels[code] not in told]
     is_again = counts[rare] > 1
     is_worth_it = counts[rare][is_again].sum() > least_share * counts.sum()
     return objects_of([levels[code] for code in rare] if is_worth_it else [])
 
 
-def find_kinds(X, categorical_features):
+def find_kinds(X, categorical_features, processes=ALONE):
     """Return what each column holds: "number", "date", "duration" or "levels".
 
     None where all are numbers.
@@ -171,6 +194,8 @@ def find_kinds(X, categorical_features):
     categorical_features : "from_dtype", None or sequence
         Names, indices or a mask of the columns that hold levels. "from_dtype" finds them in a
         frame; an array has none.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Raises
     ------
@@ -180,18 +205,24 @@ def find_kinds(X, categorical_features):
     by_dtype = isinstance(categorical_features, str)
     columns = columns_of(X)
     chosen = () if by_dtype else _chosen(categorical_features, columns)
+    found = [LEVELS if j in chosen else column.kind() for j, column in enumerate(columns)]
+    found = [_common_kind(of_all) for of_all in zip(*processes.gathered(found), strict=True)]
+    may_hold_levels = by_dtype and is_frame(X)
     kinds = [
-        LEVELS if j in chosen else _kind(column, by_dtype and is_frame(X))
-        for j, column in enumerate(columns)
+        kind if j in chosen or kind not in (LEVELS, None) else _open_kind(may_hold_levels)
+        for j, kind in enumerate(found)
     ]
     return None if set(kinds) == {NUMBER} else kinds
 
 
-def _kind(column, may_hold_levels):
-    kind = column.kind()
-    if kind in (LEVELS, None):
-        return LEVELS if may_hold_levels else NUMBER
-    return kind
+def _common_kind(kinds):
+    """Return what a column holds that is told in parts, None where no part says."""
+    told = {kind for kind in kinds if kind is not None}
+    return LEVELS if len(told) > 1 else next(iter(told), None)
+
+
+def _open_kind(may_hold_levels):
+    return LEVELS if may_hold_levels else NUMBER
 
 
 def _chosen(columns, of):

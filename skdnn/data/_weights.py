@@ -2,12 +2,23 @@
 
 import numpy as np
 
+from skdnn.sharing import ALONE
+
 from ._columns import shown
 from ._targets import as_array
 
 
-def check_weights(sample_weight, n_samples, name="sample_weight"):
+def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALONE):
     """Return the weights of the rows as float64, ones for None.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,) or None
+    n_samples : int
+    name : str, default="sample_weight"
+        Of the argument, for errors.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Raises
     ------
@@ -15,7 +26,9 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
         If the weights are not one finite number of at least 0 for each row, or are all 0.
     """
     if sample_weight is None:
-        return np.ones(n_samples)
+        sample_weight = np.ones(n_samples)
+        if processes.size == 1:
+            return sample_weight
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
         weight = sample_weight if is_masked else as_array(sample_weight)
@@ -32,21 +45,21 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
         raise ValueError(f"{name} must be finite, got NaN or infinity.")
     if (weight < 0).any():
         raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
-    if not weight.any():
+    if not processes.sum(np.array(np.count_nonzero(weight))):
         raise ValueError(f"{name} must hold a weight above zero, got all zero.")
-    return _with_finite_sum(weight, name)
+    return _with_finite_sum(weight, name, processes)
 
 
-def _with_finite_sum(weight, name):
-    if not np.finfo(np.float64).tiny < weight.sum() < np.inf:
+def _with_finite_sum(weight, name, processes):
+    if not np.finfo(np.float64).tiny < processes.sum(weight.sum()) < np.inf:
         raise ValueError(
             f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
-            f"{weight.max():g}."
+            f"{weight.max(initial=0):g}."
         )
     return weight
 
 
-def apply_class_weight(weight, y, classes, class_weight):
+def apply_class_weight(weight, y, classes, class_weight, processes=ALONE):
     """Return the weights of the rows times the weight of their class.
 
     Parameters
@@ -58,6 +71,8 @@ def apply_class_weight(weight, y, classes, class_weight):
     class_weight : None, "balanced" or dict
         "balanced" gives both classes the same total weight and leaves the sum as it is; a dict
         gives each label its weight, 1 where it is missing.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows.
 
     Examples
     --------
@@ -70,9 +85,9 @@ def apply_class_weight(weight, y, classes, class_weight):
     if class_weight is None:
         return weight
     if isinstance(class_weight, str):
-        totals = np.bincount(y, weights=weight, minlength=2)
-        balanced = weight * (weight.sum() / (2 * totals))[y]
-        return _with_finite_sum(balanced, "class_weight times sample_weight")
+        totals = processes.sum(np.bincount(y, weights=weight, minlength=2))
+        balanced = weight * (totals.sum() / (2 * totals))[y]
+        return _with_finite_sum(balanced, "class_weight times sample_weight", processes)
     known = set(classes.tolist())
     unknown = [label for label in class_weight if label not in known]
     if unknown:
@@ -80,6 +95,6 @@ def apply_class_weight(weight, y, classes, class_weight):
             f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."
         )
     weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
-    if not weight.any():
+    if not processes.sum(np.array(np.count_nonzero(weight))):
         raise ValueError("class_weight and sample_weight must leave a weight above zero.")
-    return _with_finite_sum(weight, "class_weight times sample_weight")
+    return _with_finite_sum(weight, "class_weight times sample_weight", processes)

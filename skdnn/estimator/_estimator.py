@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
+from skdnn.sharing import current_processes
 from skdnn.training import on_one_thread, plainly
 from skdnn.watching import (
     CallbackSupportMixin,
@@ -155,17 +156,22 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
 
 @contextmanager
 def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, EpochTasks]]:
-    """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too."""
-    parameters = checked_parameters(estimator)
+    """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too.
+
+    Of several processes it is the first that saves and that callbacks see.
+    """
+    processes = current_processes()
     context = estimator._init_callback_context(max_subtasks=None)
-    tasks = EpochTasks(estimator, context, *passed)
     with (
         _restored_on_error(estimator),
         on_one_thread(),
-        open_journal(parameters.checkpoint) as journal,
+        processes.failing_together(),
     ):
-        yield parameters, journal, tasks
-        tasks.end()
+        parameters = checked_parameters(estimator)
+        tasks = EpochTasks(estimator, context if processes.rank == 0 else None, *passed)
+        with open_journal(parameters.checkpoint if processes.rank == 0 else None) as journal:
+            yield parameters, journal, tasks
+            tasks.end()
 
 
 @contextmanager

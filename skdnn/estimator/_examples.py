@@ -5,7 +5,7 @@ and arrays of objects are read column by column. scikit-learn's checks learn and
 and names of the features.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ from skdnn.data import (
     read_columns,
     to_host,
 )
-from skdnn.watching import warn
+from skdnn.sharing import ALONE, current_processes
+from skdnn.watching import describe, digest_of, warn
+
+from ._parameters import is_narrow
 
 # A column of levels that says nothing of so many of its values is worth a warning, where there are
 # more than a few.
@@ -34,6 +37,30 @@ NEARLY_ALL, FEW_ROWS = 0.95, 20
 # By `target_encoding`: means are learned of a column's rare levels where those that come again make
 # up more than this share of the rows.
 SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
+# What processes that share one fit may be told differently: only the first saves and prints.
+OF_EACH_PROCESS = ("checkpoint", "device", "n_threads", "verbose")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the plan is to know of all rows together, wherever they are.
+
+    Attributes
+    ----------
+    n_rows : int
+        Of a weight above 0.
+    weight : float
+        Of all of them.
+    n_rarest : int
+        How many there are of the rarer of two labels, or of numbers.
+    is_narrow : bool
+        Whether X has no more than 32 bits.
+    """
+
+    n_rows: int
+    weight: float
+    n_rarest: int
+    is_narrow: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,10 @@ class Examples:
         The rows that the user wants watched.
     before : estimator or None
         Fitted before, where training goes on: what its columns hold stays.
+    processes : Alone or ProcessGroup
+        Of those that have the other rows.
+    digest : str or None
+        Of all rows, where it is known.
     """
 
     X: Any
@@ -64,25 +95,77 @@ class Examples:
     groups: np.ndarray | None = None
     watched: Any = None
     before: Any = None
+    processes: Any = field(default=ALONE)
+    digest: str | None = None
 
     def take(self, index):
         """Return the Examples of some rows."""
         return Examples(self.X[index], self.y[index], self.weight[index], self.target)
 
+    def totals(self):
+        """Return the Totals."""
+        rows = self.weight > 0
+        sums = np.array([np.count_nonzero(rows), self.weight.sum(), not is_narrow(self.X.dtype)])
+        n_rows, weight, n_wide = self.processes.sum(sums)
+        n_rarest = self.target.count_rarest(self.y[rows], self.processes)
+        return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0)
+
+    def among(self, processes):
+        """Return the Examples that a process is to train on, of all that each of them has read."""
+        if processes is self.processes:
+            return self
+        digest, watched = digest_of(self), self.watched
+        _check_same(processes, "X, y and sample_weight for rows='all'", digest)
+        return replace(
+            self.take(processes.own_rows(len(self.y))),
+            watched=None if watched is None else watched.take(processes.own_rows(len(watched.y))),
+            processes=processes,
+            digest=digest,
+        )
+
 
 def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
     """Return the Examples of a fit."""
+    processes = current_processes()
+    if processes.size > 1:
+        _check_shared(processes, parameters, groups, X_val)
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
-    X, y = read_data(estimator, X, y, learn_by=parameters if before is None else None)
-    target = estimator._task.target.learn(y)
-    examples = _weighted(estimator, parameters, X, y, target, sample_weight)
-    target.check(examples.y, examples.weight)
-    return replace(
+    learn_by, readers = parameters if before is None else None, processes.readers
+    X, y = read_data(estimator, X, y, learn_by=learn_by, processes=readers)
+    target = estimator._task.target.learn(y, readers)
+    examples = _weighted(estimator, parameters, X, y, target, sample_weight, processes=readers)
+    target.check(examples.y, examples.weight, readers)
+    examples = replace(
         _with_known_levels(estimator, parameters, examples),
         groups=_read_groups(groups, len(y)),
-        watched=_read_watched(estimator, parameters, X_val, y_val, target),
+        watched=_read_watched(estimator, parameters, X_val, y_val, target, readers),
         before=before,
     )
+    return examples.among(processes)
+
+
+def _check_shared(processes, parameters, groups, X_val):
+    """Raise a ValueError for what several processes cannot do together, or are not told all."""
+    if groups is not None:
+        raise ValueError("groups must be None where several processes share a fit.")
+    for name, off in (("n_networks", 1), ("warm_start", False), ("scoring", None)):
+        value = getattr(parameters, name)
+        if value != off:
+            raise ValueError(
+                f"{name} must be {off} where several processes share a fit, got {value!r}."
+            )
+    told = {n: describe(v) for n, v in vars(parameters).items() if n not in OF_EACH_PROCESS}
+    for name, value in {**told, "X_val is None": X_val is None}.items():
+        _check_same(processes, name, value)
+
+
+def _check_same(processes, name, value):
+    for rank, other in enumerate(processes.gathered(value)):
+        if other != value:
+            raise ValueError(
+                f"{name} must be the same in all processes that share a fit, got {value} in "
+                f"process {processes.rank} and {other} in process {rank}."
+            )
 
 
 def read_more(estimator, parameters, X, y, sample_weight, target=None):
@@ -90,6 +173,10 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
 
     In the first one the target is learned from y, unless it is given.
     """
+    if current_processes().size > 1:
+        raise ValueError(
+            "partial_fit must be called outside of what makes several processes share a fit."
+        )
     before = estimator if hasattr(estimator, "coefs_") else None
     X, y = read_data(
         estimator, X, y, learn_by=parameters if before is None else None, recodes=False
@@ -113,25 +200,26 @@ def _read_groups(groups, n_rows):
     return groups
 
 
-def _read_watched(estimator, parameters, X_val, y_val, target):
+def _read_watched(estimator, parameters, X_val, y_val, target, processes):
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
         return None
     try:
-        X, y = read_data(estimator, X_val, y_val, name="y_val")
+        X, y = read_data(estimator, X_val, y_val, name="y_val", processes=processes)
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
-    return _weighted(estimator, parameters, X, y, target, name="y_val")
+    return _weighted(estimator, parameters, X, y, target, name="y_val", processes=processes)
 
 
-def _weighted(estimator, parameters, X, y, target, sample_weight=None, name="y"):
-    y, weight = target.encode(y, name), check_weights(sample_weight, X.shape[0])
-    return Examples(X, y, estimator._task.weigh(parameters, target, y, weight), target)
+def _weighted(estimator, parameters, X, y, target, sample_weight=None, name="y", processes=ALONE):
+    y, weight = target.encode(y, name), check_weights(sample_weight, len(y), processes=processes)
+    weight = estimator._task.weigh(parameters, target, y, weight, processes)
+    return Examples(X, y, weight, target, processes=processes)
 
 
-def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
+def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes=ALONE):
     """Return X, and y where one is passed, checked.
 
     Parameters
@@ -147,38 +235,48 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True):
         Of y, for errors.
     recodes : bool, default=True
         Give levels the codes of those that are known already.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows; a process may have none.
     """
     if isinstance(X, Table):
         return X
     X = at_hand(X)
     reset = learn_by is not None
     if reset:
-        _learn_columns(estimator, X, learn_by.categorical_features)
+        _learn_columns(estimator, X, learn_by.categorical_features, processes)
     y = [estimator._task.target.plain(values, name) for values in y]
+    options = {"reset": reset, "ensure_min_samples": 1 if processes.size == 1 else 0}
     if estimator.column_kinds_ is not None or not is_plain(X):
-        return _read_columns(estimator, X, y, reset, recodes)
-    if isinstance(X, torch.Tensor):
-        return _read_tensor(estimator, X, y, reset)
-    return _read_array(estimator, X, y, reset)
+        read = _read_columns(estimator, X, y, recodes, **options)
+    elif isinstance(X, torch.Tensor):
+        read = _read_tensor(estimator, X, y, **options)
+    else:
+        read = _read_array(estimator, X, y, **options)
+    if reset:
+        names = getattr(estimator, "feature_names_in_", None)
+        _check_same(processes, "The names of the columns of X", describe(names))
+    return read
 
 
-def _learn_columns(estimator, X, categorical_features):
+def _learn_columns(estimator, X, categorical_features, processes):
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
-    if len(X.shape) != 2 or (is_plain(X) and not has_names):
+    _check_same(processes, "The number of columns of X", X.shape[1:])
+    are_plain = all(processes.gathered(is_plain(X)))
+    if len(X.shape) != 2 or (are_plain and not has_names):
         return
     if sparse.issparse(X):
         raise ValueError("X must be dense where categorical_features names columns, got sparse X.")
-    estimator.column_kinds_ = find_kinds(to_host(X), categorical_features)
+    estimator.column_kinds_ = find_kinds(to_host(X), categorical_features, processes)
     if estimator.column_kinds_ is not None:
         is_categorical = np.array([kind == "levels" for kind in estimator.column_kinds_])
         estimator.is_categorical_ = is_categorical if is_categorical.any() else None
 
 
-def _read_columns(estimator, X, y, reset, recodes):
+def _read_columns(estimator, X, y, recodes, reset, ensure_min_samples):
     X = to_host(X.toarray() if sparse.issparse(X) else X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    checked = _check_shape(estimator, X, y)
+    checked = _check_shape(estimator, X, y, ensure_min_samples)
     read = read_columns(X, estimator.column_kinds_)
     if recodes and estimator.categories_ is not None:
         read = read.recoded(estimator.categories_)
@@ -186,40 +284,41 @@ def _read_columns(estimator, X, y, reset, recodes):
     return (read, *checked) if y else read
 
 
-def _check_shape(estimator, X, y):
+def _check_shape(estimator, X, y, ensure_min_samples):
     """Return y as scikit-learn's checks leave it beside X, of which they see the shape alone."""
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
+    options = {"dtype": None, "ensure_min_samples": ensure_min_samples}
     if not y:
-        check_array(stub, dtype=None)
+        check_array(stub, **options)
         return ()
-    return check_X_y(stub, *y, dtype=None, **_options_of_y(estimator, y))[1:]
+    return check_X_y(stub, *y, **options, **_options_of_y(estimator, y))[1:]
 
 
 def _options_of_y(estimator, y):
     return {"multi_output": estimator._task.target.takes_several} if y else {}
 
 
-def _read_array(estimator, X, y, reset):
+def _read_array(estimator, X, y, **options):
     # Dense data keeps its dtype: it is converted chunk by chunk, without a copy of the whole.
     is_sparse = sparse.issparse(X) or is_of_sparse_columns(X)
     read = validate_data(
         estimator,
         X,
         *y,
-        reset=reset,
         accept_sparse="csr",
         dtype=(np.float64, np.float32) if is_sparse else "numeric",
         ensure_all_finite=False,
+        **options,
         **_options_of_y(estimator, y),
     )
     _check_finite(estimator, read[0] if y else read)
     return read
 
 
-def _read_tensor(estimator, X, y, reset):
+def _read_tensor(estimator, X, y, **options):
     stub = np.broadcast_to(np.float32(0), tuple(X.shape))
     checked = validate_data(
-        estimator, stub, *y, reset=reset, dtype=None, **_options_of_y(estimator, y)
+        estimator, stub, *y, dtype=None, **options, **_options_of_y(estimator, y)
     )
     _check_finite(estimator, X)
     return (X, checked[1]) if y else X
@@ -249,9 +348,11 @@ def _with_known_levels(estimator, parameters, examples):
         return examples
     if estimator.categories_ is not None:
         return replace(examples, X=replace(examples.X, n_told=estimator._encoding["n_told"]))
-    levels = examples.X.frequent_levels(examples.weight)
+    processes = examples.processes
+    examples = replace(examples, X=examples.X.with_levels_of_all(processes))
+    levels = examples.X.frequent_levels(examples.weight, processes)
     share = SHARE_WORTH_MEANS[parameters.target_encoding]
-    rare = examples.X.rare_levels(levels, examples.weight, share)
+    rare = examples.X.rare_levels(levels, examples.weight, share, processes)
     n_told = [len(frequent) for frequent in levels]
     levels = [np.append(*pair) for pair in zip(levels, rare, strict=True)]
     return _recoded(estimator, examples, levels, n_told)
@@ -272,17 +373,16 @@ def _with_more_levels(estimator, examples):
 def _recoded(estimator, examples, levels, n_told):
     estimator.categories_ = levels
     recoded = examples.X.recoded(levels, np.array(n_told, dtype=np.intp))
-    _warn_of_others(estimator, recoded, "rare", examples.weight)
+    _warn_of_others(estimator, recoded, "rare", examples.weight, examples.processes)
     return replace(examples, X=recoded)
 
 
-def _warn_of_others(estimator, table, what, weight=None):
+def _warn_of_others(estimator, table, what, weight=None, processes=ALONE):
     """Warn of columns of which nearly all values are levels that are not told apart."""
-    if len(table) <= FEW_ROWS:
+    if processes.sum(np.array(len(table))) <= FEW_ROWS:
         return
-    for j, share in zip(
-        np.flatnonzero(table.is_categorical), table.share_of_others(weight), strict=True
-    ):
+    shares = table.share_of_others(weight, processes)
+    for j, share in zip(np.flatnonzero(table.is_categorical), shares, strict=True):
         if share >= NEARLY_ALL:
             warn(
                 f"X has in {_label(estimator, j)} levels that are nearly all {what}, {share:.0%} "

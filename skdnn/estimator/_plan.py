@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from skdnn.data import Table, count_folds
 from skdnn.network import Loss
 
-from ._parameters import DTYPES, RULES, dtype_name, is_narrow, is_sequence
+from ._parameters import DTYPES, RULES, dtype_name, is_sequence
 from ._task import Task
 
 DEFAULT_N_LAYERS = 3
@@ -98,6 +98,8 @@ class Plan:
         Whether rows are held out, to see when to stop.
     is_incremental : bool
         Whether more rows are to come, by partial_fit.
+    processes : Alone or ProcessGroup
+        That share the rows.
     seed : int
         What `random_state` came to.
     generator : torch.Generator
@@ -105,7 +107,7 @@ class Plan:
     generators : list of torch.Generator
         On the CPU, one for each network: the source of initial weights and shuffles.
     dropout_generators : list of torch.Generator
-        On the device; the same ones where that is the CPU.
+        On the device; the same ones where that is the CPU, and one process has all rows.
     """
 
     task: Task
@@ -127,6 +129,7 @@ class Plan:
     n_networks: int | None
     holds_out: bool
     is_incremental: bool
+    processes: Any
     seed: int
     generator: torch.Generator
     generators: list
@@ -194,15 +197,15 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     units = _for_each_layer("n_units", n_units, n_layers)
     activations = _for_each_layer("activation", parameters.activation, n_layers)
     device = resolve_device(parameters.device, examples.X)
-    seed = _draw_seed(parameters.random_state) if seed is None else seed
-    before = examples.before
+    processes, totals, before = examples.processes, examples.totals(), examples.before
+    seed = processes.first(_draw_seed(parameters.random_state)) if seed is None else seed
     generator = _make_generator(seed, before if is_incremental else None)
     generators = _for_each_network(generator, parameters.n_networks)
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
         schedule = SCHEDULE.get(parameters.optimizer, "constant")
-    holds_out = _holds_out(parameters, examples, n_layers)
-    embedding = _resolve_embedding(task, parameters, examples, activations)
+    holds_out = _holds_out(parameters, examples, totals, n_layers)
+    embedding = _resolve_embedding(task, parameters, examples, totals, activations)
     chosen_bins = embedding is not None and parameters.numeric_embedding == "auto"
     is_enough = parameters.max_iter == "auto" or parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
@@ -214,38 +217,40 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         loss=task.loss(parameters),
         activations=tuple(activations),
         dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
-        weight_decay=_resolve_weight_decay(task, parameters, examples, n_layers, holds_out),
+        weight_decay=_resolve_weight_decay(
+            task, parameters, totals.weight, examples.X.shape[1], n_layers, holds_out
+        ),
         numeric_embedding=embedding,
         # What networks with bins get wrong, those without may get right.
         alternates_bins=task.alternates_bins and parameters.n_networks > 1 and chosen_bins,
         schedule=schedule,
-        max_iter=_resolve_max_iter(parameters, examples),
+        max_iter=_resolve_max_iter(parameters, totals),
         ends_at_max_iter=schedule in ANNEALING and is_enough,
         device=device,
-        dtype=_resolve_dtype(parameters, examples, device, is_incremental),
+        dtype=_resolve_dtype(parameters, examples, totals, device, is_incremental),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
         is_incremental=is_incremental,
+        processes=processes,
         seed=seed,
         generator=generator,
         generators=generators,
-        dropout_generators=[_on_device(member, device) for member in generators],
+        dropout_generators=[_for_dropout(member, device, processes) for member in generators],
     )
 
 
-def _resolve_max_iter(parameters, examples):
+def _resolve_max_iter(parameters, totals):
     if parameters.max_iter != "auto":
         return parameters.max_iter
-    has_many = np.count_nonzero(examples.weight) >= ROWS_OF_FEWER_EPOCHS
+    has_many = totals.n_rows >= ROWS_OF_FEWER_EPOCHS
     return EPOCHS_OF_MANY_ROWS if has_many and parameters.optimizer in FAST else EPOCHS_TO_ANNEAL
 
 
-def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
+def _resolve_weight_decay(task, parameters, total_weight, n_columns, n_layers, holds_out):
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer not in PENALIZED:
         return 0.0
-    total_weight, n_columns = examples.weight.sum(), examples.X.shape[1]
     if n_layers == 1:
         return n_columns / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
     share = task.share_of_penalty
@@ -257,7 +262,7 @@ def _resolve_weight_decay(task, parameters, examples, n_layers, holds_out):
     return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row**2)
 
 
-def _resolve_embedding(task, parameters, examples, activations):
+def _resolve_embedding(task, parameters, examples, totals, activations):
     if parameters.numeric_embedding != "auto":
         return parameters.numeric_embedding
     if parameters.optimizer not in FAST or sparse.issparse(examples.X):
@@ -266,7 +271,7 @@ def _resolve_embedding(task, parameters, examples, activations):
     if all(activation in WITHOUT_BEND for activation in activations):
         return None
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
-    n_rows, n_columns = np.count_nonzero(examples.weight), numbers.shape[1]
+    n_rows, n_columns = totals.n_rows, numbers.shape[1]
     # Several networks do not learn the bins of every row by heart.
     has_rows = parameters.n_networks > 1 or n_rows >= task.rows_worth_binning
     is_small = n_rows * n_columns * INPUTS_OF_A_COLUMN <= MOST_NUMBERS
@@ -289,12 +294,11 @@ def _for_each_network(generator, n_networks):
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
-def _holds_out(parameters, examples, n_layers):
+def _holds_out(parameters, examples, totals, n_layers):
     """Resolve `early_stopping` for a fit without validation rows of its own."""
     if parameters.early_stopping != "auto":
         return parameters.early_stopping
-    rows = examples.weight > 0
-    n_rows, n_rarest = np.count_nonzero(rows), examples.target.count_rarest(examples.y[rows])
+    n_rows, n_rarest = totals.n_rows, totals.n_rarest
     if parameters.n_networks > 1:
         # What one network of several holds out, the others learn from.
         return bool(n_rarest >= count_folds(parameters.n_networks))
@@ -311,17 +315,17 @@ def _holds_out(parameters, examples, n_layers):
     return bool(is_few or n_rows >= MANY_ROWS)
 
 
-def _on_device(generator, device):
+def _for_dropout(generator, device, processes):
     """Return a generator on the device: the same one on the CPU, else one seeded by its twin.
 
-    The twin draws the seed, so that initial weights and shuffles are those of the CPU.
+    The twin draws the seed, so that initial weights and shuffles are those of the CPU; and those of
+    all processes, of which each drops units of its own.
     """
-    if device.type == "cpu":
+    if device.type == "cpu" and processes.size == 1:
         return generator
     twin = torch.Generator("cpu").set_state(generator.get_state())
-    return torch.Generator(device).manual_seed(
-        int(torch.randint(2**31, (), generator=twin, device="cpu"))
-    )
+    seed = int(torch.randint(2**31, (), generator=twin, device="cpu"))
+    return torch.Generator(device).manual_seed(seed + processes.rank)
 
 
 def incremental(parameters):
@@ -419,7 +423,7 @@ def resolve_device(device, X):
     return resolved
 
 
-def _resolve_dtype(parameters, examples, device, is_incremental):
+def _resolve_dtype(parameters, examples, totals, device, is_incremental):
     """Return the torch.dtype of the network.
 
     "auto" is that of the network that is trained on, if there is one. On CUDA it is float32, since
@@ -431,12 +435,12 @@ def _resolve_dtype(parameters, examples, device, is_incremental):
         return DTYPES[dtype_name(parameters.dtype)]
     if examples.before is not None:
         return DTYPES[examples.before.coefs_[0].dtype.name]
-    if examples.target.needs_double(examples.y, examples.weight):
+    if examples.target.needs_double(examples.y, examples.weight, examples.processes):
         return torch.float64
-    if device.type == "cuda" or is_narrow(examples.X.dtype):
+    if device.type == "cuda" or totals.is_narrow:
         return torch.float32
     # L-BFGS ends where the gradient is smaller than float32 can tell; and how many rows are to
     # come is not known in partial_fit.
     takes_double = parameters.optimizer == "lbfgs" or is_incremental
-    n_rows = np.count_nonzero(examples.weight)
-    return torch.float64 if takes_double or n_rows < ROWS_WORTH_FLOAT32 else torch.float32
+    is_small = totals.n_rows < ROWS_WORTH_FLOAT32
+    return torch.float64 if takes_double or is_small else torch.float32

@@ -9,6 +9,7 @@ import torch
 from skdnn.data import (
     Batches,
     Encoder,
+    OwnBatches,
     columns_with_means,
     deal_into_folds,
     fit_encoder,
@@ -59,30 +60,62 @@ def make_split(plan, examples):
     watched = examples.watched
     if watched is None and plan.holds_out:
         return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
+    n_all, numbers = plan.processes.numbered(examples.weight > 0)
     learnt, taught = _learn(plan, examples, rows)
-    training = _batches(plan, learnt, taught, rows, **_steps(plan, len(rows)))
+    training = _batches(plan, learnt, taught, rows, numbers, **_steps(plan, n_all))
     if watched is None:
         return Split(*learnt, training)
-    validation = _batches(plan, learnt, watched, np.arange(len(watched.y)))
+    _, numbers = plan.processes.numbered(np.ones(len(watched.y), dtype=bool))
+    validation = _batches(plan, learnt, watched, np.arange(len(watched.y)), numbers)
     return Split(*learnt, training, validation, [watched] * (plan.n_networks or 1))
 
 
 def _split_once(plan, examples, rows):
     """Hold out the same rows for good."""
+    n_all, numbers = plan.processes.numbered(examples.weight > 0)
     training, held_out = hold_out(
-        len(rows),
+        n_all,
         plan.parameters.validation_fraction,
         _draw_seed(plan),
-        examples.target.strata(examples.y[rows]),
+        _of_all(plan, examples.target.strata(examples.y[rows]), numbers, n_all),
     )
+    n_training = len(training)
+    training, places = _found_here(training, numbers, n_all)
+    held_out, places_held_out = _found_here(held_out, numbers, n_all)
     training, held_out = rows[training], rows[held_out]
     learnt, taught = _learn(plan, examples, training)
     return Split(
         *learnt,
-        _batches(plan, learnt, taught, training, **_steps(plan, len(training))),
-        _batches(plan, learnt, examples, held_out),
+        _batches(plan, learnt, taught, training, places, **_steps(plan, n_training)),
+        _batches(plan, learnt, examples, held_out, places_held_out),
         _if_scored(plan, examples, [held_out]),
     )
+
+
+def _of_all(plan, strata, numbers, n_all):
+    """Return the strata of the rows of all processes, by their numbers."""
+    if strata is None or plan.processes.size == 1:
+        return strata
+    of_all = np.empty(n_all, dtype=np.intp)
+    of_all[plan.processes.concatenated(numbers)] = plan.processes.concatenated(strata)
+    return of_all
+
+
+def _found_here(chosen, numbers, n_all):
+    """Return which of the rows that are here are chosen ones, and their places among these.
+
+    Parameters
+    ----------
+    chosen : array of int
+        Numbers of rows, ascending.
+    numbers : array of int
+        Those of the rows that are here.
+    n_all : int
+    """
+    place = np.full(n_all, -1)
+    place[chosen] = np.arange(len(chosen))
+    places = place[numbers]
+    return np.flatnonzero(places >= 0), places[places >= 0]
 
 
 def _split_in_folds(plan, examples, rows):
@@ -119,7 +152,9 @@ def _learn(plan, examples, rows):
     """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    target = examples.target.learnt_on(examples.y, weight, bounded=plan.loss.is_robust)
+    target = examples.target.learnt_on(
+        examples.y, weight, bounded=plan.loss.is_robust, processes=plan.processes
+    )
     target.check_precision(np.dtype(dtype_name(plan.dtype)))
     encoder = known_encoder(plan.before)
     if plan.is_incremental and encoder is not None:
@@ -127,8 +162,8 @@ def _learn(plan, examples, rows):
     y = target.standardized(examples.y)
     examples = _with_other_means(plan, examples, rows, y, weight)
     if encoder is None:
-        standardize = plan.parameters.standardize
-        encoder = fit_encoder(examples.X, weight, standardize, plan.numeric_embedding, y)
+        how = plan.parameters.standardize, plan.numeric_embedding
+        encoder = fit_encoder(examples.X, weight, *how, y, plan.processes)
     else:
         encoder = encoder.with_means_of(examples.X, y, weight)
     return (encoder, target), examples
@@ -139,17 +174,21 @@ def _with_other_means(plan, examples, rows, y, weight):
     if not len(columns_with_means(examples.X)):
         return examples
     groups = None if examples.groups is None else examples.groups[rows]
+    n_all, numbers = plan.processes.numbered(weight > 0)
     fold = np.zeros(len(y), dtype=np.intp)
-    fold[rows] = deal_into_folds(len(rows), _draw_seed(plan), groups)
-    means = means_of_other_folds(examples.X, y, weight, fold)
+    fold[rows] = deal_into_folds(n_all, _draw_seed(plan), groups)[numbers]
+    means = means_of_other_folds(examples.X, y, weight, fold, plan.processes)
     return replace(examples, X=replace(examples.X, means=means))
 
 
-def _batches(plan, learnt, examples, rows, **options):
+def _batches(plan, learnt, examples, rows, numbers, **options):
+    """Return the batches of some rows, which have these numbers among those of all processes."""
     encoder, target = learnt
     tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
-    y = target.standardized(examples.y[rows])
-    return Batches(tensors, y, examples.weight[rows], plan.dtype, **options)
+    held = tensors, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
+    if plan.processes.size == 1:
+        return Batches(*held, **options)
+    return OwnBatches(*held, numbers=numbers, processes=plan.processes, **options)
 
 
 def _if_scored(plan, examples, held_out):

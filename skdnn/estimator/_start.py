@@ -57,7 +57,8 @@ def _new_network(plan, split):
     if plan.alternates_bins:
         network.input_mask = network.theta.new_ones((plan.n_networks, 1, training.n_inputs))
         network.input_mask[1::2, :, split.encoder.bins] = 0
-    answer = plan.loss.constant(training.y.double(), training.share.double())
+    y, share = map(plan.processes.concatenated, (training.y.double(), training.share.double()))
+    answer = plan.loss.constant(y, share)
     initialize(network, plan.parameters.init_scale, plan.generators, answer)
     # Without a weight a constant output is right from the start, and so stays.
     network.W[-1][..., split.target.constant_outputs(), :] = 0
@@ -67,7 +68,8 @@ def _new_network(plan, split):
             f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
             f"{plan.parameters.init_scale}.",
         )
-    if is_saturated(network, training.rows[:64].mT):
+    some_rows = training.rows[:64].mT
+    if plan.processes.first(some_rows.numel() > 0 and is_saturated(network, some_rows)):
         warn(
             "The output starts saturated: its answers lie where it is flat, where the gradient is "
             f"almost zero. {_cure(plan.parameters)}"

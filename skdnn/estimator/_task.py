@@ -24,7 +24,8 @@ class Task:
     loss : callable
         From checked parameters to a Loss.
     weigh : callable
-        From checked parameters, target, encoded y and the weights of the rows to what they count.
+        From checked parameters, target, encoded y, the weights of the rows and the processes that
+        have the others to what they count.
     share_of_penalty : float
         Of "auto" for `weight_decay` where held-out rows say when to stop, or columns are many.
     rows_worth_binning : int
@@ -40,7 +41,7 @@ class Task:
     output: Output
     rules: Mapping[str, Any]
     loss: Callable[[Any], Loss]
-    weigh: Callable[[Any, Any, np.ndarray, np.ndarray], np.ndarray]
+    weigh: Callable[[Any, Any, np.ndarray, np.ndarray, Any], np.ndarray]
     share_of_penalty: float
     rows_worth_binning: int
     alternates_bins: bool

@@ -19,7 +19,7 @@ def run_training(plan, split, start, score=None, observers=(), state=None):
         If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
     """
     parameters, network = plan.parameters, start.network
-    if parameters.verbose:
+    if parameters.verbose and plan.processes.rank == 0:
         name = score_name(parameters.scoring or network.output.score)
         observers = (*observers, EpochLines(split.training.n_rows, name))
     result = train(
@@ -40,6 +40,7 @@ def run_training(plan, split, start, score=None, observers=(), state=None):
         observers=observers,
         state=state,
         n_threads=parameters.n_threads,
+        processes=plan.processes,
     )
     if result.interrupted and result.n_iter.max() == 0:
         raise KeyboardInterrupt
@@ -66,7 +67,8 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
         )
     tasks.begin(partial(learnt_attributes, plan, split), plan.max_iter)
     journal.seed = plan.seed
-    return run_training(plan, split, start, score, (tasks, journal), journal.state)
+    state = plan.processes.first(journal.state)
+    return run_training(plan, split, start, score, (tasks, journal), state)
 
 
 def ended(estimator, plan, result):

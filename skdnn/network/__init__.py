@@ -29,7 +29,7 @@ Slides and files: activation functions `_activations`; random, zero and large in
 """
 
 from ._activations import ACTIVATIONS, get_activation
-from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, quantile_loss
+from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, cost_sums, quantile_loss
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
@@ -46,6 +46,7 @@ __all__ = [
     "Output",
     "compute_answers",
     "cost",
+    "cost_sums",
     "get_activation",
     "initialize",
     "is_saturated",

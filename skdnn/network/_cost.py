@@ -164,5 +164,14 @@ def cost(loss, Z, y, weight):
     >>> float(cost(LOSSES["log_loss"], Z, y, torch.ones(1, 2)))  # (log 2 + 1000) / 2
     500.3466
     """
+    losses, total = cost_sums(loss, Z, y, weight)
+    return losses / total
+
+
+def cost_sums(loss, Z, y, weight):
+    """Return ``Σ weight * loss`` and ``Σ weight``, which add up over parts of the examples.
+
+    For what `cost` takes, as a tensor of shape (2, ...).
+    """
     losses = (weight * loss.value(Z, y)).sum(-1).mean(-1)
-    return losses / weight.sum((-2, -1))
+    return torch.stack([losses, weight.sum((-2, -1)).expand_as(losses)])

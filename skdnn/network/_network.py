@@ -12,7 +12,13 @@ import torch
 
 from ._activations import ACTIVATIONS
 from ._output import SIGMOID
-from ._propagation import backward_propagation, compute_answers, forward_propagation, make_cache
+from ._propagation import (
+    backward_propagation,
+    compute_answers,
+    forward_propagation,
+    make_cache,
+    narrowed,
+)
 
 
 def layer_views(flat, layer_sizes):
@@ -252,10 +258,12 @@ class Network:
         return torch.nn.Sequential(*layers)
 
     def _cache(self, m):
+        """Return the buffers for m examples, which share the memory of those for the most."""
+        if m > max(self._caches, default=0):
+            cache = make_cache(self.layer_sizes, self.activations, m, self.dropout, self.theta)
+            self._caches = {m: cache}
         if m not in self._caches:
-            self._caches[m] = make_cache(
-                self.layer_sizes, self.activations, m, self.dropout, self.theta
-            )
+            self._caches[m] = narrowed(self._caches[max(self._caches)], m)
         return self._caches[m]
 
     def _draw_dropout(self, cache, generators):

@@ -12,7 +12,7 @@ gradient with that of the weights.
 Results go to the buffers of a `Cache`, since at these sizes allocating costs as much as computing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -67,6 +67,17 @@ def make_cache(layer_sizes, activations, m, dropout, like):
         cache.dZ[l] = like.new_empty(shape)
     cache.Z[L], cache.dZ[L] = (like.new_empty((*stack, layer_sizes[L], m)) for _ in range(2))
     return cache
+
+
+def narrowed(cache, m):
+    """Return the buffers for fewer examples that are the first columns of those of a Cache."""
+    lists = {
+        field.name: [None if part is None else part[..., :m] for part in getattr(cache, field.name)]
+        for field in fields(cache)
+    }
+    lists["A1"][0] = lists["A1_T"][0] = None  # X, which each call brings
+    lists["A1_T"] = [None if A1 is None else A1.mT for A1 in lists["A1"]]
+    return Cache(**lists)
 
 
 def forward_propagation(X, Wb, activations, cache, out=None):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from skdnn.network import LOSSES
+from skdnn.sharing import ALONE
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
@@ -28,6 +29,7 @@ class _EpochEnd:
     workers: Workers
     score: object
     observers: list
+    processes: object
 
     def __call__(self, groups, costs):
         """Take the groups that were trained, and for each the costs of its training rows."""
@@ -40,12 +42,12 @@ class _EpochEnd:
             progress.check_weights()
             members = [member for group in groups for member in group.members]
             measured = [costs, *self._measure(groups, members)]
-            progress.add(
-                *(self._of_all(members, numbers) for numbers in measured),
-                by_score=self.score is not None,
-            )
+            measured = [self._of_all(members, numbers) for numbers in measured]
+            # Processors that round otherwise must not come to other decisions.
+            progress.add(*self.processes.first(measured), by_score=self.score is not None)
             for observe in self.observers:
                 observe(progress)
+            progress.stopping.running = self.processes.first(progress.stopping.running)
 
     def _measure(self, groups, members):
         if self.whole.validation is None:
@@ -85,6 +87,7 @@ def train(
     observers=(),
     state=None,
     n_threads=None,
+    processes=ALONE,
 ):
     """Train a network, or a stack of networks, from its present weights.
 
@@ -123,6 +126,9 @@ def train(
         Of the `Progress` of the same training, to go on from.
     n_threads : int or None, default=None
         Of the processor. None is one where the work is small, else what torch is set to.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of the processes that have the other rows: it sums their gradients, and all end with the
+        same weights.
 
     Returns
     -------
@@ -132,6 +138,8 @@ def train(
     ------
     ValueError
         If the cost is not finite.
+    KeyboardInterrupt
+        If Ctrl-C ended the training of one of several processes.
     """
     keep_best = keep_best and validation is not None
     if isinstance(optimizer, LBFGS) and not keep_best:
@@ -140,8 +148,9 @@ def train(
         network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
     )
     drawn_from = [*batches.generators, *generators]
-    n_steps, watches = len(batches.slabs), validation is not None
-    progress = Progress(network, optimizer, stopping, drawn_from, max_iter, n_steps, watches)
+    progress = Progress(
+        network, optimizer, stopping, drawn_from, max_iter, batches.n_steps, validation is not None
+    )
     operations = operations_of_a_step(network, batches)
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
@@ -150,11 +159,11 @@ def train(
     with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as workers:
         whole = Running(
             network, optimizer, batches, validation, generators, learning_rate, loss,
-            max_grad_norm, members, workers.some(1),
+            max_grad_norm, members, workers.some(1), processes,
         )  # fmt: skip
         if state is not None:
             progress.restore(state)
-        end_epoch = _EpochEnd(progress, whole, workers, score, observers)
+        end_epoch = _EpochEnd(progress, whole, workers, score, observers, processes)
         try:
             if isinstance(optimizer, LBFGS):
                 converged = _train_by_lbfgs(end_epoch, max_iter, tol)
@@ -162,6 +171,8 @@ def train(
                 rate = _scheduled(schedule, max_iter, network.theta.dtype)
                 _train_by_steps(end_epoch, rate)
         except KeyboardInterrupt:
+            if processes.size > 1:
+                raise  # the others know nothing of it
             interrupted = True
         network.theta.copy_(progress.kept)
     return progress.result(converged | ~stopping.running, interrupted)
@@ -210,9 +221,8 @@ def _train_by_steps(end_epoch, rate):
 def _train_by_lbfgs(end_epoch, max_iter, tol):
     progress = end_epoch.progress
     (group,) = end_epoch.whole.groups(progress.stopping.running, end_epoch.workers)
-    objective = group.objective
-    (objective.slabs,) = group.slabbed.epoch().steps
-    (objective.Z,) = group.Z_steps
+    objective, rows = group.objective, group.slabbed.epoch()
+    (objective.slabs,), (objective.Z,) = rows.steps, rows.split(group.Z)
 
     def end_iteration():
         end_epoch([group], [objective.cost()])

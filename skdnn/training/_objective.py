@@ -4,7 +4,8 @@ from itertools import islice
 
 import torch
 
-from skdnn.network import cost
+from skdnn.network import cost, cost_sums
+from skdnn.sharing import ALONE
 
 from ._processor import Workers
 
@@ -13,7 +14,7 @@ class Objective:
     """The cost and the gradient of the batch in `slabs`.
 
     A gradient is a sum over examples, so each thread takes slabs of its own, on a twin of the
-    network.
+    network, and each process of a group those that it has.
 
     Parameters
     ----------
@@ -26,6 +27,8 @@ class Objective:
     workers : Workers or None, default=None
     n_twins : int, default=1
         How many of the workers to give work to.
+    processes : Alone or ProcessGroup, default=ALONE
+        Who sums the gradients of all processes.
 
     Attributes
     ----------
@@ -35,8 +38,18 @@ class Objective:
         Where the answers Z[L] for each slab go.
     """
 
-    def __init__(self, network, loss, generators=(), *, max_norm=None, workers=None, n_twins=1):
-        self.network, self.loss, self.max_norm = network, loss, max_norm
+    def __init__(
+        self,
+        network,
+        loss,
+        generators=(),
+        *,
+        max_norm=None,
+        workers=None,
+        n_twins=1,
+        processes=ALONE,
+    ):
+        self.network, self.loss, self.max_norm, self.processes = network, loss, max_norm, processes
         self.workers = workers or Workers()
         self.twins = [network, *(network.twin() for _ in range(1, n_twins))]
         self.generators = generators
@@ -49,8 +62,10 @@ class Objective:
 
     def compute_gradient(self):
         """Fill the network's gradient; what is too long is cut."""
-        n = min(len(self.twins), len(self.slabs))
-        if n == 1:
+        n, gradient = min(len(self.twins), len(self.slabs)), self.network.gradient
+        if n == 0:
+            gradient.zero_()  # all rows of this step are those of other processes
+        elif n == 1:
             self._add_up(self.network, self.generators, self.slabs, self.Z)
         else:
             if self.network.drops:
@@ -58,16 +73,21 @@ class Objective:
             shares = [self.slabs[k::n] for k in range(n)], [self.Z[k::n] for k in range(n)]
             self.workers.map(self._add_up, self.twins[:n], self.drawing[:n], *shares)
             for twin in self.twins[1:n]:
-                self.network.gradient.add_(twin.gradient)
+                gradient.add_(twin.gradient)
+        self.processes.add_up(gradient)
         if self.max_norm is not None:
-            gradient = self.network.gradient
             norm = gradient.norm(dim=-1, keepdim=True)
             gradient.mul_((self.max_norm / norm).clamp_(max=1))
 
     def cost(self):
         """Return the cost of the answers of the last `compute_gradient`, of shape (...)."""
-        y, share = (torch.cat(parts, dim=-1) for parts in list(zip(*self.slabs, strict=True))[1:])
-        return cost(self.loss, torch.cat(list(self.Z), dim=-1), y, share)
+        sums = self.network.theta.new_zeros((2, *self.network.theta.shape[:-1]))
+        if self.slabs:
+            parts = list(zip(*self.slabs, strict=True))[1:]
+            y, share = (torch.cat(part, dim=-1) for part in parts)
+            sums = cost_sums(self.loss, torch.cat(list(self.Z), dim=-1), y, share)
+        losses, total = self.processes.sum(sums)
+        return losses / total
 
     def _add_up(self, network, generators, slabs, Z_slabs):
         """Fill a network's gradient with the sum of those of some slabs."""
@@ -97,13 +117,14 @@ def epoch_answers(network, epoch, workers=None):
     workers : Workers or None, default=None
         To share the slabs, of which each has one at a time.
     """
-    workers, slabs, answers = workers or Workers(), iter(epoch.slabs), []
+    workers, slabs = workers or Workers(), iter(epoch.slabs)
+    answers = [] if epoch.y.shape[-1] else [network.new_output(0)]
     while at_once := [X for X, _, _ in islice(slabs, workers.n)]:
         answers += workers.map(lambda X: network.answers(X()), at_once)
     return answers[0] if len(answers) == 1 else torch.cat(answers, dim=-1)
 
 
-def evaluate(network, batches, loss, workers=None):
+def evaluate(network, batches, loss, workers=None, processes=ALONE):
     """Return the cost and the score of a network on the rows of `batches`.
 
     Parameters
@@ -113,6 +134,8 @@ def evaluate(network, batches, loss, workers=None):
         Its full batch, in order.
     loss : Loss
     workers : Workers or None, default=None
+    processes : Alone or ProcessGroup, default=ALONE
+        Of the processes that have the other rows.
 
     Returns
     -------
@@ -120,6 +143,6 @@ def evaluate(network, batches, loss, workers=None):
         Both weighted; the score is that of the network's output unit.
     """
     epoch = batches.epoch()
-    Z = epoch_answers(network, epoch, workers)
-    score = network.output.score(Z, epoch.y, epoch.share)
-    return cost(loss, Z, epoch.y, epoch.share), score
+    here = epoch_answers(network, epoch, workers), epoch.y, epoch.share
+    Z, y, share = map(processes.concatenated, here)
+    return cost(loss, Z, y, share), network.output.score(Z, y, share)

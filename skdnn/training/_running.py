@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.network import cost
+from skdnn.network import cost_sums
+from skdnn.sharing import ALONE
 
 from ._objective import Objective, evaluate
 from ._optimizers import option_of
@@ -43,6 +44,8 @@ class Running:
         Which networks of the whole stack these are.
     workers : Workers
         That share the examples of a step.
+    processes : Alone or ProcessGroup
+        Of the processes that share them, too.
     """
 
     network: Any
@@ -55,6 +58,7 @@ class Running:
     max_norm: float | None
     members: list[int]
     workers: Workers
+    processes: Any = ALONE
 
     def __post_init__(self):
         n = self.workers.n
@@ -67,9 +71,9 @@ class Running:
             max_norm=self.max_norm,
             workers=self.workers,
             n_twins=n,
+            processes=self.processes,
         )
-        self.Z = self.network.new_output(self.batches.n_rows)
-        self.Z_steps = self.slabbed.split(self.Z)
+        self.Z = self.network.new_output(self.batches.most_rows)
 
     def groups(self, goes_on, workers):
         """Return the networks that go on in groups, one for each of the workers it is worth.
@@ -96,7 +100,7 @@ class Running:
         n = workers.worth(operations)
         if workers.is_asked_for:
             return n
-        return max(1, min(n, self.batches.batch_size // EXAMPLES_OF_A_THREAD))
+        return max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_OF_A_THREAD)))
 
     def _part(self, members, workers):
         chosen = members if len(members) > 1 else members[0]
@@ -112,6 +116,7 @@ class Running:
             self.max_norm,
             members,
             workers,
+            self.processes,
         )
 
     def train(self, epoch, rate):
@@ -124,17 +129,22 @@ class Running:
         rate : callable
             From the learning rate and the epoch, a real number, to the rate there.
         """
-        rows, n_steps = self.slabbed.epoch(), len(self.Z_steps)
-        for step, (slabs, Z) in enumerate(zip(rows.steps, self.Z_steps, strict=True)):
-            if self.workers.is_over.is_set():
-                break
-            self.objective.slabs, self.objective.Z = slabs, Z
-            self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
-        return cost(self.loss, self.Z, rows.y, rows.share)
+        step, n_steps, sums = 0, self.slabbed.n_steps, 0
+        for rows in self.slabbed.parts():
+            answers = self.Z[..., : rows.y.shape[-1]]
+            for slabs, Z in zip(rows.steps, rows.split(answers), strict=True):
+                if self.workers.is_over.is_set():
+                    break
+                self.objective.slabs, self.objective.Z = slabs, Z
+                self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
+                step += 1
+            sums = sums + cost_sums(self.loss, answers, rows.y, rows.share)
+        losses, total = self.processes.sum(sums)
+        return losses / total
 
     def evaluate(self):
         """Return cost and score on the validation rows, of shape (...)."""
-        return evaluate(self.network, self.watched, self.loss, self.workers)
+        return evaluate(self.network, self.watched, self.loss, self.workers, self.processes)
 
     def report_to(self, whole):
         """Let the whole stack know what has become of its networks and of their rule."""
@@ -146,4 +156,4 @@ class Running:
 def operations_of_a_step(network, batches):
     """Return the floating point operations of the products of a step, counted as of 32 bits."""
     n_networks, width = network.n_networks or 1, network.theta.element_size() / 4
-    return 6 * width * n_networks * network.n_parameters * batches.batch_size
+    return 6 * width * n_networks * network.n_parameters * batches.rows_of_a_step

@@ -54,6 +54,10 @@ class SavedArray:
         """How many bytes it says to take."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    def __reduce__(self):
+        # Another process need not have the file.
+        return np.asarray, (np.asarray(self),)
+
     def __array__(self, dtype=None, copy=None):
         with open_ordinary(self.path) as file:
             file.seek(self.start)

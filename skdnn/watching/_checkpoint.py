@@ -174,12 +174,13 @@ class Journal:
         ValueError
             If it was a fit of other parameters or data.
         """
-        if self.file is None:
+        processes = examples.processes
+        if not processes.first(self.file is not None):
             return None
         found, self.origin = self.origin, describe_origin(parameters, examples)
         if found is not None:
             self._check_origin(found)
-        return self.seed
+        return processes.first(self.seed)
 
     def __call__(self, progress):
         """Save the training if it is time, or its end; where that fails, warn and go on.

@@ -28,6 +28,14 @@ def describe_origin(parameters, examples):
         All that the fit reads.
     """
     origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _WITHOUT_EFFECT}
+    digests = [examples.digest or digest_of(examples)]
+    if examples.digest is None:
+        digests = examples.processes.gathered(*digests)
+    return {**origin, "data": ", ".join(digests)}
+
+
+def digest_of(examples):
+    """Return a digest of all that Examples hold."""
     digest = hashlib.sha256()
     for part in (examples, examples.watched):
         for array in () if part is None else (part.X, part.y, part.weight, part.groups):
@@ -35,7 +43,7 @@ def describe_origin(parameters, examples):
     before = examples.before
     for array in () if before is None else before.coefs_ + before.intercepts_:
         _update(digest, array)
-    return {**origin, "data": digest.hexdigest()[:16]}
+    return digest.hexdigest()[:16]
 
 
 def describe(value):

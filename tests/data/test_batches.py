@@ -61,7 +61,7 @@ def test_a_full_batch_is_never_shuffled(batch_size):
     batches = make(batch_size=batch_size, generators=generators(1))
     rows, *_ = flat(batches.epoch())
     np.testing.assert_array_equal(rows, np.column_stack([X, np.ones(M)]))
-    assert len(batches.slabs) == 1
+    assert batches.n_steps == 1
 
 
 def test_shares_of_the_full_batch_sum_to_one_however_weights_are_scaled():

@@ -115,7 +115,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
         monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", rows)
         network, _ = start()
         loader = batches(X, y)
-        assert len(loader.sizes) == -(-120 // rows)
+        assert len(loader.sizes[0]) == -(-120 // rows)
         theta.append(fit(network, loader, optimizer="sgd", learning_rate=0.3, max_iter=20).theta)
     torch.testing.assert_close(theta[0], theta[1], rtol=0, atol=1e-12)
 

@@ -1,0 +1,11 @@
+"""With whom a fit shares its rows: with nobody, or with other processes that have others of them.
+
+Each process calls the same functions in the same order, and where a result is one of all rows, asks
+its group for it. What a group answers is written down in `Alone`, for a group of one; that of
+several processes is in `skdnn.distributed`, and `fit` finds it here.
+"""
+
+from ._alone import ALONE, Alone
+from ._current import current_processes, fitting_among
+
+__all__ = ["ALONE", "Alone", "current_processes", "fitting_among"]
