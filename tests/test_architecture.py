@@ -34,6 +34,7 @@ ROOMS_OF_A_FIT = {
 # Which skdnn modules each place may import. A room is entered by its door.
 MAY_IMPORT = {
     "__init__": {*(f"skdnn.{face}" for face in FACES), "skdnn.displays", "skdnn.watching"},
+    "distributed": {"skdnn", "skdnn.sharing"},
     "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
     "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},
     "regressor": {"skdnn.estimator", *ROOMS_OF_A_FIT},

@@ -106,7 +106,8 @@ def _sums(X, columns, y, weight, fold, processes):
     """Yield for each column ``Σ w y`` and ``Σ w`` by fold and level, and the mean of all rows."""
     n_rows, total = processes.sum(np.array([np.count_nonzero(weight), weight.sum()]))
     weight = weight * (n_rows / total)
-    terms = np.column_stack([weight[:, None] * y.reshape(len(y), -1), weight])
+    y = y if y.ndim == 2 else y[:, None]
+    terms = np.column_stack([weight[:, None] * y, weight])
     mean = processes.sum(terms[:, :-1].sum(axis=0)) / n_rows
     n_folds = int(processes.largest(fold.max(initial=0, keepdims=True)).item()) + 1
     for j in columns:

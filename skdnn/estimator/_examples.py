@@ -132,6 +132,8 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     learn_by, readers = parameters if before is None else None, processes.readers
     X, y = read_data(estimator, X, y, learn_by=learn_by, processes=readers)
+    if readers.sum(np.array(len(y))) == 0:
+        raise ValueError("X must have a row in some process, got none in any.")
     target = estimator._task.target.learn(y, readers)
     examples = _weighted(estimator, parameters, X, y, target, sample_weight, processes=readers)
     target.check(examples.y, examples.weight, readers)
@@ -246,6 +248,8 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
         _learn_columns(estimator, X, learn_by.categorical_features, processes)
     y = [estimator._task.target.plain(values, name) for values in y]
     options = {"reset": reset, "ensure_min_samples": 1 if processes.size == 1 else 0}
+    # Of no rows, there is no y that scikit-learn's checks would take.
+    unchecked, y = (y, []) if X.shape[0] == 0 and processes.size > 1 else ([], y)
     if estimator.column_kinds_ is not None or not is_plain(X):
         read = _read_columns(estimator, X, y, recodes, **options)
     elif isinstance(X, torch.Tensor):
@@ -255,7 +259,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     if reset:
         names = getattr(estimator, "feature_names_in_", None)
         _check_same(processes, "The names of the columns of X", describe(names))
-    return read
+    return (read, *unchecked) if unchecked else read
 
 
 def _learn_columns(estimator, X, categorical_features, processes):

@@ -107,7 +107,7 @@ class Plan:
     generators : list of torch.Generator
         On the CPU, one for each network: the source of initial weights and shuffles.
     dropout_generators : list of torch.Generator
-        On the device; the same ones where that is the CPU, and one process has all rows.
+        On the device; the same ones where that is the CPU, unless several processes drop units.
     """
 
     task: Task
@@ -207,6 +207,9 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     holds_out = _holds_out(parameters, examples, totals, n_layers)
     embedding = _resolve_embedding(task, parameters, examples, totals, activations)
     chosen_bins = embedding is not None and parameters.numeric_embedding == "auto"
+    dropout = _for_each_layer("dropout", parameters.dropout, n_layers)
+    # Each process drops units of its own; all else is drawn alike.
+    drops_apart = any(dropout) and processes.size > 1
     is_enough = parameters.max_iter == "auto" or parameters.max_iter >= EPOCHS_TO_ANNEAL
     return Plan(
         task=task,
@@ -216,7 +219,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         units=(*map(int, units), examples.target.n_outputs),
         loss=task.loss(parameters),
         activations=tuple(activations),
-        dropout=_for_each_layer("dropout", parameters.dropout, n_layers),
+        dropout=dropout,
         weight_decay=_resolve_weight_decay(
             task, parameters, totals.weight, examples.X.shape[1], n_layers, holds_out
         ),
@@ -235,7 +238,10 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         seed=seed,
         generator=generator,
         generators=generators,
-        dropout_generators=[_for_dropout(member, device, processes) for member in generators],
+        dropout_generators=[
+            _on_device(member, device, processes.rank if drops_apart else None)
+            for member in generators
+        ],
     )
 
 
@@ -315,17 +321,17 @@ def _holds_out(parameters, examples, totals, n_layers):
     return bool(is_few or n_rows >= MANY_ROWS)
 
 
-def _for_dropout(generator, device, processes):
+def _on_device(generator, device, rank):
     """Return a generator on the device: the same one on the CPU, else one seeded by its twin.
 
-    The twin draws the seed, so that initial weights and shuffles are those of the CPU; and those of
-    all processes, of which each drops units of its own.
+    The twin draws the seed, so that initial weights and shuffles are those of the CPU. A process
+    with a rank has one of its own.
     """
-    if device.type == "cpu" and processes.size == 1:
+    if device.type == "cpu" and rank is None:
         return generator
     twin = torch.Generator("cpu").set_state(generator.get_state())
     seed = int(torch.randint(2**31, (), generator=twin, device="cpu"))
-    return torch.Generator(device).manual_seed(seed + processes.rank)
+    return torch.Generator(device).manual_seed(seed + (rank or 0))
 
 
 def incremental(parameters):

@@ -174,6 +174,7 @@ def train(
             if processes.size > 1:
                 raise  # the others know nothing of it
             interrupted = True
+        processes.spread(progress.kept)
         network.theta.copy_(progress.kept)
     return progress.result(converged | ~stopping.running, interrupted)
 

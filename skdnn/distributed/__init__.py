@@ -1,0 +1,11 @@
+"""One fit shared by several processes, on one machine or many.
+
+How processes meet that a launcher has started is in `_meeting`, what they ask each other in
+`_group`, how all of them end where one fails in `_failing`. The result is an ordinary estimator,
+which knows nothing of processes.
+"""
+
+from ._group import ProcessGroup
+from ._meeting import data_parallel
+
+__all__ = ["ProcessGroup", "data_parallel"]

@@ -1,0 +1,284 @@
+"""One fit over several processes is the fit of one process with all rows."""
+
+import os
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import ranks
+import torch
+import torch.distributed as dist
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.distributed import data_parallel
+
+pytestmark = pytest.mark.slow
+
+N = 900
+# Where the rows are cut, by the number of processes: unequal parts, and one without any.
+CUTS = {2: [0, 130, N], 3: [0, 610, 610, N]}
+
+
+@pytest.fixture(scope="module")
+def two():
+    with ranks.started(2) as processes:
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def three():
+    with ranks.started(3) as processes:
+        yield processes
+
+
+def numbers():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, 6)) * [1, 10, 0.1, 1, 1, 1] + [0, 100, 0, 0, 0, 0]
+    y = (X[:, 0] * X[:, 3] + 0.3 * rng.normal(size=N) > 0).astype(int)
+    return X, y
+
+
+def with_gaps():
+    X, y = numbers()
+    X[::7, 2] = np.nan
+    X[850, 1] = 1e9  # a wild one
+    X[:, 5] = np.maximum(X[:, 5], 0).round(1)  # a frequent one
+    return X, y
+
+
+def sorted_labels():
+    X, y = numbers()
+    order = np.argsort(y, kind="stable")
+    return X[order], np.array(["no", "yes"])[y[order]]
+
+
+def a_frame():
+    X, y = numbers()
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    frame["colour"] = np.where(np.arange(N) < 300, "red", rng.choice(["blue", "green"], N))
+    frame["town"] = rng.integers(0, 150, N).astype(str)
+    frame["flag"] = pd.array(np.where(np.arange(N) % 11, X[:, 0] > 0, None), dtype="boolean")
+    frame["empty at first"] = np.where(np.arange(N) < 620, None, rng.choice(["x", "y"], N))
+    frame["day"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 99, N), unit="D")
+    return frame, y
+
+
+def sparse_numbers():
+    X, y = numbers()
+    return sparse.csr_array(np.where(np.abs(X) < 0.5, 0, X)), y
+
+
+def in_float32():
+    X, y = numbers()
+    return torch.from_numpy(X).float(), y
+
+
+def one_number():
+    X, _ = numbers()
+    return X, 1000 + 30 * X[:, 0] * X[:, 3]
+
+
+def two_numbers():
+    X, _ = numbers()
+    return X, np.column_stack([X[:, 0] * X[:, 3], 5 - X[:, 4]])
+
+
+def weights():
+    return np.random.default_rng(2).integers(0, 3, N) * 0.5
+
+
+CASES = {
+    "by default": (numbers, {}, {}),
+    "full batch": (numbers, {"optimizer": "sgd", "batch_size": None, "learning_rate": 0.3}, {}),
+    "momentum, in order": (numbers, {"optimizer": "sgd", "momentum": 0.9, "shuffle": False}, {}),
+    "L-BFGS": (numbers, {"optimizer": "lbfgs", "weight_decay": 0.01}, {}),
+    "a class of torch": (numbers, {"optimizer": torch.optim.RMSprop, "learning_rate": 0.01}, {}),
+    "weights": (numbers, {"batch_size": 50}, {"sample_weight": weights()}),
+    "balanced": (sorted_labels, {"class_weight": "balanced", "n_layers": 1}, {}),
+    "a weight for a label": (sorted_labels, {"class_weight": {"yes": 3}}, {}),
+    "robust": (with_gaps, {"standardize": "robust", "batch_size": 64}, {}),
+    "gaps, a wild one and bins": (with_gaps, {"numeric_embedding": "piecewise_linear"}, {}),
+    "clipping and averaging": (numbers, {"max_grad_norm": 0.1, "weight_averaging": 0.9}, {}),
+    "early stopping": (with_gaps, {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0}, {}),
+    "rows to watch": (numbers, {"early_stopping": True}, {"X_val": 1, "y_val": 1}),
+    "levels": (a_frame, {"early_stopping": True}, {}),
+    "means of levels": (a_frame, {"target_encoding": True, "early_stopping": False}, {}),
+    "sparse": (sparse_numbers, {}, {}),
+    "several threads": (numbers, {"n_threads": 2}, {}),
+    "numbers": (one_number, {}, {}),
+    "several numbers": (two_numbers, {"early_stopping": True}, {"sample_weight": weights()}),
+    "absolute error": (one_number, {"loss": "absolute_error"}, {}),
+    "float32": (in_float32, {}, {}),
+}
+
+
+def make(case):
+    data, parameters, options = CASES[case]
+    X, y = data()
+    kind = DeepRegressor if data in (one_number, two_numbers) else DeepBinaryClassifier
+    settings = {"n_units": 12, "max_iter": 6, "random_state": 3, **parameters}
+    if data is not in_float32:
+        settings["dtype"] = "float64"
+    if "X_val" in options:
+        options = {"X_val": X[::3], "y_val": y[::3]}
+    return kind(**settings), X, y, options
+
+
+def answers(estimator, X):
+    """Return probabilities, or numbers."""
+    return getattr(estimator, "predict_proba", estimator.predict)(X)
+
+
+def rows_of(values, rows):
+    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
+
+
+def fit_in_a_group(rank, case, rows, cuts):
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    estimator, X, y, options = make(case)
+    if rows == "part":
+        part = slice(cuts[rank], cuts[rank + 1])
+        X, y = rows_of(X, part), y[part]
+        of_part = {"sample_weight": part, "X_val": slice(rank, None, len(cuts) - 1)}
+        of_part["y_val"] = of_part["X_val"]
+        options = {name: rows_of(value, of_part[name]) for name, value in options.items()}
+    with data_parallel(rows, timeout=20.0):
+        return estimator.fit(X, y, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_process_ends_with_the_estimator_of_one(two, three, case):
+    alone, X, y, options = make(case)
+    alone.fit(X, y, **options)
+    fitted = two.results(fit_in_a_group, case, "all", CUTS[2])
+    fitted += three.results(fit_in_a_group, case, "part", CUTS[3])
+    tolerance = 2e-5 if case == "float32" else 1e-9
+    for estimator in fitted:
+        assert estimator.n_iter_ == alone.n_iter_
+        assert estimator.best_iter_ == alone.best_iter_
+        for name in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
+            expected = getattr(alone, name)
+            if expected is not None:
+                np.testing.assert_allclose(getattr(estimator, name), expected, atol=tolerance)
+        mine = estimator.coefs_ + estimator.intercepts_
+        for got, expected in zip(mine, alone.coefs_ + alone.intercepts_, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(answers(estimator, X), answers(alone, X), rtol=10 * tolerance)
+    for estimator, first in zip(fitted, [*fitted[:1] * 2, *fitted[2:3] * 3], strict=True):
+        for got, expected in zip(estimator.coefs_, first.coefs_, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("rows", ["all", "part"])
+def test_a_group_of_one_is_a_fit_alone(monkeypatch, rows):
+    for name, value in {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_PORT", str(ranks.free_port()))
+    clf, X, y, _ = make("early stopping")
+    alone = clone(clf).fit(X, y)
+    with data_parallel(rows) as group:
+        clf.fit(X, y)
+    assert (group.rank, group.size) == (0, 1)
+    for got, expected in zip(clf.coefs_, alone.coefs_, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_without_a_launcher_there_is_nobody_to_meet():
+    with pytest.raises(RuntimeError, match="a launcher such as torchrun"), data_parallel():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": "some"}, "rows must be 'all' or 'part', got 'some'"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0, got 0"),
+        ({"timeout": True}, "timeout must be"),
+    ],
+)
+def test_what_it_is_given_is_checked(options, message):
+    with pytest.raises(ValueError, match=message), data_parallel(**options):
+        pass
+
+
+def fit_twice_unseeded(rank):
+    clf, X, y, _ = make("float32")
+    clf.random_state = None
+    with data_parallel():
+        return [clone(clf).fit(X, y) for _ in range(2)]
+
+
+def test_without_a_random_state_process_0_draws_it(two):
+    mine, others = two.results(fit_twice_unseeded)
+    for ours, theirs in zip(mine, others, strict=True):
+        np.testing.assert_array_equal(ours.coefs_[0], theirs.coefs_[0])
+    assert not np.array_equal(mine[0].coefs_[0], mine[1].coefs_[0])
+
+
+def search(rank):
+    clf, X, y, _ = make("float32")
+    with data_parallel():
+        found = GridSearchCV(clf, {"n_layers": [1, 2]}, cv=2).fit(X.numpy(), y)
+    return found.cv_results_["mean_test_score"]
+
+
+def test_a_search_fits_each_candidate_together(two):
+    alone = search_alone()
+    for scores in two.results(search):
+        np.testing.assert_allclose(scores, alone)
+
+
+def search_alone():
+    clf, X, y, _ = make("float32")
+    found = GridSearchCV(clf, {"n_layers": [1, 2]}, cv=2).fit(X.numpy(), y)
+    return found.cv_results_["mean_test_score"]
+
+
+def drop_units(rank):
+    clf, X, y, _ = make("by default")
+    with data_parallel():
+        return clf.set_params(dropout=0.3, max_iter=20).fit(X, y)
+
+
+def test_with_dropout_all_end_with_the_same_weights(two):
+    mine, others = two.results(drop_units)
+    np.testing.assert_array_equal(mine.coefs_[0], others.coefs_[0])
+    assert mine.loss_ < mine.loss_curve_[0]
+
+
+def fit_beside_a_group_of_the_users(rank):
+    store = dist.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), is_master=False)
+    dist.init_process_group("gloo", store=dist.PrefixStore("mine", store), rank=rank, world_size=2)
+    try:
+        clf, X, y, _ = make("by default")
+        with data_parallel():
+            clf.fit(X, y)
+        tensor = torch.ones(1)
+        dist.all_reduce(tensor)
+        return clf, tensor.item()
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_users_default_group_is_used_to_meet_and_stays(two):
+    clf, X, y, _ = make("by default")
+    clf.fit(X, y)
+    for fitted, n_processes in two.results(fit_beside_a_group_of_the_users):
+        np.testing.assert_allclose(fitted.coefs_[0], clf.coefs_[0], rtol=1e-9, atol=1e-9)
+        assert n_processes == 2
+
+
+def test_the_result_is_an_ordinary_estimator(two):
+    clf, *_ = two.results(fit_in_a_group, "by default", "all", CUTS[2])
+    alone, X, y, _ = make("by default")
+    assert vars(clf).keys() == vars(alone.fit(X, y)).keys()
+    assert b"distributed" not in pickle.dumps(clf)
+    clf.fit(X, y)  # knows nothing of processes
+    np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])

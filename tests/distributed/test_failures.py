@@ -1,0 +1,249 @@
+"""Where one process fails all of them do, with its error and soon; and no more than that."""
+
+import os
+import re
+import signal
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import ranks
+import torch
+
+from skdnn import Checkpoint, DeepBinaryClassifier
+from skdnn.distributed import data_parallel
+
+pytestmark = pytest.mark.slow
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 5))
+Y = (X[:, 0] > X[:, 1]).astype(int)
+
+
+@pytest.fixture(scope="module")
+def two():
+    with ranks.started(2) as processes:
+        yield processes
+
+
+class At:
+    """An activation that does something in one process, at its n-th call."""
+
+    def __init__(self, rank, n, action):
+        self.is_it = rank == int(os.environ["RANK"])
+        self.left, self.action = n, action
+
+    def __repr__(self):
+        return "At"
+
+    def __call__(self, Z):
+        self.left -= 1
+        if self.is_it and self.left == 0:
+            self.action()
+        return torch.tanh(Z)
+
+
+def raise_an_error():
+    raise ZeroDivisionError("an error of the user's")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit(rank, change, rows="all", timeout=20.0, **parameters):
+    """Fit with what `change` makes of (rank, clf, X, y), then see that another fit works."""
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, random_state=0, tol=0.0, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with data_parallel(rows, timeout=timeout):
+            started = time.monotonic()
+            try:
+                change(rank, clf, X.copy(), Y.copy())
+            except BaseException as error:
+                seconds = time.monotonic() - started
+                assert not hasattr(clf, "coefs_")
+                again = DeepBinaryClassifier(n_units=4, max_iter=2).fit(X, Y)
+                return type(error), str(error), seconds, again.n_iter_
+    return None
+
+
+def infinity(rank, clf, X, y):
+    X[3, 2] = np.inf if rank == 1 else 0
+    clf.fit(X, y)
+
+
+def another_label(rank, clf, X, y):
+    clf.fit(X, y + rank)
+
+
+def other_columns(rank, clf, X, y):
+    clf.fit(X[:, : 5 - rank], y)
+
+
+def other_names(rank, clf, X, y):
+    names = [f"{name}{rank}" for name in "abcde"]
+    clf.fit(pd.DataFrame(X, columns=names), y)
+
+
+def other_rows(rank, clf, X, y):
+    clf.fit(X + rank, y)
+
+
+def another_parameter(rank, clf, X, y):
+    clf.set_params(n_layers=2 + rank).fit(X, y)
+
+
+def a_bad_parameter(rank, clf, X, y):
+    clf.set_params(n_layers=2 * (1 - rank)).fit(X, y)
+
+
+def no_weight(rank, clf, X, y):
+    clf.fit(X, y, np.zeros(len(y)))
+
+
+def no_rows(rank, clf, X, y):
+    clf.fit(X[:0], y[:0])
+
+
+def raising(rank, clf, X, y):
+    clf.set_params(activation=At(1, 40, raise_an_error)).fit(X, y)
+
+
+def raising_at_first(rank, clf, X, y):
+    clf.set_params(activation=At(0, 40, raise_an_error)).fit(X, y)
+
+
+def interrupted(rank, clf, X, y):
+    clf.set_params(activation=At(1, 40, interrupt)).fit(X, y)
+
+
+def partial(rank, clf, X, y):
+    clf.partial_fit(X, y, classes=[0, 1])
+
+
+def with_groups(rank, clf, X, y):
+    clf.fit(X, y, groups=np.arange(400))
+
+
+def plainly(rank, clf, X, y):
+    clf.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "kind", "message", "tells"),
+    [
+        (infinity, "part", ValueError, "Input X contains infinity in column 2", 1),
+        (infinity, "all", ValueError, "Input X contains infinity in column 2", 1),
+        (another_label, "part", ValueError, "Only binary classification is supported", None),
+        (other_columns, "part", ValueError, "The number of columns of X must be the same", None),
+        (other_names, "part", ValueError, "The names of the columns of X must be", None),
+        (other_rows, "all", ValueError, "X, y and sample_weight for rows='all' must be", None),
+        (another_parameter, "all", ValueError, "n_layers must be the same in all", None),
+        (a_bad_parameter, "all", ValueError, "n_layers must be an integer of at least 1", 1),
+        (no_weight, "part", ValueError, "sample_weight must hold a weight above zero", None),
+        (no_rows, "part", ValueError, "X must have a row in some process", None),
+        (raising, "all", RuntimeError, "ZeroDivisionError: an error of the user's", 1),
+        (raising_at_first, "all", RuntimeError, "ZeroDivisionError: an error of the user's", 0),
+        (interrupted, "all", RuntimeError, "KeyboardInterrupt", 1),
+        (partial, "all", ValueError, "partial_fit must be called outside", None),
+        (with_groups, "all", ValueError, "groups must be None where several processes", None),
+    ],
+)
+def test_what_fails_in_one_process_fails_in_all(two, change, rows, kind, message, tells):
+    answers = two.call(fit, change, rows)
+    for rank, answer in enumerate(answers):
+        if isinstance(answer, BaseException):
+            raise answer
+        found, text, seconds, n_iter_of_the_next = answer
+        is_its_own = tells in (None, rank)
+        if is_its_own and tells is not None and kind is RuntimeError:
+            assert found in (ZeroDivisionError, KeyboardInterrupt)
+        else:
+            assert found is kind
+            assert re.search(re.escape(message), text)
+        assert is_its_own or text.endswith(f"(in process {tells} of 2)")
+        assert seconds < 10
+        assert n_iter_of_the_next == 2
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("n_networks", 2), ("warm_start", True), ("scoring", "roc_auc")]
+)
+def test_what_several_processes_cannot_do_is_refused_by_name(two, parameter, value):
+    for answer in two.results(fit_with, parameter, value):
+        found, text, *_ = answer
+        assert found is ValueError
+        assert text.startswith(f"{parameter} must be ")
+        assert "where several processes share a fit" in text
+
+
+def fit_with(rank, parameter, value):
+    return fit(rank, plainly, **{parameter: value})
+
+
+def fit_where_one_comes_late(rank):
+    with data_parallel(timeout=1.0):
+        started = time.monotonic()
+        if rank == 1:
+            time.sleep(2.5)
+        try:
+            DeepBinaryClassifier(max_iter=1).fit(X, Y)
+        except RuntimeError as error:
+            return str(error), time.monotonic() - started
+
+
+def test_nobody_waits_longer_than_the_time_limit():
+    with ranks.started(2) as processes:
+        (message, seconds), _ = processes.results(fit_where_one_comes_late)
+    assert "has not answered within 1 s" in message
+    assert seconds < 10
+
+
+def fit_until_one_is_killed(rank, path):
+    started = time.monotonic()
+    clf = saving(path, At(1, 100, kill))
+    try:
+        with data_parallel(timeout=20.0):
+            clf.fit(X, Y)
+    except RuntimeError as error:
+        return str(error), time.monotonic() - started
+
+
+def go_on(rank, path):
+    with data_parallel(timeout=20.0):
+        return saving(path, At(1, 0, kill)).fit(X, Y)
+
+
+def saving(path, activation):
+    checkpoint = None if path is None else Checkpoint(path, every_epochs=1)
+    return DeepBinaryClassifier(
+        n_units=4, max_iter=50, batch_size=100, activation=activation, checkpoint=checkpoint,
+        early_stopping=False, random_state=0, dtype="float64",
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoint(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    with ranks.started(2) as processes:
+        (message, seconds), killed = processes.call(fit_until_one_is_killed, path)
+    assert killed is None
+    assert "has ended" in message
+    assert seconds < 15
+    with ranks.started(2) as processes:
+        saved = Path(path).read_bytes()
+        mine, others = processes.results(go_on, path)
+        whole, _ = processes.results(go_on, None)
+    assert saved != Path(path).read_bytes()
+    assert mine.n_iter_ == whole.n_iter_ == 50
+    for clf in (mine, others):
+        np.testing.assert_array_equal(clf.coefs_[0], whole.coefs_[0])
+        np.testing.assert_array_equal(clf.loss_curve_, whole.loss_curve_)
