@@ -1,7 +1,6 @@
 """DeepBinaryClassifier: yes or no from a vector of features.
 
-Its parameters, its two labels and their probabilities. How a fit goes is in `skdnn.estimator`, how
-a network learns in `skdnn.network` and `skdnn.training`.
+Its parameters, its two labels and their probabilities. How a fit goes is in `skdnn.estimator`.
 """
 
 import os
@@ -32,10 +31,10 @@ from skdnn.estimator import (
     OneOf,
     Task,
     answers,
+    entrance,
     plain,
 )
 from skdnn.network import SIGMOID
-from skdnn.training import plainly
 from skdnn.watching import Checkpoint
 
 
@@ -348,7 +347,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    @plainly
+    @entrance
     def partial_fit(
         self,
         X: MatrixLike,
@@ -396,7 +395,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         known = self.classes_ if hasattr(self, "coefs_") else None
         return self._partial_fit(X, y, sample_weight, announced_classes(classes, known))
 
-    @plainly
+    @entrance
     def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logit Z^[L] of each row.
 
@@ -413,7 +412,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         return answers(self, X)
 
-    @plainly
+    @entrance
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of both classes.
 
@@ -429,7 +428,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         return of_both_classes(expit, answers(self, X))
 
-    @plainly
+    @entrance
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of the probabilities, finite where those are too small for a float.
 
@@ -445,7 +444,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         return of_both_classes(log_expit, answers(self, X))
 
-    @plainly
+    @entrance
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the more probable class of each row.
 
@@ -462,7 +461,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         positive = answers(self, X) > 0
         return self.classes_[positive.astype(np.intp)]
 
-    @plainly
+    @entrance
+    @entrance
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of rows whose class is predicted.
 

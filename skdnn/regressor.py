@@ -16,9 +16,17 @@ from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
 from skdnn.data import RealNumbers, check_weights, plain_numbers
-from skdnn.estimator import Activation, MatrixLike, NetworkEstimator, Number, OneOf, Task, answers
+from skdnn.estimator import (
+    Activation,
+    MatrixLike,
+    NetworkEstimator,
+    Number,
+    OneOf,
+    Task,
+    answers,
+    entrance,
+)
 from skdnn.network import LINEAR, Loss, quantile_loss
-from skdnn.training import plainly
 from skdnn.watching import Checkpoint
 
 
@@ -337,7 +345,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    @plainly
+    @entrance
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "DeepRegressor":
@@ -372,7 +380,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    @plainly
+    @entrance
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the number, or numbers, of each row.
 
@@ -389,7 +397,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         """
         return answers(self, X)
 
-    @plainly
+    @entrance
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², the share of the variance of y that is predicted.
 

@@ -70,7 +70,7 @@ PUBLIC = {
     "NetworkDisplay",
     "WeightImagesDisplay",
 }
-OPTIONAL = {"matplotlib"}
+OPTIONAL = {"dask", "distributed", "matplotlib", "pandas"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "core"}
 
 

@@ -30,11 +30,7 @@ def at_hand(X):
         if X.ndim != 2:
             raise ValueError(f"Expected 2D array for X, got a sparse array of {X.ndim} axes.")
         return X
-    for method in _ELSEWHERE:
-        if hasattr(type(X), method):
-            raise TypeError(
-                f"X must hold its rows in memory, got a {type(X).__name__}: pass X.{method}()."
-            )
+    check_in_memory(X, "X")
     if is_frame(X) or (isinstance(X, np.ndarray) and not np.ma.isMaskedArray(X)):
         return X
     try:
@@ -57,6 +53,16 @@ def at_hand(X):
             f"{type(X[0]).__name__} instead."
         )
     return array
+
+
+def check_in_memory(values, name):
+    """Raise a TypeError where the rows of something are elsewhere."""
+    for method in _ELSEWHERE:
+        if hasattr(type(values), method):
+            raise TypeError(
+                f"{name} must hold its rows in memory, got a {type(values).__name__}: pass "
+                f"{name}.{method}()."
+            )
 
 
 def _check_tensor(X):

@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.utils.validation import column_or_1d
 
 from ._columns import Column, is_missing, shown
-from ._sources import columns_of, is_frame
+from ._sources import check_in_memory, columns_of, is_frame
 from ._tensors import to_host
 
 
@@ -104,6 +104,7 @@ def _without_gaps(y, name, what):
     """Return y as an array, with objects that are numbers as numbers."""
     if y is None or sparse.issparse(y):
         return y
+    check_in_memory(y, name)
     given = y
     try:
         y = y if np.ma.isMaskedArray(y) else as_array(y)

@@ -5,6 +5,7 @@ import numpy as np
 from skdnn.sharing import ALONE
 
 from ._columns import shown
+from ._sources import check_in_memory
 from ._targets import as_array
 
 
@@ -29,6 +30,7 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALON
         sample_weight = np.ones(n_samples)
         if processes.size == 1:
             return sample_weight
+    check_in_memory(sample_weight, name)
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
         weight = sample_weight if is_masked else as_array(sample_weight)

@@ -24,11 +24,12 @@ def tell(store, rank, error):
     """Let other processes know what has failed in this one."""
     story = rank, type(error).__name__, str(error)
     _quietly(store.set, f"failed/{rank}", pickle.dumps(story))
+    _quietly(store.add, "know", 1)
 
 
-def wait_until_read(store, size):
-    """Give the others time to read what was told, before the store goes with this process."""
-    _looked_for(lambda: int(store.add("has read", 0)) >= size - 1)
+def wait_until_known(store, size):
+    """Give the others time to learn of it, before the store goes with this process."""
+    _looked_for(lambda: store.add("know", 0) >= size)
 
 
 def what_happened(store, size, timeout):
@@ -45,7 +46,7 @@ def what_happened(store, size, timeout):
             f"{timeout:g} s (see the timeout of data_parallel)."
         )
     rank, kind, message = pickle.loads(store.get(name))
-    _quietly(store.add, "has read", 1)
+    _quietly(store.add, "know", 1)
     told = message if kind in _KEPT else f"{kind}: {message}"
     return _KEPT.get(kind, RuntimeError)(f"{told} (in process {rank} of {size})")
 

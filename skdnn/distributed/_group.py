@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from skdnn.sharing import ALONE
 
-from ._failing import ConnectionCut, tell, time_limit, wait_until_read, what_happened
+from ._failing import ConnectionCut, tell, time_limit, wait_until_known, what_happened
 
 
 class ProcessGroup:
@@ -86,7 +86,7 @@ class ProcessGroup:
             tell(store, self.rank, error)
             self._cut()
             if self._is_keeper:
-                wait_until_read(store, self.size)
+                wait_until_known(store, self.size)
             self._n_failed += 1
             raise
 

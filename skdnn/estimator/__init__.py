@@ -15,7 +15,7 @@ One file a station, in the order in which a fit passes through, each knowing onl
 `_estimator` is the fit that sends them through, `_html` the picture in a notebook.
 """
 
-from ._estimator import Activation, MatrixLike, NetworkEstimator
+from ._estimator import Activation, MatrixLike, NetworkEstimator, entrance
 from ._parameters import Number, OneOf, plain
 from ._prediction import answers
 from ._task import Task
@@ -28,5 +28,6 @@ __all__ = [
     "OneOf",
     "Task",
     "answers",
+    "entrance",
     "plain",
 ]

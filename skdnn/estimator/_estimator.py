@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
-from skdnn.sharing import current_processes
+from skdnn.sharing import current_processes, where_the_rows_are
 from skdnn.training import on_one_thread, plainly
 from skdnn.watching import (
     CallbackSupportMixin,
@@ -34,6 +34,12 @@ from ._training import ended, run_training, run_watched_training
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 Self = TypeVar("Self", bound="NetworkEstimator")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def entrance(method: Method) -> Method:
+    """Let a method that users call compute plainly, and where its rows are."""
+    return where_the_rows_are(plainly(method))
 
 
 class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
@@ -41,8 +47,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
 
     _task: ClassVar[Task]
 
+    @entrance
     @with_callbacks
-    @plainly
     def fit(
         self: Self,
         X: MatrixLike,

@@ -7,5 +7,6 @@ several processes is in `skdnn.distributed`, and `fit` finds it here.
 
 from ._alone import ALONE, Alone
 from ._current import current_processes, fitting_among
+from ._elsewhere import where_the_rows_are
 
-__all__ = ["ALONE", "Alone", "current_processes", "fitting_among"]
+__all__ = ["ALONE", "Alone", "current_processes", "fitting_among", "where_the_rows_are"]

@@ -1,0 +1,283 @@
+"""Dask: fits on the workers that hold the rows, and predictions that are computed there."""
+
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+from itertools import pairwise
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from skdnn import DeepBinaryClassifier, DeepRegressor
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
+
+pytestmark = [
+    pytest.mark.slow,
+    # Of Dask and Tornado themselves.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::UserWarning:distributed"),
+]
+
+N = 1200
+COLUMNS = ["a", "b", "colour"]
+
+
+def a_frame():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(5, 3, size=N)})
+    frame["colour"] = rng.choice(["red", "green", "blue"], N)
+    frame["y"] = np.where(frame["a"] * (frame["b"] - 5) > 0, "yes", "no")
+    frame["weight"] = rng.integers(0, 3, N) * 1.0
+    return frame
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, dashboard_address=None, memory_limit=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def divided(frame, edges):
+    """Return a Dask frame whose partitions end at these rows."""
+    parts = [frame.iloc[start:end] for start, end in pairwise(edges)]
+    return dd.from_delayed([dask.delayed(part) for part in parts], meta=frame.iloc[:0])
+
+
+def make(kind=DeepBinaryClassifier, **parameters):
+    settings = {"n_units": 8, "max_iter": 6, "random_state": 1, "dtype": "float64", **parameters}
+    return kind(**settings)
+
+
+def assert_same(fitted, alone, atol=1e-9):
+    assert (fitted.n_iter_, fitted.best_iter_) == (alone.n_iter_, alone.best_iter_)
+    for got, expected in zip(fitted.coefs_, alone.coefs_, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=atol)
+
+
+EDGES = {
+    "even": [0, 300, 600, 900, N],
+    "one with 5 rows, one empty": [0, 5, 700, 700, N],
+    "fewer than workers": [0, N],
+    "many": list(range(0, N + 1, 75)),
+}
+
+
+@pytest.mark.parametrize("edges", EDGES.values(), ids=EDGES)
+def test_a_frame_in_partitions_is_fitted_as_one_frame(client, edges):
+    frame = a_frame()
+    rows = divided(frame, edges)
+    clf = make(early_stopping=True).fit(rows[COLUMNS], rows["y"])
+    assert_same(clf, make(early_stopping=True).fit(frame[COLUMNS], frame["y"]))
+    assert list(clf.feature_names_in_) == COLUMNS
+    assert b"dask" not in pickle.dumps(clf)
+
+
+def test_weights_count(client):
+    frame = a_frame()
+    rows = divided(frame, EDGES["even"])
+    clf = make().fit(rows[COLUMNS], rows["y"], sample_weight=rows["weight"])
+    assert_same(clf, make().fit(frame[COLUMNS], frame["y"], frame["weight"]))
+
+
+def test_rows_sorted_by_label_leave_workers_without_one(client):
+    frame = a_frame().sort_values("y", kind="stable")
+    rows = divided(frame, [0, 100, 200, 1100, N])
+    assert_same(make().fit(rows[COLUMNS], rows["y"]), make().fit(frame[COLUMNS], frame["y"]))
+
+
+def test_categories_may_differ_by_partition(client):
+    frame = a_frame()
+    parts = [frame.iloc[:500].copy(), frame.iloc[500:].copy()]
+    parts[0] = parts[0][parts[0]["colour"] != "blue"]
+    whole = pd.concat(parts)
+    for part in parts:
+        part["colour"] = part["colour"].astype("category")
+    meta = parts[0].iloc[:0].assign(colour=pd.Categorical([], categories=["__UNKNOWN__"]))
+    rows = dd.from_delayed(list(map(dask.delayed, parts)), meta=meta, verify_meta=False)
+    clf = make().fit(rows[COLUMNS], rows["y"])
+    assert_same(clf, make().fit(whole[COLUMNS], whole["y"]))
+    assert set(clf.categories_[0]) == {"red", "green", "blue"}
+
+
+def test_arrays_and_numbers_to_predict(client):
+    frame = a_frame()
+    X, y = frame[["a", "b"]].to_numpy(), frame["a"].to_numpy() * 3 + 100
+    rows, numbers = da.from_array(X, chunks=(250, 1)), da.from_array(y, chunks=250)
+    assert_same(make(DeepRegressor).fit(rows, numbers), make(DeepRegressor).fit(X, y))
+
+
+def test_rows_to_watch_are_in_memory(client):
+    frame = a_frame()
+    rows, watched = divided(frame, EDGES["even"]), frame.iloc[:100]
+    passed = {"X_val": watched[COLUMNS], "y_val": watched["y"]}
+    clf = make(early_stopping=True).fit(rows[COLUMNS], rows["y"], **passed)
+    alone = make(early_stopping=True).fit(frame[COLUMNS], frame["y"], **passed)
+    assert_same(clf, alone)
+    np.testing.assert_allclose(clf.validation_scores_, alone.validation_scores_)
+
+
+@pytest.mark.parametrize("edges", [EDGES["even"], EDGES["one with 5 rows, one empty"]])
+@pytest.mark.parametrize("name", ["predict", "predict_proba", "decision_function"])
+def test_predictions_are_lazy_collections(client, name, edges):
+    frame = a_frame()
+    clf = make().fit(frame[COLUMNS], frame["y"])
+    rows = divided(frame, edges)
+    answers = getattr(clf, name)(rows[COLUMNS])
+    expected = getattr(clf, name)(frame[COLUMNS])
+    assert isinstance(answers, da.Array)
+    assert answers.dtype == expected.dtype
+    np.testing.assert_allclose(*map(as_numbers, (answers.compute(), expected)))
+    assert clf.score(rows[COLUMNS], rows["y"]) == clf.score(frame[COLUMNS], frame["y"])
+
+
+def as_numbers(answers):
+    return answers if answers.dtype.kind == "f" else answers == "yes"
+
+
+@pytest.mark.parametrize("name", ["predict", "predict_proba"])
+def test_predictions_of_an_array_keep_its_chunks(client, name):
+    frame = a_frame()
+    X = frame[["a", "b"]].to_numpy(dtype=np.float32)
+    clf = make().fit(X, frame["y"])
+    answers = getattr(clf, name)(da.from_array(X, chunks=(500, 1)))
+    assert answers.chunks[0] == (500, 500, 200)
+    assert answers.shape == getattr(clf, name)(X).shape
+    np.testing.assert_allclose(*map(as_numbers, (answers.compute(), getattr(clf, name)(X))))
+
+
+def test_a_regressor_predicts_several_numbers(client):
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    model = make(DeepRegressor).fit(X, X[:, :2])
+    rows, numbers = da.from_array(X, chunks=(40, 3)), da.from_array(X[:, :2], chunks=(40, 2))
+    np.testing.assert_allclose(model.predict(rows).compute(), model.predict(X), rtol=1e-6)
+    assert model.score(rows, numbers) == pytest.approx(model.score(X, X[:, :2]))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda X, y: {"y": y.repartition(npartitions=2)}, ValueError, "y must have as many part"),
+        (lambda X, y: {"y": y.compute()}, TypeError, "y must be a collection of Dask as X is"),
+        (lambda X, y: {"groups": np.arange(N)}, ValueError, "groups must be None"),
+        (lambda X, y: {"X_val": X, "y_val": y}, TypeError, "X_val must be in memory"),
+        (lambda X, y: {"X": X.to_bag()}, TypeError, "X must be a DataFrame or an array of Dask"),
+        (lambda X, y: {"y": y.where(y == "yes", "yes")}, ValueError, "one class: \\['yes'\\]"),
+        (lambda X, y: {"X": X.assign(a=np.inf)}, ValueError, "infinity in column 'a'"),
+    ],
+)
+def test_what_cannot_be_is_told_and_leaves_the_estimator_as_it_was(client, change, kind, message):
+    rows = divided(a_frame(), EDGES["even"])
+    X, y = rows[COLUMNS], rows["y"]
+    clf = make()
+    with pytest.raises(kind, match=message):
+        clf.fit(**{"X": X, "y": y, **change(X, y)})
+    assert not hasattr(clf, "coefs_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [({"n_networks": 2}, "n_networks"), ({"warm_start": True}, "warm_start"),
+     ({"scoring": "roc_auc"}, "scoring")],
+)  # fmt: skip
+def test_what_workers_cannot_do_is_refused_by_name(client, parameters, name):
+    rows = divided(a_frame(), EDGES["even"])
+    with pytest.raises(ValueError, match=f"{name} must be .* where several processes share a fit"):
+        make(**parameters).fit(rows[COLUMNS], rows["y"])
+
+
+def test_partial_fit_says_that_fit_takes_them(client):
+    rows = divided(a_frame(), EDGES["even"])
+    with pytest.raises(TypeError, match="partial_fit must have its rows in memory"):
+        make().partial_fit(rows[COLUMNS], rows["y"], classes=["no", "yes"])
+
+
+def test_y_of_dask_beside_x_in_memory_is_not_pulled_in_silence(client):
+    rows = divided(a_frame(), EDGES["even"])
+    for passed in ({"y": rows["y"]}, {"y": a_frame()["y"], "sample_weight": rows["weight"]}):
+        with pytest.raises(TypeError, match="must hold its rows in memory, got a Series"):
+            make().fit(a_frame()[COLUMNS], **passed)
+
+
+def test_a_search_runs_on_the_workers(client):
+    frame = a_frame()
+    search = GridSearchCV(make(), {"n_layers": [1, 2]}, cv=2, n_jobs=-1)
+    alone = clone(search).set_params(n_jobs=None).fit(frame[COLUMNS], frame["y"])
+    with joblib.parallel_config("dask"):
+        search.fit(frame[COLUMNS], frame["y"])
+    for name in ("mean_test_score", "rank_test_score"):
+        np.testing.assert_allclose(search.cv_results_[name], alone.cv_results_[name])
+
+
+def test_without_a_client_there_are_no_workers(monkeypatch):
+    rows = divided(a_frame(), EDGES["even"])
+
+    def no_client():
+        raise ValueError("No global client found and no address provided")
+
+    monkeypatch.setattr(distributed, "get_client", no_client)
+    with pytest.raises(RuntimeError, match=r"make a distributed.Client first"):
+        make().fit(rows[COLUMNS], rows["y"])
+
+
+def test_two_fits_at_once_both_end(client):
+    frame = a_frame()
+    rows = client.persist(divided(frame, EDGES["many"]))
+    fitted = [make(), make(n_units=5)]
+
+    def fit(clf):
+        with client.as_current():
+            clf.fit(rows[COLUMNS], rows["y"])
+
+    threads = [threading.Thread(target=fit, args=(clf,)) for clf in fitted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(40)
+    for clf in fitted:
+        assert_same(clf, clone(clf).fit(frame[COLUMNS], frame["y"]))
+
+
+def kill(Z):
+    """Be no activation any more after some calls, on one worker."""
+    worker = distributed.get_worker()
+    worker.n_calls = getattr(worker, "n_calls", 0) + 1
+    if worker.n_calls > 100 and worker.is_to_die:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Z.tanh()
+
+
+def mark(who, dask_worker):
+    dask_worker.is_to_die = dask_worker.address == who
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_worker_is_an_error_within_seconds_and_the_next_fit_works(client):
+    frame = a_frame()
+    rows = divided(frame, EDGES["many"])
+    victim = max(client.scheduler_info(n_workers=-1)["workers"])
+    client.run(mark, who=victim)
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"has ended|has gone"):
+        make(activation=kill, max_iter=100).fit(rows[COLUMNS], rows["y"])
+    assert time.monotonic() - started < 20
+    client.wait_for_workers(2, timeout=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf = make().fit(rows[COLUMNS], rows["y"])
+    assert_same(clf, make().fit(frame[COLUMNS], frame["y"]))
