@@ -62,7 +62,7 @@ class ProcessGroup:
         self.readers = ALONE if rows == "all" else self
         self.pieces, self.host = pieces, host
         self._store, self._is_keeper = store, is_keeper
-        self._n_failed, self._connections = 0, {}
+        self._n_failed, self._told, self._connections = 0, None, {}
 
     def own_rows(self, n_rows):
         """Return the slice of the rows read that are this process's to train on."""
@@ -77,17 +77,12 @@ class ProcessGroup:
             yield
             self.gathered(None)  # until the others are through
         except ConnectionCut as error:
-            self._cut()
-            happened = what_happened(self._here("failures"), self.size, self.timeout)
+            self.close()
+            self._told = what_happened(self._here("failures"), self.size, self.timeout)
             self._n_failed += 1
-            raise happened from error
+            raise self._told from error
         except BaseException as error:
-            store = self._here("failures")
-            tell(store, self.rank, error)
-            self._cut()
-            if self._is_keeper:
-                wait_until_known(store, self.size)
-            self._n_failed += 1
+            self.tell(error)
             raise
 
     def sum(self, values):
@@ -162,9 +157,20 @@ class ProcessGroup:
         ]
         return edges[-1], np.concatenate(numbers)
 
+    def tell(self, error):
+        """Let the others know what has failed in this process, and leave them."""
+        if error is self._told:
+            return
+        self._told, store = error, self._here("failures")
+        tell(store, self.rank, error)
+        self.close()
+        if self._is_keeper:
+            wait_until_known(store, self.size)
+        self._n_failed += 1
+
     def close(self):
         """Leave the other processes; a later fit would meet them again."""
-        self._cut()
+        self._connections.clear()
 
     def _reduced(self, values, operation):
         if isinstance(values, torch.Tensor):
@@ -197,9 +203,6 @@ class ProcessGroup:
     def _here(self, name):
         """Return the store of what belongs to the fits since the last that failed."""
         return dist.PrefixStore(f"{self._n_failed}/{name}", self._store)
-
-    def _cut(self):
-        self._connections.clear()
 
 
 def _connect_by_gloo(store, group):

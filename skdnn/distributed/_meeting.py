@@ -89,6 +89,9 @@ def data_parallel(
             _check_same(group)
         with fitting_among(group), _on_own_gpu():
             yield group
+    except BaseException as error:
+        group.tell(error)  # an error beside the fits: the others may be waiting in one
+        raise
     finally:
         group.close()
 

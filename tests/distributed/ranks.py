@@ -20,24 +20,23 @@ def free_port():
 
 
 class Ranks:
-    """Processes with the environment of torchrun."""
+    """Processes with the environment of torchrun, or of srun, where process 0 keeps the store."""
 
-    def __init__(self, size):
+    def __init__(self, size, by="torchrun"):
         self.size = size
         self.store = dist.TCPStore(
             "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20)
         )
-        self.pipes, self.processes = [], []
+        port, free, self.pipes, self.processes = self.store.port, free_port(), [], []
         for rank in range(size):
             here, there = CONTEXT.Pipe()
-            environment = {
-                "RANK": rank,
-                "LOCAL_RANK": rank,
-                "WORLD_SIZE": size,
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": self.store.port,
-                "TORCHELASTIC_USE_AGENT_STORE": True,
-            }
+            environment = {"MASTER_ADDR": "127.0.0.1"}
+            if by == "torchrun":
+                environment |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size}
+                environment |= {"TORCHELASTIC_USE_AGENT_STORE": True, "MASTER_PORT": port}
+            else:
+                environment |= {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_NTASKS": size}
+                environment["MASTER_PORT"] = free
             process = CONTEXT.Process(target=serve, args=(there, environment), daemon=True)
             process.start()
             there.close()
@@ -78,7 +77,7 @@ class Ranks:
 
 def serve(pipe, environment):
     os.environ.update({name: str(value) for name, value in environment.items()})
-    rank = int(os.environ["RANK"])
+    rank = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID")))
     while True:
         try:
             function, arguments = pipe.recv()
@@ -93,8 +92,8 @@ def serve(pipe, environment):
 
 
 @contextmanager
-def started(size):
-    ranks = Ranks(size)
+def started(size, by="torchrun"):
+    ranks = Ranks(size, by)
     try:
         yield ranks
     finally:

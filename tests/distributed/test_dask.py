@@ -201,6 +201,14 @@ def test_what_workers_cannot_do_is_refused_by_name(client, parameters, name):
         make(**parameters).fit(rows[COLUMNS], rows["y"])
 
 
+def test_callbacks_would_see_a_copy(client):
+    callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
+    rows = divided(a_frame(), EDGES["even"])
+    clf = make().set_callbacks(callback.ProgressBar())
+    with pytest.raises(ValueError, match="callbacks must be none where Dask's workers share"):
+        clf.fit(rows[COLUMNS], rows["y"])
+
+
 def test_partial_fit_says_that_fit_takes_them(client):
     rows = divided(a_frame(), EDGES["even"])
     with pytest.raises(TypeError, match="partial_fit must have its rows in memory"):

@@ -1,5 +1,6 @@
 """One fit over several processes is the fit of one process with all rows."""
 
+import importlib
 import os
 import pickle
 import warnings
@@ -282,3 +283,26 @@ def test_the_result_is_an_ordinary_estimator(two):
     assert b"distributed" not in pickle.dumps(clf)
     clf.fit(X, y)  # knows nothing of processes
     np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])
+
+
+def quantiles_of_thinned_columns(rank, shares):
+    statistics = importlib.import_module("skdnn.data._statistics")
+    X = np.random.default_rng(0).gamma(1.0, size=(N, 1))
+    mine = [X[:100], X[100:]][rank]
+    before, statistics._MOST_VALUES = statistics._MOST_VALUES, 128
+    try:
+        with data_parallel("part", timeout=20.0) as group:
+            weight = np.ones(len(mine))
+            (found,) = statistics.weighted_quantiles(mine, weight, shares, group)
+    finally:
+        statistics._MOST_VALUES = before
+    return found
+
+
+def test_of_too_many_values_quantiles_are_nearly_right(two):
+    shares = np.linspace(0.05, 0.95, 19)
+    found, same = two.results(quantiles_of_thinned_columns, shares)
+    np.testing.assert_array_equal(found, same)
+    X = np.sort(np.random.default_rng(0).gamma(1.0, size=(N, 1)).ravel())
+    below = np.searchsorted(X, found, side="right") / N
+    assert 0 < np.abs(below - shares).max() < 2 / 128

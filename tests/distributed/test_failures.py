@@ -207,6 +207,34 @@ def test_nobody_waits_longer_than_the_time_limit():
     assert seconds < 10
 
 
+def fail_beside_the_fit(rank):
+    """Fail in one process where the others fit already."""
+    try:
+        with data_parallel(timeout=20.0):
+            if rank == 0:
+                raise OSError("no such file")
+            DeepBinaryClassifier(max_iter=1).fit(X, Y)
+    except (OSError, RuntimeError) as error:
+        return type(error), str(error)
+
+
+def fit_again(rank):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with data_parallel(timeout=20.0):
+            return DeepBinaryClassifier(max_iter=2, random_state=0).fit(X, Y).loss_
+
+
+@pytest.mark.parametrize("by", ["torchrun", "srun"])
+def test_an_error_beside_the_fit_ends_the_fits_of_others(by):
+    with ranks.started(2, by) as processes:
+        mine, others = processes.results(fail_beside_the_fit)
+        assert mine == (OSError, "no such file")
+        assert others == (RuntimeError, "OSError: no such file (in process 0 of 2)")
+        one, other = processes.results(fit_again)
+        assert one == other
+
+
 def fit_until_one_is_killed(rank, path):
     started = time.monotonic()
     clf = saving(path, At(1, 100, kill))
