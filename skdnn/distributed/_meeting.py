@@ -61,6 +61,11 @@ def data_parallel(
         If no launcher has said who the processes are, or one of them has ended or does not answer.
         What `fit` raises in one process, it raises in all of them.
 
+    See Also
+    --------
+    skdnn.DeepBinaryClassifier, skdnn.DeepRegressor : Their fits are what is shared; of Dask's
+        collections without this.
+
     Notes
     -----
     A launcher sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT in the environment,

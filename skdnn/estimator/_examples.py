@@ -55,12 +55,15 @@ class Totals:
         How many there are of the rarer of two labels, or of numbers.
     is_narrow : bool
         Whether X has no more than 32 bits.
+    is_sparse : bool
+        Whether X is sparse in some process.
     """
 
     n_rows: int
     weight: float
     n_rarest: int
     is_narrow: bool
+    is_sparse: bool
 
 
 @dataclass(frozen=True)
@@ -104,18 +107,18 @@ class Examples:
 
     def totals(self):
         """Return the Totals."""
-        rows = self.weight > 0
-        sums = np.array([np.count_nonzero(rows), self.weight.sum(), not is_narrow(self.X.dtype)])
-        n_rows, weight, n_wide = self.processes.sum(sums)
+        rows, is_wide = self.weight > 0, not is_narrow(self.X.dtype)
+        here = [np.count_nonzero(rows), self.weight.sum(), is_wide, sparse.issparse(self.X)]
+        n_rows, weight, n_wide, n_sparse = self.processes.sum(np.array(here, dtype=np.float64))
         n_rarest = self.target.count_rarest(self.y[rows], self.processes)
-        return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0)
+        return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
 
     def among(self, processes):
         """Return the Examples that a process is to train on, of all that each of them has read."""
         if processes is self.processes:
             return self
         digest, watched = digest_of(self), self.watched
-        _check_same(processes, "X, y and sample_weight for rows='all'", digest)
+        check_same(processes, "X, y and sample_weight for rows='all'", digest)
         return replace(
             self.take(processes.own_rows(len(self.y))),
             watched=None if watched is None else watched.take(processes.own_rows(len(watched.y))),
@@ -158,10 +161,11 @@ def _check_shared(processes, parameters, groups, X_val):
             )
     told = {n: describe(v) for n, v in vars(parameters).items() if n not in OF_EACH_PROCESS}
     for name, value in {**told, "X_val is None": X_val is None}.items():
-        _check_same(processes, name, value)
+        check_same(processes, name, value)
 
 
-def _check_same(processes, name, value):
+def check_same(processes, name, value):
+    """Raise a ValueError where processes that share a fit do not have the same."""
     for rank, other in enumerate(processes.gathered(value)):
         if other != value:
             raise ValueError(
@@ -258,14 +262,14 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
         read = _read_array(estimator, X, y, **options)
     if reset:
         names = getattr(estimator, "feature_names_in_", None)
-        _check_same(processes, "The names of the columns of X", describe(names))
+        check_same(processes, "The names of the columns of X", describe(names))
     return (read, *unchecked) if unchecked else read
 
 
 def _learn_columns(estimator, X, categorical_features, processes):
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
-    _check_same(processes, "The number of columns of X", X.shape[1:])
+    check_same(processes, "The number of columns of X", X.shape[1:])
     are_plain = all(processes.gathered(is_plain(X)))
     if len(X.shape) != 2 or (are_plain and not has_names):
         return

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skdnn.data import Table, count_folds
 from skdnn.network import Loss
 
+from ._examples import check_same
 from ._parameters import DTYPES, RULES, dtype_name, is_sequence
 from ._task import Task
 
@@ -198,6 +198,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     activations = _for_each_layer("activation", parameters.activation, n_layers)
     device = resolve_device(parameters.device, examples.X)
     processes, totals, before = examples.processes, examples.totals(), examples.before
+    check_same(processes, "The kind of device", device.type)
     seed = processes.first(_draw_seed(parameters.random_state)) if seed is None else seed
     generator = _make_generator(seed, before if is_incremental else None)
     generators = _for_each_network(generator, parameters.n_networks)
@@ -271,7 +272,7 @@ def _resolve_weight_decay(task, parameters, total_weight, n_columns, n_layers, h
 def _resolve_embedding(task, parameters, examples, totals, activations):
     if parameters.numeric_embedding != "auto":
         return parameters.numeric_embedding
-    if parameters.optimizer not in FAST or sparse.issparse(examples.X):
+    if parameters.optimizer not in FAST or totals.is_sparse:
         return None
     # One layer, or layers without a bend between them, would no longer be a linear model.
     if all(activation in WITHOUT_BEND for activation in activations):

@@ -26,18 +26,6 @@ N = 900
 CUTS = {2: [0, 130, N], 3: [0, 610, 610, N]}
 
 
-@pytest.fixture(scope="module")
-def two():
-    with ranks.started(2) as processes:
-        yield processes
-
-
-@pytest.fixture(scope="module")
-def three():
-    with ranks.started(3) as processes:
-        yield processes
-
-
 def numbers():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, 6)) * [1, 10, 0.1, 1, 1, 1] + [0, 100, 0, 0, 0, 0]
@@ -306,3 +294,19 @@ def test_of_too_many_values_quantiles_are_nearly_right(two):
     X = np.sort(np.random.default_rng(0).gamma(1.0, size=(N, 1)).ravel())
     below = np.searchsorted(X, found, side="right") / N
     assert 0 < np.abs(below - shares).max() < 2 / 128
+
+
+def fit_rows_of_two_kinds(rank):
+    X, y = sparse_numbers()
+    clf, *_ = make("sparse")
+    with data_parallel("part", timeout=20.0):
+        return clf.fit(
+            X[:200] if rank == 0 else X[200:].toarray(), y[:200] if rank == 0 else y[200:]
+        )
+
+
+def test_rows_may_be_sparse_in_one_process_and_dense_in_another(two):
+    alone, X, y, _ = make("sparse")
+    alone.fit(X, y)
+    for fitted in two.results(fit_rows_of_two_kinds):
+        np.testing.assert_allclose(fitted.coefs_[0], alone.coefs_[0], rtol=1e-9, atol=1e-9)

@@ -23,12 +23,6 @@ X = RNG.normal(size=(400, 5))
 Y = (X[:, 0] > X[:, 1]).astype(int)
 
 
-@pytest.fixture(scope="module")
-def two():
-    with ranks.started(2) as processes:
-        yield processes
-
-
 class At:
     """An activation that does something in one process, at its n-th call."""
 

@@ -8,7 +8,6 @@ import warnings
 
 import numpy as np
 import pytest
-import ranks
 
 from skdnn import Checkpoint, DeepBinaryClassifier
 from skdnn.distributed import data_parallel
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 5))
 Y = (X[:, 0] > X[:, 1]).astype(int)
-
-
-@pytest.fixture(scope="module")
-def two():
-    with ranks.started(2) as processes:
-        yield processes
 
 
 def make(**parameters):
