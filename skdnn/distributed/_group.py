@@ -107,8 +107,8 @@ class ProcessGroup:
     def gathered(self, value):
         """Return a list of what each process has, of any kind, by rank."""
         here = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
-        sizes = [torch.empty(1, dtype=torch.int64) for _ in range(self.size)]
-        self._done("allgather", [sizes], [torch.tensor([len(here)])])
+        sizes = [torch.empty(1, dtype=torch.int64, device="cpu") for _ in range(self.size)]
+        self._done("allgather", [sizes], [torch.full_like(sizes[0], len(here))])
         sizes = [int(size) for size in sizes]
         # All must be of one size.
         padded = torch.nn.functional.pad(here, (0, max(sizes) - len(here)))

@@ -67,7 +67,10 @@ def _fit(estimator, X, y, sample_weight=None, X_val=None, y_val=None, groups=Non
     parts = _parts(client, X, y, sample_weight)
     places = _places(client, parts)
     fitted = _fit_on(client, places, parts, clone(estimator), (X_val, y_val))
-    vars(estimator).update({**vars(fitted), **estimator.get_params(deep=False)})
+    # Of an earlier fit nothing is left.
+    attributes = {**vars(fitted), **estimator.get_params(deep=False)}
+    vars(estimator).clear()
+    vars(estimator).update(attributes)
     return estimator
 
 

@@ -122,6 +122,16 @@ def test_arrays_and_numbers_to_predict(client):
     assert_same(make(DeepRegressor).fit(rows, numbers), make(DeepRegressor).fit(X, y))
 
 
+def test_nothing_is_left_of_an_earlier_fit(client):
+    frame, rows = a_frame(), da.from_array(a_frame()[["a", "b"]].to_numpy(), chunks=(400, 2))
+    clf = make().fit(frame[COLUMNS], frame["y"])
+    y = (frame["y"] == "yes").to_numpy()
+    clf.fit(rows, da.from_array(y, chunks=400))
+    alone = make().fit(rows.compute(), y)
+    assert vars(clf).keys() == vars(alone).keys()
+    assert_same(clf, alone)
+
+
 def test_rows_to_watch_are_in_memory(client):
     frame = a_frame()
     rows, watched = divided(frame, EDGES["even"]), frame.iloc[:100]
