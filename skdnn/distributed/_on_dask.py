@@ -133,11 +133,11 @@ def _partitions(values, name):
 
 def _places(client, parts):
     """Return which of the partitions each worker is to train on, of those that it holds."""
-    places = {}
-    for k, (part, workers) in enumerate(zip(parts, client.who_has(parts).values(), strict=True)):
-        if not workers:
+    places, holders = {}, client.who_has(parts)
+    for k, part in enumerate(parts):
+        if not holders[part.key]:
             part.result()  # raises what went wrong
-        places.setdefault(sorted(workers)[0], []).append(k)
+        places.setdefault(sorted(holders[part.key])[0], []).append(k)
     return places
 
 
