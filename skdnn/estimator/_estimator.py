@@ -1,6 +1,7 @@
 """What both faces are: an estimator that reads, plans, splits, starts, trains and keeps."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -20,7 +21,7 @@ from skdnn.watching import (
     with_callbacks,
 )
 
-from ._examples import read_examples, read_more
+from ._file_examples import gather_examples, gather_more
 from ._fitted import fitted_attributes
 from ._html import NetworkHTMLMixin
 from ._parameters import checked_parameters
@@ -30,6 +31,7 @@ from ._split import make_split
 from ._start import make_start
 from ._task import Task
 from ._training import ended, run_training, run_watched_training
+from ._writing import write_predictions
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
@@ -99,7 +101,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             cannot be saved.
         """
         with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
-            examples = read_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
+            examples = gather_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
             plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
             split = make_split(plan, examples)
             start = make_start(plan, split)
@@ -115,13 +117,43 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         target: Any = None,
     ) -> Self:
         with _going_on(self) as parameters:
-            examples = read_more(self, parameters, X, y, sample_weight, target)
+            examples = gather_more(self, parameters, X, y, sample_weight, target)
             plan = make_plan(self._task, parameters, examples, is_incremental=True)
             split = make_split(plan, examples)
             start = make_start(plan, split)
             result = run_training(plan, split, start)
             self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
         return self
+
+    @plainly
+    def write_predictions(
+        self,
+        X: MatrixLike,
+        path: str | os.PathLike,
+        *,
+        method: str = "predict",
+        keep: Sequence[str] = (),
+    ) -> None:
+        """Write predictions into a Parquet file, row group by row group.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            In memory or in a file.
+        path : str or os.PathLike
+            The file, which is replaced when all is written.
+        method : str, default="predict"
+            "predict", "predict_proba", "predict_log_proba" or "decision_function". The columns are
+            "prediction", the name of the method or, of probabilities, the labels.
+        keep : sequence of str, default=()
+            Columns of X to copy, before the predictions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `predict`; and if a name or the path is none.
+        """
+        write_predictions(self, X, path, method, keep)
 
     @plainly
     def to_module(self) -> torch.nn.Sequential:

@@ -49,3 +49,26 @@ class EpochLines:
 def _mean(numbers):
     """Return the mean over the networks that were still trained."""
     return np.nanmean(numbers)
+
+
+class ReadingLines:
+    """Prints lines while a file is read: a few a second at most, and the last.
+
+    Parameters
+    ----------
+    n_rows : int
+        Of the file.
+    clock : callable, default=time.perf_counter
+        Gives the seconds.
+    """
+
+    def __init__(self, n_rows, clock=time.perf_counter):
+        self.n_rows, self.clock = n_rows, clock
+        self.started = self.printed = clock()
+
+    def __call__(self, n_read):
+        """Print a line for so many rows, if it is time."""
+        now = self.clock()
+        if n_read >= self.n_rows or now - self.printed >= SECONDS_BETWEEN_LINES:
+            self.printed = now
+            print(f"read {n_read:,} of {self.n_rows:,} rows, {now - self.started:.1f} s")
