@@ -32,6 +32,7 @@ from skdnn.estimator import (
     OneOf,
     Task,
     answers,
+    columns_beside,
     plain,
 )
 from skdnn.network import SIGMOID
@@ -459,8 +460,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         array of shape (n_samples,)
             Of `classes_`.
         """
-        positive = answers(self, X) > 0
-        return self.classes_[positive.astype(np.intp)]
+        return self.classes_[(answers(self, X) > 0).astype(np.intp)]
 
     @plainly
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -471,7 +471,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
             As in `fit`.
         y : array-like of shape (n_samples,)
-            The labels; those of neither class are wrong.
+            The labels, or where X is in a file their column; those of neither class are wrong.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -485,8 +485,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         ValueError, TypeError
             If labels or weights are none that `fit` would take.
         """
-        predicted = self.predict(X)
-        labels = column_or_1d(plain_labels(y), warn=True)
+        y, sample_weight = columns_beside(X, y, sample_weight)
+        predicted, labels = self.predict(X), column_or_1d(plain_labels(y), warn=True)
         if len(labels) != len(predicted):
             raise ValueError(
                 f"y must hold one label for each of {len(predicted)} rows, got {len(labels)}."

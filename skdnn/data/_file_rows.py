@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import objects_of
+from ._columns import Column, objects_of
 from ._files import Source
 from ._mixing import chances
 from ._summary import Summary
@@ -76,8 +76,10 @@ class FileColumns:
         """Yield (cell, first row there, X, y, weight); y as it stands there."""
         columns = list(dict.fromkeys([*self.names, self.y, *([self.weight] * bool(self.weight))]))
         for cell, first, table in self.source.read(cells, columns, ranges):
-            weight = None if self.weight is None else table.column(self.weight)
-            weight = np.ones(len(table)) if weight is None else plain_weights(weight, len(table))
+            weight = np.ones(len(table))
+            if self.weight is not None:
+                weight = Column(self.weight, table.column(self.weight)).array()
+                weight = plain_weights(weight, len(table))
             y = self.target.plain(table.column(self.y))
             yield cell, first, read_columns(table.select(self.names), self.kinds), y, weight
 
@@ -96,7 +98,10 @@ class FileColumns:
         ValueError, TypeError
             If there are no rows, or a column holds what it must not.
         """
-        n_rows, row_bytes = self.source.n_rows, self._row_bytes()
+        n_rows = self.source.n_rows
+        if not n_rows:
+            raise ValueError("X must hold rows, got none.")
+        row_bytes = self._row_bytes()
         most_kept = min(_MOST_KEPT, max(1, _KEPT_BYTES // row_bytes))
         shares = min(validation_fraction, most_kept / n_rows), min(1.0, most_kept / n_rows)
         mix_rows = max(_CELLS_OF_A_MIX, _MIX_BYTES // row_bytes)
@@ -130,7 +135,7 @@ class Survey:
     share_held, share_sampled : float
         Of the rows: that might be held out, and that are kept as a sample.
     sizes : array of int of shape (n_cells,)
-        Rows of each cell that the source's filter leaves.
+        Rows of each cell that the source's condition leaves.
     sums : dict
         From each label to how often each cell has it; from None to the sums of numbers.
     found : dict
@@ -187,9 +192,12 @@ class Survey:
         self.found[label, held] = some if known is None else known + some
 
     def check_rows(self):
-        """Raise a ValueError where there are no rows to learn from."""
-        if not self.sizes.sum():
-            raise ValueError("X must hold rows, got a file without any.")
+        """Raise a ValueError where rows are not all there, or none is to be learned from."""
+        n_found, n_rows = self.sizes.sum(), self.columns.source.n_rows
+        if n_found != n_rows:
+            raise ValueError(
+                f"X must stay as it is while it is read, but of {n_rows} rows {n_found} were found."
+            )
         if not self.kept:
             raise ValueError("sample_weight must hold a weight above zero, got all zero.")
 

@@ -33,7 +33,9 @@ def open_source(X):
     if isinstance(X, str | os.PathLike):
         X = _dataset_at(os.fspath(X))
     if hasattr(type(X), "get_fragments"):  # a dataset of PyArrow
-        return Source(X.schema.empty_table(), _parts_of_dataset(X), _filter_of(X))
+        without, condition = _without_filter(X)
+        n_rows = None if condition is None else X.count_rows()
+        return Source(X.schema.empty_table(), _parts_of_dataset(without), condition, n_rows)
     if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a polars scan
         empty = _pyarrow().table(X.head(0).collect().to_arrow())
         return Source(empty, [_FramePart(X)])
@@ -59,9 +61,18 @@ def _dataset_at(path):
         raise ValueError(f"X must be the path of {_WHAT}, but {path!r} is none: {error}") from error
 
 
-def _filter_of(dataset):
-    """Return the filter that a dataset has been given; PyArrow tells it nowhere else."""
-    return (getattr(dataset, "_scan_options", None) or {}).get("filter")
+def _without_filter(dataset):
+    """Return a dataset as it was before it was given a filter, and this.
+
+    Of one with a filter PyArrow names no files, nor does it tell the filter in any other way; so a
+    Source counts whether as many rows are left as PyArrow counts.
+    """
+    condition = (getattr(dataset, "_scan_options", None) or {}).get("filter")
+    if condition is None:
+        return dataset, None
+    without = dataset.filter(_pyarrow().dataset.scalar(True))
+    without._scan_options = {}
+    return without, condition
 
 
 def _parts_of_dataset(dataset):
@@ -197,7 +208,7 @@ def _within(spans, batches, position):
 
 @dataclass(frozen=True)
 class Cell:
-    """Rows from `start` to `stop` of a part of a Source, as they are before its filter."""
+    """Rows from `start` to `stop` of a part of a Source, whatever its condition."""
 
     part: int
     start: int
@@ -212,19 +223,16 @@ class Source:
     empty : pyarrow.Table
         Without rows: the names and types of the columns.
     parts : list of parts
-    filter : pyarrow expression or None, default=None
+    condition : pyarrow expression or None, default=None
         Which rows count.
-
-    Attributes
-    ----------
-    n_rows : int
-        Rows of all parts, those that the filter leaves out among them.
+    n_rows : int or None, default=None
+        How many these are; None for all.
     """
 
-    def __init__(self, empty, parts, filter=None):
-        self.empty, self.parts, self.filter = empty, parts, filter
+    def __init__(self, empty, parts, condition=None, n_rows=None):
+        self.empty, self.parts, self.condition = empty, parts, condition
         self.names = list(empty.column_names)
-        self.n_rows = sum(sum(part.sizes) for part in parts)
+        self.n_rows = sum(sum(part.sizes) for part in parts) if n_rows is None else n_rows
 
     def check_names(self, names, what):
         """Raise a ValueError where a name is not that of a column.
@@ -262,7 +270,7 @@ class Source:
         cells : list of Cell
         columns : list of str
         ranges : list of (number of a cell, start, stop) or None, default=None
-            Which of the rows that the filter leaves of a cell; None for all cells as a whole.
+            Which of the rows that the condition leaves of a cell; None for all cells as a whole.
         """
         if ranges is None:
             ranges = [(k, 0, cell.stop - cell.start) for k, cell in enumerate(cells)]
@@ -295,7 +303,7 @@ class Source:
 
     def _read_part(self, part, cells, columns, ranges):
         n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
-        if self.filter is None:
+        if self.condition is None:
             spans = [(cells[k].start + start, cells[k].start + stop) for k, start, stop in ranges]
             seen = [start for _, start, _ in ranges]
             read = part.tables(spans, columns, n_rows)
@@ -305,8 +313,8 @@ class Source:
             seen = [0] * len(ranges)
             read = part.tables(spans, self.names, n_rows)
         for place, table in read:
-            if self.filter is not None:
-                table = table.filter(self.filter).select(columns)
+            if self.condition is not None:
+                table = table.filter(self.condition).select(columns)
             k, start, stop = ranges[place]
             first = seen[place]
             seen[place] += len(table)

@@ -35,7 +35,8 @@ class StreamedBatches:
         the same answer as all of them.
     dtype : torch.dtype
     device : torch.device
-    batch_size : int
+    batch_size : int or None
+        None for all rows, where they are few.
     generators : sequence of torch.Generator
         One, or none where the rows stay in their order.
     in_background : callable
@@ -51,7 +52,7 @@ class StreamedBatches:
         self.file, self.encoder, self.target = file, encoder, target
         self.dtype, self.device, self.in_background = dtype, device, in_background
         self.n_rows, self.n_inputs = summary.n_rows, encoder.n_outputs
-        self.batch_size, self.generators = min(batch_size, self.n_rows), generators
+        self.batch_size, self.generators = min(batch_size or self.n_rows, self.n_rows), generators
         self.weight_of_a_row = summary.weight / summary.n_rows
         self.rows = LazyRows(some.X, np.arange(len(some.X)), encoder, dtype, device)
         self.y = outputs(target.standardized(some.y), 1, dtype, device)
@@ -128,11 +129,12 @@ class StreamedBatches:
         return draw_mixes(self.sizes, self.strata, n_mixes, rng)
 
     def _block(self, rows, index):
-        X = DenseRows(rows.X, index, self.encoder, self.dtype, self.device)[:]
-        y = outputs(self.target.standardized(rows.y[index]), 1, self.dtype, self.device)
+        some, in_order = rows.take(index), np.arange(len(index))
+        X = DenseRows(some.X, in_order, self.encoder, self.dtype, self.device)[:]
+        y = outputs(self.target.standardized(some.y), 1, self.dtype, self.device)
         steps = pieces(len(index), self.batch_size)
         sizes = sizes_of_slabs(steps, self._n_at_once, self.n_inputs + 1)
-        return Epoch.of_views(X, y, self._shares(rows.weight[index]), sizes)
+        return Epoch.of_views(X, y, self._shares(some.weight), sizes)
 
     def _shares(self, weight):
         share = torch.from_numpy(weight / self.weight_of_a_row / self.batch_size)

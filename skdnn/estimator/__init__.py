@@ -17,7 +17,7 @@ One file a station, in the order in which a fit passes through, each knowing onl
 
 from ._estimator import Activation, MatrixLike, NetworkEstimator
 from ._parameters import Number, OneOf, plain
-from ._prediction import answers
+from ._prediction import answers, columns_beside
 from ._task import Task
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "OneOf",
     "Task",
     "answers",
+    "columns_beside",
     "plain",
 ]

@@ -93,6 +93,18 @@ def answers(fitted, X):
     return np.concatenate([_answers(fitted, read_data(fitted, table)) for table in tables])
 
 
+def columns_beside(X, y, sample_weight):
+    """Return y and weights; where X is in a file and they are names, the columns of these."""
+    source = open_source(X) if isinstance(y, str) else None
+    if source is None:
+        return y, sample_weight
+    source.check_names([y], "y")
+    if isinstance(sample_weight, str):
+        source.check_names([sample_weight], "sample_weight")
+        sample_weight = source.column(sample_weight)
+    return source.column(y), sample_weight
+
+
 def features_in(fitted, source):
     """Return the names of the columns of a Source that a fitted estimator predicts from.
 
@@ -103,7 +115,7 @@ def features_in(fitted, source):
     """
     check_is_fitted(fitted)
     if not source.n_rows:
-        raise ValueError("X must hold rows, got a file without any.")
+        raise ValueError("X must hold rows, got none.")
     names = getattr(fitted, "feature_names_in_", source.names)
     source.check_names(list(names), "feature_names_in_")
     return list(names)

@@ -7,6 +7,7 @@ import numpy as np
 
 # So that a fit of short epochs does not flood the screen.
 SECONDS_BETWEEN_LINES = 0.25
+SECONDS_BETWEEN_READING_LINES = 2.0
 
 
 class EpochLines:
@@ -52,7 +53,7 @@ def _mean(numbers):
 
 
 class ReadingLines:
-    """Prints lines while a file is read: a few a second at most, and the last.
+    """Prints a line while a file is read, every other second, and the last.
 
     Parameters
     ----------
@@ -69,6 +70,6 @@ class ReadingLines:
     def __call__(self, n_read):
         """Print a line for so many rows, if it is time."""
         now = self.clock()
-        if n_read >= self.n_rows or now - self.printed >= SECONDS_BETWEEN_LINES:
+        if n_read >= self.n_rows or now - self.printed >= SECONDS_BETWEEN_READING_LINES:
             self.printed = now
             print(f"read {n_read:,} of {self.n_rows:,} rows, {now - self.started:.1f} s")
