@@ -6,7 +6,7 @@ from ._column_tables import column_tables
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._file_rows import FileColumns, Rows, Survey, TaughtFile, recoded
-from ._files import open_source
+from ._files import concatenated, open_source
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
 from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
@@ -46,6 +46,7 @@ __all__ = [
     "column_tables",
     "columns_with_infinity",
     "columns_with_means",
+    "concatenated",
     "count_folds",
     "deal_into_folds",
     "encode_groups",

@@ -13,8 +13,8 @@ from ._summary import Summary
 from ._tables import Table, read_columns
 from ._weights import plain_weights
 
-# Of a mix and, together, of what is kept of a pass.
-_MIX_BYTES, _KEPT_BYTES = 2**25, 2**24
+# Of a mix; of the sample, and of the rows to watch.
+_MIX_BYTES, _KEPT_BYTES = 2**25, 2**23
 # Rows of a sample, or to watch, at the most.
 _MOST_KEPT = 2**16
 # Of a cell, and how many cells there are in a mix at least.
@@ -245,7 +245,7 @@ class Survey:
         return np.nan_to_num(sums / np.maximum(1, self.sizes))
 
     def kept_rows(self, levels, n_told):
-        """Return all Rows kept, which of them are held out, and which are of the sample.
+        """Return all Rows kept, which of them are held out, and which are of the sample; once.
 
         Parameters
         ----------
@@ -253,6 +253,7 @@ class Survey:
             Those of a Table, of which the first `n_told` are told apart.
         """
         rows, is_held, is_sampled = zip(*self.kept, strict=True)
+        self.kept = []
         tables = [recoded(some.X, levels, n_told) for some in rows]
         parts = zip(*map(_arrays, tables), strict=True)
         X = _made_of(tables[0], [np.concatenate(part) for part in parts])

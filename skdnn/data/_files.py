@@ -281,19 +281,10 @@ class Source:
         except OSError as error:
             raise ValueError(f"X must be of files that can be read: {error}") from error
 
-    def tables(self, columns, n_rows=None):
-        """Yield all rows in their order as tables of some columns.
-
-        Of at most so many rows, and nearly as many; None for as many as are read at a time.
-        """
-        waiting = []
+    def tables(self, columns):
+        """Yield all rows in their order as small tables of some columns."""
         for _, _, table in self.read(self.cells(_ROWS_OF_A_SLICE), columns):
-            if waiting and sum(map(len, waiting)) + len(table) > (n_rows or 0):
-                yield _pyarrow().concat_tables(waiting)
-                waiting = []
-            waiting.append(table)
-        if waiting:
-            yield _pyarrow().concat_tables(waiting)
+            yield table
 
     def column(self, name):
         """Return a column as an array of PyArrow."""
@@ -321,6 +312,18 @@ class Source:
             begin, end = max(start, first), min(stop, seen[place])
             if begin < end:
                 yield k, begin, table.slice(begin - first, end - begin)
+
+
+def concatenated(tables, n_rows):
+    """Yield tables of PyArrow joined to larger ones, of nearly so many rows."""
+    waiting = []
+    for table in tables:
+        if waiting and sum(map(len, waiting)) + len(table) > n_rows:
+            yield _pyarrow().concat_tables(waiting)
+            waiting = []
+        waiting.append(table)
+    if waiting:
+        yield _pyarrow().concat_tables(waiting)
 
 
 def _cut(sizes, most):

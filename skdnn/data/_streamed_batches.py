@@ -16,7 +16,7 @@ from ._inputs import DenseRows, LazyRows
 from ._mixing import draw_mixes, make_strata, mixes_in_order
 
 # Encoded numbers of a block.
-_BLOCK_SIZE = 2**21
+_BLOCK_SIZE = 2**20
 
 
 class StreamedBatches:
@@ -129,12 +129,11 @@ class StreamedBatches:
         return draw_mixes(self.sizes, self.strata, n_mixes, rng)
 
     def _block(self, rows, index):
-        some, in_order = rows.take(index), np.arange(len(index))
-        X = DenseRows(some.X, in_order, self.encoder, self.dtype, self.device)[:]
-        y = outputs(self.target.standardized(some.y), 1, self.dtype, self.device)
+        X = DenseRows(rows.X, index, self.encoder, self.dtype, self.device)[:]
+        y = outputs(self.target.standardized(rows.y[index]), 1, self.dtype, self.device)
         steps = pieces(len(index), self.batch_size)
         sizes = sizes_of_slabs(steps, self._n_at_once, self.n_inputs + 1)
-        return Epoch.of_views(X, y, self._shares(some.weight), sizes)
+        return Epoch.of_views(X, y, self._shares(rows.weight[index]), sizes)
 
     def _shares(self, weight):
         share = torch.from_numpy(weight / self.weight_of_a_row / self.batch_size)

@@ -173,6 +173,8 @@ def _sampled(estimator, parameters, survey):
     there = weight > 0
     if levels:
         warn_of_others(estimator, rows.X, "rare", weight)
+    if there.all():
+        there = slice(None)
     return FileExamples(
         rows.X[there], y[there], weight[there], target,
         survey=survey, factors=factors, is_held=is_held[there], is_sampled=is_sampled[there],

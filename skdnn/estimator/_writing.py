@@ -4,7 +4,7 @@ import os
 from contextlib import contextmanager
 from tempfile import mkstemp
 
-from skdnn.data import column_tables, open_source
+from skdnn.data import column_tables, concatenated, open_source
 
 from ._parameters import OneOf, plain
 from ._prediction import features_in
@@ -30,7 +30,7 @@ def write_predictions(fitted, X, path, method, keep):
     writer = None
     with _replacing(path) as partial:
         try:
-            for table in _answered(fitted, X, method, keep):
+            for table in concatenated(_answered(fitted, X, method, keep), _ROWS_OF_A_GROUP):
                 writer = _writer(partial, table.schema) if writer is None else writer
                 writer.write_table(table)
         finally:
@@ -39,7 +39,7 @@ def write_predictions(fitted, X, path, method, keep):
 
 
 def _answered(fitted, X, method, keep):
-    """Yield tables of at most a row group: the columns kept, and the predictions behind them."""
+    """Yield tables of the columns kept and, behind them, the predictions."""
     source = open_source(X)
     predict = getattr(fitted, method)
     if source is None:
@@ -49,7 +49,7 @@ def _answered(fitted, X, method, keep):
         return
     source.check_names(keep, "keep")
     features = features_in(fitted, source)
-    for table in source.tables([*dict.fromkeys([*features, *keep])], _ROWS_OF_A_GROUP):
+    for table in source.tables([*dict.fromkeys([*features, *keep])]):
         answers = predict(table.select(features))
         yield _with_answers(fitted, table.select(keep), method, answers)
 
