@@ -253,12 +253,18 @@ class Survey:
             Those of a Table, of which the first `n_told` are told apart.
         """
         rows, is_held, is_sampled = zip(*self.kept, strict=True)
-        self.kept = []
-        tables = [recoded(some.X, levels, n_told) for some in rows]
-        parts = zip(*map(_arrays, tables), strict=True)
-        X = _made_of(tables[0], [np.concatenate(part) for part in parts])
+        like, n_rows = recoded(rows[0].X[:0], levels, n_told), sum(map(len, rows))
+        held = [np.empty((n_rows, array.shape[1]), array.dtype) for array in _arrays(like)]
+        held[0] = held[0].astype(self.dtype)
         y, weight = (np.concatenate([getattr(some, n) for some in rows]) for n in ("y", "weight"))
-        return Rows(X, y, weight), np.concatenate(is_held), np.concatenate(is_sampled)
+        del rows
+        n = 0
+        while self.kept:  # each is forgotten when it is copied
+            some, *_ = self.kept.pop(0)
+            for array, part in zip(held, _arrays(recoded(some.X, levels, n_told)), strict=True):
+                array[n : n + len(some)] = part
+            n += len(some)
+        return Rows(_made_of(like, held), y, weight), *map(np.concatenate, (is_held, is_sampled))
 
 
 @dataclass(frozen=True)
