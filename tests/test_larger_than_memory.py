@@ -18,6 +18,8 @@ from skdnn.data import _file_rows
 N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, more than is worth copying
 MEBIBYTE = 2**20
 ALLOWED = 80 * MEBIBYTE  # beside what the imports take; the file in float32 would be 78 and more
+# PyArrow's buffers, threads and two mixes come to more.
+ALLOWED_FOR_PARQUET = 128 * MEBIBYTE
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,12 +40,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(program, folder):
+def run(program, folder, allowed=ALLOWED):
     """Run a program under the limit, in a process of its own; return its answer."""
-    return fresh.call(run_within_the_limit, program, folder)
+    return fresh.call(run_within_the_limit, program, folder, allowed)
 
 
-def run_within_the_limit(program, folder):
+def run_within_the_limit(program, folder, allowed):
     import resource
 
     warnings.simplefilter("ignore")
@@ -57,7 +59,7 @@ def run_within_the_limit(program, folder):
     clf.write_predictions("few.parquet", "answers.parquet")
     # RLIMIT_DATA counts memory that belongs to the process, and not the pages of a mapped file.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    most = 1024 * int(re.search(r"VmData:\s+(\d+)", status)[1]) + ALLOWED
+    most = 1024 * int(re.search(r"VmData:\s+(\d+)", status)[1]) + allowed
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     names = {}
     exec(program, names)
@@ -94,19 +96,20 @@ def write_parquet(path, n_rows, n_columns, rows_of_a_group):
 
 @pytest.mark.parametrize(
     ("n_rows", "n_columns", "rows_of_a_group"),
-    [(1_000_000, 64, 2**13), (6_000_000, 8, 6_000_000)],
+    [(1_000_000, 64, 2**13), (8_000_000, 8, 8_000_000)],
     ids=["many groups", "one group"],
 )
 def test_parquet_is_learned_from_within_the_limit(
     tmp_path, pytestconfig, n_rows, n_columns, rows_of_a_group
 ):
     write_parquet(tmp_path / "flowers.parquet", n_rows, n_columns, rows_of_a_group)
-    assert n_rows * n_columns * 4 > 2.2 * ALLOWED
+    assert n_rows * n_columns * 4 > 1.9 * ALLOWED_FOR_PARQUET
     readme = (pytestconfig.rootpath / "README.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"<!-- larger than memory -->\n```python\n(.*?)```", readme, re.DOTALL)
     small = "random_state=0, max_iter=1, n_units=8, batch_size=8192, numeric_embedding=None"
     recipe = recipe.replace("random_state=0", f"{small}, early_stopping=True")
-    n_seen, score = run(recipe + "\nanswer = clf.t_, clf.best_validation_score_", tmp_path)
+    recipe += "\nanswer = clf.t_, clf.best_validation_score_"
+    n_seen, score = run(recipe, tmp_path, ALLOWED_FOR_PARQUET)
     assert 0.9 * n_rows < n_seen < n_rows
     assert score > 0.8
     answers = pq.read_table(tmp_path / "answers.parquet")
