@@ -85,6 +85,7 @@ def assert_same_encoding(fitted, other):
 # What is learned
 
 
+@pytest.mark.filterwarnings("ignore:The output starts saturated")
 @pytest.mark.parametrize("standardize", ["smooth_clip", True, "robust", False])
 @pytest.mark.parametrize("rows_of_a_group", [N, 70])
 def test_the_encoding_is_that_of_the_rows_in_memory(table, write, standardize, rows_of_a_group):
@@ -207,6 +208,20 @@ def test_early_stopping_watches_rows_that_are_not_trained_on(write, small_mixes)
     watching.fit(path, "y", X_val=table_of(X, X[:, 0] > 0).drop_columns("y"), y_val=X[:, 0] > 0)
     assert watching.t_ == 60_000
     assert len(watching.validation_loss_curve_) == 3
+
+
+def test_few_rows_may_have_a_weight(write, small_mixes):
+    X, weight = numbers(20_000), np.zeros(20_000)
+    weight[[5, 800, 9_000, 19_000]] = 1
+    table = table_of(X, np.arange(20_000) % 2).append_column("w", pa.array(weight))
+    table = table.set_column(4, "y", pa.array((np.arange(20_000) > 1_000).astype(int)))
+    clf = DeepBinaryClassifier(**ALL_ROWS)
+    try:
+        clf.fit(write(table, 1_000), "y", sample_weight="w")
+    except ValueError as error:
+        assert "sample_weight must hold" in str(error)
+    else:
+        assert clf.t_ == 8
 
 
 # The steps

@@ -19,7 +19,7 @@ N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, more than is worth copyin
 MEBIBYTE = 2**20
 ALLOWED = 80 * MEBIBYTE  # beside what the imports take; the file in float32 would be 78 and more
 # PyArrow's buffers, threads and two mixes come to more.
-ALLOWED_FOR_PARQUET = 128 * MEBIBYTE
+ALLOWED_FOR_PARQUET = 160 * MEBIBYTE
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,14 +96,14 @@ def write_parquet(path, n_rows, n_columns, rows_of_a_group):
 
 @pytest.mark.parametrize(
     ("n_rows", "n_columns", "rows_of_a_group"),
-    [(1_000_000, 64, 2**13), (8_000_000, 8, 8_000_000)],
+    [(3_000_000, 24, 2**14), (3_000_000, 24, 3_000_000)],
     ids=["many groups", "one group"],
 )
 def test_parquet_is_learned_from_within_the_limit(
     tmp_path, pytestconfig, n_rows, n_columns, rows_of_a_group
 ):
     write_parquet(tmp_path / "flowers.parquet", n_rows, n_columns, rows_of_a_group)
-    assert n_rows * n_columns * 4 > 1.9 * ALLOWED_FOR_PARQUET
+    assert n_rows * n_columns * 4 > 1.7 * ALLOWED_FOR_PARQUET
     readme = (pytestconfig.rootpath / "README.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"<!-- larger than memory -->\n```python\n(.*?)```", readme, re.DOTALL)
     small = "random_state=0, max_iter=1, n_units=8, batch_size=8192, numeric_embedding=None"

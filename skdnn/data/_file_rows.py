@@ -214,10 +214,6 @@ class Survey:
         totals = [sum(self.found[label, held].weight for held in (False, True)) for label in labels]
         return labels, np.array(totals, dtype=float)
 
-    def frequent_levels(self):
-        """Return for each column of levels those that are not rare, whatever the weights."""
-        return self.summary({}, with_held_out=True).frequent_levels()
-
     def summary(self, factors, with_held_out):
         """Return the Summary of the rows to train on.
 

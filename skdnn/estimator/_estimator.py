@@ -34,7 +34,7 @@ from ._training import ended, run_training, run_watched_training
 from ._writing import write_predictions
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
-MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
+MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike
 Self = TypeVar("Self", bound="NetworkEstimator")
 
 
@@ -62,13 +62,15 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             Numbers, dates and durations, NaN or None where missing, and levels (see
             `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
             data is made dense batch by batch, never as a whole, and so are a large memory-mapped
-            file and a large frame read; a tensor on CUDA stays there.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            file and a large frame read; a tensor on CUDA stays there. Or where the rows are, which
+            are then read part by part: the path of a Parquet file or of a folder of such, a
+            pyarrow.dataset.Dataset, or a scan of polars.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
             Of a classifier any two labels: numbers, strings, booleans. Of a regressor numbers, with
-            a second axis for several at once.
-        sample_weight : array-like of shape (n_samples,), default=None
+            a second axis for several at once. Where X is in a file, the name of a column.
+        sample_weight : array-like of shape (n_samples,) or str, default=None
             Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
-            behave as absent. None weighs all rows the same.
+            behave as absent. None weighs all rows the same; a name is that of a column, as of y.
         X_val : like X, of shape (n_validation, n_features), default=None
             Rows to watch after each epoch instead of held-out ones.
         y_val : like y, of shape (n_validation,) or (n_validation, n_outputs), default=None
@@ -85,8 +87,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data breaks a rule, or the training diverges. The estimator is
-            then as it was before.
+            If a parameter or the data breaks a rule, or the training diverges; where X is in a
+            file, if a parameter needs all rows at once. The estimator is then as it was before.
         KeyboardInterrupt
             If Ctrl-C ended the training. The estimator is then fitted, unless the first epoch was
             not through.

@@ -104,6 +104,8 @@ def _split_file(plan, examples):
     holds_out = examples.watched is None and plan.holds_out
     summary = examples.summary(with_held_out=not holds_out)
     rows = np.flatnonzero(examples.is_sampled & ~(examples.is_held & holds_out))
+    if not len(rows):  # nearly all have a weight of 0
+        rows = np.arange(len(examples.y))
     held_out = np.flatnonzero(examples.is_held)
     if holds_out and not (len(held_out) and summary.n_rows):
         raise ValueError(
