@@ -31,6 +31,7 @@ from skdnn.estimator import (
     OneOf,
     Task,
     answers,
+    columns_beside,
     entrance,
     plain,
 )
@@ -462,7 +463,6 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         return self.classes_[positive.astype(np.intp)]
 
     @entrance
-    @entrance
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of rows whose class is predicted.
 
@@ -471,7 +471,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
             As in `fit`.
         y : array-like of shape (n_samples,)
-            The labels; those of neither class are wrong.
+            The labels, or where X is in a file their column; those of neither class are wrong.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -485,8 +485,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         ValueError, TypeError
             If labels or weights are none that `fit` would take.
         """
-        predicted = self.predict(X)
-        labels = column_or_1d(plain_labels(y), warn=True)
+        y, sample_weight = columns_beside(X, y, sample_weight)
+        predicted, labels = self.predict(X), column_or_1d(plain_labels(y), warn=True)
         if len(labels) != len(predicted):
             raise ValueError(
                 f"y must hold one label for each of {len(predicted)} rows, got {len(labels)}."

@@ -24,6 +24,7 @@ from skdnn.estimator import (
     OneOf,
     Task,
     answers,
+    columns_beside,
     entrance,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
@@ -406,7 +407,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
             As in `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The numbers.
+            The numbers, or where X is in a file their column.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -421,6 +422,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         ValueError, TypeError
             If numbers or weights are none that `fit` would take.
         """
+        y, sample_weight = columns_beside(X, y, sample_weight)
         predicted, numbers = self.predict(X), plain_numbers(y)
         weight = check_weights(sample_weight, len(predicted))
         if np.shape(numbers) != predicted.shape:

@@ -21,12 +21,14 @@ STATIONS = [
     "_task",
     "_parameters",
     "_examples",
+    "_file_examples",
     "_plan",
     "_split",
     "_start",
     "_fitted",
     "_training",
     "_prediction",
+    "_writing",
 ]
 ROOMS_OF_A_FIT = {
     *("skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training", "skdnn.watching"),
@@ -70,7 +72,7 @@ PUBLIC = {
     "NetworkDisplay",
     "WeightImagesDisplay",
 }
-OPTIONAL = {"dask", "distributed", "matplotlib", "pandas"}
+OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "polars", "pyarrow"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "core"}
 
 

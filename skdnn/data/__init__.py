@@ -2,8 +2,11 @@
 
 from ._batches import Batches, Epoch
 from ._chunks import row_chunks
+from ._column_tables import column_tables
 from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
+from ._file_rows import FileColumns, Rows, Survey, TaughtFile, recoded
+from ._files import concatenated, open_source
 from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
 from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
@@ -12,6 +15,7 @@ from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._statistics import columns_with_infinity
+from ._streamed_batches import StreamedBatches
 from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import encode_groups, plain_labels, plain_numbers
 from ._tensors import as_tensor, to_host
@@ -22,11 +26,16 @@ __all__ = [
     "DenseRows",
     "Encoder",
     "Epoch",
+    "FileColumns",
     "LazyRows",
     "OwnBatches",
     "RealNumbers",
+    "Rows",
+    "StreamedBatches",
+    "Survey",
     "Table",
     "TableRows",
+    "TaughtFile",
     "TwoClasses",
     "add_levels",
     "announced_classes",
@@ -34,8 +43,10 @@ __all__ = [
     "as_tensor",
     "at_hand",
     "check_weights",
+    "column_tables",
     "columns_with_infinity",
     "columns_with_means",
+    "concatenated",
     "count_folds",
     "deal_into_folds",
     "encode_groups",
@@ -50,9 +61,11 @@ __all__ = [
     "means_of_other_folds",
     "network_inputs",
     "of_both_classes",
+    "open_source",
     "plain_labels",
     "plain_numbers",
     "read_columns",
+    "recoded",
     "row_chunks",
     "shown",
     "to_host",

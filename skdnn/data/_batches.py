@@ -54,6 +54,13 @@ class Epoch:
     slabs: Iterable
     sizes: list
 
+    @classmethod
+    def of_views(cls, X, y, share, sizes):
+        """Return that of rows X, a tensor in its order, whose slabs are views."""
+        X_slabs = [partial(_itself, part) for part in X.mT.split(_flat(sizes), -1)]
+        slabs = list(_slabs(X_slabs, y, share, sizes))
+        return cls(y, share, list(_by_step(iter(slabs), sizes)), slabs, sizes)
+
     def split(self, answers):
         """Cut a tensor of shape (..., m) as the rows are cut: for each step a list of slabs."""
         return list(_by_step(iter(answers.split(_flat(self.sizes), -1)), self.sizes))
@@ -102,7 +109,7 @@ class Batches:
         self.n_rows = int(processes.sum(np.array(self.n_here)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
-        self.y = _outputs(y, 1 if index is None else 2, dtype, rows.device)
+        self.y = outputs(y, 1 if index is None else 2, dtype, rows.device)
         # Σ share over an epoch is the number of steps, however the weights are scaled.
         mean_weight = processes.sum(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
         share = weight / mean_weight / self.batch_size
@@ -129,13 +136,11 @@ class Batches:
         self._n_at_once = n
         self._X = self._copied = None
         self._buffers = {}
-        self._cut(_pieces(self.n_rows, self.batch_size))
+        self._cut(pieces(self.n_rows, self.batch_size))
 
     def _cut(self, steps):
         slab_size = _MADE_SLAB_SIZE if isinstance(self.rows, LazyRows) else _SLAB_SIZE
-        longest = -(-max(steps) // self._n_at_once)
-        slab = max(1, min(longest, _SLAB_ROWS, slab_size // self.rows.shape[1]))
-        self.sizes = [_pieces(step, slab) for step in steps]
+        self.sizes = sizes_of_slabs(steps, self._n_at_once, self.rows.shape[1], slab_size)
 
     def in_slabs(self, n):
         """Return the same batches, each in n slabs at least, of which n are needed at a time."""
@@ -172,7 +177,7 @@ class Batches:
         if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
             return self._copied_epoch(order, index)
         y, share = _reordered(self.y, order), _reordered(self.share, order)
-        slabs = self._slabs(self._X_slabs(index), y, share)
+        slabs = _slabs(self._X_slabs(index), y, share, self.sizes)
         return Epoch(y, share, _by_step(slabs, self.sizes), slabs, self.sizes)
 
     def parts(self):
@@ -197,10 +202,7 @@ class Batches:
         if self._copied is None:
             y, share = _reordered(self.y, order), _reordered(self.share, order)
             self._X = self.rows.take(index)
-            X_slabs = [partial(_itself, X) for X in self._X.mT.split(_flat(self.sizes), -1)]
-            slabs = list(self._slabs(X_slabs, y, share))
-            steps = list(_by_step(iter(slabs), self.sizes))
-            self._copied = Epoch(y, share, steps, slabs, self.sizes)
+            self._copied = Epoch.of_views(self._X, y, share, self.sizes)
         elif order is not None:
             self.rows.take(index, out=self._X)
             self._copied.y.copy_(_reordered(self.y, order))
@@ -232,13 +234,20 @@ class Batches:
             taken = self.rows.take(index, out=buffer[:n].view(*index.shape, self.rows.shape[1]))
         return taken.mT
 
-    def _slabs(self, X_slabs, y, share):
-        sizes = _flat(self.sizes)
-        return zip(X_slabs, y.split(sizes, -1), share.split(sizes, -1), strict=True)
+
+def sizes_of_slabs(steps, n_at_once, width, slab_size=_SLAB_SIZE):
+    """Return for each step, of so many rows, the rows of its slabs: n_at_once at least."""
+    longest = -(-max(steps) // n_at_once)
+    slab = max(1, min(longest, _SLAB_ROWS, slab_size // width))
+    return [pieces(step, slab) for step in steps]
 
 
 def _itself(X):
     return X
+
+
+def _slabs(X_slabs, y, share, sizes):
+    return zip(X_slabs, y.split(_flat(sizes), -1), share.split(_flat(sizes), -1), strict=True)
 
 
 def _flat(lists):
@@ -253,13 +262,13 @@ def _tensor(values, dtype, device):
     return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype)
 
 
-def _outputs(y, n_axes, dtype, device):
+def outputs(y, n_axes, dtype, device):
     """Return y as a tensor of shape (..., k, m)."""
     y = _tensor(y, dtype, device)
     return y.unsqueeze(-2) if y.ndim == n_axes else y.mT.contiguous()
 
 
-def _pieces(total, size):
+def pieces(total, size):
     """Return sizes of at most `size` that add up to `total`."""
     return [size] * (total // size) + ([total % size] if total % size else [])
 

@@ -146,14 +146,11 @@ class Column:
             if hasattr(self.values, "factorize"):  # of pandas
                 codes, levels = self.values.factorize()
                 return codes, levels.tolist()
-            position = {}
-            codes = [
-                -1 if is_missing(value) else position.setdefault(value, len(position))
-                for value in self.objects()
-            ]
+            if hasattr(self.values, "dictionary_encode"):  # of PyArrow
+                return _levels_of_pyarrow(self)
+            return _codes_and_levels(self.objects())
         except TypeError as error:
             raise ValueError(f"X must hold levels in {self}, but {error}.") from error
-        return np.array(codes, dtype=np.intp), list(position)
 
     def objects(self):
         """Return the values as a list of Python's objects."""
@@ -175,6 +172,29 @@ class Column:
             unit = name.split("[")[1].rstrip("]")
             return np.array(values.cast("int64").to_pylist(), dtype=f"timedelta64[{unit}]")
         return np.asarray(values)
+
+
+def _codes_and_levels(objects):
+    position = {}
+    codes = [
+        -1 if is_missing(value) else position.setdefault(value, len(position)) for value in objects
+    ]
+    return np.array(codes, dtype=np.intp), list(position)
+
+
+def _levels_of_pyarrow(column):
+    """Return codes and levels as of the objects, of which only the distinct ones are made."""
+    values = column.values
+    if hasattr(values.type, "index_type"):  # what its dictionary holds need not be there
+        values = values.cast(values.type.value_type)
+    values = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+    try:
+        encoded = values.dictionary_encode()
+    except NotImplementedError:
+        return _codes_and_levels(column.objects())
+    codes, levels = _codes_and_levels(encoded.dictionary.to_pylist())
+    indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.append(codes, -1)[indices], levels
 
 
 def _array_of_pandas(values, name):

@@ -48,7 +48,7 @@ class DenseRows:
         self.shape = (len(index), encoder.n_outputs + 1)
         self.device = device
         self.X = torch.empty(self.shape, dtype=dtype, device=self._storage(dtype))
-        takes_all = len(index) == len(X)
+        takes_all = len(index) == len(X) and np.array_equal(index, np.arange(len(X)))
         for rows in row_chunks(self):
             self.X[rows, :-1] = encoder.apply(X[rows] if takes_all else X[index[rows]], dtype)
         self.X[:, -1] = 1

@@ -69,6 +69,18 @@ class TwoClasses:
         _check_two(classes)
         return cls(classes)
 
+    @staticmethod
+    def by_label(y):
+        """Return pairs of each label of y and the indices of its rows."""
+        labels, place = np.unique(y, return_inverse=True)
+        return [(label, np.flatnonzero(place == k)) for k, label in enumerate(labels)]
+
+    @classmethod
+    def check_labels(cls, labels):
+        """Raise a ValueError where labels found so far are too many."""
+        if len(labels) > _SHOWN:
+            cls.learn(np.array(labels))
+
     @classmethod
     def known(cls, attributes):
         """Return that of earlier `attributes`."""
@@ -116,6 +128,10 @@ class TwoClasses:
 
     def learnt_on(self, y, weight, bounded=False, processes=ALONE):
         """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
+        return self
+
+    def with_spread(self, spread, n_rows, bounded=False):
+        """Return itself, as above."""
         return self
 
     def needs_double(self, y, weight, processes=ALONE):

@@ -64,6 +64,15 @@ class RealNumbers:
         found = [shape for shape in processes.gathered(y.shape) if shape[0]] or [y.shape]
         return cls(*np.zeros((3, 1 if len(found[0]) == 1 else found[0][1])))
 
+    @staticmethod
+    def by_label(y):
+        """Return None, since numbers are no labels, and the indices of all rows."""
+        return [(None, np.arange(len(y)))]
+
+    @classmethod
+    def check_labels(cls, labels):
+        """Let all pass."""
+
     @classmethod
     def known(cls, attributes):
         """Return that of earlier `attributes`."""
@@ -139,11 +148,27 @@ class RealNumbers:
                 known = moments(distances, weight, bounded, processes)
             known = Moments(one + known.mean, known.deviation, known.total)
         if not np.isfinite(known.deviation).all():
-            raise ValueError(
-                "y must hold numbers whose distances a float can hold, got numbers from "
-                f"{y.min(initial=one.min()):g} to {y.max(initial=one.max()):g}."
-            )
+            raise _too_far_apart(y.min(initial=one.min()), y.max(initial=one.max()))
         return RealNumbers(**vars(known))
+
+    def with_spread(self, spread, n_rows, bounded=False):
+        """Return the RealNumbers of all rows, from those of a sample.
+
+        Parameters
+        ----------
+        spread : Spread
+            Of y in all rows.
+        n_rows : int
+        bounded : bool, default=False
+            As above; of wild numbers the sample knows how much they count.
+        """
+        is_odd = spread.is_odd(n_rows, bounded) & (self.deviation > 0)
+        known, is_constant = spread.moments, spread.low == spread.high
+        mean = np.where(is_odd, self.mean, np.where(is_constant, spread.low, known.mean))
+        deviation = np.where(is_odd, self.deviation, np.where(is_constant, 0.0, known.deviation))
+        if not np.isfinite(deviation).all():
+            raise _too_far_apart(spread.low.min(), spread.high.max())
+        return RealNumbers(mean, deviation, known.total)
 
     def needs_double(self, y, weight, processes=ALONE):
         """Tell whether predictions in float32 would lose what tells numbers of y apart."""
@@ -203,3 +228,10 @@ class RealNumbers:
 
 def _columns(y):
     return y[:, None] if y.ndim == 1 else y
+
+
+def _too_far_apart(low, high):
+    return ValueError(
+        "y must hold numbers whose distances a float can hold, got numbers from "
+        f"{low:g} to {high:g}."
+    )

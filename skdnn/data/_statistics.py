@@ -95,8 +95,7 @@ def moments(X, weight, bounded=False, processes=ALONE):
     is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
     if bounded:
         n_rows = processes.sum(np.array(np.count_nonzero(weight)))
-        normal = np.sqrt(2 * np.log(max(2, n_rows)))
-        is_odd |= farthest > (normal + _FARTHER) * found.deviation
+        is_odd |= is_wild(farthest, found.deviation, n_rows)
     if not is_odd.any():
         return found
     columns = np.flatnonzero(is_odd)
@@ -106,6 +105,11 @@ def moments(X, weight, bounded=False, processes=ALONE):
     for name, values in vars(found).items():
         values[columns] = getattr(refined, name)
     return found
+
+
+def is_wild(farthest, deviation, n_rows):
+    """Tell whether numbers so far from their mean may be wild among so many rows."""
+    return farthest > (np.sqrt(2 * np.log(max(2, n_rows))) + _FARTHER) * deviation
 
 
 def moments_within(known, X, weight):

@@ -83,10 +83,9 @@ class Table:
             Of those that have the other rows.
         """
         n_rows = int(processes.sum(np.array(np.count_nonzero(weight))))
-        fewest = max(1, min(_FEWEST_ROWS, n_rows // _FEWEST_SHARE))
         counts = self._counts(weight, processes)
         return [
-            _frequent(column, levels, fewest)
+            frequent_of_counts(column[:-1], levels, n_rows)
             for column, levels in zip(counts, self.levels, strict=True)
         ]
 
@@ -133,6 +132,12 @@ class Table:
         n_told = lengths if n_told is None else n_told
         return replace(self, codes=codes, levels=levels, n_told=n_told)
 
+    def with_levels_in_use(self):
+        """Return the Table with those levels alone that some row has."""
+        used = [np.unique(column) for column in self.codes.T]
+        pairs = zip(used, self.levels, strict=True)
+        return self.recoded([levels[codes[codes < len(levels)]] for codes, levels in pairs])
+
     def share_of_others(self, weight=None, processes=ALONE):
         """Return for each column of levels the share of its values that are "other".
 
@@ -165,8 +170,11 @@ def _code_of_missing(levels):
     return [code for code, level in enumerate(levels) if level is None]
 
 
-def _frequent(counts, levels, fewest):
-    common = np.argsort(-counts[:-1], kind="stable")[:_MOST_LEVELS]
+def frequent_of_counts(counts, levels, n_rows):
+    """Return those of some levels that are not rare, sorted, by in how many of all rows each is."""
+    fewest = max(1, min(_FEWEST_ROWS, n_rows // _FEWEST_SHARE))
+    counts = np.asarray(counts)
+    common = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
     kept = [levels[code] for code in common if counts[code] >= fewest]
     try:
         kept.sort(key=lambda level: (level is None, level))

@@ -30,6 +30,14 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALON
         sample_weight = np.ones(n_samples)
         if processes.size == 1:
             return sample_weight
+    weight = plain_weights(sample_weight, n_samples, name)
+    if not processes.sum(np.array(np.count_nonzero(weight))):
+        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
+    return _with_finite_sum(weight, name, processes)
+
+
+def plain_weights(sample_weight, n_samples, name="sample_weight"):
+    """Return weights of some rows as float64, of which all may be 0; else as `check_weights`."""
     check_in_memory(sample_weight, name)
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
@@ -47,9 +55,7 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALON
         raise ValueError(f"{name} must be finite, got NaN or infinity.")
     if (weight < 0).any():
         raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
-    if not processes.sum(np.array(np.count_nonzero(weight))):
-        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
-    return _with_finite_sum(weight, name, processes)
+    return weight
 
 
 def _with_finite_sum(weight, name, processes):

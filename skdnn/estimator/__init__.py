@@ -4,20 +4,20 @@ One file a station, in the order in which a fit passes through, each knowing onl
 
 - what the faces differ in `_task`;
 - the parameters, checked `_parameters`;
-- the examples, X, y and weights, checked `_examples`;
+- the examples, X, y and weights, checked `_examples`, those in files `_file_examples`;
 - the plan, what the parameters come to for them `_plan`;
 - the split into rows to train on and rows to watch `_split`;
 - the start, a network and what is to move its weights `_start`;
 - the fitted attributes `_fitted`;
 - the training itself, which the training room does and others watch `_training`;
-- the prediction `_prediction`.
+- the prediction `_prediction`, and that of a file `_writing`.
 
 `_estimator` is the fit that sends them through, `_html` the picture in a notebook.
 """
 
 from ._estimator import Activation, MatrixLike, NetworkEstimator, entrance
 from ._parameters import Number, OneOf, plain
-from ._prediction import answers
+from ._prediction import answers, columns_beside
 from ._task import Task
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "OneOf",
     "Task",
     "answers",
+    "columns_beside",
     "entrance",
     "plain",
 ]

@@ -1,6 +1,7 @@
 """What both faces are: an estimator that reads, plans, splits, starts, trains and keeps."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -20,7 +21,7 @@ from skdnn.watching import (
     with_callbacks,
 )
 
-from ._examples import read_examples, read_more
+from ._file_examples import gather_examples, gather_more
 from ._fitted import fitted_attributes
 from ._html import NetworkHTMLMixin
 from ._parameters import checked_parameters
@@ -30,9 +31,10 @@ from ._split import make_split
 from ._start import make_start
 from ._task import Task
 from ._training import ended, run_training, run_watched_training
+from ._writing import write_predictions
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
-MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
+MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike
 Self = TypeVar("Self", bound="NetworkEstimator")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -66,13 +68,15 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             Numbers, dates and durations, NaN or None where missing, and levels (see
             `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
             data is made dense batch by batch, never as a whole, and so are a large memory-mapped
-            file and a large frame read; a tensor on CUDA stays there.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            file and a large frame read; a tensor on CUDA stays there. Or where the rows are, which
+            are then read part by part: the path of a Parquet file or of a folder of such, a
+            pyarrow.dataset.Dataset, or a scan of polars.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
             Of a classifier any two labels: numbers, strings, booleans. Of a regressor numbers, with
-            a second axis for several at once.
-        sample_weight : array-like of shape (n_samples,), default=None
+            a second axis for several at once. Where X is in a file, the name of a column.
+        sample_weight : array-like of shape (n_samples,) or str, default=None
             Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
-            behave as absent. None weighs all rows the same.
+            behave as absent. None weighs all rows the same; a name is that of a column, as of y.
         X_val : like X, of shape (n_validation, n_features), default=None
             Rows to watch after each epoch instead of held-out ones.
         y_val : like y, of shape (n_validation,) or (n_validation, n_outputs), default=None
@@ -89,8 +93,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data breaks a rule, or the training diverges. The estimator is
-            then as it was before.
+            If a parameter or the data breaks a rule, or the training diverges; where X is in a
+            file, if a parameter needs all rows at once. The estimator is then as it was before.
         KeyboardInterrupt
             If Ctrl-C ended the training. The estimator is then fitted, unless the first epoch was
             not through.
@@ -105,7 +109,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             cannot be saved.
         """
         with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
-            examples = read_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
+            examples = gather_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
             plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
             split = make_split(plan, examples)
             start = make_start(plan, split)
@@ -121,13 +125,43 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         target: Any = None,
     ) -> Self:
         with _going_on(self) as parameters:
-            examples = read_more(self, parameters, X, y, sample_weight, target)
+            examples = gather_more(self, parameters, X, y, sample_weight, target)
             plan = make_plan(self._task, parameters, examples, is_incremental=True)
             split = make_split(plan, examples)
             start = make_start(plan, split)
             result = run_training(plan, split, start)
             self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
         return self
+
+    @plainly
+    def write_predictions(
+        self,
+        X: MatrixLike,
+        path: str | os.PathLike,
+        *,
+        method: str = "predict",
+        keep: Sequence[str] = (),
+    ) -> None:
+        """Write predictions into a Parquet file, row group by row group.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            In memory or in a file.
+        path : str or os.PathLike
+            The file, which is replaced when all is written.
+        method : str, default="predict"
+            "predict", "predict_proba", "predict_log_proba" or "decision_function". The columns are
+            "prediction", the name of the method or, of probabilities, the labels.
+        keep : sequence of str, default=()
+            Columns of X to copy, before the predictions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `predict`; and if a name or the path is none.
+        """
+        write_predictions(self, X, path, method, keep)
 
     @plainly
     def to_module(self) -> torch.nn.Sequential:

@@ -143,7 +143,7 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
     examples = replace(
         _with_known_levels(estimator, parameters, examples),
         groups=_read_groups(groups, len(y)),
-        watched=_read_watched(estimator, parameters, X_val, y_val, target, readers),
+        watched=read_watched(estimator, parameters, X_val, y_val, target, readers),
         before=before,
     )
     return examples.among(processes)
@@ -206,7 +206,8 @@ def _read_groups(groups, n_rows):
     return groups
 
 
-def _read_watched(estimator, parameters, X_val, y_val, target, processes):
+def read_watched(estimator, parameters, X_val, y_val, target, processes):
+    """Return the Examples of the rows that the user wants watched, None for none."""
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
@@ -249,7 +250,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     X = at_hand(X)
     reset = learn_by is not None
     if reset:
-        _learn_columns(estimator, X, learn_by.categorical_features, processes)
+        learn_columns(estimator, X, learn_by.categorical_features, processes)
     y = [estimator._task.target.plain(values, name) for values in y]
     options = {"reset": reset, "ensure_min_samples": 1 if processes.size == 1 else 0}
     # Of no rows, there is no y that scikit-learn's checks would take.
@@ -266,7 +267,8 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     return (read, *unchecked) if unchecked else read
 
 
-def _learn_columns(estimator, X, categorical_features, processes):
+def learn_columns(estimator, X, categorical_features, processes=ALONE):
+    """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, "The number of columns of X", X.shape[1:])
@@ -288,7 +290,7 @@ def _read_columns(estimator, X, y, recodes, reset, ensure_min_samples):
     read = read_columns(X, estimator.column_kinds_)
     if recodes and estimator.categories_ is not None:
         read = read.recoded(estimator.categories_)
-        _warn_of_others(estimator, read, "unseen in fit or rare there")
+        warn_of_others(estimator, read, "unseen in fit or rare there")
     return (read, *checked) if y else read
 
 
@@ -381,11 +383,11 @@ def _with_more_levels(estimator, examples):
 def _recoded(estimator, examples, levels, n_told):
     estimator.categories_ = levels
     recoded = examples.X.recoded(levels, np.array(n_told, dtype=np.intp))
-    _warn_of_others(estimator, recoded, "rare", examples.weight, examples.processes)
+    warn_of_others(estimator, recoded, "rare", examples.weight, examples.processes)
     return replace(examples, X=recoded)
 
 
-def _warn_of_others(estimator, table, what, weight=None, processes=ALONE):
+def warn_of_others(estimator, table, what, weight=None, processes=ALONE):
     """Warn of columns of which nearly all values are levels that are not told apart."""
     if processes.sum(np.array(len(table))) <= FEW_ROWS:
         return

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.data import as_tensor, network_inputs, row_chunks
+from skdnn.data import as_tensor, network_inputs, open_source, row_chunks
 from skdnn.network import Network, compute_answers, get_activation
 from skdnn.training import Workers, threads_for
 
@@ -70,6 +70,7 @@ def answers(fitted, X):
     ----------
     fitted : NetworkEstimator
     X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
+        Or in a file, which is then read part by part.
 
     Returns
     -------
@@ -85,7 +86,39 @@ def answers(fitted, X):
         check_is_fitted(fitted)  # tells; and takes longer than one row through the network
     if _is_plainly_valid(fitted, X):
         return _answers(fitted, X, has_gaps=False)
-    return _answers(fitted, read_data(fitted, X))
+    source = open_source(X)
+    if source is None:
+        return _answers(fitted, read_data(fitted, X))
+    tables = source.tables(features_in(fitted, source))
+    return np.concatenate([_answers(fitted, read_data(fitted, table)) for table in tables])
+
+
+def columns_beside(X, y, sample_weight):
+    """Return y and weights; where X is in a file and they are names, the columns of these."""
+    source = open_source(X) if isinstance(y, str) else None
+    if source is None:
+        return y, sample_weight
+    source.check_names([y], "y")
+    if isinstance(sample_weight, str):
+        source.check_names([sample_weight], "sample_weight")
+        sample_weight = source.column(sample_weight)
+    return source.column(y), sample_weight
+
+
+def features_in(fitted, source):
+    """Return the names of the columns of a Source that a fitted estimator predicts from.
+
+    Raises
+    ------
+    ValueError
+        If they are not there, or there are no rows.
+    """
+    check_is_fitted(fitted)
+    if not source.n_rows:
+        raise ValueError("X must hold rows, got none.")
+    names = getattr(fitted, "feature_names_in_", source.names)
+    source.check_names(list(names), "feature_names_in_")
+    return list(names)
 
 
 def _answers(fitted, X, has_gaps=True):

@@ -9,7 +9,10 @@ import torch
 from skdnn.data import (
     Batches,
     Encoder,
+    LazyRows,
     OwnBatches,
+    Rows,
+    StreamedBatches,
     columns_with_means,
     deal_into_folds,
     fit_encoder,
@@ -18,7 +21,9 @@ from skdnn.data import (
     make_rows,
     means_of_other_folds,
 )
+from skdnn.training import in_background
 
+from ._file_examples import FileExamples
 from ._parameters import dtype_name
 
 
@@ -56,6 +61,8 @@ def known_encoder(fitted):
 
 def make_split(plan, examples):
     """Return the Split of Examples into rows to train on and rows to watch."""
+    if isinstance(examples, FileExamples):
+        return _split_file(plan, examples)
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     watched = examples.watched
     if watched is None and plan.holds_out:
@@ -90,6 +97,55 @@ def _split_once(plan, examples, rows):
         _batches(plan, learnt, examples, held_out, places_held_out),
         _if_scored(plan, examples, [held_out]),
     )
+
+
+def _split_file(plan, examples):
+    """Hold out the rows that a hash of their number names, if any; the others stay in the file."""
+    holds_out = examples.watched is None and plan.holds_out
+    summary = examples.summary(with_held_out=not holds_out)
+    rows = np.flatnonzero(examples.is_sampled & ~(examples.is_held & holds_out))
+    if not len(rows):  # nearly all have a weight of 0
+        rows = np.arange(len(examples.y))
+    held_out = np.flatnonzero(examples.is_held)
+    if holds_out and not (len(held_out) and summary.n_rows):
+        raise ValueError(
+            f"early_stopping must find rows to hold out, but validation_fraction="
+            f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
+            "Use early_stopping=False."
+        )
+    encoder, target = learnt = _learn_of_file(plan, examples, rows, summary)
+    training = StreamedBatches(
+        examples.taught(with_held_out=not holds_out),
+        summary,
+        encoder,
+        target,
+        Rows(*examples.standing_for_all()),
+        plan.dtype,
+        plan.device,
+        in_background=in_background,
+        **_steps(plan, summary.n_rows),
+    )
+    watched = examples.watched
+    if holds_out:
+        watched = examples.take(held_out)
+    if watched is None:
+        return Split(*learnt, training)
+    rows = np.arange(len(watched.y))
+    tensors = LazyRows(watched.X, rows, encoder, plan.dtype, plan.device)
+    y = target.standardized(watched.y)
+    return Split(*learnt, training, Batches(tensors, y, watched.weight, plan.dtype))
+
+
+def _learn_of_file(plan, examples, rows, summary):
+    """Return the Encoder and the target that a sample teaches, and what is known of all rows."""
+    sample = examples.take(rows)
+    bounded = plan.loss.is_robust
+    target = sample.target.learnt_on(sample.y, sample.weight, bounded=bounded)
+    target = target.with_spread(summary.y, summary.n_rows, bounded)
+    target.check_precision(np.dtype(dtype_name(plan.dtype)))
+    standardize = plan.parameters.standardize
+    encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
+    return summary.exact(encoder, sample.X, standardize), target
 
 
 def _of_all(plan, strata, numbers, n_all):

@@ -7,6 +7,7 @@ import numpy as np
 
 # So that a fit of short epochs does not flood the screen.
 SECONDS_BETWEEN_LINES = 0.25
+SECONDS_BETWEEN_READING_LINES = 2.0
 
 
 class EpochLines:
@@ -49,3 +50,26 @@ class EpochLines:
 def _mean(numbers):
     """Return the mean over the networks that were still trained."""
     return np.nanmean(numbers)
+
+
+class ReadingLines:
+    """Prints a line while a file is read, every other second, and the last.
+
+    Parameters
+    ----------
+    n_rows : int
+        Of the file.
+    clock : callable, default=time.perf_counter
+        Gives the seconds.
+    """
+
+    def __init__(self, n_rows, clock=time.perf_counter):
+        self.n_rows, self.clock = n_rows, clock
+        self.started = self.printed = clock()
+
+    def __call__(self, n_read):
+        """Print a line for so many rows, if it is time."""
+        now = self.clock()
+        if n_read >= self.n_rows or now - self.printed >= SECONDS_BETWEEN_READING_LINES:
+            self.printed = now
+            print(f"read {n_read:,} of {self.n_rows:,} rows, {now - self.started:.1f} s")

@@ -1,0 +1,338 @@
+"""Rows that are in files: what X is where it names them instead of holding them.
+
+A path of Parquet, a dataset of PyArrow, or a scan of polars is a Source. It hands out its rows as
+small tables of PyArrow, from wherever they are asked for, and holds none itself. Of a Parquet file
+not even a row group is read as a whole: PyArrow's dataset would do so, its file does not.
+"""
+
+import os
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+
+# So many numbers come at a time.
+_TABLE_SIZE = 2**18
+# A file is read through a buffer of so many bytes for each column.
+_BUFFER_SIZE = 2**16
+# Of a polars frame so many rows are collected at a time: it finds each anew.
+_ROWS_OF_A_SLICE = 2**16
+_WHAT = "a Parquet file or of a folder of such"
+
+
+def open_source(X):
+    """Return the Source of a path, a PyArrow dataset or a polars scan; None for anything else.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to read at a path.
+    ImportError
+        If PyArrow is not installed.
+    """
+    if isinstance(X, str | os.PathLike):
+        X = _dataset_at(os.fspath(X))
+    if hasattr(type(X), "get_fragments"):  # a dataset of PyArrow
+        without, condition = _without_filter(X)
+        n_rows = None if condition is None else X.count_rows()
+        return Source(X.schema.empty_table(), _parts_of_dataset(without), condition, n_rows)
+    if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a polars scan
+        empty = _pyarrow().table(X.head(0).collect().to_arrow())
+        return Source(empty, [_FramePart(X)])
+    return None
+
+
+def _pyarrow():
+    try:
+        import pyarrow
+        from pyarrow import dataset, parquet  # noqa: F401, to be there as attributes
+    except ImportError as error:
+        raise ImportError("X is in a file, which PyArrow reads: pip install pyarrow.") from error
+    return pyarrow
+
+
+def _dataset_at(path):
+    pyarrow = _pyarrow()
+    if not os.path.exists(path):
+        raise ValueError(f"X must be the path of {_WHAT}, but there is none at {path!r}.")
+    try:
+        return pyarrow.dataset.dataset(path, format="parquet", partitioning="hive")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"X must be the path of {_WHAT}, but {path!r} is none: {error}") from error
+
+
+def _without_filter(dataset):
+    """Return a dataset as it was before it was given a filter, and this.
+
+    Of one with a filter PyArrow names no files, nor does it tell the filter in any other way; so a
+    Source counts whether as many rows are left as PyArrow counts.
+    """
+    condition = (getattr(dataset, "_scan_options", None) or {}).get("filter")
+    if condition is None:
+        return dataset, None
+    without = dataset.filter(_pyarrow().dataset.scalar(True))
+    without._scan_options = {}
+    return without, condition
+
+
+def _parts_of_dataset(dataset):
+    try:
+        fragments = list(dataset.get_fragments())
+        is_parquet = [hasattr(type(fragment), "row_groups") for fragment in fragments]
+        return [
+            (_ParquetPart if has_groups else _ScannedPart)(fragment, dataset.schema)
+            for fragment, has_groups in zip(fragments, is_parquet, strict=True)
+        ]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"X must be of files that can be read: {error}") from error
+
+
+class _ParquetPart:
+    """A Parquet file, or some of its row groups."""
+
+    def __init__(self, fragment, schema):
+        self.fragment, self.schema = fragment, schema
+        self.metadata = fragment.metadata
+        self.groups = [group.id for group in fragment.row_groups]
+        self.sizes = [self.metadata.row_group(group).num_rows for group in self.groups]
+        keys = _pyarrow().dataset.get_partition_keys(fragment.partition_expression)
+        self.keys = {name: value for name, value in keys.items() if name in schema.names}
+        self.state = self._state()
+
+    def tables(self, spans, columns, n_rows):
+        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
+        parquet = _pyarrow().parquet
+        there = [name for name in self.fragment.physical_schema.names if name in columns]
+        if self._state() != self.state:
+            raise ValueError(
+                f"X must stay as it is while it is read, but {self.fragment.path!r} has changed."
+            )
+        with (
+            self.fragment.open() as stream,
+            parquet.ParquetFile(
+                stream, metadata=self.metadata, buffer_size=_BUFFER_SIZE, pre_buffer=False
+            ) as file,
+        ):
+            edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
+            for group, (first, behind) in zip(self.groups, edges, strict=True):
+                wanted = [span for span in enumerate(spans) if _overlap(span[1], first, behind)]
+                if not wanted:
+                    continue
+                batches = file.iter_batches(
+                    batch_size=n_rows, row_groups=[group], columns=there, use_threads=False
+                )
+                for k, batch in _within(wanted, batches, first):
+                    yield k, self._completed(batch, columns)
+
+    def _completed(self, batch, columns):
+        """Return a table of these columns as the dataset has them, whatever the file has."""
+        pyarrow = _pyarrow()
+        fields = [self.schema.field(name) for name in columns]
+        arrays = [self._column(batch, field) for field in fields]
+        return pyarrow.table(arrays, schema=pyarrow.schema(fields))
+
+    def _column(self, batch, field):
+        pyarrow = _pyarrow()
+        if field.name in self.keys:
+            return pyarrow.array([self.keys[field.name]] * len(batch)).cast(field.type)
+        if field.name not in batch.schema.names:
+            return pyarrow.nulls(len(batch), field.type)
+        column = batch.column(field.name)
+        return column if column.type == field.type else column.cast(field.type)
+
+    def _state(self):
+        """Return what tells that a file is still the same."""
+        info = self.fragment.filesystem.get_file_info([self.fragment.path])[0]
+        return info.size, info.mtime_ns
+
+
+class _ScannedPart:
+    """A file of another format, which has to be read from its beginning."""
+
+    def __init__(self, fragment, schema):
+        self.fragment, self.schema = fragment, schema
+        self.sizes = [fragment.count_rows()]
+
+    def tables(self, spans, columns, n_rows):
+        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
+        batches = self.fragment.scanner(
+            schema=self.schema,
+            columns=columns,
+            batch_size=n_rows,
+            use_threads=False,
+            batch_readahead=0,
+            fragment_readahead=0,
+        ).to_batches()
+        for k, batch in _within(list(enumerate(spans)), batches, 0):
+            yield k, _pyarrow().Table.from_batches([batch])
+
+
+class _FramePart:
+    """A polars frame that is collected slice by slice."""
+
+    def __init__(self, frame):
+        import polars
+
+        self.frame = frame
+        self.sizes = [frame.select(polars.len()).collect().item()]
+
+    def tables(self, spans, columns, n_rows):
+        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
+        frame = self.frame.select(columns)
+        for k, (start, stop) in enumerate(spans):
+            for first in range(start, stop, _ROWS_OF_A_SLICE):
+                n = min(_ROWS_OF_A_SLICE, stop - first)
+                table = frame.slice(first, n).collect().to_arrow()
+                if len(table) != n:
+                    raise ValueError("X must stay as it is while it is read, but has changed.")
+                for some in range(0, n, n_rows):
+                    yield k, table.slice(some, n_rows)
+
+
+def _overlap(span, first, behind):
+    return span[0] < behind and first < span[1]
+
+
+def _within(spans, batches, position):
+    """Yield (place, batch) for the rows of batches, counted from position, that are in spans."""
+    last = max(stop for _, (_, stop) in spans)
+    for batch in batches:
+        for k, (start, stop) in spans:
+            begin, end = max(0, start - position), min(len(batch), stop - position)
+            if begin < end:
+                yield k, batch.slice(begin, end - begin)
+        position += len(batch)
+        if position >= last:
+            return
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows from `start` to `stop` of a part of a Source, whatever its condition."""
+
+    part: int
+    start: int
+    stop: int
+
+
+class Source:
+    """Rows that are elsewhere.
+
+    Parameters
+    ----------
+    empty : pyarrow.Table
+        Without rows: the names and types of the columns.
+    parts : list of parts
+    condition : pyarrow expression or None, default=None
+        Which rows count.
+    n_rows : int or None, default=None
+        How many these are; None for all.
+    """
+
+    def __init__(self, empty, parts, condition=None, n_rows=None):
+        self.empty, self.parts, self.condition = empty, parts, condition
+        self.names = list(empty.column_names)
+        self.n_rows = sum(sum(part.sizes) for part in parts) if n_rows is None else n_rows
+
+    def check_names(self, names, what):
+        """Raise a ValueError where a name is not that of a column.
+
+        Parameters
+        ----------
+        names : sequence
+        what : str
+            Of whose names they are, for the error.
+        """
+        for name in names:
+            if self.names.count(name) != 1:
+                found = "several" if name in self.names else "none"
+                raise ValueError(
+                    f"{what} must name a column of X, which are {self.names}, got {name!r}: there "
+                    f"are {found} of that name."
+                )
+
+    def cells(self, n_rows):
+        """Return Cells of at most so many rows, which together are all rows, in their order.
+
+        Row groups are cut into equal parts, or small ones taken together.
+        """
+        return [
+            Cell(k, start, stop)
+            for k, part in enumerate(self.parts)
+            for start, stop in _cut(part.sizes, n_rows)
+        ]
+
+    def read(self, cells, columns, ranges=None):
+        """Yield (number of a cell, first row there, table) for some rows, in their order.
+
+        Parameters
+        ----------
+        cells : list of Cell
+        columns : list of str
+        ranges : list of (number of a cell, start, stop) or None, default=None
+            Which of the rows that the condition leaves of a cell; None for all cells as a whole.
+        """
+        if ranges is None:
+            ranges = [(k, 0, cell.stop - cell.start) for k, cell in enumerate(cells)]
+        ranges = sorted(ranges)
+        try:
+            for part, of_part in groupby(ranges, lambda some: cells[some[0]].part):
+                yield from self._read_part(self.parts[part], cells, columns, list(of_part))
+        except OSError as error:
+            raise ValueError(f"X must be of files that can be read: {error}") from error
+
+    def tables(self, columns):
+        """Yield all rows in their order as small tables of some columns."""
+        for _, _, table in self.read(self.cells(_ROWS_OF_A_SLICE), columns):
+            yield table
+
+    def column(self, name):
+        """Return a column as an array of PyArrow."""
+        parts = [table.column(name) for table in self.tables([name])]
+        arrays = [chunk for part in parts for chunk in part.chunks]
+        return _pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
+
+    def _read_part(self, part, cells, columns, ranges):
+        n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
+        if self.condition is None:
+            spans = [(cells[k].start + start, cells[k].start + stop) for k, start, stop in ranges]
+            seen = [start for _, start, _ in ranges]
+            read = part.tables(spans, columns, n_rows)
+        else:
+            # What the filter looks at, it does not say.
+            spans = [(cells[k].start, cells[k].stop) for k, _, _ in ranges]
+            seen = [0] * len(ranges)
+            read = part.tables(spans, self.names, n_rows)
+        for place, table in read:
+            if self.condition is not None:
+                table = table.filter(self.condition).select(columns)
+            k, start, stop = ranges[place]
+            first = seen[place]
+            seen[place] += len(table)
+            begin, end = max(start, first), min(stop, seen[place])
+            if begin < end:
+                yield k, begin, table.slice(begin - first, end - begin)
+
+
+def concatenated(tables, n_rows):
+    """Yield tables of PyArrow joined to larger ones, of nearly so many rows."""
+    waiting = []
+    for table in tables:
+        if waiting and sum(map(len, waiting)) + len(table) > n_rows:
+            yield _pyarrow().concat_tables(waiting)
+            waiting = []
+        waiting.append(table)
+    if waiting:
+        yield _pyarrow().concat_tables(waiting)
+
+
+def _cut(sizes, most):
+    """Return (start, stop) of cells of at most so many rows, for row groups of these sizes."""
+    edges, first = [0], 0
+    for size in sizes:
+        if first + size - edges[-1] > most and first > edges[-1]:
+            edges.append(first)
+        n = -(-size // most)
+        edges += [first + size * k // n for k in range(1, n)]
+        first += size
+    return [pair for pair in pairwise([*edges, first]) if pair[0] < pair[1]]

@@ -1,0 +1,200 @@
+"""Examples in files: what one pass over all rows tells, and a sample that stands for them.
+
+The sample is an ordinary Examples, of which a plan is made; beside it stands the Survey, from which
+the split makes batches that read the rest.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from skdnn.data import FileColumns, Survey, TaughtFile, open_source
+from skdnn.sharing import ALONE, current_processes
+from skdnn.watching import ReadingLines, describe, digest_of
+
+from ._examples import (
+    Examples,
+    Totals,
+    learn_columns,
+    read_examples,
+    read_more,
+    read_watched,
+    warn_of_others,
+)
+from ._parameters import is_narrow
+
+# What takes all rows at once, or a second time, and what it must be here.
+NEEDS_ALL_ROWS = (
+    ("n_networks", lambda value: value == 1, "1"),
+    ("warm_start", lambda value: not value, "False"),
+    ("scoring", lambda value: value is None, "None"),
+    ("batch_size", lambda value: value is not None, "an integer or 'auto'"),
+    ("target_encoding", lambda value: value is not True, "False or 'auto'"),
+    ("optimizer", lambda value: value != "lbfgs", "'adam', 'adamw', 'sgd' or a class of torch's"),
+)
+
+
+@dataclass(frozen=True)
+class FileExamples(Examples):
+    """A sample of the rows of a file, and what is known of all of them.
+
+    Attributes
+    ----------
+    survey : Survey
+    factors : array of shape (2,) or None
+        What the weights of each class are multiplied by.
+    is_held, is_sampled : arrays of bool of shape (n_kept,)
+        Of the rows here: those to watch if some are held out, and those that stand for all.
+    """
+
+    survey: Survey | None = None
+    factors: Any = None
+    is_held: Any = None
+    is_sampled: Any = None
+
+    def summary(self, with_held_out=True):
+        """Return the Summary of the rows of a weight above 0, with those to be held out or not."""
+        return self.survey.summary(self._factor_of_label(), with_held_out)
+
+    def totals(self):
+        """Return the Totals of all rows of the file."""
+        summary = self.summary()
+        n_rarest = summary.n_rows
+        if self.factors is not None:
+            found = self.survey.found
+            of_label = {
+                label: found[label, False].n_rows + found[label, True].n_rows
+                for label in self._factor_of_label()
+            }
+            n_rarest = min(of_label.values())
+        narrow = is_narrow(self.X.dtype)
+        return Totals(summary.n_rows, summary.weight, n_rarest, narrow, is_sparse=False)
+
+    def taught(self, with_held_out):
+        """Return the TaughtFile of the rows to train on."""
+        return TaughtFile(self.survey, self.target, self.factors, self.X, with_held_out)
+
+    def standing_for_all(self):
+        """Return X, y and weights of some rows, whose best single answer is that of all."""
+        if self.factors is None:
+            return self.X, self.y, self.weight
+        return self.X, *_one_of_each(self.survey, self.target, self.factors)
+
+    def _factor_of_label(self):
+        if self.factors is None:
+            return {}
+        labels = self.survey.labels()
+        return dict(zip(labels.tolist(), self.factors[self.target.encode(labels)], strict=True))
+
+
+def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
+    """Return the Examples of a fit, whether X holds its rows or names a file."""
+    source = open_source(X)
+    if source is None:
+        if isinstance(y, str):
+            raise ValueError(
+                "y must hold one label or number for each row of X; the name of a column it is "
+                f"only where X is in a file, got {y!r}."
+            )
+        return read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val)
+    _check_streams(parameters, groups, X_val)
+    columns = _find_columns(estimator, parameters, source, y, sample_weight)
+    lines = ReadingLines(source.n_rows) if parameters.verbose else lambda n_rows: None
+    survey = columns.survey(parameters.validation_fraction, lines)
+    lines(source.n_rows)
+    examples = _sampled(estimator, parameters, survey)
+    examples.target.check(examples.standing_for_all()[1], examples.standing_for_all()[2])
+    watched = read_watched(estimator, parameters, X_val, y_val, examples.target, ALONE)
+    examples = replace(examples, watched=watched)
+    return replace(examples, digest=_digest(examples))
+
+
+def gather_more(estimator, parameters, X, y, sample_weight, target=None):
+    """Return the Examples of a call of partial_fit, which must be in memory."""
+    if open_source(X) is not None:
+        raise TypeError(
+            f"X must hold its rows in memory for partial_fit, got a {type(X).__name__}: fit takes "
+            "it as it is, and reads it part by part."
+        )
+    return read_more(estimator, parameters, X, y, sample_weight, target)
+
+
+def _check_streams(parameters, groups, X_val):
+    for name, keeps, rule in NEEDS_ALL_ROWS:
+        value = getattr(parameters, name)
+        if not keeps(value):
+            raise ValueError(f"{name} must be {rule} where X is in a file, got {value!r}.")
+    if groups is not None:
+        raise ValueError("groups must be None where X is in a file.")
+    if X_val is not None and open_source(X_val) is not None:
+        raise ValueError("X_val must hold its rows in memory, got one that is in a file.")
+    if current_processes().size > 1:
+        raise ValueError("X must hold its rows in memory where several processes share a fit.")
+
+
+def _find_columns(estimator, parameters, source, y, sample_weight):
+    """Return the FileColumns; the estimator learns names and kinds of those of X."""
+    named = {"y": y} if sample_weight is None else {"y": y, "sample_weight": sample_weight}
+    for what, name in named.items():
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{what} must name a column where X is in a file, got a {type(name).__name__}."
+            )
+        source.check_names([name], what)
+    names = [name for name in source.names if name not in named.values()]
+    source.check_names(names, "X")
+    if not names:
+        raise ValueError(f"X must hold columns beside {[*named.values()]}, got none.")
+    empty = source.empty.select(names)
+    learn_columns(estimator, empty, parameters.categorical_features)
+    validate_data(estimator, empty, reset=True, skip_check_array=True)
+    kinds = estimator.column_kinds_
+    return FileColumns(source, names, kinds, y, sample_weight, estimator._task.target)
+
+
+def _sampled(estimator, parameters, survey):
+    """Return the FileExamples, without rows of the user's to watch."""
+    kind = survey.columns.target
+    target = kind.learn(survey.labels()) if survey.labels().size else kind.learn(np.zeros(1))
+    factors, n_told = None, None
+    if None not in survey.sums:
+        y, weight = _one_of_each(survey, target, np.ones(2))
+        weighed = estimator._task.weigh(parameters, target, y, weight, ALONE)
+        factors = np.divide(weighed, weight, out=np.zeros(2), where=weight > 0)
+    levels = survey.summary({}, with_held_out=True).frequent_levels()
+    if levels:
+        estimator.categories_ = levels
+        n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
+    rows, is_held, is_sampled = survey.kept_rows(levels, n_told)
+    y = target.encode(rows.y)
+    weight = rows.weight if factors is None else rows.weight * factors[y]
+    there = weight > 0
+    if levels:
+        warn_of_others(estimator, rows.X, "rare", weight)
+    if there.all():
+        there = slice(None)
+    return FileExamples(
+        rows.X[there], y[there], weight[there], target,
+        survey=survey, factors=factors, is_held=is_held[there], is_sampled=is_sampled[there],
+    )  # fmt: skip
+
+
+def _one_of_each(survey, target, factors):
+    """Return y of one row of each class, and as weights those of all its rows."""
+    labels, weights = survey.weights_of_labels()
+    y = target.encode(labels)
+    order = np.argsort(y)
+    return y[order], weights[order] * factors
+
+
+def _digest(examples):
+    """Return a digest of what is known of all rows."""
+    survey = examples.survey
+    known = [
+        survey.columns.names, survey.columns.y, survey.columns.weight, survey.sizes.tolist(),
+        [(str(key), vars(found)) for key, found in survey.found.items()],
+    ]  # fmt: skip
+    return hashlib.sha256((digest_of(examples) + describe(known)).encode()).hexdigest()[:16]

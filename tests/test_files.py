@@ -1,0 +1,622 @@
+"""Fits of files, beside the same fits in memory: they learn as much, and refuse what they must."""
+
+import datetime as dt
+import threading
+import time
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
+
+from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.data import _file_rows, open_source
+from skdnn.data._file_rows import FileColumns, TaughtFile
+from skdnn.data._labels import TwoClasses
+from skdnn.data._streamed_batches import StreamedBatches
+
+N = 600
+SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
+ALL_ROWS = {**SMALL, "early_stopping": False}
+
+
+def numbers(n, n_columns=4, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, n_columns))
+
+
+def table_of(X, y):
+    return pa.table([*X.T, y], names=[*(f"x{j}" for j in range(X.shape[1])), "y"])
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A table of every kind of column, and a label."""
+    rng, X = np.random.default_rng(0), numbers(N)
+    gap = rng.random(N) < 0.1
+    columns = {
+        "number": X[:, 0],
+        "narrow": X[:, 1].astype(np.float32),
+        "half": X[:, 2].astype(np.float16),
+        "count": pa.array(rng.integers(0, 9, N), mask=gap),
+        "decimal": [Decimal(k) / 4 for k in rng.integers(0, 99, N).tolist()],
+        "day": [dt.date(2020, 1, 1) + dt.timedelta(k) for k in rng.integers(0, 900, N).tolist()],
+        "time": [dt.datetime(2020, 1, 1, k % 24, tzinfo=dt.timezone.utc) for k in range(N)],
+        "text": pa.array(np.array(["a", "b", "c"])[rng.integers(0, 3, N)], mask=gap),
+        "coded": pa.array([f"level {k % 40}" for k in range(N)]).dictionary_encode(),
+        "flag": rng.random(N) < 0.3,
+        "nothing": pa.nulls(N),
+        "y": X[:, 0] + X[:, 1] > 0,
+    }
+    return pa.table(columns)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(table, rows_of_a_group=100, name="t.parquet"):
+        pq.write_table(table, tmp_path / name, row_group_size=rows_of_a_group)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def small_mixes(monkeypatch):
+    monkeypatch.setattr(_file_rows, "_MIX_BYTES", 2**16)
+    monkeypatch.setattr(_file_rows, "_KEPT_BYTES", 2**17)
+
+
+def fit_in_memory(face, table, weight=None, **parameters):
+    X = table.drop_columns(["y"] if weight is None else ["y", weight])
+    return face(**parameters).fit(X, table["y"], None if weight is None else table[weight])
+
+
+def assert_same_encoding(fitted, other):
+    assert fitted._encoding.keys() == other._encoding.keys()
+    for name, array in fitted._encoding.items():
+        np.testing.assert_allclose(array, other._encoding[name], rtol=1e-9, atol=1e-12)
+
+
+# What is learned
+
+
+@pytest.mark.filterwarnings("ignore:The output starts saturated")
+@pytest.mark.parametrize("standardize", ["smooth_clip", True, "robust", False])
+@pytest.mark.parametrize("rows_of_a_group", [N, 70])
+def test_the_encoding_is_that_of_the_rows_in_memory(table, write, standardize, rows_of_a_group):
+    options = {**ALL_ROWS, "numeric_embedding": "piecewise_linear", "shuffle": False}
+    options["standardize"] = standardize
+    clf = DeepBinaryClassifier(**options).fit(write(table, rows_of_a_group), "y")
+    other = fit_in_memory(DeepBinaryClassifier, table, **options)
+    assert_same_encoding(clf, other)
+    assert clf.column_kinds_ == other.column_kinds_
+    assert clf.feature_names_in_.tolist() == other.feature_names_in_.tolist()
+    assert [levels.tolist() for levels in clf.categories_] == [
+        levels.tolist() for levels in other.categories_
+    ]
+    assert clf.t_ == other.t_ == 2 * N
+    np.testing.assert_allclose(clf.loss_curve_, other.loss_curve_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {True: 3.0}])
+def test_weights_count_as_in_memory(table, write, class_weight):
+    weight = np.random.default_rng(0).random(N) * (np.arange(N) % 3 > 0)
+    weighted = table.append_column("weight", pa.array(weight))
+    options = {**ALL_ROWS, "class_weight": class_weight}
+    clf = DeepBinaryClassifier(**options).fit(write(weighted), "y", sample_weight="weight")
+    assert_same_encoding(clf, fit_in_memory(DeepBinaryClassifier, weighted, "weight", **options))
+    assert clf.t_ == 2 * 400
+
+
+@pytest.mark.parametrize(
+    "y", [np.where(np.arange(N) % 2, "yes", "no"), np.arange(N) % 2 > 0, np.arange(N) % 2 * 3]
+)
+@pytest.mark.parametrize("is_coded", [False, True])
+def test_labels_of_any_kind(write, y, is_coded):
+    y = pa.array(y).dictionary_encode() if is_coded else pa.array(y)
+    table = pa.table({"x": numbers(N)[:, 0], "y": y})
+    clf = DeepBinaryClassifier(**SMALL).fit(write(table), "y")
+    other = fit_in_memory(DeepBinaryClassifier, table, **SMALL)
+    assert clf.classes_.dtype == other.classes_.dtype
+    assert clf.classes_.tolist() == other.classes_.tolist()
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_what_is_learned_of_numbers(table, write, loss):
+    table = table.set_column(table.column_names.index("y"), "y", pa.array(np.arange(N) * 1e6))
+    options = {**ALL_ROWS, "loss": loss, "shuffle": False}
+    reg = DeepRegressor(**options).fit(write(table), "y")
+    other = fit_in_memory(DeepRegressor, table, **options)
+    for name, values in reg._target.items():
+        np.testing.assert_allclose(values, other._target[name], rtol=1e-12)
+    np.testing.assert_allclose(reg.loss_curve_, other.loss_curve_, rtol=1e-6)
+
+
+def test_a_constant_number_predicts_itself(write):
+    table = table_of(numbers(N), np.full(N, 0.1))
+    assert (
+        DeepRegressor(**SMALL).fit(write(table), "y").predict(table.drop_columns("y")) == 0.1
+    ).all()
+
+
+def test_a_wild_number_does_not_draw_the_mean_to_itself(write, small_mixes):
+    X = numbers(20_000)
+    X[77, 0] = 1e9
+    clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table_of(X, X[:, 1] > 0), 5_000), "y")
+    assert abs(clf._encoding["center"][0]) < 0.1
+    assert 0.8 < clf._encoding["inverse_scale"][0] < 1.2
+
+
+def test_a_level_counts_in_all_rows_and_not_in_the_sample_alone(write, small_mixes):
+    n = 20_000
+    level = np.where(np.arange(n) % 2_000 == 0, "rare", "common")
+    table = pa.table({"x": numbers(n)[:, 0], "level": level, "y": np.arange(n) % 2})
+    clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table, 1_000), "y")
+    assert clf.categories_[0].tolist() == ["common", "rare"]
+
+
+def learn(face, table, test, path=None, **options):
+    """Return the scores of a fit, of a file or in memory, on a test table."""
+    options = {"max_iter": 6, "n_units": 32, "batch_size": 256, "random_state": 0, **options}
+    if path is None:
+        fitted = fit_in_memory(face, table, early_stopping=False, **options)
+    else:
+        fitted = face(early_stopping=False, **options).fit(path, "y")
+    X, y = test.drop_columns("y"), test["y"].to_numpy()
+    if face is DeepRegressor:
+        return {"R²": r2_score(y, fitted.predict(X))}
+    p = fitted.predict_proba(X)[:, 1].astype(float)
+    return {"ROC AUC": roc_auc_score(y, p), "log-loss": log_loss(y, p)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["half", "3 %", "numbers"])
+@pytest.mark.parametrize("rows_of_a_group", [1_000, 10**6])
+def test_a_sorted_file_learns_as_well_as_rows_in_memory(write, small_mixes, kind, rows_of_a_group):
+    rng, w = np.random.default_rng(1), np.random.default_rng(2).normal(size=6)
+
+    def draw(n):
+        X = rng.normal(size=(n, 6)).astype(np.float32)
+        z = X @ w + X[:, 0] * X[:, 1]
+        if kind == "numbers":
+            return table_of(X, z + 0.3 * rng.normal(size=n))
+        return table_of(X, z + rng.logistic(size=n) > (0 if kind == "half" else 6))
+
+    table, test = draw(30_000), draw(20_000)
+    order = np.argsort(table["y"].to_numpy(), kind="stable")
+    path = write(table.take(order), rows_of_a_group)
+    face = DeepRegressor if kind == "numbers" else DeepBinaryClassifier
+    in_memory, of_file = learn(face, table, test), learn(face, table, test, path)
+    assert of_file == pytest.approx(in_memory, abs=0.01)
+
+
+@pytest.mark.slow
+def test_early_stopping_watches_rows_that_are_not_trained_on(write, small_mixes):
+    X = numbers(20_000)
+    path = write(table_of(X, X[:, 0] > 0), 3_000)
+    clf = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0).fit(path, "y")
+    n_held = 20_000 - clf.t_ / 3
+    assert 1_600 < n_held < 2_400
+    assert len(clf.validation_loss_curve_) == 3
+    assert clf.best_validation_score_ > 0.95
+    watching = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0)
+    watching.fit(path, "y", X_val=table_of(X, X[:, 0] > 0).drop_columns("y"), y_val=X[:, 0] > 0)
+    assert watching.t_ == 60_000
+    assert len(watching.validation_loss_curve_) == 3
+
+
+def test_few_rows_may_have_a_weight(write, small_mixes):
+    X, weight = numbers(20_000), np.zeros(20_000)
+    weight[[5, 800, 9_000, 19_000]] = 1
+    table = table_of(X, np.arange(20_000) % 2).append_column("w", pa.array(weight))
+    table = table.set_column(4, "y", pa.array((np.arange(20_000) > 1_000).astype(int)))
+    clf = DeepBinaryClassifier(**ALL_ROWS)
+    try:
+        clf.fit(write(table, 1_000), "y", sample_weight="w")
+    except ValueError as error:
+        assert "sample_weight must hold" in str(error)
+    else:
+        assert clf.t_ == 8
+
+
+# The steps
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rows_of_a_group=st.integers(10, 200),
+    batch_size=st.integers(1, 300),
+    mix_rows=st.integers(30, 250),
+    n_slabs=st.integers(1, 3),
+    shuffles=st.booleans(),
+)
+def test_every_row_once_in_steps_of_the_right_size(
+    rows_of_a_group, batch_size, mix_rows, n_slabs, shuffles
+):
+    import torch
+
+    from skdnn.data import Rows, identity_encoder
+    from skdnn.training import in_background
+
+    n = 200
+    number = np.arange(n, dtype=np.float64)
+    whole = pa.table({"x": number, "y": number % 2})
+    parts = [whole.slice(k, rows_of_a_group) for k in range(0, n, rows_of_a_group)]
+    source = open_source(ds.dataset(parts))
+    columns = FileColumns(source, ["x"], None, "y", None, TwoClasses)
+    survey = columns.survey(0.1)
+    survey.mix_rows = mix_rows
+    target = TwoClasses(np.array([0.0, 1.0]))
+    file = TaughtFile(survey, target, None, number[:2, None], with_held_out=True)
+    generators = [torch.Generator("cpu").manual_seed(0)] if shuffles else []
+    batches = StreamedBatches(
+        file,
+        survey.summary({}, with_held_out=True),
+        identity_encoder(1),
+        target,
+        Rows(number[:2, None], np.array([0, 1]), np.ones(2)),
+        torch.float64,
+        torch.device("cpu"),
+        batch_size=batch_size,
+        generators=generators,
+        in_background=in_background,
+    ).in_slabs(n_slabs)
+    steps, seen = [], []
+    for part in batches.parts():
+        assert part.y.shape[-1] <= batches.most_rows
+        for slabs in part.steps:
+            rows = torch.cat([X()[0] for X, _, _ in slabs])
+            y = torch.cat([y[0] for _, y, _ in slabs])
+            assert torch.equal(rows % 2, y)
+            assert len(slabs) >= min(n_slabs, len(rows)) or len(rows) < batches.batch_size
+            steps.append(len(rows))
+            seen += rows.int().tolist()
+    assert len(steps) == batches.n_steps
+    assert set(steps[:-1]) <= {batches.batch_size}
+    assert sorted(seen) == list(range(n))
+    assert shuffles or seen == list(range(n))
+
+
+def test_the_random_state_decides(write, small_mixes):
+    X = numbers(5_000)
+    path = write(table_of(X, X[:, 0] > 0), 500)
+    first, again, other = (
+        DeepBinaryClassifier(**{**SMALL, "random_state": seed}).fit(path, "y") for seed in (0, 0, 1)
+    )
+    assert all(map(np.array_equal, first.coefs_, again.coefs_))
+    assert not np.array_equal(first.coefs_[0], other.coefs_[0])
+
+
+def test_a_checkpoint_goes_on_with_the_same_bits(write, small_mixes, tmp_path):
+    from sklearn.utils.validation import check_is_fitted
+
+    from skdnn import Checkpoint
+
+    class Killed(Exception):
+        pass
+
+    X, epochs = numbers(5_000), []
+    path = write(table_of(X, X[:, 0] > 0), 500)
+
+    def schedule(epoch, max_iter):
+        epochs.append(epoch)
+        if len(epochs) == 60 and epoch > 1:
+            raise Killed
+        return 1 - epoch / max_iter
+
+    options = {"n_units": 8, "max_iter": 4, "random_state": 0, "dropout": 0.1, "batch_size": 256}
+    whole = DeepBinaryClassifier(**options, learning_rate_schedule=schedule)
+    epochs += [0] * 100
+    whole.fit(path, "y")
+    epochs.clear()
+    checkpoint = Checkpoint(tmp_path / "c", every_epochs=1)
+    clf = DeepBinaryClassifier(**options, learning_rate_schedule=schedule, checkpoint=checkpoint)
+    with pytest.raises(Killed):
+        clf.fit(path, "y")
+    clf.fit(path, "y")
+    check_is_fitted(clf)
+    assert all(map(np.array_equal, clf.coefs_, whole.coefs_))
+    pq.write_table(table_of(X, X[:, 1] > 0), path)
+    with pytest.raises(ValueError, match="checkpoint must be of a fit with the same parameters"):
+        clf.fit(path, "y")
+
+
+def threads_end():
+    """Tell whether no other thread goes on, after a while."""
+    deadline = time.monotonic() + 5
+    while threading.active_count() > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return threading.active_count() == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_no_thread_outlives_an_error(write, small_mixes, error):
+    X = numbers(20_000)
+    path = write(table_of(X, X[:, 0] > 0), 500)
+
+    def schedule(epoch, max_iter):
+        if epoch > 0.5:
+            raise error
+        return 1.0
+
+    clf = DeepBinaryClassifier(**SMALL, learning_rate_schedule=schedule)
+    with pytest.raises(error):
+        clf.fit(path, "y")
+    assert threads_end()
+    assert not hasattr(clf, "coefs_")
+
+
+def test_a_file_that_changes_meanwhile_is_an_error(write, small_mixes):
+    X = numbers(20_000)
+    path = write(table_of(X, X[:, 0] > 0), 500)
+
+    def schedule(epoch, max_iter):
+        if epoch == 1:
+            write(table_of(X[:10_000], X[:10_000, 0] > 0), 500)
+        return 1.0
+
+    clf = DeepBinaryClassifier(**SMALL, learning_rate_schedule=schedule)
+    with pytest.raises(ValueError, match=r"X must stay as it is while it is read, but .* changed"):
+        clf.fit(path, "y")
+    assert threads_end()
+
+
+def test_lines_tell_how_far_it_is(write, capsys):
+    X = numbers(N)
+    DeepBinaryClassifier(**SMALL, verbose=1).fit(write(table_of(X, X[:, 0] > 0)), "y")
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("read 600 of 600 rows, 0.")
+    assert second.startswith("epoch 1/2: cost ")
+
+
+# Where the rows come from
+
+
+def assert_learns_the_same(X, table):
+    clf = DeepBinaryClassifier(**ALL_ROWS).fit(X, "y")
+    other = fit_in_memory(
+        DeepBinaryClassifier, table.select([*clf.feature_names_in_, "y"]), **ALL_ROWS
+    )
+    assert_same_encoding(clf, other)
+    assert clf.t_ == other.t_
+    found, wanted = clf.predict_proba(X), clf.predict_proba(table.drop_columns("y"))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert clf.score(X, "y") == clf.score(table.drop_columns("y"), table["y"])
+
+
+@pytest.fixture(scope="module")
+def plain_table():
+    X = numbers(N)
+    part = np.array(["a", "b", "c"])[np.arange(N) * 3 // N]
+    columns = {"x": X[:, 0], "z": X[:, 1], "part": part, "y": X[:, 0] + X[:, 1] > 0}
+    return pa.table(columns)
+
+
+def test_a_folder_with_a_value_in_each_name(plain_table, tmp_path):
+    pq.write_to_dataset(plain_table, tmp_path / "d", partition_cols=["part"], row_group_size=50)
+    assert_learns_the_same(str(tmp_path / "d"), plain_table)
+    assert_learns_the_same(ds.dataset(tmp_path / "d", partitioning="hive"), plain_table)
+
+
+def test_a_dataset_with_a_filter(plain_table, tmp_path):
+    pq.write_to_dataset(plain_table, tmp_path / "d", partition_cols=["part"], row_group_size=50)
+    chosen = (ds.field("x") > 0.1) & (ds.field("part") != "b")
+    dataset = ds.dataset(tmp_path / "d", partitioning="hive")
+    assert_learns_the_same(dataset.filter(chosen), plain_table.filter(chosen))
+    assert len(list(dataset.get_fragments())) == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "ipc", "parquet"])
+def test_a_dataset_of_other_formats(plain_table, tmp_path, kind):
+    ds.write_dataset(plain_table, tmp_path / "d", format=kind)
+    assert_learns_the_same(ds.dataset(tmp_path / "d", format=kind), plain_table)
+
+
+def test_tables_of_a_dataset_in_memory(plain_table):
+    assert_learns_the_same(
+        ds.dataset([plain_table.slice(0, 100), plain_table.slice(100)]), plain_table
+    )
+
+
+def test_a_scan_of_polars(plain_table, tmp_path):
+    pl.from_arrow(plain_table).write_parquet(tmp_path / "p.parquet", row_group_size=77)
+    scan = pl.scan_parquet(tmp_path / "p.parquet")
+    assert_learns_the_same(scan, plain_table)
+    assert_learns_the_same(scan.filter(pl.col("x") > 0.1), plain_table.filter(ds.field("x") > 0.1))
+    assert_learns_the_same(tmp_path / "p.parquet", plain_table)
+
+
+def test_files_of_pandas_and_empty_row_groups(plain_table, tmp_path):
+    frame = plain_table.to_pandas().astype({"part": "category"})
+    frame.to_parquet(tmp_path / "f.parquet", row_group_size=99)
+    assert_learns_the_same(tmp_path / "f.parquet", plain_table)
+    with pq.ParquetWriter(tmp_path / "e.parquet", plain_table.schema) as writer:
+        for part in (plain_table.slice(0, 200), plain_table.slice(0, 0), plain_table.slice(200)):
+            writer.write_table(part)
+    assert_learns_the_same(tmp_path / "e.parquet", plain_table)
+
+
+def test_a_column_that_some_files_lack_has_gaps_there(plain_table, tmp_path):
+    later = plain_table.append_column("late", pa.array(numbers(N)[:, 0]))
+    paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for part, path in zip((plain_table, later), paths, strict=True):
+        pq.write_table(part, path)
+    clf = DeepBinaryClassifier(**SMALL).fit(ds.dataset(paths, schema=later.schema), "y")
+    assert clf._encoding["flagged"].tolist() == [2]
+
+
+# Predictions
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("predict", ["prediction"]),
+        ("predict_proba", ["False", "True"]),
+        ("predict_log_proba", ["False", "True"]),
+        ("decision_function", ["decision_function"]),
+    ],
+)
+def test_predictions_go_into_a_file(plain_table, write, tmp_path, method, names):
+    path, out = write(plain_table), tmp_path / "out.parquet"
+    clf = DeepBinaryClassifier(**SMALL).fit(path, "y")
+    wanted = getattr(clf, method)(plain_table.drop_columns("y"))
+    for X in (path, plain_table, plain_table.to_pandas(), pl.from_arrow(plain_table)):
+        if not isinstance(X, type(path)):
+            X = (
+                X.drop("y", axis=1)
+                if hasattr(X, "iloc")
+                else X.drop("y")
+                if isinstance(X, pl.DataFrame)
+                else X.drop_columns("y")
+            )
+        clf.write_predictions(X, out, method=method, keep=["part", "x"])
+        found = pq.read_table(out)
+        assert found.column_names == ["part", "x", *names]
+        assert found["part"].to_pylist() == plain_table["part"].to_pylist()
+        numbers = np.column_stack([found[name].to_numpy() for name in names])
+        np.testing.assert_allclose(numbers.squeeze(), wanted, rtol=1e-5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.parquet", "t.parquet"]
+
+
+def test_predictions_of_several_numbers(plain_table, write, tmp_path):
+    y = np.column_stack([plain_table["x"], plain_table["z"]])
+    reg = DeepRegressor(**SMALL).fit(plain_table.select(["x", "z"]), y)
+    reg.write_predictions(write(plain_table), tmp_path / "out.parquet")
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.column_names == ["prediction_0", "prediction_1"]
+    np.testing.assert_allclose(
+        reg.predict(write(plain_table))[:, 1], found["prediction_1"], rtol=1e-5
+    )
+
+
+def test_what_fails_leaves_the_file_that_was_there(plain_table, write, tmp_path):
+    path, out = write(plain_table), tmp_path / "out.parquet"
+    clf = DeepBinaryClassifier(**SMALL).fit(path, "y")
+    clf.write_predictions(path, out)
+    before = out.read_bytes()
+    broken = plain_table.set_column(0, "x", pa.array(np.where(np.arange(N) == 599, np.inf, 0.0)))
+    with pytest.raises(ValueError, match="infinity in column 'x'"):
+        clf.write_predictions(write(broken, name="broken.parquet"), out)
+    assert out.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "fit"}, "method must be one of 'predict'"),
+        ({"keep": ["no"]}, "keep must name a column of X"),
+        ({"path": "no/out.parquet"}, "path must be a file in a folder that exists"),
+    ],
+)
+def test_what_cannot_be_written_is_named(plain_table, write, tmp_path, options, message):
+    path = write(plain_table)
+    clf = DeepBinaryClassifier(**SMALL).fit(path, "y")
+    with pytest.raises(ValueError, match=message):
+        clf.write_predictions(path, **{"path": tmp_path / "out.parquet", **options})
+
+
+def test_columns_that_predictions_need_must_be_there(plain_table, write):
+    clf = DeepBinaryClassifier(**SMALL).fit(write(plain_table), "y")
+    with pytest.raises(ValueError, match=r"feature_names_in_ must name a column of X.*got 'z'"):
+        clf.predict(write(plain_table.drop_columns("z")))
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_networks": 5},
+        {"warm_start": True},
+        {"scoring": "roc_auc"},
+        {"optimizer": "lbfgs"},
+        {"batch_size": None},
+        {"target_encoding": True},
+    ],
+)
+def test_what_needs_all_rows_at_once_is_refused(plain_table, write, parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=rf"{name} must be .* where X is in a file, got"):
+        DeepBinaryClassifier(**{**SMALL, **parameters}).fit(write(plain_table), "y")
+
+
+def test_arguments_that_are_refused(plain_table, write):
+    path, clf = write(plain_table), DeepBinaryClassifier(**SMALL)
+    with pytest.raises(ValueError, match="groups must be None where X is in a file"):
+        clf.fit(path, "y", groups=np.arange(N))
+    with pytest.raises(ValueError, match="X_val must hold its rows in memory"):
+        clf.fit(path, "y", X_val=path, y_val="y")
+    with pytest.raises(TypeError, match="X must hold its rows in memory for partial_fit"):
+        clf.partial_fit(path, "y", classes=[False, True])
+    with pytest.raises(TypeError, match="y must name a column where X is in a file, got a ndarray"):
+        clf.fit(path, np.ones(N))
+    with pytest.raises(TypeError, match="sample_weight must name a column"):
+        clf.fit(path, "y", sample_weight=np.ones(N))
+    with pytest.raises(ValueError, match="y must hold one label or number for each row of X"):
+        clf.fit(plain_table, "y")
+    assert not hasattr(clf, "coefs_")
+
+
+def column(name, values):
+    return lambda table: (
+        table.append_column(name, pa.array(values))
+        if (name not in table.column_names)
+        else table.set_column(table.column_names.index(name), name, pa.array(values))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (column("y", [None, *[True] * (N - 1)]), "Input y contains NaN"),
+        (column("y", np.arange(N) % 3), "Only binary classification is supported"),
+        (column("y", np.arange(N) / 7), "Unknown label type: continuous"),
+        (column("y", np.ones(N)), "y must hold two classes, got one class"),
+        (column("y", [[1]] * N), "y must hold labels"),
+        (column("l", [[1]] * N), "column 'l'.* not list"),
+        (column("l", [{"a": 1}] * N), "column 'l'.* not struct"),
+        (column("i", np.where(np.arange(N) == 500, np.inf, 0)), "infinity in column 'i'"),
+        (column("w", np.arange(N) - 1.0), "sample_weight must not be negative, got -1"),
+        (column("w", [None, *[1.0] * (N - 1)]), "sample_weight must be finite"),
+        (column("w", ["a"] * N), "sample_weight must be numbers"),
+        (column("w", np.zeros(N)), "sample_weight must hold a weight above zero"),
+        (column("w", np.arange(N) >= N), "sample_weight must hold a weight above zero"),
+        (lambda table: table.slice(0, 0), "X must hold rows, got none"),
+        (lambda table: table.select(["y"]), r"X must hold columns beside \['y'\]"),
+        (lambda table: table.drop_columns("y"), "y must name a column of X, which are .*got 'y'"),
+    ],
+)
+def test_what_a_file_must_not_hold_is_named(plain_table, write, change, message):
+    table = change(plain_table)
+    weight = "w" if "w" in table.column_names else None
+    clf = DeepBinaryClassifier(**SMALL)
+    with pytest.raises((ValueError, TypeError), match=message):
+        clf.fit(write(table), "y", sample_weight=weight)
+    assert threads_end()
+    assert not hasattr(clf, "classes_")
+
+
+def test_paths_that_cannot_be_read(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    clf = DeepBinaryClassifier()
+    with pytest.raises(ValueError, match=r"X must be the path of a Parquet file .* there is none"):
+        clf.fit(tmp_path / "no.parquet", "y")
+    with pytest.raises(ValueError, match=r"X must be the path of a Parquet .*notes.txt' is none"):
+        clf.fit(str(tmp_path / "notes.txt"), "y")
+    with pytest.raises(ValueError, match="y must name a column of X"):
+        clf.fit(tmp_path / "empty", "y")
+
+
+def test_a_path_needs_pyarrow(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        DeepBinaryClassifier().fit(tmp_path / "t.parquet", "y")
