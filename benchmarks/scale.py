@@ -1,32 +1,45 @@
-"""Seconds an epoch and memory of a fit of a Parquet file, beside the same fit in memory.
+"""How fits grow: rows in memory, in a Parquet file, and shared by two processes.
 
-    python benchmarks/scale.py           # 10 million rows, 1.2 GB, and 1.7 GB of disk
-    python benchmarks/scale.py --rows 1000000 --groups 65536
+    python benchmarks/scale.py              # up to 10 million rows, 1.7 GB of disk; 20 minutes
+    python benchmarks/scale.py --rows 100000 --groups 65536 1048576
+    python benchmarks/scale.py --only steps
 
-The rows are 30 numbers of 32 bits and a label; the network has two hidden layers of 128 units and
-steps of 2,048 rows, and one thread. Each fit runs in a process of its own. Memory is its peak above
-what a process holds that has imported the package and fitted four rows; so that of a fit of a file
-has the import of PyArrow in it, and that of one in memory the rows themselves.
+Rows
+    Of 30 numbers of 32 bits and a label; the network has two hidden layers of 128 units, steps of
+    2,048 rows, and one thread in each process. "First" are the seconds before the first epoch.
+    Memory is the peak of a process above what it holds that has imported the package and fitted
+    four rows; so that of a file has the import of PyArrow in it, and that of others the rows.
+Steps
+    Milliseconds of one step, by the units of both hidden layers and by the rows of a step, in one
+    process and shared by two.
+
+Each fit runs in a process of its own, or in two that torchrun starts.
 """
 
 import argparse
+import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from skdnn import DeepBinaryClassifier
+from skdnn.distributed import data_parallel
 
 # PyArrow is imported where it is needed, so that it counts as memory of the fit that needs it.
 
 N_COLUMNS = 30
 ROWS_WRITTEN_AT_ONCE = 2**16
-PLACES = ("memory", "file")
+PLACES = ("memory", "file", "two processes")
+UNITS, BATCHES, N_STEPS = (32, 128, 512, 1024), (256, 2048, 8192), 20
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 def write(path, n_rows, rows_of_a_group):
@@ -47,19 +60,25 @@ def write(path, n_rows, rows_of_a_group):
             writer.write_table(table, row_group_size=rows_of_a_group)
 
 
-def read(path):
-    """Return X and y of a file as arrays."""
+def read(path, part=0, n_parts=1):
+    """Return X and y of a file, or of one of several parts of it, as arrays."""
     from pyarrow import parquet
 
     file = parquet.ParquetFile(path)
-    n_rows, start = file.metadata.num_rows, 0
-    X, y = np.empty((n_rows, N_COLUMNS), np.float32), np.empty(n_rows, np.int8)
+    n_rows, position = file.metadata.num_rows, 0
+    first, stop = (n_rows * k // n_parts for k in (part, part + 1))
+    X, y = np.empty((stop - first, N_COLUMNS), np.float32), np.empty(stop - first, np.int8)
     for batch in file.iter_batches(ROWS_WRITTEN_AT_ONCE):
-        rows = slice(start, start + len(batch))
-        for j in range(N_COLUMNS):
-            X[rows, j] = batch.column(j)
-        y[rows] = batch.column(N_COLUMNS)
-        start = rows.stop
+        begin, end = max(position, first), min(position + len(batch), stop)
+        if begin < end:
+            some, rows = (
+                batch.slice(begin - position, end - begin),
+                slice(begin - first, end - first),
+            )
+            for j in range(N_COLUMNS):
+                X[rows, j] = some.column(j)
+            y[rows] = some.column(N_COLUMNS)
+        position += len(batch)
     return X, y
 
 
@@ -81,60 +100,118 @@ class Clock:
         self.last = time.perf_counter()
         return 1.0
 
+    def __repr__(self):
+        return "Clock"
 
-def measure(place, path, n_epochs):
-    """Fit, and print seconds before the first epoch, seconds an epoch and MB."""
-    warnings.simplefilter("ignore")
-    DeepBinaryClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1])
-    before, clock = peak(), Clock()
-    data = read(path) if place == "memory" else (path, "y")
-    clf = DeepBinaryClassifier(
-        batch_size=2048,
+
+def make_classifier(clock, **parameters):
+    return DeepBinaryClassifier(
         numeric_embedding=None,
-        max_iter=n_epochs,
         tol=0,
+        n_iter_no_change=10**6,
         learning_rate_schedule=clock,
         n_threads=1,
         device="cpu",
         random_state=0,
+        **parameters,
     )
-    start = time.perf_counter()
-    clf.fit(*data)
+
+
+def measure_rows(place, path, n_epochs):
+    """Fit, and return seconds before the first epoch, seconds an epoch, MB and accuracy."""
+    DeepBinaryClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1])
+    before, clock = peak(), Clock()
+    clf = make_classifier(clock, batch_size=2048, max_iter=n_epochs, early_stopping=True)
+    with data_parallel("part") if place == "two processes" else nullcontext() as group:
+        if place == "file":
+            data = path, "y"
+        else:
+            data = read(path) if group is None else read(path, group.rank, group.size)
+        start = time.perf_counter()
+        clf.fit(*data)
     seconds = (clock.last - clock.times[0]) / n_epochs
-    print(clock.times[0] - start, seconds, peak() - before, clf.best_validation_score_)
+    return clock.times[0] - start, seconds, peak() - before, clf.best_validation_score_
 
 
-def row(place, path, n_epochs):
-    """Return the cells of a row of the table, measured in a process of its own."""
-    command = [sys.executable, __file__, "--measure", place, str(path), "--epochs", str(n_epochs)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    first, seconds, memory, score = map(float, found)
-    return f"{first:.1f} | {seconds:.1f} | {memory:,.0f} | {score:.4f}"
+def measure_steps(is_shared, units, batch_size):
+    """Return milliseconds a step."""
+    rng, clock = np.random.default_rng(0), Clock()
+    X = rng.standard_normal((N_STEPS * batch_size, N_COLUMNS), dtype=np.float32)
+    y = X[:, 0] > 0
+    clf = make_classifier(
+        clock, n_units=units, batch_size=batch_size, max_iter=4, early_stopping=False
+    )
+    with data_parallel("all") if is_shared else nullcontext():
+        clf.fit(X, y)
+    return 1000 * min(np.diff([*clock.times, clock.last])[1:-1]) / N_STEPS
+
+
+MEASURES = {"rows": measure_rows, "steps": measure_steps}
+
+
+def measured(what, *arguments, n_processes=1):
+    """Return what a measure answers in a process of its own, or in the first of two."""
+    launcher = TORCHRUN if n_processes == 2 else ()
+    command = [sys.executable, *launcher, __file__, "--measure", json.dumps([what, *arguments])]
+    run = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    return json.loads(run.stdout)
+
+
+def print_rows(all_n_rows, all_groups, n_epochs, folder):
+    """Print the table of rows."""
+    print("\n## rows\n")
+    print("| rows | where | first, s | an epoch, s | memory, MB | accuracy |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory(dir=folder) as folder:
+        path = Path(folder, "rows.parquet")
+        for n_rows in all_n_rows:
+            for k, rows_of_a_group in enumerate(all_groups):
+                write(path, n_rows, rows_of_a_group)
+                for place in PLACES if k == 0 else ("file",):
+                    n = 1 + (place == "two processes")
+                    found = measured("rows", place, str(path), n_epochs, n_processes=n)
+                    first, seconds, memory, score = found
+                    name = place if place != "file" else f"file, groups of {rows_of_a_group:,}"
+                    numbers = f"{first:.1f} | {seconds:.2f} | {memory:,.0f} | {score:.4f}"
+                    print(f"| {n_rows:,} | {name} | {numbers} |", flush=True)
+
+
+def print_steps():
+    """Print the table of steps."""
+    print("\n## a step, in ms: in one process, in two, and the ratio\n")
+    print("| units | parameters |", " | ".join(f"{n:,} rows" for n in BATCHES), "|")
+    print("| --- " * (2 + len(BATCHES)) + "|")
+    for units in UNITS:
+        cells = []
+        for batch_size in BATCHES:
+            one = measured("steps", False, units, batch_size)
+            two = measured("steps", True, units, batch_size, n_processes=2)
+            cells.append(f"{one:.2f}, {two:.2f}: {one / two:.2f}")
+        n_parameters = units * (N_COLUMNS + 1) + units * (units + 1) + units + 1
+        print(f"| {units} | {n_parameters:,} |", " | ".join(cells), "|", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--groups", type=int, nargs="+", default=[2**16, 2**20])
+    parser.add_argument("--only", choices=MEASURES)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10**k for k in range(4, 8)])
+    parser.add_argument("--groups", type=int, nargs="+", default=[2**16])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--folder", help="for the file, which is deleted afterwards")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        measure(*options.measure, options.epochs)
+        what, *arguments = json.loads(options.measure)
+        answer = json.dumps(MEASURES[what](*arguments))
+        if os.environ.get("RANK", "0") == "0":
+            print(answer)
         return
-    print(f"{options.rows:,} rows\n")
-    print(
-        "| rows | first, s | an epoch, s | above the start, MB | accuracy |\n|---|---|---|---|---|"
-    )
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path = Path(folder, "rows.parquet")
-        for k, rows_of_a_group in enumerate(options.groups):
-            write(path, options.rows, rows_of_a_group)
-            for place in PLACES[k > 0 :]:
-                name = place if place == "memory" else f"in groups of {rows_of_a_group:,}"
-                print(f"| {name} | {row(place, path, options.epochs)} |", flush=True)
+    if options.only != "steps":
+        print_rows(options.rows, options.groups, options.epochs, options.folder)
+    if options.only != "rows":
+        print_steps()
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     main()
