@@ -20,6 +20,7 @@ from skdnn.data import _file_rows, open_source
 from skdnn.data._file_rows import FileColumns, TaughtFile
 from skdnn.data._labels import TwoClasses
 from skdnn.data._streamed_batches import StreamedBatches
+from skdnn.sharing import Alone, fitting_among
 
 N = 600
 SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
@@ -539,6 +540,14 @@ def test_what_needs_all_rows_at_once_is_refused(plain_table, write, parameters):
     (name,) = parameters
     with pytest.raises(ValueError, match=rf"{name} must be .* where X is in a file, got"):
         DeepBinaryClassifier(**{**SMALL, **parameters}).fit(write(plain_table), "y")
+
+
+def test_several_processes_are_refused(plain_table, write):
+    class Two(Alone):
+        size = 2
+
+    with fitting_among(Two()), pytest.raises(ValueError, match="where several processes share"):
+        DeepBinaryClassifier(**SMALL).fit(write(plain_table), "y")
 
 
 def test_arguments_that_are_refused(plain_table, write):
