@@ -169,8 +169,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         rows or more, in any number for every other one of several networks; beyond 16 columns only
         where the numbers that come of it fit into a quarter of a GB.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each label, 1 where missing; "balanced" gives both classes the same total.
-        Multiplies `sample_weight`.
+        Weight of each label, 1 where missing, times `sample_weight`; "balanced": equal totals.
     n_networks : int, default=1
         Networks to train side by side, their probabilities averaged. Unless early stopping is False
         each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.

@@ -20,6 +20,7 @@ from skdnn.data import _file_rows, open_source
 from skdnn.data._file_rows import FileColumns, TaughtFile
 from skdnn.data._labels import TwoClasses
 from skdnn.data._streamed_batches import StreamedBatches
+from skdnn.sharing import Alone, fitting_among
 
 N = 600
 SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
@@ -215,13 +216,8 @@ def test_few_rows_may_have_a_weight(write, small_mixes):
     weight[[5, 800, 9_000, 19_000]] = 1
     table = table_of(X, np.arange(20_000) % 2).append_column("w", pa.array(weight))
     table = table.set_column(4, "y", pa.array((np.arange(20_000) > 1_000).astype(int)))
-    clf = DeepBinaryClassifier(**ALL_ROWS)
-    try:
-        clf.fit(write(table, 1_000), "y", sample_weight="w")
-    except ValueError as error:
-        assert "sample_weight must hold" in str(error)
-    else:
-        assert clf.t_ == 8
+    clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table, 1_000), "y", sample_weight="w")
+    assert clf.t_ == 8
 
 
 # The steps
@@ -241,7 +237,6 @@ def test_every_row_once_in_steps_of_the_right_size(
     import torch
 
     from skdnn.data import Rows, identity_encoder
-    from skdnn.training import in_background
 
     n = 200
     number = np.arange(n, dtype=np.float64)
@@ -264,7 +259,6 @@ def test_every_row_once_in_steps_of_the_right_size(
         torch.device("cpu"),
         batch_size=batch_size,
         generators=generators,
-        in_background=in_background,
     ).in_slabs(n_slabs)
     steps, seen = [], []
     for part in batches.parts():
@@ -546,6 +540,14 @@ def test_what_needs_all_rows_at_once_is_refused(plain_table, write, parameters):
     (name,) = parameters
     with pytest.raises(ValueError, match=rf"{name} must be .* where X is in a file, got"):
         DeepBinaryClassifier(**{**SMALL, **parameters}).fit(write(plain_table), "y")
+
+
+def test_several_processes_are_refused(plain_table, write):
+    class Two(Alone):
+        size = 2
+
+    with fitting_among(Two()), pytest.raises(ValueError, match="where several processes share"):
+        DeepBinaryClassifier(**SMALL).fit(write(plain_table), "y")
 
 
 def test_arguments_that_are_refused(plain_table, write):

@@ -170,6 +170,8 @@ class Survey:
         self.label_dtype = self.label_dtype or y.dtype
         is_held = chances(_HELD_OUT, cell, first, len(y)) < self.share_held
         is_sampled = chances(_SAMPLED, cell, first, len(y)) < self.share_sampled
+        if not self.kept:  # nearly all may have a weight of 0
+            is_sampled[np.flatnonzero(weight)[:1]] = True
         is_kept = (weight > 0) & (is_held | is_sampled)
         if is_kept.any():
             some = Rows(_compact(X[is_kept]), y[is_kept], weight[is_kept])

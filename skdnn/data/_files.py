@@ -299,7 +299,7 @@ class Source:
             seen = [start for _, start, _ in ranges]
             read = part.tables(spans, columns, n_rows)
         else:
-            # What the filter looks at, it does not say.
+            # Which columns the condition looks at, it does not say.
             spans = [(cells[k].start, cells[k].stop) for k, _, _ in ranges]
             seen = [0] * len(ranges)
             read = part.tables(spans, self.names, n_rows)

@@ -14,6 +14,7 @@ import torch
 from ._batches import Epoch, outputs, pieces, sizes_of_slabs
 from ._inputs import DenseRows, LazyRows
 from ._mixing import draw_mixes, make_strata, mixes_in_order
+from ._reading_ahead import Ahead
 
 # Encoded numbers of a block.
 _BLOCK_SIZE = 2**20
@@ -39,18 +40,16 @@ class StreamedBatches:
         None for all rows, where they are few.
     generators : sequence of torch.Generator
         One, or none where the rows stay in their order.
-    in_background : callable
-        Called with a function and its arguments; returns what `result()` waits for.
     """
 
     index = None
 
     def __init__(
         self, file, summary, encoder, target, some, dtype, device, *,
-        batch_size, generators, in_background,
+        batch_size, generators,
     ):  # fmt: skip
         self.file, self.encoder, self.target = file, encoder, target
-        self.dtype, self.device, self.in_background = dtype, device, in_background
+        self.dtype, self.device = dtype, device
         self.n_rows, self.n_inputs = summary.n_rows, encoder.n_outputs
         self.batch_size, self.generators = min(batch_size or self.n_rows, self.n_rows), generators
         self.weight_of_a_row = summary.weight / summary.n_rows
@@ -93,7 +92,7 @@ class StreamedBatches:
         """
         rng = self._rng()
         mixes, is_over = self._mixes(rng), Event()
-        n_seen, coming = 0, self.in_background(self.file.read, mixes[0], None, is_over)
+        n_seen, coming = 0, Ahead(self.file.read, mixes[0], None, is_over)
         try:
             for later in [*mixes[1:], None]:
                 rows = coming.result()
@@ -102,7 +101,7 @@ class StreamedBatches:
                 if later is not None:
                     n -= n % self.batch_size
                     left = rows.take(order[n:])
-                    coming = self.in_background(self.file.read, later, left, is_over)
+                    coming = Ahead(self.file.read, later, left, is_over)
                 n_seen += n
                 for start in range(0, n, self.most_rows):
                     yield self._block(rows, order[start : min(n, start + self.most_rows)])

@@ -21,7 +21,6 @@ from skdnn.data import (
     make_rows,
     means_of_other_folds,
 )
-from skdnn.training import in_background
 
 from ._file_examples import FileExamples
 from ._parameters import dtype_name
@@ -122,7 +121,6 @@ def _split_file(plan, examples):
         Rows(*examples.standing_for_all()),
         plan.dtype,
         plan.device,
-        in_background=in_background,
         **_steps(plan, summary.n_rows),
     )
     watched = examples.watched

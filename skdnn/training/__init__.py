@@ -9,7 +9,7 @@ from ._averaging import WEIGHTS, WeightAverage
 from ._loop import train
 from ._objective import epoch_answers, evaluate
 from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import Workers, in_background, on_one_thread, plainly, threads_for
+from ._processor import Workers, on_one_thread, plainly, threads_for
 from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -26,7 +26,6 @@ __all__ = [
     "Workers",
     "epoch_answers",
     "evaluate",
-    "in_background",
     "make_optimizer",
     "on_one_thread",
     "plainly",

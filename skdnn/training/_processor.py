@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar, copy_context
-from functools import partial, wraps
+from contextvars import ContextVar
+from functools import wraps
 from threading import Event, Thread
 from typing import Any, TypeVar, cast
 
@@ -146,51 +146,6 @@ def on_one_thread():
         _found.reset(token)
         if found > 1:
             torch.set_num_threads(found)
-
-
-class in_background:  # noqa: N801, a verb like those beside it
-    """Let another thread compute a function as this one would; it ends with the function.
-
-    Parameters
-    ----------
-    function : callable
-    *arguments : as it takes them
-
-    Examples
-    --------
-    >>> from skdnn.training import in_background
-    >>> coming = in_background(pow, 2, 10)
-    >>> coming.result()
-    1024
-    """
-
-    def __init__(self, function, *arguments):
-        self._value = self._error = None
-        found = _found.get()
-        found = torch.get_num_threads() if found is None else found
-        as_here = found, torch.is_grad_enabled(), _flushes_denormals()
-        run = partial(self._run, as_here, function, arguments)
-        self._thread = Thread(target=copy_context().run, args=(run,))
-        self._thread.start()
-
-    def _run(self, as_here, function, arguments):
-        try:
-            _begin(*as_here)
-            with np.errstate(all="ignore"):
-                self._value = function(*arguments)
-        except BaseException as error:
-            self._error = error
-
-    def wait(self):
-        """Return when the thread has ended, whatever came of it."""
-        self._thread.join()
-
-    def result(self):
-        """Return what the function returned, or raise what it raised."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value
 
 
 def _begin(found, is_grad_enabled, flushes_denormals):
