@@ -1,6 +1,6 @@
 """How fits grow: rows in memory, in a Parquet file, and shared by two processes.
 
-    python benchmarks/scale.py              # up to 10 million rows, 1.7 GB of disk; 20 minutes
+    python benchmarks/scale.py              # up to 10 million rows, 3 GB of disk; ten minutes
     python benchmarks/scale.py --rows 100000 --groups 65536 1048576
     python benchmarks/scale.py --only steps
 
@@ -36,14 +36,13 @@ from skdnn.distributed import data_parallel
 # PyArrow is imported where it is needed, so that it counts as memory of the fit that needs it.
 
 N_COLUMNS = 30
-ROWS_WRITTEN_AT_ONCE = 2**16
 PLACES = ("memory", "file", "two processes")
 UNITS, BATCHES, N_STEPS = (32, 128, 512, 1024), (256, 2048, 8192), 20
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
-def write(path, n_rows, rows_of_a_group):
-    """Write rows in groups of so many."""
+def write(folder, n_rows, rows_of_a_group):
+    """Write the same rows as arrays and as a Parquet file with groups of so many."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -51,35 +50,22 @@ def write(path, n_rows, rows_of_a_group):
     w = rng.normal(size=N_COLUMNS)
     names = [f"x{j}" for j in range(N_COLUMNS)]
     schema = pa.schema([*((name, pa.float32()) for name in names), ("y", pa.int8())])
-    with parquet.ParquetWriter(path, schema) as writer:
+    all_X = np.lib.format.open_memmap(folder / "X.npy", "w+", np.float32, (n_rows, N_COLUMNS))
+    all_y = np.lib.format.open_memmap(folder / "y.npy", "w+", np.int8, (n_rows,))
+    with parquet.ParquetWriter(folder / "rows.parquet", schema) as writer:
         for start in range(0, n_rows, rows_of_a_group):
-            n = min(rows_of_a_group, n_rows - start)
-            X = rng.standard_normal((n, N_COLUMNS), dtype=np.float32)
-            y = (X @ w + 2 * rng.normal(size=n) > 0).astype(np.int8)
-            table = pa.table([*X.T, y], schema=schema)
-            writer.write_table(table, row_group_size=rows_of_a_group)
+            rows = slice(start, min(n_rows, start + rows_of_a_group))
+            n = rows.stop - rows.start
+            all_X[rows] = X = rng.standard_normal((n, N_COLUMNS), dtype=np.float32)
+            all_y[rows] = y = (X @ w + 2 * rng.normal(size=n) > 0).astype(np.int8)
+            writer.write_table(pa.table([*X.T, y], schema=schema), row_group_size=rows_of_a_group)
 
 
-def read(path, part=0, n_parts=1):
-    """Return X and y of a file, or of one of several parts of it, as arrays."""
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(path)
-    n_rows, position = file.metadata.num_rows, 0
-    first, stop = (n_rows * k // n_parts for k in (part, part + 1))
-    X, y = np.empty((stop - first, N_COLUMNS), np.float32), np.empty(stop - first, np.int8)
-    for batch in file.iter_batches(ROWS_WRITTEN_AT_ONCE):
-        begin, end = max(position, first), min(position + len(batch), stop)
-        if begin < end:
-            some, rows = (
-                batch.slice(begin - position, end - begin),
-                slice(begin - first, end - first),
-            )
-            for j in range(N_COLUMNS):
-                X[rows, j] = some.column(j)
-            y[rows] = some.column(N_COLUMNS)
-        position += len(batch)
-    return X, y
+def read(folder, part=0, n_parts=1):
+    """Return X and y, or one of several parts of them, in memory."""
+    arrays = [np.load(Path(folder, name), mmap_mode="r") for name in ("X.npy", "y.npy")]
+    first, stop = (len(arrays[0]) * k // n_parts for k in (part, part + 1))
+    return [np.array(array[first:stop]) for array in arrays]
 
 
 def peak():
@@ -117,16 +103,16 @@ def make_classifier(clock, **parameters):
     )
 
 
-def measure_rows(place, path, n_epochs):
+def measure_rows(place, folder, n_epochs):
     """Fit, and return seconds before the first epoch, seconds an epoch, MB and accuracy."""
     DeepBinaryClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1])
     before, clock = peak(), Clock()
     clf = make_classifier(clock, batch_size=2048, max_iter=n_epochs, early_stopping=True)
     with data_parallel("part") if place == "two processes" else nullcontext() as group:
         if place == "file":
-            data = path, "y"
+            data = Path(folder, "rows.parquet"), "y"
         else:
-            data = read(path) if group is None else read(path, group.rank, group.size)
+            data = read(folder) if group is None else read(folder, group.rank, group.size)
         start = time.perf_counter()
         clf.fit(*data)
     seconds = (clock.last - clock.times[0]) / n_epochs
@@ -163,13 +149,12 @@ def print_rows(all_n_rows, all_groups, n_epochs, folder):
     print("| rows | where | first, s | an epoch, s | memory, MB | accuracy |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=folder) as folder:
-        path = Path(folder, "rows.parquet")
         for n_rows in all_n_rows:
             for k, rows_of_a_group in enumerate(all_groups):
-                write(path, n_rows, rows_of_a_group)
+                write(Path(folder), n_rows, rows_of_a_group)
                 for place in PLACES if k == 0 else ("file",):
                     n = 1 + (place == "two processes")
-                    found = measured("rows", place, str(path), n_epochs, n_processes=n)
+                    found = measured("rows", place, folder, n_epochs, n_processes=n)
                     first, seconds, memory, score = found
                     name = place if place != "file" else f"file, groups of {rows_of_a_group:,}"
                     numbers = f"{first:.1f} | {seconds:.2f} | {memory:,.0f} | {score:.4f}"

@@ -622,3 +622,13 @@ def test_a_path_needs_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ImportError, match="pip install pyarrow"):
         DeepBinaryClassifier().fit(tmp_path / "t.parquet", "y")
+
+
+def test_rows_of_dask_are_not_pulled_in_silence(plain_table, tmp_path):
+    dataframe = pytest.importorskip("dask.dataframe")
+    frame = plain_table.to_pandas()
+    clf = DeepBinaryClassifier(**SMALL).fit(frame.drop(columns="y"), frame["y"])
+    rows = dataframe.from_pandas(frame.drop(columns="y"), npartitions=2)
+    with pytest.raises(TypeError, match=r"X must hold its rows in memory.*pass X\.compute\(\)"):
+        clf.write_predictions(rows, tmp_path / "answers.parquet")
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ import os
 from contextlib import contextmanager
 from tempfile import mkstemp
 
-from skdnn.data import column_tables, concatenated, open_source
+from skdnn.data import at_hand, column_tables, concatenated, open_source
 
 from ._parameters import OneOf, plain
 from ._prediction import features_in
@@ -43,6 +43,7 @@ def _answered(fitted, X, method, keep):
     source = open_source(X)
     predict = getattr(fitted, method)
     if source is None:
+        X = at_hand(X)
         answers = predict(X)
         for rows, kept in column_tables(X, keep, _ROWS_OF_A_GROUP):
             yield _with_answers(fitted, kept, method, answers[rows])
