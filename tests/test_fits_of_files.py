@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data import _file_rows, open_source
+from skdnn.data import _file_rows, _reading_ahead, open_source
 from skdnn.data._file_rows import FileColumns, TaughtFile
 from skdnn.data._labels import TwoClasses
 from skdnn.data._streamed_batches import StreamedBatches
@@ -321,11 +321,15 @@ def test_a_checkpoint_goes_on_with_the_same_bits(write, small_mixes, tmp_path):
 
 
 def threads_end():
-    """Tell whether no other thread goes on, after a while."""
+    """Tell whether no thread that reads ahead goes on, after a while."""
+
+    def goes_on():
+        return any(thread.name == _reading_ahead.NAME for thread in threading.enumerate())
+
     deadline = time.monotonic() + 5
-    while threading.active_count() > 1 and time.monotonic() < deadline:
+    while goes_on() and time.monotonic() < deadline:
         time.sleep(0.01)
-    return threading.active_count() == 1
+    return not goes_on()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])

@@ -4,6 +4,8 @@ from threading import Thread
 
 import numpy as np
 
+NAME = "skdnn reads ahead"
+
 
 class Ahead:
     """A call of a function that goes on in a thread of its own, and what comes of it.
@@ -25,7 +27,7 @@ class Ahead:
 
     def __init__(self, function, *arguments):
         self._value = self._error = None
-        self._thread = Thread(target=self._run, args=(function, arguments))
+        self._thread = Thread(target=self._run, args=(function, arguments), name=NAME)
         self._thread.start()
 
     def _run(self, function, arguments):
