@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from skdnn import __version__
-from skdnn.sharing import fitting_among
+from skdnn.sharing import check_same, fitting_among
 
 from ._failing import time_limit
 from ._group import ProcessGroup
@@ -91,7 +91,8 @@ def data_parallel(
     group = _meet(rows, float(timeout))
     try:
         with group.failing_together():
-            _check_same(group)
+            told = {"The version of skdnn": __version__, "rows": rows, "timeout": timeout}
+            check_same(group, told)
         with fitting_among(group), _on_own_gpu():
             yield group
     except BaseException as error:
@@ -152,17 +153,6 @@ def _store_beside_the_default_group(rank, timeout):
         place = [(address, store.port)]
     dist.broadcast_object_list(place)
     return store if rank == 0 else _store(*place[0], False, timeout)
-
-
-def _check_same(group):
-    here = {"skdnn": __version__, "rows": group.rows, "timeout": group.timeout}
-    for rank, there in enumerate(group.gathered(here)):
-        for name, value in here.items():
-            if there[name] != value:
-                raise ValueError(
-                    f"{name} must be the same in all processes, got {value!r} in process "
-                    f"{group.rank} and {there[name]!r} in process {rank}."
-                )
 
 
 def _on_own_gpu():

@@ -70,7 +70,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             data is made dense batch by batch, never as a whole, and so are a large memory-mapped
             file and a large frame read; a tensor on CUDA stays there. Or where the rows are, which
             are then read part by part: the path of a Parquet file or of a folder of such, a
-            pyarrow.dataset.Dataset, or a scan of polars.
+            pyarrow.dataset.Dataset, or a scan of polars. Or a collection of Dask, as y then is one,
+            too: its workers train on the rows that they have.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
             Of a classifier any two labels: numbers, strings, booleans. Of a regressor numbers, with
             a second axis for several at once. Where X is in a file, the name of a column.

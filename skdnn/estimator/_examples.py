@@ -5,7 +5,7 @@ and arrays of objects are read column by column. scikit-learn's checks learn and
 and names of the features.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from skdnn.data import (
     read_columns,
     to_host,
 )
-from skdnn.sharing import ALONE, current_processes
+from skdnn.sharing import ALONE, check_same, current_processes
 from skdnn.watching import describe, digest_of, warn
 
 from ._parameters import is_narrow
@@ -98,7 +98,7 @@ class Examples:
     groups: np.ndarray | None = None
     watched: Any = None
     before: Any = None
-    processes: Any = field(default=ALONE)
+    processes: Any = ALONE
     digest: str | None = None
 
     def take(self, index):
@@ -118,7 +118,7 @@ class Examples:
         if processes is self.processes:
             return self
         digest, watched = digest_of(self), self.watched
-        check_same(processes, "X, y and sample_weight for rows='all'", digest)
+        check_same(processes, {"X, y and sample_weight for rows='all'": digest})
         return replace(
             self.take(processes.own_rows(len(self.y))),
             watched=None if watched is None else watched.take(processes.own_rows(len(watched.y))),
@@ -160,18 +160,7 @@ def _check_shared(processes, parameters, groups, X_val):
                 f"{name} must be {off} where several processes share a fit, got {value!r}."
             )
     told = {n: describe(v) for n, v in vars(parameters).items() if n not in OF_EACH_PROCESS}
-    for name, value in {**told, "X_val is None": X_val is None}.items():
-        check_same(processes, name, value)
-
-
-def check_same(processes, name, value):
-    """Raise a ValueError where processes that share a fit do not have the same."""
-    for rank, other in enumerate(processes.gathered(value)):
-        if other != value:
-            raise ValueError(
-                f"{name} must be the same in all processes that share a fit, got {value} in "
-                f"process {processes.rank} and {other} in process {rank}."
-            )
+    check_same(processes, {**told, "X_val is None": X_val is None})
 
 
 def read_more(estimator, parameters, X, y, sample_weight, target=None):
@@ -181,7 +170,7 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
     """
     if current_processes().size > 1:
         raise ValueError(
-            "partial_fit must be called outside of what makes several processes share a fit."
+            "partial_fit must be called outside of data_parallel: what processes share is a fit."
         )
     before = estimator if hasattr(estimator, "coefs_") else None
     X, y = read_data(
@@ -263,7 +252,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
         read = _read_array(estimator, X, y, **options)
     if reset:
         names = getattr(estimator, "feature_names_in_", None)
-        check_same(processes, "The names of the columns of X", describe(names))
+        check_same(processes, {"The names of the columns of X": describe(names)})
     return (read, *unchecked) if unchecked else read
 
 
@@ -271,7 +260,7 @@ def learn_columns(estimator, X, categorical_features, processes=ALONE):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
-    check_same(processes, "The number of columns of X", X.shape[1:])
+    check_same(processes, {"The number of columns of X": X.shape[1:]})
     are_plain = all(processes.gathered(is_plain(X)))
     if len(X.shape) != 2 or (are_plain and not has_names):
         return

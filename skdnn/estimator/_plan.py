@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 
 from skdnn.data import Table, count_folds
 from skdnn.network import Loss
+from skdnn.sharing import check_same
 
-from ._examples import check_same
 from ._parameters import DTYPES, RULES, dtype_name, is_sequence
 from ._task import Task
 
@@ -198,7 +198,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     activations = _for_each_layer("activation", parameters.activation, n_layers)
     device = resolve_device(parameters.device, examples.X)
     processes, totals, before = examples.processes, examples.totals(), examples.before
-    check_same(processes, "The kind of device", device.type)
+    check_same(processes, {"The kind of device": device.type})
     seed = processes.first(_draw_seed(parameters.random_state)) if seed is None else seed
     generator = _make_generator(seed, before if is_incremental else None)
     generators = _for_each_network(generator, parameters.n_networks)

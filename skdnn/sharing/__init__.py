@@ -5,8 +5,16 @@ its group for it. What a group answers is written down in `Alone`, for a group o
 several processes is in `skdnn.distributed`, and `fit` finds it here.
 """
 
+from ._agreement import check_same
 from ._alone import ALONE, Alone
 from ._current import current_processes, fitting_among
 from ._elsewhere import where_the_rows_are
 
-__all__ = ["ALONE", "Alone", "current_processes", "fitting_among", "where_the_rows_are"]
+__all__ = [
+    "ALONE",
+    "Alone",
+    "check_same",
+    "current_processes",
+    "fitting_among",
+    "where_the_rows_are",
+]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 import warnings
@@ -201,6 +202,22 @@ def test_nobody_waits_longer_than_the_time_limit():
     assert seconds < 10
 
 
+def enter_otherwise(rank):
+    """Pass all rows in one process and a part of them in the other."""
+    try:
+        with data_parallel(["all", "part"][rank], timeout=20.0):
+            return None
+    except ValueError as error:
+        return str(error)
+
+
+def test_processes_must_agree_on_what_they_pass(two):
+    first, second = two.results(enter_otherwise)
+    rule = "rows must be the same in all processes that share a fit, got "
+    assert first == f"{rule}all in process 0 and part in process 1."
+    assert second == f"{rule}part in process 1 and all in process 0."
+
+
 def fail_beside_the_fit(rank):
     """Fail in one process where the others fit already."""
     try:
@@ -253,13 +270,16 @@ def saving(path, activation):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoint(tmp_path):
-    path = tmp_path / "fit.ckpt"
+def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoint(
+    tmp_path, monkeypatch
+):
+    path, copied = tmp_path / "fit.ckpt", tmp_path / "copied.ckpt"
     with ranks.started(2) as processes:
         (message, seconds), killed = processes.call(fit_until_one_is_killed, path)
     assert killed is None
     assert "has ended" in message
     assert seconds < 15
+    shutil.copy(path, copied)
     with ranks.started(2) as processes:
         saved = Path(path).read_bytes()
         mine, others = processes.results(go_on, path)
@@ -269,3 +289,9 @@ def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoin
     for clf in (mine, others):
         np.testing.assert_array_equal(clf.coefs_[0], whole.coefs_[0])
         np.testing.assert_array_equal(clf.loss_curve_, whole.loss_curve_)
+    monkeypatch.setenv("RANK", "0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = saving(copied, At(1, 0, kill)).fit(X, Y)
+    assert alone.n_iter_ == 50
+    np.testing.assert_allclose(alone.coefs_[0], whole.coefs_[0], rtol=1e-9, atol=1e-9)
