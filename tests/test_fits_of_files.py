@@ -439,6 +439,28 @@ def test_files_of_pandas_and_empty_row_groups(plain_table, tmp_path):
     assert_learns_the_same(tmp_path / "e.parquet", plain_table)
 
 
+@pytest.mark.parametrize("index", [None, "id", ["id", "day"]])
+def test_the_index_of_a_pandas_frame_is_no_feature(plain_table, tmp_path, index):
+    frame = plain_table.to_pandas().sample(frac=1, random_state=0)
+    names = [name for name in frame.columns if name != "y"]
+    if index is not None:
+        levels = dict.fromkeys(np.atleast_1d(index).tolist(), np.arange(len(frame)))
+        frame = frame.assign(**levels).set_index(index)
+    frame.to_parquet(tmp_path / "t.parquet")
+    clf = DeepBinaryClassifier(**SMALL).fit(tmp_path / "t.parquet", "y")
+    assert clf.feature_names_in_.tolist() == names
+    assert clf.predict(tmp_path / "t.parquet").shape == (len(frame),)
+
+
+@pytest.mark.parametrize("read", [pq.read_table, pl.read_parquet])
+def test_where_it_looks_like_one_it_is_warned_of(plain_table, tmp_path, read):
+    plain_table.to_pandas().sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
+    rows = read(tmp_path / "t.parquet")
+    X = rows.drop_columns("y") if isinstance(rows, pa.Table) else rows.drop("y")
+    with pytest.warns(UserWarning, match="X has a column '__index_level_0__', which was the index"):
+        DeepBinaryClassifier(**SMALL).fit(X, rows["y"])
+
+
 def test_a_column_that_some_files_lack_has_gaps_there(plain_table, tmp_path):
     later = plain_table.append_column("late", pa.array(numbers(N)[:, 0]))
     paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]

@@ -234,6 +234,15 @@ class Source:
         self.names = list(empty.column_names)
         self.n_rows = sum(sum(part.sizes) for part in parts) if n_rows is None else n_rows
 
+    def index_names(self):
+        """Return the names of the columns that were the index of the pandas frame that was written.
+
+        pandas gives them back as the index, and a frame's index is no feature.
+        """
+        metadata = self.empty.schema.pandas_metadata or {}
+        # A range is told by its ends instead of a column.
+        return [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+
     def check_names(self, names, what):
         """Raise a ValueError where a name is not that of a column.
 

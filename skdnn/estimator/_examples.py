@@ -5,6 +5,7 @@ and arrays of objects are read column by column. scikit-learn's checks learn and
 and names of the features.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,8 @@ NEARLY_ALL, FEW_ROWS = 0.95, 20
 # By `target_encoding`: means are learned of a column's rare levels where those that come again make
 # up more than this share of the rows.
 SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
+# So pandas names an index without a name where it writes it as a column.
+INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 # What processes that share one fit may be told differently: only the first saves and prints.
 OF_EACH_PROCESS = ("checkpoint", "device", "n_threads", "verbose")
 
@@ -266,10 +269,21 @@ def learn_columns(estimator, X, categorical_features, processes=ALONE):
         return
     if sparse.issparse(X):
         raise ValueError("X must be dense where categorical_features names columns, got sparse X.")
+    _warn_of_index(X)
     estimator.column_kinds_ = find_kinds(to_host(X), categorical_features, processes)
     if estimator.column_kinds_ is not None:
         is_categorical = np.array([kind == "levels" for kind in estimator.column_kinds_])
         estimator.is_categorical_ = is_categorical if is_categorical.any() else None
+
+
+def _warn_of_index(X):
+    """Warn of a column that is the index of a pandas frame, as libraries beside pandas read it."""
+    names = map(str, getattr(X, "column_names", getattr(X, "columns", ())))
+    for name in filter(INDEX_OF_PANDAS.fullmatch, names):
+        warn(
+            f"X has a column {name!r}, which was the index of a pandas frame and is now learned "
+            "from as a feature. Leave it out, or write the frame with index=False.",
+        )
 
 
 def _read_columns(estimator, X, y, recodes, reset, ensure_min_samples):

@@ -144,7 +144,8 @@ def _find_columns(estimator, parameters, source, y, sample_weight):
                 f"{what} must name a column where X is in a file, got a {type(name).__name__}."
             )
         source.check_names([name], what)
-    names = [name for name in source.names if name not in named.values()]
+    others = {*named.values(), *source.index_names()}
+    names = [name for name in source.names if name not in others]
     source.check_names(names, "X")
     if not names:
         raise ValueError(f"X must hold columns beside {[*named.values()]}, got none.")
