@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data import _file_rows, _reading_ahead, open_source
+from skdnn.data import _file_rows, open_source
 from skdnn.data._file_rows import FileColumns, TaughtFile
 from skdnn.data._labels import TwoClasses
-from skdnn.data._streamed_batches import StreamedBatches
+from skdnn.data._streamed_batches import READER, StreamedBatches
 from skdnn.sharing import Alone, fitting_among
 
 N = 600
@@ -324,7 +324,7 @@ def threads_end():
     """Tell whether no thread that reads ahead goes on, after a while."""
 
     def goes_on():
-        return any(thread.name == _reading_ahead.NAME for thread in threading.enumerate())
+        return any(thread.name.startswith(READER) for thread in threading.enumerate())
 
     deadline = time.monotonic() + 5
     while goes_on() and time.monotonic() < deadline:

@@ -6,6 +6,8 @@ each step but the last has as many as it should.
 """
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -14,8 +16,9 @@ import torch
 from ._batches import Epoch, outputs, pieces, sizes_of_slabs
 from ._inputs import DenseRows, LazyRows
 from ._mixing import draw_mixes, make_strata, mixes_in_order
-from ._reading_ahead import Ahead
 
+# Of the thread, which must not compute with torch: that has settings for each thread.
+READER = "skdnn reads ahead"
 # Encoded numbers of a block.
 _BLOCK_SIZE = 2**20
 
@@ -41,8 +44,6 @@ class StreamedBatches:
     generators : sequence of torch.Generator
         One, or none where the rows stay in their order.
     """
-
-    index = None
 
     def __init__(
         self, file, summary, encoder, target, some, dtype, device, *,
@@ -90,24 +91,25 @@ class StreamedBatches:
         ValueError
             If the file has changed.
         """
-        rng = self._rng()
+        rng, n_seen = self._rng(), 0
         mixes, is_over = self._mixes(rng), Event()
-        n_seen, coming = 0, Ahead(self.file.read, mixes[0], None, is_over)
-        try:
-            for later in [*mixes[1:], None]:
-                rows = coming.result()
-                order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
-                n = len(rows)
-                if later is not None:
-                    n -= n % self.batch_size
-                    left = rows.take(order[n:])
-                    coming = Ahead(self.file.read, later, left, is_over)
-                n_seen += n
-                for start in range(0, n, self.most_rows):
-                    yield self._block(rows, order[start : min(n, start + self.most_rows)])
-        finally:
-            is_over.set()
-            coming.wait()
+        quietly = partial(np.seterr, all="ignore")
+        with ThreadPoolExecutor(1, READER, initializer=quietly) as reader:
+            try:
+                coming = reader.submit(self.file.read, mixes[0], None, is_over)
+                for later in [*mixes[1:], None]:
+                    rows = coming.result()
+                    order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
+                    n = len(rows)
+                    if later is not None:
+                        n -= n % self.batch_size
+                        left = rows.take(order[n:])
+                        coming = reader.submit(self.file.read, later, left, is_over)
+                    n_seen += n
+                    for start in range(0, n, self.most_rows):
+                        yield self._block(rows, order[start : min(n, start + self.most_rows)])
+            finally:
+                is_over.set()
         if n_seen != self.n_rows:
             raise ValueError(
                 f"X must stay as it is while it is read, but of {self.n_rows} rows to train on "
