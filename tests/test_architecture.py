@@ -11,6 +11,8 @@ import pytest
 
 import skdnn
 from skdnn.data import RealNumbers, TwoClasses
+from skdnn.distributed import ProcessGroup
+from skdnn.sharing import Alone
 
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -185,16 +187,23 @@ def test_a_line_of_code_knows_its_room(path):
     assert foreign is None or not {name for name in names(path) if re.search(foreign, name)}
 
 
-def test_both_targets_answer_the_same_questions():
-    def questions(kind):
-        """Return the public attributes, with the arguments of what is called."""
-        found = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
-        return {
-            name: list(inspect.signature(value).parameters) if callable(value) else None
-            for name, value in found.items()
-        }
+def questions(kind):
+    """Return the public attributes, with the arguments of what is called."""
+    found = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
+    return {
+        name: list(inspect.signature(value).parameters) if callable(value) else None
+        for name, value in found.items()
+    }
 
+
+def test_both_targets_answer_the_same_questions():
     assert questions(TwoClasses) == questions(RealNumbers)
+
+
+def test_a_group_of_processes_answers_what_one_alone_does():
+    asked, answered = questions(Alone), questions(ProcessGroup)
+    methods = {name: arguments for name, arguments in asked.items() if arguments is not None}
+    assert methods == {name: answered.get(name) for name in methods}
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)

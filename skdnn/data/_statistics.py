@@ -299,6 +299,8 @@ def _thinned(values, weight, processes):
     n_all = int(processes.sum(np.array(len(values))))
     if n_all <= _MOST_VALUES or processes.size == 1:
         return np.stack([values, weight])
+    if len(values) == 0:
+        return np.empty((2, 0))
     n_points = max(1, _MOST_VALUES * len(values) // n_all)
     shares = (np.arange(n_points) + 0.5) / n_points
     return np.stack([quantiles(values, weight, shares), np.full(n_points, weight.sum() / n_points)])

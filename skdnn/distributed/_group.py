@@ -128,20 +128,7 @@ class ProcessGroup:
         self._reduce(tensor, dist.ReduceOp.SUM)
 
     def numbered(self, is_chosen):
-        """Return numbers for the chosen rows of all processes.
-
-        Parameters
-        ----------
-        is_chosen : array of bool of shape (m,)
-            Of the rows of this process.
-
-        Returns
-        -------
-        n_all : int
-            How many rows all processes have chosen.
-        numbers : array of int
-            Those of the rows that this process has, ascending.
-        """
+        """Return numbers for the chosen rows of all processes, piece by piece in their order."""
         pieces = self.pieces
         if pieces is None or sum(n_rows for _, n_rows in pieces) != len(is_chosen):
             pieces = [(self.rank, len(is_chosen))]

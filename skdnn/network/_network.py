@@ -259,11 +259,13 @@ class Network:
 
     def _cache(self, m):
         """Return the buffers for m examples, which share the memory of those for the most."""
-        if m > max(self._caches, default=0):
-            cache = make_cache(self.layer_sizes, self.activations, m, self.dropout, self.theta)
-            self._caches = {m: cache}
         if m not in self._caches:
-            self._caches[m] = narrowed(self._caches[max(self._caches)], m)
+            most = max(self._caches, default=0)
+            if m < most:
+                self._caches[m] = narrowed(self._caches[most], m)
+            else:
+                cache = make_cache(self.layer_sizes, self.activations, m, self.dropout, self.theta)
+                self._caches = {m: cache}
         return self._caches[m]
 
     def _draw_dropout(self, cache, generators):

@@ -28,10 +28,10 @@ def describe_origin(parameters, examples):
         All that the fit reads.
     """
     origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _WITHOUT_EFFECT}
-    digests = [examples.digest or digest_of(examples)]
-    if examples.digest is None:
-        digests = examples.processes.gathered(*digests)
-    return {**origin, "data": ", ".join(digests)}
+    digest = examples.digest
+    if digest is None:
+        digest = ", ".join(examples.processes.gathered(digest_of(examples)))
+    return {**origin, "data": digest}
 
 
 def digest_of(examples):

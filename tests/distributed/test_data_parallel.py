@@ -273,10 +273,10 @@ def test_the_result_is_an_ordinary_estimator(two):
     np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])
 
 
-def quantiles_of_thinned_columns(rank, shares):
+def quantiles_of_thinned_columns(rank, shares, cut):
     statistics = importlib.import_module("skdnn.data._statistics")
     X = np.random.default_rng(0).gamma(1.0, size=(N, 1))
-    mine = [X[:100], X[100:]][rank]
+    mine = [X[:cut], X[cut:]][rank]
     before, statistics._MOST_VALUES = statistics._MOST_VALUES, 128
     try:
         with data_parallel("part", timeout=20.0) as group:
@@ -287,9 +287,10 @@ def quantiles_of_thinned_columns(rank, shares):
     return found
 
 
-def test_of_too_many_values_quantiles_are_nearly_right(two):
+@pytest.mark.parametrize("cut", [100, 0])
+def test_of_too_many_values_quantiles_are_nearly_right(two, cut):
     shares = np.linspace(0.05, 0.95, 19)
-    found, same = two.results(quantiles_of_thinned_columns, shares)
+    found, same = two.results(quantiles_of_thinned_columns, shares, cut)
     np.testing.assert_array_equal(found, same)
     X = np.sort(np.random.default_rng(0).gamma(1.0, size=(N, 1)).ravel())
     below = np.searchsorted(X, found, side="right") / N
