@@ -55,18 +55,30 @@ def make_cache(layer_sizes, activations, m, dropout, like):
     like : tensor of shape (..., P)
         Gives the number of networks, dtype and device.
     """
-    stack, L = like.shape[:-1], len(layer_sizes) - 1
+    L = len(layer_sizes) - 1
     cache = Cache(*([None] * (L + 1) for _ in range(7)))
     for l in range(1, L):
-        shape = (*stack, layer_sizes[l], m)
-        cache.A1[l] = like.new_ones((*stack, layer_sizes[l] + 1, m))
+        n = layer_sizes[l]
+        cache.A1[l] = _buffer(like, n, m, n_ones=1).fill_(1)
         cache.A1_T[l], cache.A[l] = cache.A1[l].mT, cache.A1[l][..., :-1, :]
-        cache.D[l] = like.new_empty(shape) if dropout[l] > 0 else None
-        cache.G[l] = cache.A[l] if cache.D[l] is None else like.new_empty(shape)
-        cache.Z[l] = like.new_empty(shape) if activations[l].reads_Z else cache.G[l]
-        cache.dZ[l] = like.new_empty(shape)
-    cache.Z[L], cache.dZ[L] = (like.new_empty((*stack, layer_sizes[L], m)) for _ in range(2))
+        cache.D[l] = _buffer(like, n, m) if dropout[l] > 0 else None
+        cache.G[l] = cache.A[l] if cache.D[l] is None else _buffer(like, n, m)
+        cache.Z[l] = _buffer(like, n, m) if activations[l].reads_Z else cache.G[l]
+        cache.dZ[l] = _buffer(like, n, m)
+    cache.Z[L], cache.dZ[L] = (_buffer(like, layer_sizes[L], m) for _ in range(2))
     return cache
+
+
+def _buffer(like, n, m, n_ones=0):
+    """Return an empty tensor of shape (..., n + n_ones, m).
+
+    In float64, products with fewer examples than units take up to twice as long unless the numbers
+    of an example lie side by side.
+    """
+    stack, n_rows = like.shape[:-1], n + n_ones
+    if n > m and like.dtype == torch.float64:
+        return like.new_empty((*stack, m, n_rows)).mT
+    return like.new_empty((*stack, n_rows, m))
 
 
 def narrowed(cache, m):
