@@ -9,6 +9,7 @@ from skdnn.displays import (
     WeightImagesDisplay,
 )
 from skdnn.images import ImageVectorizer
+from skdnn.meeting import together
 from skdnn.regressor import DeepRegressor
 from skdnn.watching import Checkpoint
 
@@ -22,5 +23,6 @@ __all__ = [
     "LossCurveDisplay",
     "NetworkDisplay",
     "WeightImagesDisplay",
+    "together",
 ]
 __version__ = "0.1.0"

@@ -37,8 +37,12 @@ ROOMS_OF_A_FIT = {
 }
 # Which skdnn modules each place may import. A room is entered by its door.
 MAY_IMPORT = {
-    "__init__": {*(f"skdnn.{face}" for face in FACES), "skdnn.displays", "skdnn.watching"},
+    "__init__": {
+        *(f"skdnn.{face}" for face in FACES),
+        *("skdnn.displays", "skdnn.meeting", "skdnn.watching"),
+    },
     "distributed": {"skdnn", "skdnn.sharing"},
+    "meeting": {"skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training"},
     "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
     "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},
     "regressor": {"skdnn.estimator", *ROOMS_OF_A_FIT},
@@ -73,6 +77,7 @@ PUBLIC = {
     "LossCurveDisplay",
     "NetworkDisplay",
     "WeightImagesDisplay",
+    "together",
 }
 OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "polars", "pyarrow"}
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "core"}

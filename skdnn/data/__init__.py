@@ -14,6 +14,7 @@ from ._own_batches import OwnBatches
 from ._real_numbers import RealNumbers
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
+from ._stacked_batches import StackedBatches
 from ._statistics import columns_with_infinity
 from ._streamed_batches import StreamedBatches
 from ._tables import Table, add_levels, find_kinds, read_columns
@@ -31,6 +32,7 @@ __all__ = [
     "OwnBatches",
     "RealNumbers",
     "Rows",
+    "StackedBatches",
     "StreamedBatches",
     "Survey",
     "Table",

@@ -4,13 +4,14 @@ from functools import partial
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skdnn.sharing import current_trainer
 from skdnn.training import train
 from skdnn.watching import EpochLines, make_score, score_name, warn
 
 from ._fitted import learnt_attributes, network_attributes
 
 
-def run_training(plan, split, start, score=None, observers=(), state=None):
+def run_training(plan, split, start, score=None, observers=(), state=None, trainer=train):
     """Train, and return the TrainingResult.
 
     Raises
@@ -22,7 +23,7 @@ def run_training(plan, split, start, score=None, observers=(), state=None):
     if parameters.verbose and plan.processes.rank == 0:
         name = score_name(parameters.scoring or network.output.score)
         observers = (*observers, EpochLines(split.training.n_rows, name))
-    result = train(
+    result = trainer(
         network,
         split.training,
         start.rule,
@@ -68,7 +69,8 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
     tasks.begin(partial(learnt_attributes, plan, split), plan.max_iter)
     journal.seed = plan.seed
     state = plan.processes.first(journal.state)
-    return run_training(plan, split, start, score, (tasks, journal), state)
+    observers = [observer for observer in (tasks, journal) if observer.looks]
+    return run_training(plan, split, start, score, observers, state, current_trainer(train))
 
 
 def ended(estimator, plan, result):

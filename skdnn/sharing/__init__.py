@@ -7,7 +7,7 @@ several processes is in `skdnn.distributed`, and `fit` finds it here.
 
 from ._agreement import check_same
 from ._alone import ALONE, Alone
-from ._current import current_processes, fitting_among
+from ._current import current_processes, current_trainer, fitting_among, training_by
 from ._elsewhere import where_the_rows_are
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Alone",
     "check_same",
     "current_processes",
+    "current_trainer",
     "fitting_among",
+    "training_by",
     "where_the_rows_are",
 ]

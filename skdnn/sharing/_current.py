@@ -13,6 +13,24 @@ def current_processes():
     return _current.get()
 
 
+_trainer: ContextVar = ContextVar("trainer", default=None)
+
+
+def current_trainer(alone):
+    """Return who trains for this thread, `alone` where nobody else does."""
+    return _trainer.get() or alone
+
+
+@contextmanager
+def training_by(trainer):
+    """Let somebody else do the trainings of fits in the block; it takes what `train` takes."""
+    token = _trainer.set(trainer)
+    try:
+        yield
+    finally:
+        _trainer.reset(token)
+
+
 @contextmanager
 def fitting_among(processes):
     """Let fits in the block share their rows with the other processes of a group."""

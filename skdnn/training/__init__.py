@@ -8,17 +8,28 @@ over epochs and steps in `_loop`.
 from ._averaging import WEIGHTS, WeightAverage
 from ._loop import train
 from ._objective import epoch_answers, evaluate
-from ._optimizers import OPTIMIZERS, make_optimizer
-from ._processor import Workers, on_one_thread, plainly, threads_for
+from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
+from ._processor import (
+    OPERATIONS_WORTH_THREADS,
+    Workers,
+    on_one_thread,
+    plainly,
+    threads_for,
+)
 from ._progress import Progress
 from ._result import TrainingResult
+from ._running import OPERATIONS_WORTH_GROUPS, operations_of_a_step
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
 
 __all__ = [
+    "OPERATIONS_WORTH_GROUPS",
+    "OPERATIONS_WORTH_THREADS",
     "OPTIMIZERS",
     "SCHEDULES",
     "WEIGHTS",
+    "Adam",
+    "GradientDescent",
     "Progress",
     "Stopping",
     "TrainingResult",
@@ -28,6 +39,7 @@ __all__ = [
     "evaluate",
     "make_optimizer",
     "on_one_thread",
+    "operations_of_a_step",
     "plainly",
     "threads_for",
     "train",

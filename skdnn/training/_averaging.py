@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 import torch
 
+from ._penalty import option_of
+
 # What of its state is weights, and no statistics of gradients.
 WEIGHTS = ("live", "average")
 
@@ -29,8 +31,8 @@ class WeightAverage:
         What moves theta.
     theta : tensor of shape (P,) or (M, P)
         The same tensor that the rule updates in place.
-    decay : float
-        β, above 0 and below 1.
+    decay : float or tensor of shape (M, 1)
+        β, below 1.
     """
 
     def __init__(self, rule, theta, decay):
@@ -59,6 +61,7 @@ class WeightAverage:
         """Return the rule for some networks of a stack, which are `network` now."""
         part = copy.copy(self)
         part.rule, part.theta = self.rule.part(network, members), network.theta
+        part.decay = option_of(self.decay, members)
         part.average, part.live = self.average[members].clone(), self.live[members].clone()
         part.theta.copy_(part.live)  # where it was the average that was seen last
         return part

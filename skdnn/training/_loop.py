@@ -16,7 +16,7 @@ from ._lbfgs import LBFGS
 from ._processor import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
 from ._progress import Progress
 from ._running import OPERATIONS_WORTH_GROUPS, Running, operations_of_a_step
-from ._schedules import SCHEDULES
+from ._schedules import Rate
 from ._stopping import Stopping
 
 
@@ -88,6 +88,7 @@ def train(
     state=None,
     n_threads=None,
     processes=ALONE,
+    fails_apart=False,
 ):
     """Train a network, or a stack of networks, from its present weights.
 
@@ -105,14 +106,14 @@ def train(
         better: watched instead of the cost of the validation rows, and recorded instead of
         the score of the network's output unit.
     learning_rate : float or tensor of shape (M, 1), default=1e-3
-    schedule : str or callable, default="constant"
+    schedule : str, callable or a list with one for each network, default="constant"
         A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
     loss : Loss, default=LOSSES["log_loss"]
-    max_grad_norm : float or None, default=None
+    max_grad_norm : float, tensor of shape (M, 1) or None, default=None
         Euclidean norm to which a longer gradient is shortened.
-    max_iter : int, default=200
+    max_iter : int or array of int of shape (M,), default=200
         Epochs; for L-BFGS iterations.
-    tol, n_iter_no_change : float and int
+    tol, n_iter_no_change : float and int, or arrays of shape (M,)
         See `Stopping`. For L-BFGS, tol is the largest component of the gradient at which it ends.
     keep_best : bool, default=True
         Watch the validation rows, and keep the weights of the best epoch; without validation rows,
@@ -129,6 +130,8 @@ def train(
     processes : Alone or ProcessGroup, default=ALONE
         Of the processes that have the other rows: it sums their gradients, and all end with the
         same weights.
+    fails_apart : bool, default=False
+        Let a network of a stack that diverges leave the others.
 
     Returns
     -------
@@ -145,12 +148,18 @@ def train(
     if isinstance(optimizer, LBFGS) and not keep_best:
         n_iter_no_change = math.inf  # its own criterion, the gradient, is the better one
     stopping = Stopping(
-        network.n_networks or 1, tol=tol, n_iter_no_change=n_iter_no_change, keep_best=keep_best
+        network.n_networks or 1,
+        tol=tol,
+        n_iter_no_change=n_iter_no_change,
+        keep_best=keep_best,
+        max_iter=max_iter,
     )
+    rate = Rate(learning_rate, schedule, max_iter, network.theta.dtype)
     drawn_from = [*batches.generators, *generators]
     progress = Progress(
-        network, optimizer, stopping, drawn_from, max_iter, batches.n_steps, validation is not None
-    )
+        network, optimizer, stopping, drawn_from, int(np.max(max_iter)), batches.n_steps,
+        validation is not None, fails_apart,
+    )  # fmt: skip
     operations = operations_of_a_step(network, batches)
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
@@ -158,7 +167,7 @@ def train(
     converged = interrupted = False
     with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as workers:
         whole = Running(
-            network, optimizer, batches, validation, generators, learning_rate, loss,
+            network, optimizer, batches, validation, generators, rate, loss,
             max_grad_norm, members, workers.some(1), processes,
         )  # fmt: skip
         if state is not None:
@@ -168,8 +177,7 @@ def train(
             if isinstance(optimizer, LBFGS):
                 converged = _train_by_lbfgs(end_epoch, max_iter, tol)
             else:
-                rate = _scheduled(schedule, max_iter, network.theta.dtype)
-                _train_by_steps(end_epoch, rate)
+                _train_by_steps(end_epoch)
         except KeyboardInterrupt:
             if processes.size > 1:
                 raise  # the others know nothing of it
@@ -179,43 +187,14 @@ def train(
     return progress.result(converged | ~stopping.running, interrupted)
 
 
-def _scheduled(schedule, max_iter, dtype):
-    """Return the function of a learning rate and the epoch that gives the rate there."""
-    largest = torch.finfo(dtype).max
-    factor = SCHEDULES[schedule] if isinstance(schedule, str) else partial(_factor, schedule)
-
-    def rate(learning_rate, epoch):
-        now = learning_rate * factor(epoch, max_iter)
-        if not isinstance(now, torch.Tensor) and now > largest:
-            raise ValueError(f"learning_rate must be a number that {dtype} can hold, got {now:g}.")
-        return now
-
-    return rate
-
-
-def _factor(schedule, epoch, max_iter):
-    """Return what a user's schedule says, if it is a factor."""
-    found = schedule(epoch, max_iter)
-    try:
-        factor = float(found)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        factor = math.nan
-    if not 0 <= factor < math.inf:
-        raise ValueError(
-            "learning_rate_schedule must return a finite number of at least 0, got "
-            f"{found!r} at epoch {epoch:g} of {max_iter}."
-        )
-    return factor
-
-
-def _train_by_steps(end_epoch, rate):
+def _train_by_steps(end_epoch):
     progress, workers = end_epoch.progress, end_epoch.workers
     goes_on = groups = None
     while not progress.is_last:
-        if not np.array_equal(goes_on, progress.stopping.running):
-            goes_on = progress.stopping.running.copy()
-            groups = end_epoch.whole.groups(goes_on, workers)
-        train_group = partial(Running.train, epoch=progress.epoch, rate=rate)
+        now = progress.stopping.trains(progress.epoch + 1)
+        if not np.array_equal(goes_on, now):
+            goes_on, groups = now, end_epoch.whole.groups(now, workers)
+        train_group = partial(Running.train, epoch=progress.epoch)
         end_epoch(groups, workers.map(train_group, groups))
 
 

@@ -19,12 +19,13 @@ import os
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import groupby
 
 import torch
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._penalty import Penalty
+from ._penalty import Penalty, option_of
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 _SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
@@ -139,15 +140,17 @@ class Adam(UpdateRule):
         if not isinstance(rate, torch.Tensor):
             adam_step(*tensors, self.n_steps, rate)
             return
-        for member, its_rate in enumerate(rate.flatten().tolist()):
-            adam_step(*(tensor[member] for tensor in tensors), self.n_steps, its_rate)
+        for members, its_rate in _runs(rate.flatten().tolist()):
+            adam_step(*(tensor[members] for tensor in tensors), self.n_steps, its_rate)
 
 
-def option_of(value, members):
-    """Return what some networks of a stack have of a number or a tensor of shape (M, 1)."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value[members] if isinstance(members, list) else value[members].item()
+def _runs(numbers):
+    """Yield slices of numbers that are equal beside each other, and the number."""
+    start = 0
+    for number, run in groupby(numbers):
+        stop = start + len(list(run))
+        yield slice(start, stop), number
+        start = stop
 
 
 def adam_step_as_written(theta, gradient, mean, square, t, rate):

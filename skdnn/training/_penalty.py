@@ -5,6 +5,13 @@ import copy
 import torch
 
 
+def option_of(value, members):
+    """Return what some networks of a stack have of a number or a tensor of shape (M, 1)."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value[members] if isinstance(members, list) else value[members].item()
+
+
 class Penalty:
     """Weight decay: ``λ/2 Σ W²``, its gradient, and its decoupled form.
 

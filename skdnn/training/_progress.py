@@ -26,6 +26,8 @@ class Progress:
         Steps of an epoch.
     watches : bool
         Whether there are validation rows.
+    fails_apart : bool, default=False
+        Whether a network that diverges leaves the others, instead of failing them all.
 
     Attributes
     ----------
@@ -36,14 +38,27 @@ class Progress:
         without validation rows.
     kept : tensor of the shape of theta
         The weights to keep, as `stopping` chooses.
+    failed : dict of int to ValueError
+        The networks that have diverged.
     """
 
-    def __init__(self, network, optimizer, stopping, generators, max_iter, n_steps, watches):
+    def __init__(
+        self,
+        network,
+        optimizer,
+        stopping,
+        generators,
+        max_iter,
+        n_steps,
+        watches,
+        fails_apart=False,
+    ):
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
         self.n_steps, self.watches = n_steps, watches
         self.kept = network.theta.clone()
         self.costs, self.validation_costs, self.scores = [], [], []
+        self.fails_apart, self.failed = fails_apart, {}
 
     @property
     def epoch(self):
@@ -58,7 +73,7 @@ class Progress:
     @property
     def is_last(self):
         """Whether no epoch follows."""
-        return self.is_stopped or self.epoch >= self.max_iter
+        return not self.stopping.trains(self.epoch + 1).any()
 
     def stop(self):
         """Let this epoch be the last."""
@@ -95,6 +110,7 @@ class Progress:
             validation_score_curve=self._curve(self.scores) if self.scores else None,
             converged=np.atleast_1d(converged),
             interrupted=interrupted,
+            failed=self.failed,
         )
 
     def state(self):
@@ -191,18 +207,26 @@ class Progress:
     def check_weights(self):
         """Raise a ValueError if a network that is still trained has a weight without a square."""
         theta = self.network.theta
-        largest = torch.linalg.vector_norm(theta, math.inf, dim=-1).cpu().numpy().reshape(-1)
+        largest = theta.abs().amax(dim=-1).cpu().numpy().reshape(-1)  # norms take ten times as long
         is_small = largest < math.sqrt(torch.finfo(theta.dtype).max)
         found = np.where(np.isnan(largest), np.nan, np.where(is_small, 0.0, np.inf))
         self._check_finite(found, self.epoch + 1, "A weight")
 
     def _check_finite(self, costs, epoch, what="The cost"):
-        diverged = ~np.isfinite(costs) & self.stopping.running
-        if diverged.any():
-            raise ValueError(
-                f"{what} became {costs[diverged][0]} in epoch {epoch}: the training diverged. "
-                "Try a smaller learning_rate, or standardize=True where the features are large."
+        diverged = ~np.isfinite(costs) & self.stopping.trains(epoch)
+        for member in np.flatnonzero(diverged).tolist():
+            self._fail(
+                member,
+                f"{what} became {costs[member]} in epoch {epoch}: the training diverged. "
+                "Try a smaller learning_rate, or standardize=True where the features are large.",
             )
+
+    def _fail(self, member, message):
+        """Raise a ValueError, or where networks fail apart, let this one leave the others."""
+        if not self.fails_apart:
+            raise ValueError(message)
+        self.failed[member] = ValueError(message)
+        self.stopping.running[member] = False
 
     def _keep(self, mask):
         if mask.all():

@@ -1,6 +1,6 @@
 """What training returns: weights, curves and how it ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,8 @@ class TrainingResult:
         Whether the network stopped improving before `max_iter`.
     interrupted : bool
         Whether Ctrl-C ended the training.
+    failed : dict of int to ValueError
+        Networks that diverged and left the others.
     """
 
     theta: Tensor
@@ -38,3 +40,4 @@ class TrainingResult:
     validation_score_curve: np.ndarray | None
     converged: np.ndarray
     interrupted: bool
+    failed: dict = field(default_factory=dict)

@@ -14,7 +14,7 @@ from skdnn.network import cost_sums
 from skdnn.sharing import ALONE
 
 from ._objective import Objective, evaluate
-from ._optimizers import option_of
+from ._penalty import option_of
 from ._processor import Workers
 
 # Operations of a step from where groups on two threads are faster than one: below, one thread has
@@ -37,9 +37,9 @@ class Running:
     validation : Batches or None
     generators : sequence of torch.Generator
         One for each network: the source of its dropout masks.
-    learning_rate : float or tensor of shape (M, 1)
+    rate : Rate
     loss : Loss
-    max_norm : float or None
+    max_norm : float, tensor of shape (M, 1) or None
     members : list of int
         Which networks of the whole stack these are.
     workers : Workers
@@ -53,9 +53,9 @@ class Running:
     batches: Any
     validation: Any
     generators: Any
-    learning_rate: Any
+    rate: Any
     loss: Any
-    max_norm: float | None
+    max_norm: Any
     members: list[int]
     workers: Workers
     processes: Any = ALONE
@@ -111,23 +111,21 @@ class Running:
             self.batches.part(chosen),
             None if self.validation is None else self.validation.part(chosen),
             [self.generators[member] for member in members] if self.generators else (),
-            option_of(self.learning_rate, chosen),
+            self.rate.part(chosen),
             self.loss,
-            self.max_norm,
+            option_of(self.max_norm, chosen),
             members,
             workers,
             self.processes,
         )
 
-    def train(self, epoch, rate):
+    def train(self, epoch):
         """Train for an epoch, and return the cost of its rows, of shape (...).
 
         Parameters
         ----------
         epoch : int
             Epochs before this one.
-        rate : callable
-            From the learning rate and the epoch, a real number, to the rate there.
         """
         step, n_steps, sums = 0, self.slabbed.n_steps, 0
         for rows in self.slabbed.parts():
@@ -136,7 +134,7 @@ class Running:
                 if self.workers.is_over.is_set():
                     break
                 self.objective.slabs, self.objective.Z = slabs, Z
-                self.rule.step(self.objective, rate(self.learning_rate, epoch + step / n_steps))
+                self.rule.step(self.objective, self.rate.at(epoch + step / n_steps))
                 step += 1
             sums = sums + cost_sums(self.loss, answers, rows.y, rows.share)
         losses, total = self.processes.sum(sums)

@@ -8,7 +8,13 @@ References
 .. [1] I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 """
 
+import copy
 import math
+from functools import partial
+
+import torch
+
+from ._penalty import option_of
 
 WARMUP = 0.05  # share of the training in which "warmup_cosine" rises from 0 to 1
 
@@ -41,6 +47,90 @@ def warmup_cosine(epoch, max_iter):
     if epoch < warm:
         return epoch / warm
     return cosine((progress - WARMUP) / (1 - WARMUP), 1)
+
+
+class Rate:
+    """The learning rate of a network, or of each network of a stack, over time.
+
+    Parameters
+    ----------
+    learning_rate : float or tensor of shape (M, 1)
+        A tensor, where schedules or `max_iter` differ.
+    schedule : str, callable or a list with one for each network
+    max_iter : int or a sequence with one for each network
+    dtype : torch.dtype
+        Of the network.
+    """
+
+    def __init__(self, learning_rate, schedule, max_iter, dtype):
+        self.learning_rate, self.dtype = learning_rate, dtype
+        pairs = [(schedule, max_iter)]
+        if isinstance(schedule, list):
+            pairs = list(zip(schedule, max_iter, strict=True))
+        # What networks have in common is asked for once.
+        self._take(pairs, [(_name(schedule), max_iter) for schedule, max_iter in pairs])
+        self.factors = [_factor(*pair) for pair in self.factors]
+
+    def _take(self, items, keys):
+        """Keep what is distinct of items, one for each network, and which of it each has."""
+        distinct = dict(zip(keys, items, strict=True))
+        self.factors, places = list(distinct.values()), list(distinct)
+        self.which = [places.index(key) for key in keys]
+
+    def part(self, members):
+        """Return that of some networks of a stack."""
+        part = copy.copy(self)
+        part.learning_rate = option_of(self.learning_rate, members)
+        if len(self.which) > 1:
+            chosen = members if isinstance(members, list) else [members]
+            which = [self.which[member] for member in chosen]
+            part._take([self.factors[k] for k in which], which)
+        return part
+
+    def at(self, epoch):
+        """Return the rate at an epoch, a real number.
+
+        Raises
+        ------
+        ValueError
+            If a user's schedule gives no factor, or the rate is beyond what the dtype holds.
+        """
+        factors = [factor(epoch) for factor in self.factors]
+        if len(factors) > 1:
+            of_each = [[factors[k]] for k in self.which]
+            return self.learning_rate * self.learning_rate.new_tensor(of_each)
+        now = self.learning_rate * factors[0]
+        if not isinstance(now, torch.Tensor) and now > torch.finfo(self.dtype).max:
+            raise ValueError(
+                f"learning_rate must be a number that {self.dtype} can hold, got {now:g}."
+            )
+        return now
+
+
+def _name(schedule):
+    return schedule if isinstance(schedule, str) else id(schedule)
+
+
+def _factor(schedule, max_iter):
+    """Return the function from the epoch to the factor there."""
+    if isinstance(schedule, str):
+        return lambda epoch: SCHEDULES[schedule](epoch, max_iter)
+    return partial(_checked_factor, schedule, max_iter)
+
+
+def _checked_factor(schedule, max_iter, epoch):
+    """Return what a user's schedule says, if it is a factor."""
+    found = schedule(epoch, max_iter)
+    try:
+        factor = float(found)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise ValueError(
+            "learning_rate_schedule must return a finite number of at least 0, got "
+            f"{found!r} at epoch {epoch:g} of {max_iter}."
+        )
+    return factor
 
 
 SCHEDULES = {

@@ -6,6 +6,8 @@ epochs in a row. With held-out rows it keeps the weights of its best epoch, othe
 last.
 """
 
+import math
+
 import numpy as np
 
 STATE = ("best", "best_iter", "n_iter", "running", "without_improvement")
@@ -17,12 +19,14 @@ class Stopping:
     Parameters
     ----------
     n_networks : int
-    tol : float
+    tol : float or array of shape (M,)
         An epoch that does not lower the best cost by more than this is one without improvement.
-    n_iter_no_change : int
+    n_iter_no_change : int or array of shape (M,)
         How many such epochs in a row end the training of a network.
     keep_best : bool
         Keep the weights of the best epoch rather than of the last.
+    max_iter : int or array of int of shape (M,), default=math.inf
+        After so many epochs a network has been trained, whether it still improves or not.
 
     Attributes
     ----------
@@ -33,18 +37,23 @@ class Stopping:
     n_iter : array of int of shape (M,)
         Epochs trained.
     running : array of bool of shape (M,)
-        The networks that have not stopped.
+        The networks that have not stopped; of `max_iter` this knows nothing.
     without_improvement : array of int of shape (M,)
         Epochs in a row.
     """
 
-    def __init__(self, n_networks, *, tol, n_iter_no_change, keep_best):
+    def __init__(self, n_networks, *, tol, n_iter_no_change, keep_best, max_iter=math.inf):
         self.tol, self.n_iter_no_change, self.keep_best = tol, n_iter_no_change, keep_best
+        self.max_iter = max_iter
         self.best = np.full(n_networks, np.inf)
         self.best_iter = np.zeros(n_networks, dtype=int)
         self.n_iter = np.zeros(n_networks, dtype=int)
         self.running = np.ones(n_networks, dtype=bool)
         self.without_improvement = np.zeros(n_networks, dtype=int)
+
+    def trains(self, epoch):
+        """Return which networks are to be trained in an epoch, counted from 1, as bools."""
+        return self.running & (epoch <= self.max_iter)
 
     def state(self):
         """Return what the next decision depends on, as arrays."""
@@ -101,12 +110,15 @@ class Stopping:
         >>> bool(stopping.running.any()), stopping.best_iter.item()
         (False, 3)
         """
-        improved = self.running & (cost < self.best - self.tol)
-        lower = self.running & (cost < self.best)
-        self.without_improvement = np.where(improved, 0, self.without_improvement + 1)
+        trained = self.trains(epoch)
+        improved = trained & (cost < self.best - self.tol)
+        lower = trained & (cost < self.best)
+        self.without_improvement = np.where(
+            trained, np.where(improved, 0, self.without_improvement + 1), self.without_improvement
+        )
         self.best = np.where(lower, cost, self.best)
-        keep = lower if self.keep_best else self.running.copy()
+        keep = lower if self.keep_best else trained
         self.best_iter = np.where(keep, epoch, self.best_iter)
-        self.n_iter = np.where(self.running, epoch, self.n_iter)
+        self.n_iter = np.where(trained, epoch, self.n_iter)
         self.running &= self.without_improvement < self.n_iter_no_change
         return keep

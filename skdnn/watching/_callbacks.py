@@ -61,6 +61,11 @@ class EpochTasks:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
+    @property
+    def looks(self):
+        """Whether there are callbacks."""
+        return self.context is not None
+
     def begin(self, learnt, max_iter):
         """Begin the fit and its first epoch.
 

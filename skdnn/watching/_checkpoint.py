@@ -160,6 +160,11 @@ class Journal:
         if self.file is not None:
             self.file.close()
 
+    @property
+    def looks(self):
+        """Whether there is a file to write."""
+        return self.file is not None
+
     def find(self, parameters, examples):
         """Return the seed of the fit in the file, None where there was none.
 

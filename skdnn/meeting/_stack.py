@@ -1,0 +1,405 @@
+"""Several trainings as one: their networks become a stack, their results are told apart again.
+
+What they end with is what each would have reached alone: every network keeps its own generator,
+rows, options and stopping, and only the products are computed together.
+"""
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from skdnn.data import Batches, DenseRows, StackedBatches
+from skdnn.network import Network
+from skdnn.training import (
+    OPERATIONS_WORTH_GROUPS,
+    OPERATIONS_WORTH_THREADS,
+    Adam,
+    GradientDescent,
+    WeightAverage,
+    Workers,
+    operations_of_a_step,
+    train,
+)
+
+# Update rules whose tensors have a number for each parameter of a network.
+RULES = (GradientDescent, Adam)
+# A stack saves what an operation takes beside its numbers. With more networks, with longer products
+# there is nothing more to save, and more parameters leave a processor's cache.
+MOST_NETWORKS = 32
+MOST_OPERATIONS = 1e8  # of a step
+MOST_BYTES = 2**21  # of parameters
+# What a fit that waits holds: its rows as they came and encoded, a network with its gradient, the
+# rule's tensors and the weights kept.
+COPIES_OF_ROWS, COPIES_OF_THETA = 3, 8
+
+
+@dataclass(eq=False)
+class Request:
+    """The arguments of a call of `train`.
+
+    Attributes
+    ----------
+    network : Network
+    batches : Batches
+    rule : update rule
+    options : dict
+    is_alone : bool, default=False
+        Whether it is trained by itself, whatever it is.
+    """
+
+    network: Network
+    batches: Any
+    rule: Any
+    options: dict
+    is_alone: bool = False
+
+    @property
+    def n_members(self):
+        """How many networks are asked for."""
+        return self.network.n_networks or 1
+
+    @property
+    def kind(self):
+        """What requests have in common that can be trained as one stack."""
+        return self if self.is_alone or not self._can_be_stacked else self._kind
+
+    @cached_property
+    def _can_be_stacked(self):
+        options, rate = self.options, self.options["learning_rate"]
+        rows = [self.batches, *([options["validation"]] if options["validation"] else [])]
+        return (
+            isinstance(_moved_by(self.rule), RULES)
+            and all(type(batches) is Batches for batches in rows)
+            and not options["observers"]
+            and options["state"] is None
+            and options["processes"].size == 1
+            and options["n_threads"] is None
+            and not self.needs_its_threads
+            and rate <= torch.finfo(self.network.theta.dtype).max
+        )
+
+    @cached_property
+    def _kind(self):
+        options, network, batches = self.options, self.network, self.batches
+        rule = _moved_by(self.rule)
+        return (
+            network.layer_sizes,
+            tuple(map(id, network.activations)),
+            network.output.name,
+            network.n_networks,
+            tuple(network.dropout),
+            network.theta.dtype,
+            network.theta.device,
+            network.input_mask is None,
+            options["loss"],
+            options["keep_best"],
+            options["validation"] is None,
+            options["score"] is None,
+            type(rule),
+            getattr(rule, "nesterov", None),
+            getattr(rule, "decoupled", None),
+            batches.n_steps,
+            batches.batch_size if batches.n_steps > 1 else None,
+            # Dropout draws a number for each row.
+            batches.n_rows if network.drops else None,
+        )
+
+    @cached_property
+    def needs_its_threads(self):
+        """Whether what it draws depends on how many threads it is trained on."""
+        asks = self.options["n_threads"] not in (None, 1)
+        return asks or (self.network.drops and self.operations >= OPERATIONS_WORTH_THREADS)
+
+    @cached_property
+    def operations(self):
+        """Floating point operations of a step."""
+        return operations_of_a_step(self.network, self.batches)
+
+    @property
+    def work(self):
+        """Floating point operations of an epoch."""
+        return self.operations * self.batches.n_steps
+
+    @cached_property
+    def most(self):
+        """How many such requests pay to be one stack."""
+        theta, n_networks = self.network.theta, self.n_members
+        if self.kind is self:
+            return 1
+        if not theta.is_cpu:
+            return 2**31  # a device of thousands of processors has use for all that there are
+        most = min(
+            MOST_NETWORKS / n_networks, MOST_OPERATIONS / self.operations, MOST_BYTES / theta.nbytes
+        )
+        return max(1, int(most))
+
+    @property
+    def n_bytes(self):
+        """Bytes of memory that its data and its networks take, about."""
+        watched = self.options["validation"]
+        n_numbers = sum(math.prod(b.rows.shape) for b in (self.batches, watched) if b is not None)
+        return self.network.theta.element_size() * (
+            COPIES_OF_ROWS * n_numbers + COPIES_OF_THETA * self.network.theta.numel()
+        )
+
+    def generators(self):
+        """Return all that a training draws from."""
+        return [*self.batches.generators, *self.options["generators"]]
+
+    def share_rows(self, known):
+        """Take rows that are known already where they are the same numbers, a WeakSet."""
+        watched = self.options["validation"]
+        for batches in (self.batches, watched):
+            if batches is None or not isinstance(batches.rows, DenseRows):
+                continue
+            same = next((rows for rows in known if rows.equals(batches.rows)), batches.rows)
+            batches.rows = same
+            known.add(same)
+
+
+def in_pieces(asked, n_processors):
+    """Return what asks for one kind in stacks, as many as are worth it.
+
+    Parameters
+    ----------
+    asked : list of Asked
+        Whose requests are of one kind.
+    n_processors : int
+        That have nothing else to do.
+    """
+    most = asked[0].request.most
+    # Equal rates beside each other take one step of the rule.
+    asked = sorted(asked, key=lambda each: each.request.options["learning_rate"])
+    operations = sum(each.request.operations for each in asked)
+    n_worth = Workers(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
+    n_pieces = max(-(-len(asked) // most), min(n_worth, len(asked)))
+    edges = np.linspace(0, len(asked), n_pieces + 1).round().astype(int).tolist()
+    return [asked[start:stop] for start, stop in pairwise(edges)]
+
+
+def train_as_one(requests, are_over, n_threads):
+    """Train what requests of one kind ask for.
+
+    Parameters
+    ----------
+    requests : list of Request
+    are_over : callable
+        Returns after an epoch for each whether nobody wants its result any more.
+    n_threads : int or None
+        None is as many as if each were trained alone.
+
+    Returns
+    -------
+    list
+        For each its TrainingResult or the exception that it raised; None where it must be trained
+        by itself, since together they failed.
+    """
+    if len(requests) == 1:
+        return [_trained_alone(*requests, are_over, n_threads)]
+    drawn_from = [generator for request in requests for generator in request.generators()]
+    states = [generator.get_state() for generator in drawn_from]
+    try:
+        return _trained_as_one(requests, are_over, n_threads)
+    except BaseException:  # none must suffer from another, and each sees itself what is wrong
+        for generator, state in zip(drawn_from, states, strict=True):
+            generator.set_state(state)
+        for request in requests:
+            request.is_alone = True
+        return [None] * len(requests)
+
+
+def _trained_alone(request, are_over, n_threads):
+    def leave(progress):
+        if any(are_over()):
+            progress.stop()
+
+    options = {**request.options, "observers": [*request.options["observers"], leave]}
+    if options["n_threads"] is None and not request.needs_its_threads:
+        options["n_threads"] = n_threads
+    try:
+        return train(request.network, request.batches, request.rule, **options)
+    except BaseException as error:  # to be raised in the thread of its fit, whatever it is
+        return error
+
+
+def _trained_as_one(requests, are_over, n_threads):
+    network, members = _stacked_network(requests), _members(requests)
+    first = requests[0].options
+
+    def leave(progress):
+        for own, is_over in zip(members, are_over(), strict=True):
+            if is_over:
+                progress.stopping.running[own] = False
+
+    result = train(
+        network,
+        _stacked_batches(requests, [request.batches for request in requests]),
+        _stacked_rule(requests, network),
+        validation=None if first["validation"] is None else _stacked_validation(requests),
+        score=None if first["score"] is None else _score_of_each(requests, members),
+        loss=first["loss"],
+        max_grad_norm=_longest(requests, network),
+        tol=np.array(_of_each(requests, "tol")),
+        n_iter_no_change=np.array(_of_each(requests, "n_iter_no_change")),
+        keep_best=first["keep_best"],
+        generators=[g for request in requests for g in request.options["generators"]],
+        observers=[leave],
+        n_threads=n_threads,
+        fails_apart=True,
+        **_rate(requests, network),
+    )
+    return [
+        _result_of(request, result, own) for request, own in zip(requests, members, strict=True)
+    ]
+
+
+def _rate(requests, network):
+    """Return the options of the learning rate; what all have in common as one."""
+    rates, schedules, epochs = (
+        _of_each(requests, name) for name in ("learning_rate", "schedule", "max_iter")
+    )
+    if len(set(rates)) == 1 and len(set(map(id, schedules))) == 1 and len(set(epochs)) == 1:
+        return {"learning_rate": rates[0], "schedule": schedules[0], "max_iter": epochs[0]}
+    rate = network.theta.new_tensor(rates).unsqueeze(-1)
+    return {"learning_rate": rate, "schedule": schedules, "max_iter": np.array(epochs)}
+
+
+def _longest(requests, network):
+    """Return to what the gradient of each network is shortened, None where none is."""
+    norms = _of_each(requests, "max_grad_norm")
+    if all(norm is None for norm in norms):
+        return None
+    longest = [math.inf if norm is None else norm for norm in norms]
+    return network.theta.new_tensor(longest).unsqueeze(-1)
+
+
+def _stacked_batches(requests, batches):
+    return StackedBatches(batches, [request.n_members for request in requests])
+
+
+def _stacked_validation(requests):
+    return _stacked_batches(requests, [request.options["validation"] for request in requests])
+
+
+def _moved_by(rule):
+    return rule.rule if isinstance(rule, WeightAverage) else rule
+
+
+def _of_each(requests, name):
+    """Return an option of each network."""
+    return [request.options[name] for request in requests for _ in range(request.n_members)]
+
+
+def _column(requests, network, value):
+    """Return a number of each network, a tensor of shape (M, 1)."""
+    numbers = [value(request) for request in requests for _ in range(request.n_members)]
+    return network.theta.new_tensor(numbers).unsqueeze(-1)
+
+
+def _members(requests):
+    """Return for each request which networks of the stack are its own, as slices."""
+    edges = np.cumsum([0, *(request.n_members for request in requests)]).tolist()
+    return [slice(*pair) for pair in pairwise(edges)]
+
+
+def _stacked_network(requests):
+    one = requests[0].network
+    network = Network(
+        one.layer_sizes,
+        one.activations[1:-1],
+        output=one.output,
+        n_networks=sum(request.n_members for request in requests),
+        dropout=one.dropout[1:-1],
+        dtype=one.theta.dtype,
+        device=one.theta.device,
+    )
+    network.theta.copy_(_rows([request.network.theta for request in requests]))
+    if one.input_mask is not None:
+        network.input_mask = torch.cat([request.network.input_mask for request in requests])
+    return network
+
+
+def _rows(tensors):
+    """Return tensors of shape (P,) or (M, P) as one of shape (M, P)."""
+    return torch.cat([tensor if tensor.ndim == 2 else tensor.unsqueeze(0) for tensor in tensors])
+
+
+def _stacked_rule(requests, network):
+    rules = [_moved_by(request.rule) for request in requests]
+    rule = copy.copy(rules[0])
+    rule.theta, rule.gradient = network.theta, network.gradient
+    rule.penalty = _stacked_penalty([rule.penalty for rule in rules], network)
+    for name in rule.tensors:
+        setattr(rule, name, _rows([getattr(one, name) for one in rules]))
+    if isinstance(rule, GradientDescent):
+        rule.momentum = _column(requests, network, lambda request: _moved_by(request.rule).momentum)
+    if not any(isinstance(request.rule, WeightAverage) for request in requests):
+        return rule
+    # One that is not averaged has the mean of its last weights alone.
+    decay = _column(requests, network, lambda request: getattr(request.rule, "decay", 0.0))
+    return WeightAverage(rule, network.theta, decay)
+
+
+def _stacked_penalty(penalties, network):
+    stacked = copy.copy(penalties[0])
+    stacked.theta = network.theta
+    if any(penalty.decay is not None for penalty in penalties):
+        stacked.decay = _rows(
+            [
+                torch.zeros_like(penalty.theta) if penalty.decay is None else penalty.decay
+                for penalty in penalties
+            ]
+        )
+    return stacked
+
+
+def _score_of_each(requests, members):
+    """Return the function from the stack and some of its networks to the score of each."""
+
+    def score(network, asked):
+        return np.concatenate(
+            [
+                _scores(request, network, own, [k for k in asked if own.start <= k < own.stop])
+                for request, own in zip(requests, members, strict=True)
+            ]
+        )
+
+    return score
+
+
+def _scores(request, network, own, asked):
+    """Return what the score of a request says of some networks of the stack."""
+    if not asked:
+        return []
+    is_stack = request.network.n_networks is not None
+    its_networks = network.part(list(range(own.start, own.stop)) if is_stack else own.start)
+    return request.options["score"](its_networks, [k - own.start for k in asked])
+
+
+def _result_of(request, result, own):
+    """Return the TrainingResult of a request from that of the stack, or what it failed with."""
+    failures = [result.failed[k] for k in range(own.start, own.stop) if k in result.failed]
+    if failures:
+        return failures[0]
+    n_epochs = result.n_iter[own].max()
+    theta = result.theta[own if request.network.n_networks else own.start]
+    request.network.theta.copy_(theta)
+    curves = {
+        name: None if curve is None else curve[:n_epochs, own]
+        for name, curve in vars(result).items()
+        if name.endswith("_curve")
+    }
+    per_network = ("n_iter", "best_iter", "converged")
+    return replace(
+        result,
+        theta=theta.clone(),
+        failed={},
+        **curves,
+        **{name: getattr(result, name)[own] for name in per_network},
+    )
