@@ -70,6 +70,8 @@ class Call:
         That of the task which called.
     level : int
         How many calls are around it.
+    context : contextvars.Context
+        In which each task finds what the caller has set.
     n_left : int
         Tasks that have not ended.
     is_awaited : bool
@@ -80,6 +82,7 @@ class Call:
 
     def __init__(self, within):
         self.within, self.level = within, 0 if within is None else within.level + 1
+        self.context = copy_context()
         self.n_left, self.is_awaited, self.is_blocked, self.has_ended = 0, False, False, False
 
     @property
@@ -140,8 +143,7 @@ class Meeting:
         with self.lock:
             call.n_left += 1
             # Those within others first: for them somebody waits.
-            entry = -call.level, next(self.numbers), call, copy_context(), task, future
-            heapq.heappush(self.queue, entry)
+            heapq.heappush(self.queue, (-call.level, next(self.numbers), call, task, future))
             self._note(call)
             self._go_on()
 
@@ -226,7 +228,7 @@ class Meeting:
         """Begin tasks, as many as there may be; then trainings, the best of them first."""
         while self._more_may_come() and self.n_busy + self.n_training < self.n_processors:
             self._begin_task()
-        if self.n_busy == 0 or not is_patient:
+        if self.n_busy <= 0 or not is_patient:
             self._begin_trainings()
 
     def _more_may_come(self):
@@ -237,10 +239,10 @@ class Meeting:
         return not goes_on or self.begun[self.queue[0][2].level] < self.max_tasks
 
     def _begin_task(self):
-        _, _, call, context, task, future = heapq.heappop(self.queue)
+        _, _, call, task, future = heapq.heappop(self.queue)
         self.n_busy += 1
         self.begun[call.level] += 1
-        run = partial(context.run, self._run, call, task, future)
+        run = partial(call.context.copy().run, self._run, call, task, future)
         thread = Thread(target=run, name=f"{THREAD}-{next(self.numbers)}", daemon=True)
         self.threads.add(thread)
         thread.start()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from skdnn.data import Batches, DenseRows, StackedBatches
-from skdnn.network import Network
+from skdnn.network import ACTIVATIONS, Network
 from skdnn.training import (
     OPERATIONS_WORTH_GROUPS,
     OPERATIONS_WORTH_THREADS,
@@ -75,6 +75,8 @@ class Request:
         rows = [self.batches, *([options["validation"]] if options["validation"] else [])]
         return (
             isinstance(_moved_by(self.rule), RULES)
+            # A user's function may look at whatever it is shown.
+            and all(g in ACTIVATIONS.values() for g in self.network.activations[1:])
             and all(type(batches) is Batches for batches in rows)
             and not options["observers"]
             and options["state"] is None
@@ -90,7 +92,7 @@ class Request:
         rule = _moved_by(self.rule)
         return (
             network.layer_sizes,
-            tuple(map(id, network.activations)),
+            tuple(g.name for g in network.activations[1:]),
             network.output.name,
             network.n_networks,
             tuple(network.dropout),
@@ -176,11 +178,17 @@ def in_pieces(asked, n_processors):
     most = asked[0].request.most
     # Equal rates beside each other take one step of the rule.
     asked = sorted(asked, key=lambda each: each.request.options["learning_rate"])
-    operations = sum(each.request.operations for each in asked)
-    n_worth = Workers(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
-    n_pieces = max(-(-len(asked) // most), min(n_worth, len(asked)))
+    n_pieces = max(-(-len(asked) // most), min(len(asked), _n_worth(asked, n_processors)))
     edges = np.linspace(0, len(asked), n_pieces + 1).round().astype(int).tolist()
     return [asked[start:stop] for start, stop in pairwise(edges)]
+
+
+def _n_worth(asked, n_processors):
+    """Return on how many processors requests of a kind are faster than on one."""
+    if not asked[0].request.network.theta.is_cpu:
+        return 1
+    operations = sum(each.request.operations for each in asked)
+    return Workers(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
 
 
 def train_as_one(requests, are_over, n_threads):

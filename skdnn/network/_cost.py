@@ -8,7 +8,7 @@ such bounds: ``ŷ = Z``.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -113,6 +113,7 @@ class Loss:
     is_robust: bool = False
 
 
+@cache
 def quantile_loss(q):
     """Return the Loss whose lowest mean is at the quantile q of y, 0 < q < 1 [1]_.
 

@@ -171,6 +171,16 @@ def test_numbers_are_learnt_as_alone(n_networks, early_stopping, stacks):
         assert_equal_fits(alone, met)
 
 
+def test_quantiles_are_learnt_as_alone(stacks):
+    models = variants(
+        REGRESSOR, loss=["quantile"] * 3, quantile=[0.9] * 3, learning_rate=[1e-3, 1e-2, 3e-2]
+    )
+    pairs = fits_alone_and_together(models, [(X[:, 1:], X[:, 0])] * 3)
+    assert stacks == [3]
+    for alone, met in zip(*pairs, strict=True):
+        assert_equal_fits(alone, met)
+
+
 def test_several_networks_of_several_fits_are_one_stack(stacks):
     models = variants(CLASSIFIER, random_state=[0, 1, 2], n_networks=[4] * 3, max_iter=[30] * 3)
     pairs = fits_alone_and_together(models, [(X, Y)] * 3)
@@ -203,11 +213,16 @@ UNFIT = {
     "an optimizer of torch's": {"optimizer": torch.optim.RMSprop},
     "threads asked for": {"n_threads": 2},
     "lines": {"verbose": 1},
+    "a function of the user's": {"activation": lambda Z: Z / (1 + Z.abs().max())},
+    "a checkpoint": {"checkpoint": "fit.ckpt"},
 }
 
 
 @pytest.mark.parametrize("reason", UNFIT)
-def test_what_no_stack_has_is_trained_by_itself_and_the_others_together(reason, stacks):
+def test_what_no_stack_has_is_trained_by_itself_and_the_others_together(
+    reason, stacks, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     models = [CLASSIFIER, clone(CLASSIFIER).set_params(**UNFIT[reason]), CLASSIFIER]
     alone, met = fits_alone_and_together(models, [(X, Y)] * 3)
     assert sorted(stacks) == [1, 2]
