@@ -7,7 +7,7 @@ import pytest
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
 # Parameters of scikit-learn's, and of partial_fit, that the page names as well.
-OTHERS = {"classes", "n_jobs", "resource", "transform_input"}
+OTHERS = {"classes", "n_jobs", "transform_input"}
 
 
 @pytest.fixture(scope="module")

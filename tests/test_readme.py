@@ -20,9 +20,14 @@ def programs(readme):
 @pytest.mark.slow
 def test_quick_start_runs(programs, capsys):
     assert len(programs[0].splitlines()) <= 12
-    exec(compile(programs[0], "README.md", "exec"), {})
+    names = {}
+    exec(compile(programs[0], "README.md", "exec"), names)
     score = float(capsys.readouterr().out.split()[-1])
     assert score > 0.97
+    (together,) = [program for program in programs if "skdnn.together" in program]
+    best = names["search"].best_score_
+    exec(compile(together, "README.md", "exec"), names)
+    assert names["search"].best_score_ == pytest.approx(best)
 
 
 def test_data_frames_as_they_are_runs(programs):

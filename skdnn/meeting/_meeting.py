@@ -5,7 +5,7 @@ else to do, or so many wait that more would not pay, one of the waiting threads 
 a kind as one stack, and each goes on with its own result. As many stacks are trained at the same
 time as there are processors.
 
-Threads keep a meeting in order by one lock; they never compute while they hold it.
+Threads keep a meeting in order by a lock, and never compute while they hold it.
 """
 
 import heapq
@@ -19,6 +19,7 @@ from threading import Event, Lock, Thread, current_thread
 from time import monotonic
 from weakref import WeakSet
 
+import joblib
 import torch
 
 from skdnn.sharing import training_by
@@ -125,7 +126,7 @@ class Meeting:
     def __init__(self, max_tasks, memory_limit):
         self.max_tasks, self.memory_limit = max_tasks, memory_limit
         self.n_processors = torch.get_num_threads()
-        self.lock = Lock()
+        self.lock, self.comparing = Lock(), Lock()
         self.queue, self.numbers = [], count()
         self.begun = defaultdict(int)  # tasks, by level
         self.threads, self.waiting, self.rows = set(), [], WeakSet()
@@ -172,8 +173,9 @@ class Meeting:
     def train(self, call, network, batches, rule, **options):
         """Return the TrainingResult of what `train` is asked for, trained with others' own."""
         asked = Asked(Request(network, batches, rule, options), call)
-        with self.lock:
+        with self.comparing:
             asked.request.share_rows(self.rows)
+        with self.lock:
             self._limit(asked.request)
             self.waiting.append(asked)
             self.n_busy -= 1
@@ -192,7 +194,8 @@ class Meeting:
         """Train the stack that a thread was given, and tell each what came of it."""
         stack, asked.stack = asked.stack, []
         asked.woken.clear()
-        with TURNS.quick():
+        # What fits within a training, such as a scorer that does, is nothing to others.
+        with TURNS.quick(), training_by(None), joblib.parallel_config("sequential"):
             results = train_as_one(
                 [each.request for each in stack],
                 lambda: [each.call.is_over for each in stack],

@@ -23,7 +23,13 @@ def current_trainer(alone):
 
 @contextmanager
 def training_by(trainer):
-    """Let somebody else do the trainings of fits in the block; it takes what `train` takes."""
+    """Let somebody else do the trainings of fits in the block; None is everybody's own.
+
+    Parameters
+    ----------
+    trainer : callable or None
+        Takes what `train` takes.
+    """
     token = _trainer.set(trainer)
     try:
         yield

@@ -289,6 +289,24 @@ def test_a_task_that_waits_for_another_one_that_fits_is_waited_for_no_longer():
         Parallel()([delayed(fit_and_tell)(), delayed(fit_and_tell)(), delayed(wait)()])
 
 
+def fits_itself(*_):
+    return float(np.mean(cross_val_score(clone(CLF).set_params(max_iter=1), X, Y, cv=2)))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"scoring": lambda *_: fits_itself(), "early_stopping": True},
+        {"learning_rate_schedule": fits_itself},
+    ],
+)
+def test_what_is_called_within_a_training_may_fit_as_well(parameters):
+    model = clone(CLF).set_params(max_iter=2, **parameters)
+    expected = cross_val_score(model, X, Y, cv=3)
+    with together():
+        assert_allclose(cross_val_score(model, X, Y, cv=3), expected)
+
+
 def test_the_tasks_themselves_may_be_made_by_other_tasks():
     def tasks():
         for k in range(4):
