@@ -24,7 +24,8 @@ import torch
 
 from skdnn.sharing import training_by
 
-from ._stack import Request, in_pieces, train_as_one
+from ._request import Request, in_pieces
+from ._stack import train_as_one
 
 # Who waits for longer is trained with those that are there, in seconds: the others may compute
 # something else for long, or wait themselves for one that waits here.

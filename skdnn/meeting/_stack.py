@@ -6,189 +6,17 @@ rows, options and stopping, and only the products are computed together.
 
 import copy
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 
-from skdnn.data import Batches, DenseRows, StackedBatches
-from skdnn.network import ACTIVATIONS, Network
-from skdnn.training import (
-    OPERATIONS_WORTH_GROUPS,
-    OPERATIONS_WORTH_THREADS,
-    Adam,
-    GradientDescent,
-    WeightAverage,
-    Workers,
-    operations_of_a_step,
-    train,
-)
+from skdnn.data import StackedBatches
+from skdnn.network import Network
+from skdnn.training import GradientDescent, WeightAverage, train
 
-# Update rules whose tensors have a number for each parameter of a network.
-RULES = (GradientDescent, Adam)
-# A stack saves what an operation takes beside its numbers. With more networks, with longer products
-# there is nothing more to save, and more parameters leave a processor's cache.
-MOST_NETWORKS = 32
-MOST_OPERATIONS = 1e8  # of a step
-MOST_BYTES = 2**21  # of parameters
-# What a fit that waits holds: its rows as they came and encoded, a network with its gradient, the
-# rule's tensors and the weights kept.
-COPIES_OF_ROWS, COPIES_OF_THETA = 3, 8
-
-
-@dataclass(eq=False)
-class Request:
-    """The arguments of a call of `train`.
-
-    Attributes
-    ----------
-    network : Network
-    batches : Batches
-    rule : update rule
-    options : dict
-    is_alone : bool, default=False
-        Whether it is trained by itself, whatever it is.
-    """
-
-    network: Network
-    batches: Any
-    rule: Any
-    options: dict
-    is_alone: bool = False
-
-    @property
-    def n_members(self):
-        """How many networks are asked for."""
-        return self.network.n_networks or 1
-
-    @property
-    def kind(self):
-        """What requests have in common that can be trained as one stack."""
-        return self if self.is_alone or not self._can_be_stacked else self._kind
-
-    @cached_property
-    def _can_be_stacked(self):
-        options, rate = self.options, self.options["learning_rate"]
-        rows = [self.batches, *([options["validation"]] if options["validation"] else [])]
-        return (
-            isinstance(_moved_by(self.rule), RULES)
-            # A user's function may look at whatever it is shown.
-            and all(g in ACTIVATIONS.values() for g in self.network.activations[1:])
-            and all(type(batches) is Batches for batches in rows)
-            and not options["observers"]
-            and options["state"] is None
-            and options["processes"].size == 1
-            and options["n_threads"] is None
-            and not self.needs_its_threads
-            and rate <= torch.finfo(self.network.theta.dtype).max
-        )
-
-    @cached_property
-    def _kind(self):
-        options, network, batches = self.options, self.network, self.batches
-        rule = _moved_by(self.rule)
-        return (
-            network.layer_sizes,
-            tuple(g.name for g in network.activations[1:]),
-            network.output.name,
-            network.n_networks,
-            tuple(network.dropout),
-            network.theta.dtype,
-            network.theta.device,
-            network.input_mask is None,
-            options["loss"],
-            options["keep_best"],
-            options["validation"] is None,
-            options["score"] is None,
-            type(rule),
-            getattr(rule, "nesterov", None),
-            getattr(rule, "decoupled", None),
-            batches.n_steps,
-            batches.batch_size if batches.n_steps > 1 else None,
-            # Dropout draws a number for each row.
-            batches.n_rows if network.drops else None,
-        )
-
-    @cached_property
-    def needs_its_threads(self):
-        """Whether what it draws depends on how many threads it is trained on."""
-        asks = self.options["n_threads"] not in (None, 1)
-        return asks or (self.network.drops and self.operations >= OPERATIONS_WORTH_THREADS)
-
-    @cached_property
-    def operations(self):
-        """Floating point operations of a step."""
-        return operations_of_a_step(self.network, self.batches)
-
-    @property
-    def work(self):
-        """Floating point operations of an epoch."""
-        return self.operations * self.batches.n_steps
-
-    @cached_property
-    def most(self):
-        """How many such requests pay to be one stack."""
-        theta, n_networks = self.network.theta, self.n_members
-        if self.kind is self:
-            return 1
-        if not theta.is_cpu:
-            return 2**31  # a device of thousands of processors has use for all that there are
-        most = min(
-            MOST_NETWORKS / n_networks, MOST_OPERATIONS / self.operations, MOST_BYTES / theta.nbytes
-        )
-        return max(1, int(most))
-
-    @property
-    def n_bytes(self):
-        """Bytes of memory that its data and its networks take, about."""
-        watched = self.options["validation"]
-        n_numbers = sum(math.prod(b.rows.shape) for b in (self.batches, watched) if b is not None)
-        return self.network.theta.element_size() * (
-            COPIES_OF_ROWS * n_numbers + COPIES_OF_THETA * self.network.theta.numel()
-        )
-
-    def generators(self):
-        """Return all that a training draws from."""
-        return [*self.batches.generators, *self.options["generators"]]
-
-    def share_rows(self, known):
-        """Take rows that are known already where they are the same numbers, a WeakSet."""
-        watched = self.options["validation"]
-        for batches in (self.batches, watched):
-            if batches is None or not isinstance(batches.rows, DenseRows):
-                continue
-            same = next((rows for rows in known if rows.equals(batches.rows)), batches.rows)
-            batches.rows = same
-            known.add(same)
-
-
-def in_pieces(asked, n_processors):
-    """Return what asks for one kind in stacks, as many as are worth it.
-
-    Parameters
-    ----------
-    asked : list of Asked
-        Whose requests are of one kind.
-    n_processors : int
-        That have nothing else to do.
-    """
-    most = asked[0].request.most
-    # Equal rates beside each other take one step of the rule.
-    asked = sorted(asked, key=lambda each: each.request.options["learning_rate"])
-    n_pieces = max(-(-len(asked) // most), min(len(asked), _n_worth(asked, n_processors)))
-    edges = np.linspace(0, len(asked), n_pieces + 1).round().astype(int).tolist()
-    return [asked[start:stop] for start, stop in pairwise(edges)]
-
-
-def _n_worth(asked, n_processors):
-    """Return on how many processors requests of a kind are faster than on one."""
-    if not asked[0].request.network.theta.is_cpu:
-        return 1
-    operations = sum(each.request.operations for each in asked)
-    return Workers(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
+from ._request import moved_by
 
 
 def train_as_one(requests, are_over, n_threads):
@@ -295,10 +123,6 @@ def _stacked_validation(requests):
     return _stacked_batches(requests, [request.options["validation"] for request in requests])
 
 
-def _moved_by(rule):
-    return rule.rule if isinstance(rule, WeightAverage) else rule
-
-
 def _of_each(requests, name):
     """Return an option of each network."""
     return [request.options[name] for request in requests for _ in range(request.n_members)]
@@ -339,14 +163,14 @@ def _rows(tensors):
 
 
 def _stacked_rule(requests, network):
-    rules = [_moved_by(request.rule) for request in requests]
+    rules = [moved_by(request.rule) for request in requests]
     rule = copy.copy(rules[0])
     rule.theta, rule.gradient = network.theta, network.gradient
     rule.penalty = _stacked_penalty([rule.penalty for rule in rules], network)
     for name in rule.tensors:
         setattr(rule, name, _rows([getattr(one, name) for one in rules]))
     if isinstance(rule, GradientDescent):
-        rule.momentum = _column(requests, network, lambda request: _moved_by(request.rule).momentum)
+        rule.momentum = _column(requests, network, lambda request: moved_by(request.rule).momentum)
     if not any(isinstance(request.rule, WeightAverage) for request in requests):
         return rule
     # One that is not averaged has the mean of its last weights alone.

@@ -41,7 +41,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skdnn.meeting._meeting
-import skdnn.meeting._stack
+import skdnn.meeting._request
 from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer, together
 
 pytestmark = [
@@ -209,7 +209,7 @@ def test_no_more_tasks_than_max_tasks_are_there(monkeypatch):
 
 
 def test_memory_bounds_how_many_wait(stacks):
-    bytes_of_one = 160 * 0.8 * 7 * 8 * skdnn.meeting._stack.COPIES_OF_ROWS
+    bytes_of_one = 160 * 0.8 * 7 * 8 * skdnn.meeting._request.COPIES_OF_ROWS
     with together(memory_limit=4 * bytes_of_one):
         cross_val_score(CLF, X, Y, cv=10)
     assert max(stacks) <= 4
