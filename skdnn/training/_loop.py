@@ -106,6 +106,7 @@ def train(
         better: watched instead of the cost of the validation rows, and recorded instead of
         the score of the network's output unit.
     learning_rate : float or tensor of shape (M, 1), default=1e-3
+        A tensor, where schedules or `max_iter` differ.
     schedule : str, callable or a list with one for each network, default="constant"
         A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
     loss : Loss, default=LOSSES["log_loss"]

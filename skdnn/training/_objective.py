@@ -22,7 +22,7 @@ class Objective:
     loss : Loss
     generators : sequence of torch.Generator, default=()
         One for each network: the source of its dropout masks.
-    max_norm : float or None, default=None
+    max_norm : float, tensor of shape (M, 1) or None, default=None
         To which the gradient of one network is shortened.
     workers : Workers or None, default=None
     n_twins : int, default=1
@@ -77,7 +77,8 @@ class Objective:
         self.processes.add_up(gradient)
         if self.max_norm is not None:
             norm = gradient.norm(dim=-1, keepdim=True)
-            gradient.mul_((self.max_norm / norm).clamp_(max=1))
+            # Where any length is allowed, so is one that is infinite: inf / inf is 1 here.
+            gradient.mul_((self.max_norm / norm).nan_to_num_(nan=1.0).clamp_(max=1))
 
     def cost(self):
         """Return the cost of the answers of the last `compute_gradient`, of shape (...)."""

@@ -12,6 +12,7 @@ import copy
 import math
 from functools import partial
 
+import numpy as np
 import torch
 
 from ._penalty import option_of
@@ -65,8 +66,11 @@ class Rate:
     def __init__(self, learning_rate, schedule, max_iter, dtype):
         self.learning_rate, self.dtype = learning_rate, dtype
         pairs = [(schedule, max_iter)]
-        if isinstance(schedule, list):
-            pairs = list(zip(schedule, max_iter, strict=True))
+        if isinstance(schedule, list) or np.ndim(max_iter) > 0:
+            schedules = schedule if isinstance(schedule, list) else [schedule] * len(max_iter)
+            # Schedules count with integers of Python's, which may be of any size.
+            epochs = np.broadcast_to(max_iter, len(schedules)).tolist()
+            pairs = list(zip(schedules, epochs, strict=True))
         # What networks have in common is asked for once.
         self._take(pairs, [(_name(schedule), max_iter) for schedule, max_iter in pairs])
         self.factors = [_factor(*pair) for pair in self.factors]

@@ -74,10 +74,11 @@ class Stopping:
         n_epochs : int
         """
         best, best_iter, n_iter, running, without_improvement = (state[name] for name in STATE)
+        going_on = n_iter == np.minimum(n_epochs, self.max_iter)
         ended = (n_iter <= n_epochs) & (n_iter >= min(n_epochs, 1))
         holds = {
             "best": np.isfinite(best) if n_epochs else best == np.inf,
-            "n_iter": np.where(running, n_iter == n_epochs, ended) & (n_iter.max() == n_epochs),
+            "n_iter": np.where(running, going_on, ended) & (n_iter.max() == n_epochs),
             "best_iter": (
                 (best_iter <= n_iter) & (best_iter >= min(n_epochs, 1))
                 if self.keep_best

@@ -5,7 +5,17 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data import Batches, hold_out, identity_encoder, make_rows
+from skdnn.data import (
+    Batches,
+    StackedBatches,
+    Table,
+    TableRows,
+    fit_encoder,
+    hold_out,
+    identity_encoder,
+    make_rows,
+)
+from skdnn.data._inputs import DenseRows, LazyRows
 
 M = 23
 X = np.arange(M * 2, dtype=float).reshape(M, 2)
@@ -115,6 +125,136 @@ def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, mon
     kept += [others.pop(0)() for _ in range(n - 1)]  # all that n threads need now
     assert torch.equal(torch.cat(kept, dim=-1).mT, expected[: 4 * n])
     assert len({X.data_ptr() for X in [*kept, *(X() for X in others)]}) == n  # and no more
+
+
+# -- the batches of several trainings as those of one stack -----------------------------------
+
+
+def of_training(n, seed=None, kind="dense", batch_size=5):
+    """Return the Batches of a training with n rows of its own, shuffled where there is a seed."""
+    rng = np.random.default_rng(n)
+    codes = rng.integers(0, 3, (n, 1)).astype(np.uint8)
+    data = {
+        "dense": lambda: rng.normal(size=(n, 3)),
+        "sparse": lambda: sparse.csr_array(rng.normal(size=(n, 3))),
+        "table": lambda: Table(
+            rng.normal(size=(n, 1)), codes, [np.array(["a", "b"])], np.array([False, True]),
+            n_told=np.array([2]),
+        ),
+    }[kind]()  # fmt: skip
+    encoder = fit_encoder(data, np.ones(n)) if kind == "table" else identity_encoder(3)
+    rows = make_rows(data, np.arange(n), encoder, torch.float64, torch.device("cpu"))
+    options = {} if seed is None else {"generators": [torch.Generator().manual_seed(seed)]}
+    y, weight = rng.integers(0, 2, n), rng.uniform(0.5, 2, n)
+    return Batches(rows, y, weight, torch.float64, batch_size=batch_size, **options)
+
+
+def of_stack(seeds=(4, 5), n=21, batch_size=5):
+    """Return the Batches of a training of several networks, each with a sample of the rows."""
+    rng = np.random.default_rng(7)
+    data = rng.normal(size=(M, 3))
+    rows = make_rows(data, np.arange(M), identity_encoder(3), torch.float64, torch.device("cpu"))
+    index = rng.integers(0, M, (len(seeds), n))
+    drawing = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return Batches(
+        rows, Y[index], WEIGHT[index], torch.float64, batch_size=batch_size, generators=drawing,
+        index=index,
+    )  # fmt: skip
+
+
+def assert_epochs_are_their_own(stacked, alone, n_epochs=3):
+    """Assert that each network sees what it sees alone, and behind it rows that weigh nothing."""
+    for _ in range(n_epochs):
+        together, singles = flat(stacked.epoch()), [flat(batches.epoch()) for batches in alone]
+        assert len(together[0]) == len(singles)
+        for k, single in enumerate(singles):
+            n = len(single[0])
+            for found, expected in zip(together, single, strict=True):
+                assert torch.equal(found[k, :n], expected)
+            assert not together[2][k, n:].any()
+
+
+TRAININGS = {
+    "as many rows": [{"n": 23, "seed": k} for k in range(3)],
+    "rows that differ": [{"n": 23, "seed": 0}, {"n": 21, "seed": 1}, {"n": 25, "seed": 1}],
+    "the same seed": [{"n": 22, "seed": 0}, {"n": 22, "seed": 0}],
+    "some in order": [{"n": 23, "seed": None}, {"n": 22, "seed": 3}, {"n": 24, "seed": None}],
+    "all in order": [{"n": 23}, {"n": 21}],
+    "full batches": [{"n": n, "seed": 0, "batch_size": None} for n in (5, 23, 12)],
+}
+KINDS = {"dense": DenseRows, "sparse": LazyRows, "table": TableRows}
+
+
+@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TRAININGS)
+def test_networks_of_several_trainings_see_the_rows_they_see_alone(
+    name, kind, copy_size, monkeypatch
+):
+    monkeypatch.setattr("skdnn.data._batches._COPY_SIZE", copy_size)
+    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    trainings, alone = ([of_training(kind=kind, **each) for each in TRAININGS[name]]
+                        for _ in range(2))  # fmt: skip
+    assert type(trainings[0].rows) is KINDS[kind]
+    stacked = StackedBatches(trainings, [1] * len(trainings))
+    assert stacked.n_steps == alone[0].n_steps
+    assert stacked.n_rows == stacked.most_rows == max(batches.n_rows for batches in alone)
+    assert_epochs_are_their_own(stacked, alone)
+    assert_epochs_are_their_own(stacked.in_slabs(2), alone)
+
+
+def test_the_rows_of_a_stack_are_those_of_its_trainings_filled_up():
+    trainings = [of_training(3), of_stack(n=5), of_training(4)]
+    stacked = StackedBatches(trainings, [1, 2, 1])
+    first, several, last = trainings
+    index = [[0, 1, 2, 0, 0], *several.index.tolist(), [0, 1, 2, 3, 0]]
+    assert stacked.index.tolist() == index
+    for name in ("y", "share"):
+        ends = [getattr(batches, name).flatten().tolist() for batches in (first, last)]
+        expected = [ends[0] + [0, 0], *getattr(several, name)[:, 0].tolist(), ends[1] + [0]]
+        assert getattr(stacked, name)[:, 0].tolist() == expected
+    # Of a full batch the shares add up to 1, as they do alone.
+    np.testing.assert_allclose(stacked.share.sum(-1)[:, 0], [1, 1, 1, 1])
+
+
+def stack_and_singles():
+    """Return the batches of five networks of four trainings, together and each alone."""
+    (first, several, in_order, last), trainings = (
+        [of_training(23, 0), of_stack((4, 5)), of_training(22), of_training(24, 6)]
+        for _ in range(2)
+    )
+    singles = [first, several.part(0), several.part(1), in_order, last]
+    return StackedBatches(trainings, [1, 2, 1, 1]), singles
+
+
+def test_a_training_of_several_networks_is_as_many_of_the_stack():
+    stacked, singles = stack_and_singles()
+    assert_epochs_are_their_own(stacked, singles)
+
+
+@pytest.mark.parametrize("n_before", [0, 2])
+@pytest.mark.parametrize("members", [[0, 2, 3], [4, 1], [3, 2], [1, 2]])
+def test_some_networks_of_a_stack_go_on_with_their_rows(members, n_before):
+    stacked, singles = stack_and_singles()
+    assert_epochs_are_their_own(stacked, singles, n_before)
+    part = stacked.part(members)
+    assert_epochs_are_their_own(part, [singles[k] for k in members])
+    part = part.part([1, 0])
+    assert part.n_rows == max(singles[k].n_rows for k in members[:2])
+    assert_epochs_are_their_own(part, [singles[members[1]], singles[members[0]]])
+
+
+@pytest.mark.parametrize("member", range(5))
+def test_one_network_of_a_stack_goes_on_with_its_batches_as_they_were(member):
+    stacked, singles = stack_and_singles()
+    assert_epochs_are_their_own(stacked, singles, 1)
+    for part in (stacked.part(member), stacked.part([member, 0]).part(0)):
+        assert type(part) is Batches
+        for _ in range(2):
+            for found, expected in zip(
+                flat(part.epoch()), flat(singles[member].epoch()), strict=True
+            ):
+                assert torch.equal(found, expected)
 
 
 def test_held_out_rows_keep_the_share_of_each_class():

@@ -110,3 +110,23 @@ def test_data_is_only_read():
     rows = make_rows(data, np.arange(50), identity_encoder(4), torch.float64, CPU)
     rows[0:50].zero_()
     np.testing.assert_array_equal(data, X)
+
+
+def test_dense_rows_equal_rows_of_the_same_numbers_dtype_and_device():
+    index, as_it_is = np.arange(50), identity_encoder(4)
+
+    def rows(data=X, index=index, encoder=as_it_is, dtype=torch.float64):
+        return make_rows(data, index, encoder, dtype, CPU)
+
+    one, other = X.copy(), X.copy()
+    other[7, 2] += 1e-12
+    assert rows().equals(rows(one))
+    assert rows(X[::-1]).equals(rows(index=index[::-1]))
+    assert not rows().equals(rows(other))
+    assert not rows().equals(rows(index=index[:-1]))
+    assert not rows().equals(rows(encoder=fit_encoder(X, np.ones(50))))
+    assert not rows(X.round()).equals(rows(X.round(), dtype=torch.float32))
+    elsewhere = rows()
+    elsewhere.device = torch.device("meta")  # to where they go when they are asked for
+    assert not rows().equals(elsewhere)
+    assert not elsewhere.equals(rows())

@@ -86,18 +86,20 @@ def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_
         ("log_loss", 0.4, 3),
     ],
 )
+@pytest.mark.parametrize("m", [7, 3])  # more examples than a layer has units, and fewer
 @pytest.mark.parametrize("n_layers", SIZES)
 @pytest.mark.parametrize("activation", [*UNIQUE_NAMES, torch.nn.Softplus, torch.sin])
-def test_gradient_equals_autograd(activation, n_layers, loss, dropout, n_networks):
+def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_networks):
     network = make(
         SIZES[n_layers], activation, n_networks=n_networks, rates=[dropout] * (n_layers - 1)
     )
-    X, y, share = data(stack=() if n_networks is None else (n_networks,))
     generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
-    network.propagate(X, y, share, LOSSES[loss], generators)
-    masks = network._cache(7).D
-    expected = autograd(network, X, y, share, LOSSES[loss], masks)
-    torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
+    for m_of_batch in (m, m - 1, m):  # the shorter one has buffers of the longer one
+        X, y, share = data(m_of_batch, stack=() if n_networks is None else (n_networks,))
+        network.propagate(X, y, share, LOSSES[loss], generators)
+        masks = network._cache(m_of_batch).D
+        expected = autograd(network, X, y, share, LOSSES[loss], masks)
+        torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("sizes", [(5, 4, 3, 1), (3, 9, 1)])  # of both layouts of W[1]

@@ -1,6 +1,7 @@
 """The loop: against the lecture's loops, stacks against single networks, and bad endings."""
 
 import copy
+import math
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ import torch
 
 from skdnn.data import Batches, identity_encoder, make_rows
 from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
-from skdnn.training import evaluate, make_optimizer, train
+from skdnn.training import WeightAverage, evaluate, make_optimizer, train
 from skdnn.training._processor import Workers
 from skdnn.training._running import Running
 
@@ -362,6 +363,131 @@ def test_an_interruption_ends_the_other_threads_soon(monkeypatch):
     assert not others or not others[0].is_alive()
 
 
+# -- networks with options of their own -------------------------------------------------------
+
+
+def column(*numbers):
+    return torch.tensor(numbers, dtype=torch.float64).unsqueeze(-1)
+
+
+def slower_and_slower(epoch, max_iter):
+    return 1 / (1 + epoch / max_iter)
+
+
+# Of each option, what three networks have.
+OWN_OPTIONS = {
+    "schedule": {"schedule": ["cosine", slower_and_slower, "constant"]},
+    "max_iter": {"max_iter": np.array([12, 5, 9])},
+    "schedule and max_iter": {
+        "schedule": ["cosine", slower_and_slower, "cosine"],
+        "max_iter": np.array([12, 5, 9]),
+    },
+    "patience": {"tol": np.array([1e-4, 0.03, 0.01]), "n_iter_no_change": np.array([4, 1, 2])},
+    "max_grad_norm": {"max_grad_norm": column(math.inf, 0.05, 0.2)},
+    "momentum": {"momentum": column(0.0, 0.9, 0.5)},
+    "weight_averaging": {"weight_averaging": column(0.0, 0.9, 0.5)},
+}
+OWN_OPTIONS["all"] = {name: of for options in OWN_OPTIONS.values() for name, of in options.items()}
+RATES = column(0.3, 0.1, 0.2)
+
+
+def its_own(of_each, member):
+    """Return what one network has of an option; a gradient of any length is not cut."""
+    own = of_each[member]
+    own = own if isinstance(own, str) or callable(own) else own.item()
+    return None if own == math.inf else own
+
+
+def fit_own(options, member=None, learning_rate=RATES, batch_size=32, **in_common):
+    """Train three networks, each with its own options, or one of them alone."""
+    options = {"momentum": 0.0, "weight_averaging": 0.0, **options, "learning_rate": learning_rate}
+    if member is not None:
+        options = {name: its_own(of, member) if np.ndim(of) else of for name, of in options.items()}
+    seeds = [1, 2, 3] if member is None else [member + 1]
+    network, drawing = start(seeds, 3 if member is None else None, dropout=0.1)
+    rule = make_optimizer("sgd", network, momentum=options.pop("momentum"))
+    decay = options.pop("weight_averaging")
+    if np.ndim(decay) or decay > 0:
+        rule = WeightAverage(rule, network.theta, decay)
+    return train(
+        network, batches(*examples(), batch_size=batch_size, generators=drawing), rule,
+        validation=batches(*examples(60, seed=1)), generators=drawing,
+        **{"max_iter": 12, **options, **in_common},
+    )  # fmt: skip
+
+
+def assert_as_alone(stack, member, alone):
+    n = alone.n_iter[0]
+    assert (n, alone.best_iter[0]) == (stack.n_iter[member], stack.best_iter[member])
+    assert alone.converged[0] == stack.converged[member]
+    torch.testing.assert_close(alone.theta, stack.theta[member], rtol=0, atol=1e-9)
+    for name in ("cost_curve", "validation_cost_curve", "validation_score_curve"):
+        curve, its_own = getattr(stack, name)[:, member], getattr(alone, name)[:, 0]
+        np.testing.assert_allclose(curve[:n], its_own, atol=1e-9)
+        assert np.isnan(curve[n:]).all()
+
+
+@pytest.mark.parametrize("batch_size", [None, 32])
+@pytest.mark.parametrize("name", OWN_OPTIONS)
+def test_networks_of_a_stack_may_have_options_of_their_own(name, batch_size):
+    options = OWN_OPTIONS[name]
+    stack = fit_own(options, batch_size=batch_size)
+    assert len(stack.cost_curve) == stack.n_iter.max()
+    for member in range(3):
+        assert_as_alone(stack, member, fit_own(options, member, batch_size=batch_size))
+    usual = fit_own({}, 1, batch_size=batch_size)  # without options of its own it ends elsewhere
+    is_there = torch.allclose(usual.theta, stack.theta[1])
+    assert not is_there or usual.n_iter[0] != stack.n_iter[1]
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_a_network_that_diverges_leaves_the_others_where_networks_fail_apart(keep_best):
+    rates = column(0.3, 1e200, 0.2)
+
+    def run(member=None, **options):
+        return fit_own({}, member, rates, keep_best=keep_best, **options)
+
+    stack = run(fails_apart=True)
+    with pytest.raises(ValueError, match="diverged") as alone:
+        run(1)
+    assert {k: str(error) for k, error in stack.failed.items()} == {1: str(alone.value)}
+    for member in (0, 2):
+        assert_as_alone(stack, member, run(member))
+    with pytest.raises(ValueError, match="diverged") as together:
+        run()
+    assert str(together.value) == str(alone.value)
+
+
+def test_networks_that_fail_apart_may_all_fail_each_in_its_own_epoch():
+    def blows_up(epoch, max_iter):
+        return 1e200 if epoch >= 2 else 1
+
+    options = {"schedule": ["constant", blows_up, "constant"]}
+    rates = column(1e200, 0.1, 1e200)
+    stack = fit_own(options, learning_rate=rates, fails_apart=True)
+    assert sorted(stack.failed) == [0, 1, 2]
+    assert stack.n_iter.tolist() == [0, 2, 0]
+    for member, error in stack.failed.items():
+        with pytest.raises(ValueError, match=f"in epoch {1 + 2 * (member == 1)}: ") as alone:
+            fit_own(options, member, rates)
+        assert str(error) == str(alone.value)
+
+
+def test_a_gradient_too_long_to_be_measured_is_cut_only_where_it_is_to_be():
+    X, y = examples()
+
+    def run(seeds, n_networks, max_grad_norm):
+        network, _ = start(seeds, n_networks, activation="relu")
+        network.theta.mul_(1e3)
+        loader = batches(1e200 * X, y)  # the square of the gradient is no number of 64 bits
+        return fit(network, loader, max_iter=3, max_grad_norm=max_grad_norm).theta
+
+    stack = run([1, 2], 2, column(math.inf, 1.0))
+    for k, max_grad_norm in enumerate([None, 1.0]):
+        alone = run([k + 1], None, max_grad_norm)
+        torch.testing.assert_close(stack[k], alone, rtol=1e-12, atol=0)
+
+
 # -- networks that have stopped ---------------------------------------------------------------
 
 RULES = ["sgd", "adam", "adamw", torch.optim.Adam]
@@ -403,19 +529,15 @@ def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
     assert stacks[0] == 3
     assert stacks[-1] is None  # the last one is a network alone
     for member in range(3):
-        alone = run([member])
-        n = alone.n_iter[0]
-        assert (n, alone.best_iter[0]) == (together.n_iter[member], together.best_iter[member])
-        torch.testing.assert_close(alone.theta, together.theta[member], rtol=0, atol=1e-9)
-        for name in ("cost_curve", "validation_cost_curve", "validation_score_curve"):
-            curve, its_own = getattr(together, name)[:, member], getattr(alone, name)[:, 0]
-            np.testing.assert_allclose(curve[:n], its_own, atol=1e-9)
-            assert np.isnan(curve[n:]).all()
+        assert_as_alone(together, member, run([member]))
 
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_training_some_of_whose_networks_have_stopped_is_restored(optimizer, weight_averaging):
+@pytest.mark.parametrize("max_iter", [60, np.array([60, 8, 60])])
+def test_a_training_some_of_whose_networks_have_stopped_is_restored(
+    max_iter, optimizer, weight_averaging
+):
     def run(observers=(), state=None, seed=0):
         network, drawing = start([seed, seed + 1, seed + 2], 3, dropout=0.2)
         rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
@@ -423,7 +545,8 @@ def test_a_training_some_of_whose_networks_have_stopped_is_restored(optimizer, w
         rates = torch.tensor([[0.1], [0.003], [0.01]], dtype=torch.float64)
         return train(
             network, loader, rule, validation=batches(*examples(60, 1)), learning_rate=rates,
-            max_iter=60, n_iter_no_change=7, generators=drawing, observers=observers, state=state,
+            max_iter=max_iter, n_iter_no_change=7, generators=drawing, observers=observers,
+            state=state,
         )  # fmt: skip
 
     states = []

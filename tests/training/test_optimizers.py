@@ -1,5 +1,7 @@
 """Update rules against torch.optim, step by step."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -89,6 +91,40 @@ def test_networks_of_a_stack_learn_at_their_own_rate(name, weight_decay):
     for k, rate in enumerate(rates[:, 0].tolist()):
         alone = run(*make(), rate, optimizer, weight_decay=weight_decay, **options)
         torch.testing.assert_close(stack[k], alone, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["adam", "adamw", "adamw as written"])
+@pytest.mark.parametrize(
+    "rates",
+    [[0.03] * 4, [0.03, 0.03, 0.1, 0.1], [0.1, 0.03, 0.03, 0.1], [0.0, 0.1, 0.03, 0.03]],
+    ids=str,
+)
+def test_networks_of_equal_rates_beside_each_other_take_one_step_and_end_as_alone(
+    rates, name, weight_decay, monkeypatch
+):
+    if name.endswith(" as written"):
+        monkeypatch.setattr(_optimizers, "adam_step", _optimizers.adam_step_as_written)
+    taken, adam_step = [], _optimizers.adam_step
+
+    def spy(theta, *arguments):
+        taken.append((theta.shape[:-1].numel(), arguments[-1]))
+        adam_step(theta, *arguments)
+
+    monkeypatch.setattr(_optimizers, "adam_step", spy)
+    network, objective = make(n_networks=4)
+    objective.goal = objective.goal * torch.arange(1.0, 5, dtype=torch.float64).unsqueeze(-1)
+    column = torch.tensor(rates, dtype=torch.float64).unsqueeze(-1)
+    optimizer = name.removesuffix(" as written")
+    stack = run(network, objective, column, optimizer, weight_decay=weight_decay)
+    n_runs = 1 + sum(a != b for a, b in pairwise(rates))
+    assert len(taken) == n_runs * N_STEPS
+    assert [rate for n, rate in taken[:n_runs] for _ in range(n)] == rates
+    for k, rate in enumerate(rates):
+        network, alone = make()
+        alone.goal = objective.goal[k]
+        theta = run(network, alone, rate, optimizer, weight_decay=weight_decay)
+        torch.testing.assert_close(stack[k], theta, rtol=1e-10, atol=1e-12)
 
 
 def test_momentum_and_weight_decay_may_differ_in_a_stack():

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from skdnn.training import SCHEDULES, Stopping
+from skdnn.training._schedules import Rate
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -24,6 +26,90 @@ def test_factors_at_known_points():
     assert SCHEDULES["warmup_cosine"](1, 40) == pytest.approx(0.5)
     assert SCHEDULES["warmup_cosine"](2, 40) == pytest.approx(1)
     assert SCHEDULES["warmup_cosine"](40, 40) == pytest.approx(0, abs=1e-15)
+
+
+class Halving:
+    """A schedule that knows what it was asked, and cannot be hashed."""
+
+    __hash__ = None
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, epoch, max_iter):
+        self.asked.append((epoch, max_iter))
+        return 0.5**epoch
+
+    def __eq__(self, other):
+        return isinstance(other, Halving)
+
+
+def inverse_power(epoch, max_iter):
+    return 2**max_iter / (2**max_iter + epoch)  # 2**70 is no integer of 64 bits
+
+
+# Of six networks: rate, schedule, its factor at epoch 2.5 by hand, max_iter.
+EACH = [
+    (0.1, "constant", 1, 40),
+    (0.2, "inverse_scaling", 1 / math.sqrt(3.5), 40),
+    (0.3, "cosine", (1 + math.cos(math.pi / 4)) / 2, 10),
+    (0.4, Halving(), 0.5**2.5, 7),
+    (0.5, inverse_power, 1, 70),
+    (0.6, "constant", 1, 40),
+]
+EPOCH = 2.5
+
+
+def of_several(each=EACH):
+    """Return the Rate of a stack, and the rates of its networks at EPOCH by hand."""
+    rates, schedules, factors, epochs = map(list, zip(*each, strict=True))
+    rates = torch.tensor(rates, dtype=torch.float64).unsqueeze(-1)
+    expected = rates * rates.new_tensor(factors).unsqueeze(-1)
+    return Rate(rates, schedules, np.array(epochs), torch.float64), expected
+
+
+def test_networks_of_a_stack_have_the_rate_of_their_own_schedule():
+    rate, expected = of_several()
+    torch.testing.assert_close(rate.at(EPOCH), expected, rtol=1e-15, atol=0)
+    for epoch in (0, 1 / 3, 7):
+        for now, (start, schedule, _, max_iter) in zip(rate.at(epoch), EACH, strict=True):
+            assert now.item() == Rate(start, schedule, max_iter, torch.float64).at(epoch)
+
+
+@pytest.mark.parametrize("members", [[0, 1, 2, 3, 4, 5], [4, 2], [0, 5], [1], 0, 3])
+def test_some_networks_of_a_stack_keep_their_rates(members):
+    rate, expected = of_several()
+    for part in (rate.part(members), rate.part([5, 4, 3, 2, 1, 0]).part(_from_behind(members))):
+        now = part.at(EPOCH)
+        assert isinstance(now, torch.Tensor) == isinstance(members, list)
+        now = torch.as_tensor(now, dtype=torch.float64)
+        torch.testing.assert_close(now, expected[members].reshape(now.shape), rtol=1e-15, atol=0)
+
+
+def _from_behind(members):
+    return [5 - k for k in members] if isinstance(members, list) else 5 - members
+
+
+@pytest.mark.parametrize("schedule", ["cosine", ["cosine"] * 3])
+@pytest.mark.parametrize("max_iter", [10, np.array([10, 20, 30])])
+def test_schedules_and_epochs_may_differ_one_without_the_other(schedule, max_iter):
+    rates = torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64)
+    now = Rate(rates, schedule, max_iter, torch.float64).at(5)
+    shares = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
+    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * shares)) / 2)
+
+
+def test_a_schedule_that_networks_have_in_common_is_asked_once():
+    rates = torch.full((5, 1), 0.1, dtype=torch.float64)
+    ours, other = Halving(), Halving()  # equal, but not the same
+    rate = Rate(rates, [ours] * 4 + [other], np.array([3, 3, 5, 3, 3]), torch.float64)
+    rate.at(1.5)
+    assert ours.asked == [(1.5, 3), (1.5, 5)]
+    assert other.asked == [(1.5, 3)]
+    rate.part([0, 1, 3]).at(2.0)
+    rate.part(3).at(2.5)
+    assert ours.asked[2:] == [(2.0, 3), (2.5, 3)]
+    assert len(other.asked) == 1
 
 
 def follow(costs, **options):
@@ -65,3 +151,52 @@ def test_networks_stop_by_themselves():
     np.testing.assert_array_equal(stopping.best_iter, [4, 1])
     np.testing.assert_array_equal(stopping.best, [0.5, 1.0])
     assert not kept[3, 1]  # a lower cost after the end comes too late
+
+
+# Of four networks, which end after 8, 4, 5 and 2 epochs, two of them though they still improve.
+CURVES = np.transpose(
+    [
+        [5.0, 4.0, 3.0, 3.5, 2.0, 1.0, 1.5, 1.0],
+        [5.0, 4.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0],
+        [5.0, 4.5, 4.0, 3.8, 3.6, 1.0, 0.0, 0.0],
+        [5.0, 4.0, 3.0, 3.0, 3.0, 0.0, 0.0, 0.0],
+    ]
+)
+OPTIONS = {
+    "tol": np.array([0.0, 0.0, 0.3, 0.0]),
+    "n_iter_no_change": np.array([2, 3, 2, 1]),
+    "max_iter": np.array([9, 4, 9, 2]),
+}
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_networks_of_a_stack_stop_by_their_own_criteria(keep_best):
+    stopping = Stopping(4, keep_best=keep_best, **OPTIONS)
+    singles = [
+        Stopping(1, keep_best=keep_best, **{name: value[k] for name, value in OPTIONS.items()})
+        for k in range(4)
+    ]
+    for epoch, costs in enumerate(CURVES, start=1):
+        trained = np.concatenate([one.trains(epoch) for one in singles])
+        np.testing.assert_array_equal(stopping.trains(epoch), trained)
+        kept = [one.update(epoch, costs[[k]])[0] for k, one in enumerate(singles)]
+        np.testing.assert_array_equal(stopping.update(epoch, costs), kept)
+        for name, numbers in stopping.state().items():
+            expected = np.concatenate([one.state()[name] for one in singles])
+            np.testing.assert_array_equal(numbers, expected)
+        assert not list(stopping.contradictions(stopping.state(), epoch))
+    assert stopping.n_iter.tolist() == [8, 4, 5, 2]
+    assert stopping.running.tolist() == [False, True, False, True]
+
+
+def test_after_max_iter_epochs_a_network_is_no_longer_trained_though_it_has_not_stopped():
+    stopping = Stopping(2, tol=0.0, n_iter_no_change=2, keep_best=True, max_iter=np.array([2, 4]))
+    falling = np.arange(9.0, 0.0, -1.0)
+    trained = []
+    for epoch, cost in enumerate(falling, start=1):
+        trained.append(stopping.trains(epoch).tolist())
+        stopping.update(epoch, np.array([cost, cost]))
+    assert trained == [[True, True]] * 2 + [[False, True]] * 2 + [[False, False]] * 5
+    assert stopping.running.all()
+    assert stopping.n_iter.tolist() == stopping.best_iter.tolist() == [2, 4]
+    assert stopping.best.tolist() == [8, 6]
