@@ -18,8 +18,6 @@ import torch
 
 from skdnn.sharing import ALONE
 
-from ._inputs import LazyRows
-
 _SLAB_ROWS = 4096
 _SLAB_SIZE = 2**22  # numbers in X
 _MADE_SLAB_SIZE = 2**18  # the same where X is made anew for each slab
@@ -139,7 +137,7 @@ class Batches:
         self._cut(pieces(self.n_rows, self.batch_size))
 
     def _cut(self, steps):
-        slab_size = _MADE_SLAB_SIZE if isinstance(self.rows, LazyRows) else _SLAB_SIZE
+        slab_size = _MADE_SLAB_SIZE if self.rows.are_made else _SLAB_SIZE
         self.sizes = sizes_of_slabs(steps, self._n_at_once, self.rows.shape[1], slab_size)
 
     def in_slabs(self, n):
@@ -224,7 +222,7 @@ class Batches:
 
         New memory costs as much as the rows.
         """
-        if isinstance(self.rows, LazyRows):
+        if self.rows.are_made:
             return self.rows.take(index).mT
         buffer, n = self._buffers.get(place), index.numel() * self.rows.shape[1]
         if buffer is None or len(buffer) < n:

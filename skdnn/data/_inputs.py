@@ -42,7 +42,14 @@ class DenseRows:
     dtype : torch.dtype
     device : torch.device
         Where the rows go when they are asked for.
+
+    Attributes
+    ----------
+    are_made : bool
+        Whether rows are encoded anew whenever they are asked for.
     """
+
+    are_made = False
 
     def __init__(self, X, index, encoder, dtype, device):
         self.shape = (len(index), encoder.n_outputs + 1)
@@ -89,6 +96,8 @@ class TableRows:
     Takes what `DenseRows` takes, X being a Table, and answers the same questions.
     """
 
+    are_made = False
+
     def __init__(self, X, index, encoder, dtype, device):
         self.shape, self.device = (len(index), encoder.n_outputs + 1), device
         encodes_numbers = encoder.without_levels()
@@ -134,6 +143,8 @@ class LazyRows:
 
     Takes what `DenseRows` takes, X being sparse or a file, and answers the same questions.
     """
+
+    are_made = True
 
     def __init__(self, X, index, encoder, dtype, device):
         self.shape = (len(index), encoder.n_outputs + 1)

@@ -21,6 +21,7 @@ class StackedRows:
     def __init__(self, rows):
         self.rows, self.device = rows, rows[0].device
         self.shape = max(each.shape[0] for each in rows), rows[0].shape[1]
+        self.are_made = any(each.are_made for each in rows)
 
     def take(self, index, out=None):
         """Return the rows of an index tensor of shape (M, m), of shape (M, m, n_outputs + 1).
