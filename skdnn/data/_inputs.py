@@ -47,12 +47,14 @@ class DenseRows:
     ----------
     are_made : bool
         Whether rows are encoded anew whenever they are asked for.
+    n_columns : int
+        Of X.
     """
 
     are_made = False
 
     def __init__(self, X, index, encoder, dtype, device):
-        self.shape = (len(index), encoder.n_outputs + 1)
+        self.shape, self.n_columns = (len(index), encoder.n_outputs + 1), X.shape[1]
         self.device = device
         self.X = torch.empty(self.shape, dtype=dtype, device=self._storage(dtype))
         takes_all = len(index) == len(X) and np.array_equal(index, np.arange(len(X)))

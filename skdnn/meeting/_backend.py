@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
 
 import joblib
+from joblib.parallel import ParallelBackendBase
 
 from ._meeting import Meeting
 
@@ -18,7 +19,7 @@ MAX_TASKS = 128
 MEMORY_LIMIT = 2**30
 
 
-class TogetherBackend(joblib.ParallelBackendBase):
+class TogetherBackend(ParallelBackendBase):
     """Runs each task in a thread; a call of Parallel within a task shares the meeting.
 
     Parameters

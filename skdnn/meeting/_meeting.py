@@ -20,6 +20,7 @@ from time import monotonic
 from weakref import WeakSet
 
 import joblib
+import sklearn
 import torch
 
 from skdnn.sharing import training_by
@@ -27,9 +28,9 @@ from skdnn.sharing import training_by
 from ._request import Request, in_pieces
 from ._stack import train_as_one
 
-# Who waits for longer is trained with those that are there, in seconds: the others may compute
-# something else for long, or wait themselves for one that waits here.
-PATIENCE = 0.5
+# Where nobody has come for so many seconds, those who wait are trained: the others may compute
+# something else for long, or wait themselves for one who waits here.
+PATIENCE = 1.0
 PATIENCE_AT_THE_END = 2.0
 THREAD = "skdnn-task"  # how the names of threads begin
 # For how long a thread has Python at a time, in seconds. Operations of a step are shorter than
@@ -74,6 +75,8 @@ class Call:
         How many calls are around it.
     context : contextvars.Context
         In which each task finds what the caller has set.
+    config : dict
+        scikit-learn's, which it keeps for each thread.
     n_left : int
         Tasks that have not ended.
     is_awaited : bool
@@ -84,7 +87,7 @@ class Call:
 
     def __init__(self, within):
         self.within, self.level = within, 0 if within is None else within.level + 1
-        self.context = copy_context()
+        self.context, self.config = copy_context(), sklearn.get_config()
         self.n_left, self.is_awaited, self.is_blocked, self.has_ended = 0, False, False, False
 
     @property
@@ -131,6 +134,7 @@ class Meeting:
         self.queue, self.numbers = [], count()
         self.begun = defaultdict(int)  # tasks, by level
         self.threads, self.waiting, self.rows = set(), [], WeakSet()
+        self.last_came = 0.0  # when somebody began to wait
         self.n_busy = 0  # threads that do something else than train or wait
         self.n_training = 0  # processors that train
 
@@ -173,18 +177,21 @@ class Meeting:
 
     def train(self, call, network, batches, rule, **options):
         """Return the TrainingResult of what `train` is asked for, trained with others' own."""
+        if call.is_over:
+            raise KeyboardInterrupt
         asked = Asked(Request(network, batches, rule, options), call)
         with self.comparing:
             asked.request.share_rows(self.rows)
         with self.lock:
             self._limit(asked.request)
             self.waiting.append(asked)
+            self.last_came = monotonic()
             self.n_busy -= 1
             self._go_on()
         while asked.result is None:
             if not asked.woken.wait(PATIENCE):
                 with self.lock:
-                    self._go_on(is_patient=False)
+                    self._go_on(is_patient=monotonic() < self.last_came + PATIENCE)
             elif asked.stack:
                 self._lead(asked)
         if isinstance(asked.result, BaseException):
@@ -240,7 +247,11 @@ class Meeting:
         if not self.queue:
             return False
         goes_on = self.n_busy + self.n_training + len(self.waiting)
-        return not goes_on or self.begun[self.queue[0][2].level] < self.max_tasks
+        return not goes_on or self._is_below_limit()
+
+    def _is_below_limit(self):
+        level = self.queue[0][2].level
+        return self.begun[level] < self.max_tasks
 
     def _begin_task(self):
         _, _, call, task, future = heapq.heappop(self.queue)
@@ -252,28 +263,32 @@ class Meeting:
         thread.start()
 
     def _run(self, call, task, future):
+        # Other threads set theirs back and forth meanwhile.
+        torch.set_num_threads(self.n_processors)
         try:
             if call.is_over:
                 raise KeyboardInterrupt
-            with training_by(partial(self.train, call)):
+            with sklearn.config_context(**call.config), training_by(partial(self.train, call)):
                 result = task()
         except BaseException as error:  # whatever it is, who asked for the task is to know
             future.set_exception(error)
         else:
             future.set_result(result)
-        with self.lock:
-            call.n_left -= 1
-            self.begun[call.level] -= 1
-            self._note(call)
-            self.n_busy -= 1
-            self.threads.discard(current_thread())
-            self._go_on()
+        finally:
+            with self.lock:
+                call.n_left -= 1
+                self.begun[call.level] -= 1
+                self._note(call)
+                self.n_busy -= 1
+                self.threads.discard(current_thread())
+                self._go_on()
 
     def _begin_trainings(self):
         while self.n_training < self.n_processors and (stack := self._next_stack()):
             self.waiting = [asked for asked in self.waiting if asked not in stack]
             leader, goes_on = stack[0], self.n_busy + self.n_training + len(self.waiting) > 0
-            leader.stack, leader.n_threads = stack, 1 if goes_on or self.queue else None
+            is_shared = goes_on or (self.queue and self._is_below_limit())
+            leader.stack, leader.n_threads = stack, 1 if is_shared else None
             self.n_training += self._n_processors(leader)
             leader.woken.set()
 

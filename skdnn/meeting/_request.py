@@ -1,6 +1,5 @@
 """What a fit wants to be trained, and which of such requests fit together."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -28,9 +27,9 @@ RULES = (GradientDescent, Adam)
 MOST_NETWORKS = 32
 MOST_OPERATIONS = 1e8  # of a step
 MOST_BYTES = 2**21  # of parameters
-# What a fit that waits holds: its rows as they came and encoded, a network with its gradient, the
-# rule's tensors and the weights kept.
-COPIES_OF_ROWS, COPIES_OF_THETA = 3, 8
+# What a fit that waits holds, beside its encoded rows: these as they came, of up to eight bytes a
+# number, and as they were read; a network with its gradient, the rule's tensors, the weights kept.
+COPIES_OF_ROWS, COPIES_OF_THETA = 2, 8
 
 
 @dataclass(eq=False)
@@ -138,9 +137,11 @@ class Request:
     @property
     def n_bytes(self):
         """Bytes of memory that its data and its networks take, about."""
-        theta, kept = self.network.theta, [batches.rows for batches in self._kept()]
-        n_numbers = COPIES_OF_ROWS * sum(math.prod(rows.shape) for rows in kept)
-        return theta.element_size() * (n_numbers + COPIES_OF_THETA * theta.numel())
+        kept = [batches.rows for batches in self._kept()]
+        encoded = sum(rows.X.nbytes for rows in kept)
+        as_they_came = sum(8 * rows.shape[0] * rows.n_columns for rows in kept)
+        theta = COPIES_OF_THETA * self.network.theta.nbytes
+        return encoded + COPIES_OF_ROWS * as_they_came + theta
 
     def _kept(self):
         """Return the Batches whose rows are in memory, encoded."""

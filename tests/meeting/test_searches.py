@@ -6,13 +6,16 @@ import signal
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from functools import partial
 
 import joblib
 import numpy as np
 import pytest
+import torch
 from joblib import Parallel, delayed
 from numpy.testing import assert_allclose
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -54,6 +57,7 @@ CLF = DeepBinaryClassifier(
     n_units=8, max_iter=6, batch_size=32, dtype="float64", early_stopping=False, random_state=0
 )
 FOREST = RandomForestClassifier(5, random_state=0)
+CHOSEN = ContextVar("chosen", default="nothing")
 GRID = {"learning_rate": [1e-3, 1e-2], "n_layers": [1, 2]}
 
 
@@ -209,10 +213,10 @@ def test_no_more_tasks_than_max_tasks_are_there(monkeypatch):
 
 
 def test_memory_bounds_how_many_wait(stacks):
-    bytes_of_one = 160 * 0.8 * 7 * 8 * skdnn.meeting._request.COPIES_OF_ROWS
+    bytes_of_one = 144 * 8 * (7 + 6 * skdnn.meeting._request.COPIES_OF_ROWS)
     with together(memory_limit=4 * bytes_of_one):
         cross_val_score(CLF, X, Y, cv=10)
-    assert max(stacks) <= 4
+    assert max(stacks) <= 3  # and their weights
     assert sum(stacks) == 10
 
 
@@ -265,6 +269,18 @@ def test_a_search_scores_failed_fits_as_it_is_told():
         search(CLF, grid, error_score="raise").fit(X, Y)
 
 
+def test_tasks_find_what_the_caller_has_set():
+    def found():
+        return get_config()["transform_output"], torch.get_num_threads(), CHOSEN.get()
+
+    CHOSEN.set("chosen")
+    n_threads = torch.get_num_threads()
+    with together(), config_context(transform_output="pandas"):
+        fits = [delayed(cross_val_score)(CLF, X, Y, cv=2) for _ in range(10)]
+        answers = Parallel()([task for fit in fits for task in (fit, delayed(found)())])
+    assert set(answers[1::2]) == {("pandas", n_threads, "chosen")}
+
+
 def test_a_task_may_fit_several_times_and_tasks_end_at_different_times(stacks):
     def fit_some(n):
         return [clone(CLF).fit(X, Y).n_iter_ for _ in range(n)]
@@ -287,6 +303,18 @@ def test_a_task_that_waits_for_another_one_that_fits_is_waited_for_no_longer():
 
     with together():
         Parallel()([delayed(fit_and_tell)(), delayed(fit_and_tell)(), delayed(wait)()])
+
+
+def test_those_who_wait_are_patient_as_long_as_others_come(stacks, monkeypatch):
+    monkeypatch.setattr(skdnn.meeting._meeting, "PATIENCE", 0.5)
+
+    def prepare_and_fit():
+        time.sleep(0.2)
+        return clone(CLF).fit(X, Y)
+
+    with together():
+        Parallel()(delayed(prepare_and_fit)() for _ in range(6))
+    assert stacks == [6]
 
 
 def fits_itself(*_):
