@@ -128,9 +128,10 @@ def together(max_tasks=MAX_TASKS, memory_limit=MEMORY_LIMIT):
 
     In the block, whatever runs independent fits through joblib does so in threads: searches,
     cross-validation, ensembles of scikit-learn's, whatever their ``n_jobs`` says. Each fit of a
-    network waits where its training begins until no other task has anything to do, and those that
-    have the same layers, activations, batch size, optimizer, dtype and device are trained as one
-    stack. What each ends with is what it reaches alone. Other estimators just run.
+    network waits where its training begins, until no other task has anything to do or none has come
+    for a second; those that have the same layers, activations, batch size, optimizer, dtype and
+    device are then trained as one stack. What each ends with is what it reaches alone. Other
+    estimators just run.
 
     ``joblib.parallel_config("skdnn")`` is the same.
 
