@@ -1,9 +1,9 @@
 """Tasks in threads, and where their fits wait for each other.
 
 A fit comes here with what it wants to be trained, a request, and waits. Once no task has anything
-else to do, or so many wait that more would not pay, one of the waiting threads trains all those of
-a kind as one stack, and each goes on with its own result. As many stacks are trained at the same
-time as there are processors.
+else to do, or nobody has come for a while, one of the waiting threads trains those of a kind as one
+stack, and each goes on with its own result. As many stacks are trained at the same time as torch
+has threads.
 
 Threads keep a meeting in order by a lock, and never compute while they hold it.
 """
