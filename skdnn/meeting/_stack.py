@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from skdnn.data import StackedBatches
-from skdnn.network import Network
 from skdnn.training import GradientDescent, WeightAverage, train
 
 from ._request import moved_by
@@ -81,8 +80,8 @@ def _trained_as_one(requests, are_over, n_threads):
         score=None if first["score"] is None else _score_of_each(requests, members),
         loss=first["loss"],
         max_grad_norm=_longest(requests, network),
-        tol=np.array(_of_each(requests, "tol")),
-        n_iter_no_change=np.array(_of_each(requests, "n_iter_no_change")),
+        tol=np.array(_options(requests, "tol")),
+        n_iter_no_change=np.array(_options(requests, "n_iter_no_change")),
         keep_best=first["keep_best"],
         generators=[g for request in requests for g in request.options["generators"]],
         observers=[leave],
@@ -98,21 +97,20 @@ def _trained_as_one(requests, are_over, n_threads):
 def _rate(requests, network):
     """Return the options of the learning rate; what all have in common as one."""
     rates, schedules, epochs = (
-        _of_each(requests, name) for name in ("learning_rate", "schedule", "max_iter")
+        _options(requests, name) for name in ("learning_rate", "schedule", "max_iter")
     )
     if len(set(rates)) == 1 and len(set(map(id, schedules))) == 1 and len(set(epochs)) == 1:
         return {"learning_rate": rates[0], "schedule": schedules[0], "max_iter": epochs[0]}
-    rate = network.theta.new_tensor(rates).unsqueeze(-1)
+    rate = _column(network, rates)
     return {"learning_rate": rate, "schedule": schedules, "max_iter": np.array(epochs)}
 
 
 def _longest(requests, network):
     """Return to what the gradient of each network is shortened, None where none is."""
-    norms = _of_each(requests, "max_grad_norm")
+    norms = _options(requests, "max_grad_norm")
     if all(norm is None for norm in norms):
         return None
-    longest = [math.inf if norm is None else norm for norm in norms]
-    return network.theta.new_tensor(longest).unsqueeze(-1)
+    return _column(network, [math.inf if norm is None else norm for norm in norms])
 
 
 def _stacked_batches(requests, batches):
@@ -123,14 +121,18 @@ def _stacked_validation(requests):
     return _stacked_batches(requests, [request.options["validation"] for request in requests])
 
 
-def _of_each(requests, name):
+def _of_each(requests, value):
+    """Return for each network what a function says of its request."""
+    return [value(request) for request in requests for _ in range(request.n_members)]
+
+
+def _options(requests, name):
     """Return an option of each network."""
-    return [request.options[name] for request in requests for _ in range(request.n_members)]
+    return _of_each(requests, lambda request: request.options[name])
 
 
-def _column(requests, network, value):
-    """Return a number of each network, a tensor of shape (M, 1)."""
-    numbers = [value(request) for request in requests for _ in range(request.n_members)]
+def _column(network, numbers):
+    """Return a number of each network as a tensor of shape (M, 1)."""
     return network.theta.new_tensor(numbers).unsqueeze(-1)
 
 
@@ -142,15 +144,7 @@ def _members(requests):
 
 def _stacked_network(requests):
     one = requests[0].network
-    network = Network(
-        one.layer_sizes,
-        one.activations[1:-1],
-        output=one.output,
-        n_networks=sum(request.n_members for request in requests),
-        dropout=one.dropout[1:-1],
-        dtype=one.theta.dtype,
-        device=one.theta.device,
-    )
+    network = one.new_stack(sum(request.n_members for request in requests))
     network.theta.copy_(_rows([request.network.theta for request in requests]))
     if one.input_mask is not None:
         network.input_mask = torch.cat([request.network.input_mask for request in requests])
@@ -170,12 +164,13 @@ def _stacked_rule(requests, network):
     for name in rule.tensors:
         setattr(rule, name, _rows([getattr(one, name) for one in rules]))
     if isinstance(rule, GradientDescent):
-        rule.momentum = _column(requests, network, lambda request: moved_by(request.rule).momentum)
+        momenta = _of_each(requests, lambda request: moved_by(request.rule).momentum)
+        rule.momentum = _column(network, momenta)
     if not any(isinstance(request.rule, WeightAverage) for request in requests):
         return rule
     # One that is not averaged has the mean of its last weights alone.
-    decay = _column(requests, network, lambda request: getattr(request.rule, "decay", 0.0))
-    return WeightAverage(rule, network.theta, decay)
+    decays = _of_each(requests, lambda request: getattr(request.rule, "decay", 0.0))
+    return WeightAverage(rule, network.theta, _column(network, decays))
 
 
 def _stacked_penalty(penalties, network):

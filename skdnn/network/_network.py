@@ -129,6 +129,18 @@ class Network:
         twin._make_gradient()
         return twin
 
+    def new_stack(self, n_networks):
+        """Return so many networks of the same shape, whose weights are 0; None for one alone."""
+        return Network(
+            self.layer_sizes,
+            self.activations[1:-1],
+            output=self.output,
+            n_networks=n_networks,
+            dropout=self.dropout[1:-1],
+            dtype=self.theta.dtype,
+            device=self.theta.device,
+        )
+
     def part(self, members):
         """Return some networks of a stack, with a theta of their own.
 
@@ -136,15 +148,7 @@ class Network:
         ----------
         members : list of int, or int for one network without a first axis
         """
-        part = Network(
-            self.layer_sizes,
-            self.activations[1:-1],
-            output=self.output,
-            n_networks=len(members) if isinstance(members, list) else None,
-            dropout=self.dropout[1:-1],
-            dtype=self.theta.dtype,
-            device=self.theta.device,
-        )
+        part = self.new_stack(len(members) if isinstance(members, list) else None)
         part.theta.copy_(self.theta[members])
         part.input_mask = None if self.input_mask is None else self.input_mask[members]
         return part

@@ -13,7 +13,6 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
-import skdnn.meeting._meeting
 from skdnn import DeepBinaryClassifier, DeepRegressor, together
 
 pytestmark = [
@@ -25,19 +24,6 @@ X, Y = make_classification(230, 6, n_informative=4, flip_y=0.2, random_state=0)
 SMALL = {"n_units": 8, "max_iter": 12, "batch_size": 32, "dtype": "float64", "random_state": 0}
 CLASSIFIER = DeepBinaryClassifier(**SMALL)
 REGRESSOR = DeepRegressor(**SMALL)
-
-
-@pytest.fixture
-def stacks(monkeypatch):
-    """Return a list to which each training adds the number of fits in its stack."""
-    seen, train_as_one = [], skdnn.meeting._meeting.train_as_one
-
-    def note(requests, *arguments):
-        seen.append(len(requests))
-        return train_as_one(requests, *arguments)
-
-    monkeypatch.setattr(skdnn.meeting._meeting, "train_as_one", note)
-    return seen
 
 
 def fitted(model, arguments):

@@ -166,19 +166,6 @@ def test_joblib_knows_the_backend_by_name():
     assert_allclose(Parallel(backend="skdnn")([delayed(abs)(-1), delayed(abs)(-2)]), [1, 2])
 
 
-@pytest.fixture
-def stacks(monkeypatch):
-    """Return a list to which each training adds the number of fits in its stack."""
-    seen, train_as_one = [], skdnn.meeting._meeting.train_as_one
-
-    def note(requests, *arguments):
-        seen.append(len(requests))
-        return train_as_one(requests, *arguments)
-
-    monkeypatch.setattr(skdnn.meeting._meeting, "train_as_one", note)
-    return seen
-
-
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, -1])
 def test_all_fits_of_a_kind_are_one_stack_whatever_n_jobs(n_jobs, stacks):
     grid = {"learning_rate": [1e-3, 3e-3, 1e-2]}
@@ -220,14 +207,8 @@ def test_memory_bounds_how_many_wait(stacks):
     assert sum(stacks) == 10
 
 
-def test_equal_rows_are_kept_once(monkeypatch):
-    held, train_as_one = [], skdnn.meeting._meeting.train_as_one
-
-    def note(requests, *arguments):
-        held.append(len({id(request.batches.rows) for request in requests}))
-        return train_as_one(requests, *arguments)
-
-    monkeypatch.setattr(skdnn.meeting._meeting, "train_as_one", note)
+def test_equal_rows_are_kept_once(watch_trainings):
+    held = watch_trainings(lambda requests: len({id(each.batches.rows) for each in requests}))
     with together():
         search(CLF, {"learning_rate": [1e-3, 3e-3, 1e-2]}, cv=4, refit=False).fit(X, Y)
     assert held == [4]
