@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import signal
+import sys
 import warnings
 from contextlib import contextmanager
 
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3)).astype(np.float32)
@@ -141,3 +143,59 @@ def fit_and_ask():
 @pytest.mark.slow
 def test_global_state_is_unchanged_after_every_call_in_a_fresh_process():
     fresh.call(fit_and_ask)
+
+
+# -- and no thread of OpenMP is started, without which a process can be forked --------------------
+
+
+def call_every_method(**parameters):
+    """Call every method with few rows and many."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2_000, 20))
+    y = (X[:, 0] > 0).astype(int)
+    for estimator in (DeepBinaryClassifier, DeepRegressor):
+        for n_networks in (1, 5):
+            fitted = estimator(n_networks=n_networks, max_iter=1, random_state=0, **parameters)
+            fitted.fit(X, y, X_val=X[:100], y_val=y[:100])
+            for n_rows in (1, 5, 100, 2_000):
+                fitted.predict(X[:n_rows])
+                fitted.score(X[:n_rows], y[:n_rows])
+                fitted.predict(pd.DataFrame(X[:n_rows]))
+        classes = {"classes": [0, 1]} if estimator is DeepBinaryClassifier else {}
+        estimator(**parameters).partial_fit(X, y, **classes)
+
+
+def count_new_threads():
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    before = len(os.listdir("/proc/self/task"))
+    call_every_method(n_threads=1)
+    call_every_method()
+    ours = len(os.listdir("/proc/self/task")) - before
+    torch.rand(300, 300) @ torch.rand(300, 300)
+    return ours, len(os.listdir("/proc/self/task")) - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc lists the threads of a process")
+def test_no_call_starts_a_thread_of_openmp():
+    ours, with_products_of_torch = fresh.call(count_new_threads)
+    assert ours == 0
+    assert with_products_of_torch > 0, "this test would not see a thread of OpenMP"
+
+
+def fork_after_calls():
+    """Return the exit status of a child that calls every method after its parent has done so."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    call_every_method()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(50)  # ends a child that waits for ever
+        call_every_method()
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork processes")
+def test_a_forked_process_fits_and_predicts():
+    assert fresh.call(fork_after_calls) == 0

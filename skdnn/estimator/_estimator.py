@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from skdnn.sharing import current_processes, where_the_rows_are
-from skdnn.training import on_one_thread, plainly
+from skdnn.training import plainly
 from skdnn.watching import (
     CallbackSupportMixin,
     EpochTasks,
@@ -203,11 +203,7 @@ def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, Epoch
     """
     processes = current_processes()
     context = estimator._init_callback_context(max_subtasks=None)
-    with (
-        _restored_on_error(estimator),
-        on_one_thread(),
-        processes.failing_together(),
-    ):
+    with _restored_on_error(estimator), processes.failing_together():
         parameters = checked_parameters(estimator)
         tasks = EpochTasks(estimator, context if processes.rank == 0 else None, *passed)
         with open_journal(parameters.checkpoint if processes.rank == 0 else None) as journal:
@@ -218,7 +214,7 @@ def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, Epoch
 @contextmanager
 def _going_on(estimator: Any) -> Iterator[Any]:
     """Give a call of partial_fit its checked parameters."""
-    with _restored_on_error(estimator), on_one_thread():
+    with _restored_on_error(estimator):
         yield incremental(checked_parameters(estimator))
 
 

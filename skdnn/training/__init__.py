@@ -12,7 +12,6 @@ from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
 from ._processor import (
     OPERATIONS_WORTH_THREADS,
     Workers,
-    on_one_thread,
     plainly,
     threads_for,
 )
@@ -38,7 +37,6 @@ __all__ = [
     "epoch_answers",
     "evaluate",
     "make_optimizer",
-    "on_one_thread",
     "operations_of_a_step",
     "plainly",
     "threads_for",

@@ -6,12 +6,13 @@ step, and where the machine is busy each time waits for the slowest: three times
 thread.)
 """
 
+import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import cache, partial, wraps
 from threading import Event, Thread
 from typing import Any, TypeVar, cast
 
@@ -123,14 +124,16 @@ def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
 
 @contextmanager
 def on_one_thread():
-    """Compute on one thread, and give back those that were found.
+    """Compute on one thread, and restore the number of threads afterwards.
 
-    Of small operations, waking a second thread takes longer than the operation.
+    For small operations, waking a second thread takes longer than the operation. And a process in
+    which OpenMP has started threads cannot be forked: they are missing in the child, which waits
+    for them for ever.
 
     Yields
     ------
     int
-        Threads that were found, by the outermost of blocks within blocks.
+        The number of threads before the outermost of nested blocks.
     """
     found = _found.get()
     if found is not None:
@@ -138,45 +141,78 @@ def on_one_thread():
         return
     found = torch.get_num_threads()
     token = _found.set(found)
+    restore = _compute_on_one_thread(found) if found > 1 else None
     try:
-        if found > 1:
-            _set_threads_here(1, elsewhere=found)
         yield found
     finally:
         _found.reset(token)
-        if found > 1:
-            torch.set_num_threads(found)
+        if restore is not None:
+            restore()
 
 
 def _begin(found, is_grad_enabled, flushes_denormals):
     """Let a thread compute as the one that began it; torch keeps all this for each thread."""
-    _set_threads_here(1, elsewhere=found)
+    torch.get_num_threads()  # initialises this thread, so that torch does so no more
+    _compute_on_one_thread(found)
     torch.set_grad_enabled(is_grad_enabled)
     torch.set_flush_denormal(flushes_denormals)
 
 
-def _set_threads_here(n_threads, elsewhere):
-    """Set the threads that this thread computes on, and leave those of threads to come.
+def _compute_on_one_thread(found):
+    """Let torch compute on one thread in this thread alone, and return the function that undoes it.
 
-    torch keeps a number for each thread and one for those that it has not met yet, and sets both.
-    So another thread, which ends at once, sets the latter back.
+    `torch.set_num_threads` would change the number for threads that start later, too.
+
+    Parameters
+    ----------
+    found : int
+        The number of threads before.
     """
-    torch.get_num_threads()  # from here on torch knows this thread
-    torch.set_num_threads(n_threads)
-    thread = Thread(target=torch.set_num_threads, args=(elsewhere,))
-    thread.start()
-    thread.join()
+    setters = _setters_of_this_thread()
+    if setters is None:
+        torch.set_num_threads(1)
+        # Set back for other threads by one of them, which ends at once.
+        thread = Thread(target=torch.set_num_threads, args=(found,))
+        thread.start()
+        thread.join()
+        return partial(torch.set_num_threads, found)
+    set_openmp, set_mkl = setters
+    set_openmp(1)
+    mkl_found = set_mkl(1)
+
+    def restore():
+        set_openmp(found)
+        set_mkl(mkl_found)
+
+    return restore
+
+
+@cache
+def _setters_of_this_thread():
+    """Return the functions of OpenMP and MKL that set the threads of the calling thread alone.
+
+    Those of the very libraries that torch is linked with; None where they cannot be found, as on
+    Windows.
+    """
+    linked = ctypes.PyDLL(torch._C.__file__)
+    try:
+        has_mkl = torch.backends.mkl.is_available()
+        set_mkl = linked.MKL_Set_Num_Threads_Local if has_mkl else lambda n_threads: None
+        return linked.omp_set_num_threads, set_mkl
+    except AttributeError:
+        return None
 
 
 def plainly(method: Method) -> Method:
-    """Let a method compute without autocast or inference mode, and NumPy with what overflows.
+    """Let a method compute on one thread, without autocast or inference mode.
 
-    Numbers that are too large for a dtype are looked for where they would do harm.
+    And without NumPy's warnings: numbers that are too large for a dtype are looked for where they
+    would do harm.
     """
 
     @wraps(method)
     def computes_plainly(*arguments, **options):
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), on_one_thread():
             if not _is_changed():
                 return method(*arguments, **options)
             with ExitStack() as stack:

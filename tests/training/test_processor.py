@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch
 
-from skdnn.training import threads_for
-from skdnn.training._processor import Workers, flushed_denormals
+from skdnn.training import _processor, threads_for
+from skdnn.training._processor import Workers, flushed_denormals, on_one_thread
 
 
 def threads_of_a_new_thread():
@@ -77,6 +77,18 @@ def test_a_thread_that_began_meanwhile_keeps_them_afterwards():
     go_on.set()
     thread.join()
     assert seen == [2]
+
+
+@pytest.mark.parametrize("can_set_one_thread", [True, False])
+def test_one_thread_is_set_for_this_thread_alone(monkeypatch, can_set_one_thread):
+    if not can_set_one_thread:  # as on Windows
+        monkeypatch.setattr(_processor, "_setters_of_this_thread", lambda: None)
+    with on_one_thread() as found:
+        assert (found, torch.get_num_threads(), threads_of_a_new_thread()) == (2, 1, 2)
+        with on_one_thread() as found_inside:
+            assert (found_inside, torch.get_num_threads()) == (2, 1)
+        assert torch.get_num_threads() == 1
+    assert (torch.get_num_threads(), threads_of_a_new_thread()) == (2, 2)
 
 
 def test_more_threads_than_the_machine_has_are_all_it_has():
