@@ -234,8 +234,10 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     best_validation_score_ : float or None
         The score in the epoch whose weights were kept.
     oob_proba_ : array of shape (n_samples, 2) or None
-        Probabilities of the training rows by that one of several networks that held them out. NaN
+        Probabilities of each training row by that one of several networks that held it out. NaN
         where none did: for rows of weight 0, and with fewer than 5 networks for some others.
+        Slightly optimistic, since held-out rows choose the epoch whose weights are kept: for labels
+        that are noise their ROC AUC is 0.51 to 0.53, with 300 to 3,000 rows.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str

@@ -232,8 +232,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     best_validation_score_ : float or None
         The score in the epoch whose weights were kept.
     oob_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs), or None
-        For the training rows what that one of several networks predicts that held them out. NaN
+        Prediction of each training row by that one of several networks that held it out. NaN
         where none did: for rows of weight 0, and with fewer than 5 networks for some others.
+        Slightly optimistic, since held-out rows choose the epoch whose weights are kept.
     t_ : int
         Rows seen in training, each as often as it was.
     device_ : str

@@ -165,6 +165,20 @@ def test_groups_may_be_given_and_routed():
 # -- like one network -------------------------------------------------------------------------
 
 
+def test_one_network_holds_groups_out_together():
+    groups, seen = np.random.default_rng(0).permutation(np.arange(403) // 7), set()
+    numbered = np.column_stack([X[TRAIN], np.arange(403)])
+
+    def score(estimator, X, y):
+        seen.update(X[:, -1].astype(int))
+        return 0.0
+
+    fit(1, numbered, scoring=score, early_stopping=True, max_iter=1, arguments={"groups": groups})
+    held_out = np.isin(np.arange(403), list(seen))
+    assert 20 <= held_out.sum() <= 60
+    assert not set(groups[held_out]) & set(groups[~held_out])
+
+
 def test_own_rows_to_watch_are_watched_by_all():
     clf = fit(arguments={"X_val": X[TEST], "y_val": Y[TEST]})
     assert clf.oob_proba_ is None

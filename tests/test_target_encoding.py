@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.data import RowsOfNetworks, fold_out
 
 RNG = np.random.default_rng(0)
 TOWNS = np.char.add("t", np.arange(300).astype(str))
@@ -85,6 +86,34 @@ def test_rows_of_weight_zero_behave_as_absent(options):
     )
 
 
+def test_no_network_sees_a_label_that_it_holds_out(monkeypatch):
+    means, folds = [], []
+    monkeypatch.setattr(
+        "skdnn.estimator._split.RowsOfNetworks",
+        lambda X, index, of_networks, *others: (
+            means.append(of_networks) or RowsOfNetworks(X, index, of_networks, *others)
+        ),
+    )
+    monkeypatch.setattr(
+        "skdnn.estimator._split.fold_out",
+        lambda *given: folds.append(fold_out(*given)) or folds[-1],
+    )
+
+    def fit(y):
+        DeepRegressor(**SMALL, n_networks=2, target_encoding=True).fit(X, y)
+
+    y = np.random.default_rng(6).normal(size=1200)
+    fit(y)
+    _, held_out = folds[0]
+    for network, rows in enumerate(held_out):
+        changed = y.copy()
+        changed[rows] = y[np.roll(rows, 1)]  # other numbers of the same mean and deviation
+        fit(changed)
+        np.testing.assert_array_equal(folds[-1][1], held_out)
+        np.testing.assert_allclose(means[-1][network], means[0][network], atol=1e-12)
+        assert not np.allclose(means[-1][1 - network], means[0][1 - network], atol=1e-3)
+
+
 def test_few_rare_levels_stay_one():
     frame = X.assign(town=np.where(np.arange(1200) < 1190, "big", X["town"]))
     clf = DeepBinaryClassifier(**SMALL).fit(frame, Y)
@@ -99,6 +128,20 @@ def test_rows_that_are_watched_are_told_by_the_others():
     p = clf.predict_proba(X_NEW)
     best = clf.validation_loss_curve_[clf.best_iter_ - 1]
     np.testing.assert_allclose(log_loss(Y_NEW, p), best, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_groups_of_rows_of_weight_zero_behave_as_absent(n_networks):
+    rng = np.random.default_rng(7)
+    groups, weight = rng.permutation(np.arange(1200) // 4), (rng.random(1200) < 0.5).astype(float)
+    options = {**SMALL, "n_networks": n_networks, "early_stopping": True, "target_encoding": True}
+    with_them, without = (DeepBinaryClassifier(**options) for _ in range(2))
+    with_them.fit(X, Y, sample_weight=weight, groups=groups)
+    is_there = weight > 0
+    without.fit(X[is_there], Y[is_there], groups=groups[is_there])
+    np.testing.assert_allclose(
+        with_them.predict_proba(X_NEW), without.predict_proba(X_NEW), rtol=1e-6, atol=1e-7
+    )
 
 
 def test_scorers_of_several_networks_see_what_these_watch():

@@ -7,7 +7,14 @@ from ._columns import shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._file_rows import FileColumns, Rows, Survey, TaughtFile, recoded
 from ._files import concatenated, open_source
-from ._inputs import DenseRows, LazyRows, TableRows, make_rows, network_inputs
+from ._inputs import (
+    DenseRows,
+    LazyRows,
+    RowsOfNetworks,
+    TableRows,
+    make_rows,
+    network_inputs,
+)
 from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
 from ._own_batches import OwnBatches
@@ -32,6 +39,7 @@ __all__ = [
     "OwnBatches",
     "RealNumbers",
     "Rows",
+    "RowsOfNetworks",
     "StackedBatches",
     "StreamedBatches",
     "Survey",

@@ -135,6 +135,22 @@ class Encoder:
         none = dict.fromkeys(("n_levels", "n_told", "mean_column", "n_means"), _NONE)
         return replace(self, is_categorical=is_categorical, **none, level_mean=np.empty((0, 1)))
 
+    def of_means(self):
+        """Return the Encoder of the target means alone, and where its columns are in the result."""
+        p, n_means = len(self.center), self.level_mean.shape[1] * len(self.mean_column)
+        bins = np.flatnonzero(self.bin_column >= p - n_means)
+        numbers = np.arange(p - n_means, p)
+        alone = _make(
+            self.center[numbers],
+            inverse_scale=self.inverse_scale[numbers],
+            total=self.total[numbers],
+            bound=self.bound,
+            bin_column=self.bin_column[bins] - (p - n_means),
+            bin_start=self.bin_start[bins],
+            bin_scale=self.bin_scale[bins],
+        )
+        return alone, np.concatenate([numbers, self.bins.start + bins])
+
     def numbers_of(self, X):
         """Return the numbers of rows of any kind, those of a Table with the means behind them."""
         if not isinstance(X, Table):

@@ -167,6 +167,47 @@ class LazyRows:
         return rows if out is None else out.copy_(rows)
 
 
+class RowsOfNetworks:
+    """Rows whose target means differ from network to network; all else they share.
+
+    The i-th row of network k has the number ``k * n_rows + i``. Same methods as `DenseRows`.
+
+    Parameters
+    ----------
+    X : Table of shape (n_samples, n_features)
+    index : array of int of shape (n_rows,)
+        The rows to take.
+    means : array of shape (M, n_rows, t)
+        The target means that each network sees, of the t columns that have some.
+    encoder : Encoder
+    dtype : torch.dtype
+    device : torch.device
+    """
+
+    def __init__(self, X, index, means, encoder, dtype, device):
+        n_networks, self.n_rows, _ = means.shape
+        self.shared = make_rows(X, index, encoder, dtype, device)
+        self.device, self.are_made = device, self.shared.are_made
+        self.shape = n_networks * self.n_rows, self.shared.shape[1]
+        encodes_means, columns = encoder.of_means()
+        means = means.reshape(self.shape[0], -1)
+        self.means = DenseRows(means, np.arange(self.shape[0]), encodes_means, dtype, device)
+        self.columns = torch.from_numpy(columns).to(device)
+
+    def __getitem__(self, rows):
+        """Return the rows of a slice, of shape (n, n_outputs + 1)."""
+        return self.take(torch.arange(self.shape[0], device=self.device)[rows])
+
+    def take(self, index, out=None):
+        """Return the rows of an index tensor of shape (...), of shape (..., n_outputs + 1).
+
+        Where `out` is given, the rows go there.
+        """
+        out = self.shared.take(index % self.n_rows, out)
+        out[..., self.columns] = self.means.take(index)[..., :-1]
+        return out
+
+
 def network_inputs(X, encoder, dtype, device, is_folded=False, has_gaps=True):
     """Return rows of any kind as a tensor of shape (n, n_outputs), for predictions.
 

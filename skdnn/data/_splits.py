@@ -1,10 +1,12 @@
 """Rows held out, to see when to stop: a share of them, or for each network of several a fold."""
 
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 from sklearn.model_selection import (
     GroupKFold,
+    GroupShuffleSplit,
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
@@ -12,6 +14,8 @@ from sklearn.model_selection import (
 )
 
 _FEWEST_FOLDS = 5
+# Random splits by groups, of which the best one is taken.
+_DRAWS_OF_GROUPS = 50
 # By whether there are strata, and groups.
 _FOLDS = {
     (False, False): KFold,
@@ -89,18 +93,20 @@ def _filled(rows):
     return filled
 
 
-def hold_out(n_rows, fraction, seed, strata=None):
-    """Split rows at random into those to train on and those to watch.
+def hold_out(n_rows, fraction, seed, strata=None, groups=None):
+    """Split rows at random into training rows and held-out rows.
 
     Parameters
     ----------
     n_rows : int
         m.
     fraction : float
-        Share of the rows to hold out.
+        Fraction of the rows to hold out.
     seed : int
     strata : array of int of shape (m,) or None, default=None
-        0 or 1; both sides have about the same share of both.
+        0 or 1; both sides have about the same fraction of both.
+    groups : array of int of shape (m,) or None, default=None
+        Rows of the same group stay on the same side.
 
     Returns
     -------
@@ -121,16 +127,39 @@ def hold_out(n_rows, fraction, seed, strata=None):
     (12, 4)
     """
     try:
-        training, held_out = train_test_split(
-            np.arange(n_rows), test_size=fraction, stratify=strata, random_state=seed
-        )
+        if groups is None:
+            training, held_out = train_test_split(
+                np.arange(n_rows), test_size=fraction, stratify=strata, random_state=seed
+            )
+        else:
+            training, held_out = _hold_out_groups(fraction, seed, strata, groups)
     except ValueError as error:
         what, rarer = "rows", ""
         if strata is not None:
             what = "rows of both classes"
             rarer = f", {np.bincount(strata, minlength=2).min()} of the rarer class,"
+        of_groups = "" if groups is None else f" in {groups.max() + 1} groups"
         raise ValueError(
             f"early_stopping must find {what} to hold out, but validation_fraction={fraction} of "
-            f"{n_rows} rows{rarer} is too few. Use early_stopping=False."
+            f"{n_rows} rows{rarer}{of_groups} is too few. Use early_stopping=False."
         ) from error
     return np.sort(training), np.sort(held_out)
+
+
+def _hold_out_groups(fraction, seed, strata, groups):
+    """Return that one of several random splits by groups which holds out the fraction best.
+
+    Of each stratum, since scikit-learn has no split by groups that is stratified and of any size.
+    """
+    strata = np.zeros(len(groups), dtype=np.intp) if strata is None else strata
+    counts = np.bincount(strata)
+    candidates = []
+    splits = GroupShuffleSplit(_DRAWS_OF_GROUPS, test_size=fraction, random_state=seed)
+    for training, held_out in splits.split(strata, groups=groups):
+        n_held_out = np.bincount(strata[held_out], minlength=len(counts))
+        if ((n_held_out > 0) & (n_held_out < counts)).all():
+            distance = np.abs(n_held_out - fraction * counts).sum()
+            candidates.append((distance, training, held_out))
+    if not candidates:
+        raise ValueError("No split by groups leaves rows of each class on both sides.")
+    return min(candidates, key=itemgetter(0))[1:]

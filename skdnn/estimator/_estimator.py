@@ -83,8 +83,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         y_val : like y, of shape (n_validation,) or (n_validation, n_outputs), default=None
             Their labels or numbers.
         groups : array-like of shape (n_samples,), default=None
-            For `n_networks` above 1: rows of the same group are held out together. They are in the
-            same fold for `target_encoding`, too.
+            Rows of the same group are held out together, by one network and by each of several,
+            and are in the same fold for `target_encoding`.
 
         Returns
         -------

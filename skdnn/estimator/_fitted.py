@@ -63,7 +63,7 @@ def _fitted_weights(plan, split, network, member):
     An encoder that only standardises is folded into the first layer, unless the network's dtype
     would lose by it, or the weights of a column that may yet begin to vary.
     """
-    encoder = split.encoder
+    encoder = split.encoder_of(member)
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     waits = plan.is_incremental and not encoder.inverse_scale.all()

@@ -1,5 +1,6 @@
 """The split: which rows to train on, and which to watch, as batches of tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +13,11 @@ from skdnn.data import (
     LazyRows,
     OwnBatches,
     Rows,
+    RowsOfNetworks,
     StreamedBatches,
     columns_with_means,
     deal_into_folds,
+    encode_groups,
     fit_encoder,
     fold_out,
     hold_out,
@@ -43,6 +46,9 @@ class Split:
         The same as they are, for each network, for a scorer; empty where there is none to ask.
     held_out : array of int of shape (M, rows) or None
         The rows of X that each network of a stack holds out, filled up with -1.
+    member_encoders : sequence of Encoder
+        For each network of a stack, the encoder with the target means of its own training rows;
+        empty where all networks have the same.
     """
 
     encoder: Encoder
@@ -51,6 +57,12 @@ class Split:
     validation: Batches | None = None
     watched: list = field(default_factory=list)
     held_out: np.ndarray | None = None
+    member_encoders: Sequence[Encoder] = ()
+
+    def encoder_of(self, member):
+        """Return the Encoder of one network of a stack, for None that of all of them."""
+        has_own = member is not None and self.member_encoders
+        return self.member_encoders[member] if has_own else self.encoder
 
 
 def known_encoder(fitted):
@@ -84,6 +96,7 @@ def _split_once(plan, examples, rows):
         plan.parameters.validation_fraction,
         _draw_seed(plan),
         _of_all(plan, examples.target.strata(examples.y[rows]), numbers, n_all),
+        _groups_of(examples, rows),
     )
     n_training = len(training)
     training, places = _found_here(training, numbers, n_all)
@@ -173,17 +186,24 @@ def _found_here(chosen, numbers, n_all):
 
 
 def _split_in_folds(plan, examples, rows):
-    """Hold out another fold for each network; all see the same encoded rows."""
-    groups = None if examples.groups is None else examples.groups[rows]
-    strata = examples.target.strata(examples.y[rows])
+    """Hold out another fold for each network; they share the encoded rows, but target means."""
+    groups, strata = _groups_of(examples, rows), examples.target.strata(examples.y[rows])
     training, held_out = fold_out(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
-    (encoder, target), taught = _learn(plan, examples, rows)
-    tensors = make_rows(taught.X, rows, encoder, plan.dtype, plan.device)
-    y = target.standardized(examples.y[rows])
+    learnt, _ = _learn(plan, examples, rows)
+    encoder, target = learnt
+    y, encoders = target.standardized(examples.y[rows]), ()
+    if len(columns_with_means(examples.X)):
+        means, encoders = _means_of_networks(plan, examples, rows, learnt, training, held_out)
+        tensors = RowsOfNetworks(examples.X, rows, means, encoder, plan.dtype, plan.device)
+        first_row = len(rows) * np.arange(plan.n_networks)[:, np.newaxis]
+    else:
+        tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
+        first_row = 0
 
     def batches(index, **options):
         weight = examples.weight[rows][index] * (index >= 0)
-        return Batches(tensors, y[index], weight, plan.dtype, index=np.maximum(index, 0), **options)
+        index_of_tensors = first_row + np.maximum(index, 0)
+        return Batches(tensors, y[index], weight, plan.dtype, index=index_of_tensors, **options)
 
     held_out_rows = np.where(held_out < 0, -1, rows[held_out])
     return Split(
@@ -191,9 +211,45 @@ def _split_in_folds(plan, examples, rows):
         target,
         batches(training, **_steps(plan, training.shape[1])),
         batches(held_out),
-        _if_scored(plan, taught, [index[index >= 0] for index in held_out_rows]),
+        _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
         held_out_rows,
+        encoders,
     )
+
+
+def _means_of_networks(plan, examples, rows, learnt, training, held_out):
+    """Return the target means that each network sees, and its Encoder with those of its own rows.
+
+    A training row gets the means of training rows in other folds, a held-out row those of all
+    training rows: no network sees a label that it holds out.
+
+    Parameters
+    ----------
+    plan : Plan
+    examples : Examples
+    rows : array of int of shape (m,)
+    learnt : tuple of (Encoder, target)
+    training, held_out : arrays of int of shape (M, n)
+        Indices into `rows`, filled up with -1.
+
+    Returns
+    -------
+    means : array of shape (M, m, t)
+    encoders : list of Encoder
+    """
+    encoder, target = learnt
+    y, fold = target.standardized(examples.y), _deal(plan, examples, rows)
+    means, encoders = [], []
+    for own, held in zip(training, held_out, strict=True):
+        own, held = rows[own[own >= 0]], rows[held[held >= 0]]
+        weight = np.zeros_like(examples.weight)
+        weight[own] = examples.weight[own]
+        encoders.append(encoder.with_means_of(examples.X, y, weight))
+        of_network = means_of_other_folds(examples.X, y, weight, fold)
+        n_means = of_network.shape[1]
+        of_network[held] = encoders[-1].numbers_of(examples.X[held])[:, -n_means:]
+        means.append(of_network[rows])
+    return np.stack(means), encoders
 
 
 def _learn(plan, examples, rows):
@@ -227,12 +283,25 @@ def _with_other_means(plan, examples, rows, y, weight):
     """Return the Examples with the means of levels that a row may see in training."""
     if not len(columns_with_means(examples.X)):
         return examples
-    groups = None if examples.groups is None else examples.groups[rows]
-    n_all, numbers = plan.processes.numbered(weight > 0)
-    fold = np.zeros(len(y), dtype=np.intp)
-    fold[rows] = deal_into_folds(n_all, _draw_seed(plan), groups)[numbers]
+    fold = _deal(plan, examples, rows)
     means = means_of_other_folds(examples.X, y, weight, fold, plan.processes)
     return replace(examples, X=replace(examples.X, means=means))
+
+
+def _deal(plan, examples, rows):
+    """Return for each row its fold for target encoding; rows of one group share a fold."""
+    is_chosen = np.zeros(len(examples.y), dtype=bool)
+    is_chosen[rows] = True
+    n_all, numbers = plan.processes.numbered(is_chosen)
+    fold = np.zeros(len(examples.y), dtype=np.intp)
+    groups = _groups_of(examples, rows)
+    fold[rows] = deal_into_folds(n_all, _draw_seed(plan), groups)[numbers]
+    return fold
+
+
+def _groups_of(examples, rows):
+    """Return the groups of some rows, numbered as if there were no others; None for none."""
+    return None if examples.groups is None else encode_groups(examples.groups[rows])
 
 
 def _batches(plan, learnt, examples, rows, numbers, **options):

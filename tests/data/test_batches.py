@@ -266,6 +266,28 @@ def test_held_out_rows_keep_the_share_of_each_class():
     assert hold_out(len(y), 0.25, seed=4, strata=y)[1].tolist() != held_out.tolist()
 
 
+# Of 40 groups, of unequal size, most hold one class.
+GROUPS = np.sort(np.random.default_rng(0).integers(0, 40, 300))
+Y_OF_GROUPS = ((GROUPS % 3 == 0) ^ (np.random.default_rng(1).random(300) < 0.1)).astype(int)
+
+
 def test_too_few_rows_to_hold_out_is_an_error_with_a_cure():
     with pytest.raises(ValueError, match=r"early_stopping must find rows.*early_stopping=False"):
         hold_out(5, 0.2, seed=0, strata=np.array([0, 0, 0, 0, 1]))
+
+
+@pytest.mark.parametrize("strata", [None, Y_OF_GROUPS])
+def test_a_group_is_held_out_as_a_whole(strata):
+    for seed in range(5):
+        training, held_out = hold_out(300, 0.2, seed, strata, GROUPS)
+        assert not set(GROUPS[training]) & set(GROUPS[held_out])
+        np.testing.assert_array_equal(np.sort([*training, *held_out]), np.arange(300))
+        assert 45 <= len(held_out) <= 75
+        if strata is not None:  # as many of both classes, although groups are nearly of one class
+            assert abs(strata[held_out].mean() - strata.mean()) < 0.05
+    assert hold_out(300, 0.2, 4, strata, GROUPS)[1].tolist() == held_out.tolist()
+
+
+def test_classes_that_are_one_group_each_cannot_be_held_out():
+    with pytest.raises(ValueError, match="in 2 groups is too few"):
+        hold_out(20, 0.5, seed=0, strata=np.repeat([0, 1], 10), groups=np.repeat([0, 1], 10))

@@ -1,17 +1,22 @@
 """Rows on their way to the network: encoded, dense or sparse, of any dtype and layout."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
 
 from skdnn.data import (
+    RowsOfNetworks,
     Table,
     TableRows,
     fit_encoder,
     identity_encoder,
     make_rows,
     network_inputs,
+    read_columns,
 )
 
 CPU = torch.device("cpu")
@@ -130,3 +135,32 @@ def test_dense_rows_equal_rows_of_the_same_numbers_dtype_and_device():
     elsewhere.device = torch.device("meta")  # to where they go when they are asked for
     assert not rows().equals(elsewhere)
     assert not elsewhere.equals(rows())
+
+
+@pytest.mark.parametrize("numeric_embedding", [None, "piecewise_linear"])
+@pytest.mark.parametrize("is_expanded", [True, False])
+def test_networks_share_rows_but_for_their_target_means(
+    monkeypatch, numeric_embedding, is_expanded
+):
+    if not is_expanded:
+        monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    table = read_columns(
+        pd.DataFrame({"x": X[:, 0], "c": list("abcde") * 10}), ["number", "levels"]
+    )
+    table = table.recoded(table.levels, n_told=np.array([2]))
+    encoder = fit_encoder(table, np.ones(50), True, numeric_embedding, X[:, 1])
+    index, means = np.array([7, 3, 40]), RNG.normal(size=(2, 3, 1))
+    rows = RowsOfNetworks(table, index, means, encoder, torch.float64, CPU)
+    expected = [
+        encoder.apply(replace(table[index], means=of_network), torch.float64)
+        for of_network in means
+    ]
+    ones = torch.ones(6, 1, dtype=torch.float64)
+    expected = torch.cat([torch.cat(expected), ones], dim=1)
+    assert rows.shape == expected.shape
+    torch.testing.assert_close(rows[0:6], expected)
+    order = torch.tensor([[2, 0], [3, 5]])
+    torch.testing.assert_close(rows.take(order), expected[order])
+    torch.testing.assert_close(
+        rows.take(order, out=torch.empty(2, 2, rows.shape[1]).double()), expected[order]
+    )
