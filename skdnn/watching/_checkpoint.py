@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from skdnn.data import shown
+from skdnn.data import replaceable_path, shown
 
 from ._archive import archive_parts, read_archive
 from ._locked_file import LockedFile
@@ -38,7 +38,8 @@ class Checkpoint:
     Parameters
     ----------
     path : str or os.PathLike
-        The file, in a folder that exists and can be written. Of a link, what it leads to.
+        A regular file, or a new one, in a folder that exists and can be written. A symbolic link is
+        followed; the file keeps its owner and mode.
     every_epochs : int or None, default=None
         Save after so many epochs.
     every_seconds : float or None, default=30.0
@@ -265,10 +266,7 @@ def open_journal(checkpoint):
 
 def _lock(path):
     try:
-        real = os.path.realpath(path)
-        if not os.path.isdir(os.path.dirname(real)) or os.path.isdir(real):
-            raise ValueError(f"checkpoint must be a file in a folder that exists, got {path!r}.")
-        return LockedFile(real)
+        return LockedFile(replaceable_path(path, "checkpoint"))
     except BlockingIOError as error:
         raise ValueError(
             f"checkpoint must belong to one fit at a time, but another one is using {path!r}."
