@@ -30,6 +30,13 @@ class Checkpoint:
     A fit that has ended leaves its last checkpoint: delete it to train anew. A file that is
     damaged, or of another fit, is an error and stays as it is; reading it runs no code.
 
+    `max_iter` may be another one than before, from the epochs trained so far on. A larger one
+    continues a fit that reached the earlier one; a fit that stopped for lack of improvement, or by
+    a callback, stays finished. With ``learning_rate_schedule="constant"`` or "inverse_scaling" the
+    result is bit-identical to a fit with that `max_iter` from the beginning. "cosine",
+    "warmup_cosine" and functions depend on `max_iter`: from the epoch of the checkpoint on, the
+    learning rate is that of the new schedule, so that after a finished fit it rises again.
+
     While a fit runs, the file is its own, and another fit that is given it is refused. Beside it
     stand ``path`` with ``.lock`` and, during a save, with ``.partial``, which then replaces it in a
     single step, so that there is a whole one at any moment. Where a save fails, as on a full disk,
@@ -165,6 +172,11 @@ class Journal:
     def looks(self):
         """Whether there is a file to write."""
         return self.file is not None
+
+    @property
+    def path(self):
+        """The path of the file as the user gave it, None where there is none."""
+        return None if self.checkpoint is None else os.fspath(self.checkpoint.path)
 
     def find(self, parameters, examples):
         """Return the seed of the fit in the file, None where there was none.
