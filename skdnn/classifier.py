@@ -191,8 +191,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         File in which `fit` saves its training, every 30 seconds or as a `Checkpoint` says, and from
         which the same fit is resumed after it was killed, or continued with a larger `max_iter`.
     verbose : int or bool, default=0
-        Above 0, print a line after an epoch, at most a few a second; from which epoch of which
-        checkpoint the fit is resumed; and at the end why it stopped and which weights are kept.
+        Above 0, print lines after epochs, at most a few a second, and why and where `fit` stopped.
     random_state : int, RandomState or None, default=None
         Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
         call, and leaves NumPy's and torch's global random states alone.
