@@ -146,3 +146,19 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch, error):
     with pytest.raises(error):
         CLF.write_predictions(TABLE, tmp_path / "out.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path):
+    resource = pytest.importorskip("resource")
+    rows = pa.table({"a": RNG.normal(size=100_000), "b": RNG.normal(size=100_000)})
+    out = tmp_path / "out.parquet"
+    out.write_bytes(b"earlier")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            CLF.write_predictions(rows, out, keep=["a"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert out.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [out]

@@ -164,6 +164,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         ValueError, TypeError
             As in `predict`; and if a name is none, or the path is a device, a pipe, a socket, a
             folder or a file of X, or cannot be written.
+        OSError
+            If writing fails later, as on a full disk. An earlier file is then as it was before.
         """
         write_predictions(self, X, path, method, keep)
 
