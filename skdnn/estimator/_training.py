@@ -30,9 +30,11 @@ def run_training(
         If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
     """
     parameters, network = plan.parameters, start.network
-    is_printed = parameters.verbose and plan.processes.rank == 0
-    name = score_name(parameters.scoring or network.output.score)
-    lines = EpochLines(split.training.n_rows, name, file)
+    lines = None
+    if parameters.verbose and plan.processes.rank == 0:
+        name = score_name(parameters.scoring or network.output.score)
+        lines = EpochLines(split.training.n_rows, name, file)
+        observers = (*observers, lines)
     result = trainer(
         network,
         split.training,
@@ -48,15 +50,15 @@ def run_training(
         n_iter_no_change=parameters.n_iter_no_change,
         keep_best=bool(parameters.early_stopping),
         generators=plan.dropout_generators,
-        observers=(*observers, lines) if is_printed else observers,
+        observers=observers,
         state=state,
-        on_start=lines.start if is_printed else None,
+        on_start=None if lines is None else lines.start,
         n_threads=parameters.n_threads,
         processes=plan.processes,
     )
     if result.interrupted and result.n_iter.max() == 0:
         raise KeyboardInterrupt
-    if is_printed and not plan.is_incremental:  # an epoch of partial_fit has no reason to end
+    if lines is not None and not plan.is_incremental:  # partial_fit has just its one epoch
         watched = f"validation {'cost' if score is None else name}"
         if split.validation is None or not parameters.early_stopping:
             watched = "training cost"
