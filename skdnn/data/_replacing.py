@@ -37,10 +37,11 @@ def replaceable_path(path, name):
     path = os.fsdecode(path)
     try:
         real = os.path.realpath(path)
-        is_folder = os.path.isdir(real) or not os.path.basename(path)
-        if is_folder or not os.path.isdir(os.path.dirname(real)):
+        names_a_folder = os.path.isdir(real) or not os.path.basename(path)
+        if not names_a_folder:
+            find_regular_file(path)
+        if names_a_folder or not os.path.isdir(os.path.dirname(real)):
             raise ValueError(f"{name} must be a file in a folder that exists, got {path!r}.")
-        find_regular_file(path)
     except OSError as error:
         raise ValueError(
             f"{name} must be a file that can be written, but {path!r} cannot: {error.strerror}."

@@ -45,6 +45,15 @@ def test_what_is_not_a_regular_file_is_refused_by_its_kind_and_stays(
     assert os.stat(special) == before
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="of Linux")
+def test_a_pipe_without_a_name_is_refused_by_its_kind():
+    reading, writing = os.pipe()
+    with pytest.raises(ValueError, match="cannot: it is a pipe"):
+        replaceable_path(f"/proc/self/fd/{writing}", "path")
+    os.close(reading)
+    os.close(writing)
+
+
 @unix
 def test_what_became_a_pipe_in_between_is_not_replaced(tmp_path):
     path = tmp_path / "file"
