@@ -189,9 +189,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         new optimizer; the curves grow.
     checkpoint : str, os.PathLike, Checkpoint or None, default=None
         File in which `fit` saves its training, every 30 seconds or as a `Checkpoint` says, and from
-        which the same fit goes on after it was killed.
+        which the same fit is resumed after it was killed, or continued with a larger `max_iter`.
     verbose : int or bool, default=0
-        Above 0, print a line after an epoch, at most a few a second.
+        Above 0, print lines after epochs, at most a few a second, and why and where `fit` stopped.
     random_state : int, RandomState or None, default=None
         Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
         call, and leaves NumPy's and torch's global random states alone.

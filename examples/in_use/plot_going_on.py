@@ -54,12 +54,13 @@ assert process.returncode != 0
 # %%
 # The same program again
 # ----------------------
-# It finds the file and begins with the epoch after the last one that was saved.
+# It finds the file, resumes with the epoch after the last one that was saved, and ends with a line
+# that says why it stopped.
 
 again = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
 second_lines = again.stdout.splitlines()
 print(*second_lines, sep="\n")
-first_epoch = epoch_of(second_lines[0])
+first_epoch = epoch_of(second_lines[1])  # after "Resumed from epoch … of …/moons.ckpt"
 assert first_epoch > epoch_of(first_lines[-1])
 
 # %%
@@ -87,6 +88,7 @@ folder.cleanup()
 plt.show()
 
 # %%
-# A damaged file, or one of another fit or other data, is an error and stays as it is. Reading a
+# With a larger ``max_iter`` the same fit is trained for more epochs. A damaged file, or one of
+# another fit or other data, is an error and stays as it is. Reading a
 # checkpoint runs no code. Each fit of a search would need a file of its own: give a checkpoint to
 # one fit, not to a search.

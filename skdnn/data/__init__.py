@@ -19,6 +19,7 @@ from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
 from ._own_batches import OwnBatches
 from ._real_numbers import RealNumbers
+from ._replacing import find_regular_file, replaceable_path, replacing
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._stacked_batches import StackedBatches
@@ -61,6 +62,7 @@ __all__ = [
     "deal_into_folds",
     "encode_groups",
     "find_kinds",
+    "find_regular_file",
     "fit_encoder",
     "fold_out",
     "hold_out",
@@ -76,6 +78,8 @@ __all__ = [
     "plain_numbers",
     "read_columns",
     "recoded",
+    "replaceable_path",
+    "replacing",
     "row_chunks",
     "shown",
     "to_host",

@@ -301,6 +301,11 @@ class Source:
         arrays = [chunk for part in parts for chunk in part.chunks]
         return _pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
 
+    def reads(self, path):
+        """Tell whether a file is one of those that are read; those of polars are not known."""
+        fragments = [part.fragment for part in self.parts if hasattr(part, "fragment")]
+        return os.path.exists(path) and any(_is_file_of(fragment, path) for fragment in fragments)
+
     def _read_part(self, part, cells, columns, ranges):
         n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
         if self.condition is None:
@@ -321,6 +326,14 @@ class Source:
             begin, end = max(start, first), min(stop, seen[place])
             if begin < end:
                 yield k, begin, table.slice(begin - first, end - begin)
+
+
+def _is_file_of(fragment, path):
+    base = getattr(fragment.filesystem, "base_path", "")  # of a SubTreeFileSystem
+    try:
+        return os.path.samefile(os.path.join(base, fragment.path), path)
+    except OSError:  # it is not in a file of this machine
+        return False
 
 
 def concatenated(tables, n_rows):

@@ -150,7 +150,9 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         X : as in `fit`
             In memory or in a file.
         path : str or os.PathLike
-            The file, which is replaced when all is written.
+            A regular file, which is replaced when all is written and keeps owner and mode, or a new
+            one in a folder that exists. A symbolic link is followed. It may be in the folder that X
+            names, but must not be one of the files of X.
         method : str, default="predict"
             "predict", "predict_proba", "predict_log_proba" or "decision_function". The columns are
             "prediction", the name of the method or, of probabilities, the labels.
@@ -160,7 +162,10 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As in `predict`; and if a name or the path is none.
+            As in `predict`; and if a name is none, or the path is a device, a pipe, a socket, a
+            folder or a file of X, or cannot be written.
+        OSError
+            If writing fails later, as on a full disk. An earlier file is then as it was before.
         """
         write_predictions(self, X, path, method, keep)
 

@@ -6,13 +6,23 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skdnn.sharing import current_trainer
 from skdnn.training import train
-from skdnn.watching import EpochLines, make_score, score_name, warn
+from skdnn.watching import EpochLines, ending_line, make_score, score_name, warn
 
 from ._fitted import learnt_attributes, network_attributes
 
 
-def run_training(plan, split, start, score=None, observers=(), state=None, trainer=train):
+def run_training(
+    plan, split, start, score=None, observers=(), state=None, trainer=train, file=None
+):
     """Train, and return the TrainingResult.
+
+    Parameters
+    ----------
+    plan, split, start : Plan, Split, Start
+    score, observers, state : see `train`
+    trainer : callable, default=train
+    file : str or None, default=None
+        The checkpoint that the state is of.
 
     Raises
     ------
@@ -20,9 +30,11 @@ def run_training(plan, split, start, score=None, observers=(), state=None, train
         If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
     """
     parameters, network = plan.parameters, start.network
+    lines = None
     if parameters.verbose and plan.processes.rank == 0:
         name = score_name(parameters.scoring or network.output.score)
-        observers = (*observers, EpochLines(split.training.n_rows, name))
+        lines = EpochLines(split.training.n_rows, name, file)
+        observers = (*observers, lines)
     result = trainer(
         network,
         split.training,
@@ -40,11 +52,18 @@ def run_training(plan, split, start, score=None, observers=(), state=None, train
         generators=plan.dropout_generators,
         observers=observers,
         state=state,
+        on_start=None if lines is None else lines.start,
         n_threads=parameters.n_threads,
         processes=plan.processes,
     )
     if result.interrupted and result.n_iter.max() == 0:
         raise KeyboardInterrupt
+    if lines is not None and not plan.is_incremental:  # partial_fit has just its one epoch
+        watched = f"validation {'cost' if score is None else name}"
+        if split.validation is None or not parameters.early_stopping:
+            watched = "training cost"
+        options = parameters.n_iter_no_change, parameters.tol
+        print(ending_line(result, watched, plan.max_iter, *options))
     return result
 
 
@@ -70,7 +89,8 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
     journal.seed = plan.seed
     state = plan.processes.first(journal.state)
     observers = [observer for observer in (tasks, journal) if observer.looks]
-    return run_training(plan, split, start, score, observers, state, current_trainer(train))
+    trainer = current_trainer(train)
+    return run_training(plan, split, start, score, observers, state, trainer, journal.path)
 
 
 def ended(estimator, plan, result):

@@ -1,10 +1,15 @@
 """Predictions written into a Parquet file, row group by row group, beside columns of X."""
 
-import os
-from contextlib import contextmanager
-from tempfile import mkstemp
+from contextlib import ExitStack
 
-from skdnn.data import at_hand, column_tables, concatenated, open_source
+from skdnn.data import (
+    at_hand,
+    column_tables,
+    concatenated,
+    open_source,
+    replaceable_path,
+    replacing,
+)
 
 from ._parameters import OneOf, plain
 from ._prediction import features_in
@@ -27,20 +32,30 @@ def write_predictions(fitted, X, path, method, keep):
     if not METHOD.accepts(method) or not hasattr(fitted, method):
         raise ValueError(f"method must be {METHOD} that the estimator has, got {method!r}.")
     keep = plain([keep] if isinstance(keep, str) else keep)
+    path = replaceable_path(path, "path")
+    source = open_source(X)  # which files are read is settled before another one is written
+    if source is not None and source.reads(path):
+        raise ValueError(
+            f"path must not be a file that X names, since it would be replaced, got {path!r}. "
+            "Name another file."
+        )
     writer = None
-    with _replacing(path) as partial:
+    with ExitStack() as stack:
         try:
-            for table in concatenated(_answered(fitted, X, method, keep), _ROWS_OF_A_GROUP):
-                writer = _writer(partial, table.schema) if writer is None else writer
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
+            file = stack.enter_context(replacing(path))
+        except OSError as error:
+            raise ValueError(
+                f"path must be a file that can be written, but {path!r} cannot: {error.strerror}."
+            ) from error
+        answered = _answered(fitted, X, source, method, keep)
+        for table in concatenated(answered, _ROWS_OF_A_GROUP):
+            if writer is None:
+                writer = stack.enter_context(_writer(file, table.schema))
+            writer.write_table(table)
 
 
-def _answered(fitted, X, method, keep):
+def _answered(fitted, X, source, method, keep):
     """Yield tables of the columns kept and, behind them, the predictions."""
-    source = open_source(X)
     predict = getattr(fitted, method)
     if source is None:
         X = at_hand(X)
@@ -74,31 +89,7 @@ def _names(fitted, method, answers):
     return [name] if answers.ndim == 1 else [f"{name}_{k}" for k in range(answers.shape[1])]
 
 
-def _writer(path, schema):
+def _writer(file, schema):
     from pyarrow.parquet import ParquetWriter
 
-    return ParquetWriter(path, schema)
-
-
-@contextmanager
-def _replacing(path):
-    """Give the name of a file that becomes that of the path, should the block end well."""
-    path = os.fspath(path)
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or os.path.isdir(path):
-        raise ValueError(f"path must be a file in a folder that exists, got {path!r}.")
-    handle, partial = mkstemp(prefix=os.path.basename(path), suffix=".partial", dir=folder)
-    os.close(handle)
-    try:
-        yield partial
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
-
-
-def _umask():
-    found = os.umask(0)
-    os.umask(found)
-    return found
+    return ParquetWriter(file, schema)

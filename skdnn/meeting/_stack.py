@@ -222,7 +222,7 @@ def _result_of(request, result, own):
         for name, curve in vars(result).items()
         if name.endswith("_curve")
     }
-    per_network = ("n_iter", "best_iter", "converged")
+    per_network = ("n_iter", "best_iter", "endings")
     return replace(
         result,
         theta=theta.clone(),

@@ -53,8 +53,8 @@ class LBFGS:
 
         Returns
         -------
-        bool
-            Whether it converged, or was told to stop, before `max_iter`.
+        str
+            Why it ended, as in `TrainingResult`; "stopped" where `end_of_epoch` ended it.
         """
 
         def cost_and_gradient(theta):
@@ -81,8 +81,12 @@ class LBFGS:
                 options=options,
             )
         except _Stopped:
-            return True
-        return result.status == 0
+            return "stopped"
+        if result.status == 0:
+            return "gradient" if np.abs(result.jac).max(initial=0) <= tol else "cost"
+        if result.status == 1:
+            return "max_iter" if result.nit >= max_iter else "evaluations"
+        return "line_search"
 
     def _set(self, theta):
         self.network.theta.copy_(torch.from_numpy(np.array(theta)))

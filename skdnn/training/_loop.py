@@ -86,6 +86,7 @@ def train(
     generators=(),
     observers=(),
     state=None,
+    on_start=None,
     n_threads=None,
     processes=ALONE,
     fails_apart=False,
@@ -125,7 +126,9 @@ def train(
         Called after each epoch, in this order, with its Progress, the network's weights those that
         would be kept; one may ``stop()`` it.
     state : dict or None, default=None
-        Of the `Progress` of the same training, to go on from.
+        Of the `Progress` of the same training, to resume it. `max_iter` may be another one.
+    on_start : callable or None, default=None
+        Called before the first epoch with the Progress, which a state has restored.
     n_threads : int or None, default=None
         Of the processor. None is one where the work is small, else what torch is set to.
     processes : Alone or ProcessGroup, default=ALONE
@@ -165,7 +168,7 @@ def train(
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
     members = list(range(network.n_networks or 1))
-    converged = interrupted = False
+    ending = "max_iter"
     with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as workers:
         whole = Running(
             network, optimizer, batches, validation, generators, rate, loss,
@@ -173,19 +176,21 @@ def train(
         )  # fmt: skip
         if state is not None:
             progress.restore(state)
+        if on_start is not None:
+            on_start(progress)
         end_epoch = _EpochEnd(progress, whole, workers, score, observers, processes)
         try:
             if isinstance(optimizer, LBFGS):
-                converged = _train_by_lbfgs(end_epoch, max_iter, tol)
+                ending = _train_by_lbfgs(end_epoch, max_iter, tol)
             else:
                 _train_by_steps(end_epoch)
         except KeyboardInterrupt:
             if processes.size > 1:
                 raise  # the others know nothing of it
-            interrupted = True
+            ending = "interrupted"
         processes.spread(progress.kept)
         network.theta.copy_(progress.kept)
-    return progress.result(converged | ~stopping.running, interrupted)
+    return progress.result(ending)
 
 
 def _train_by_steps(end_epoch):

@@ -99,17 +99,26 @@ class Progress:
             watched = -score if by_score else validation_cost
         self._keep(self.stopping.update(epoch, watched))
 
-    def result(self, converged=False, interrupted=False):
-        """Return the TrainingResult as of now."""
+    def result(self, ending="max_iter"):
+        """Return the TrainingResult as of now.
+
+        Parameters
+        ----------
+        ending : str, default="max_iter"
+            Why networks that have not stopped are not trained any further.
+        """
+        stopping = self.stopping
+        is_idle = stopping.without_improvement >= stopping.n_iter_no_change
+        stopped = np.where(is_idle, "no_improvement", "stopped")
         return TrainingResult(
             theta=self.kept,
-            n_iter=self.stopping.n_iter,
-            best_iter=self.stopping.best_iter,
+            n_iter=stopping.n_iter,
+            best_iter=stopping.best_iter,
             cost_curve=self._curve(self.costs),
             validation_cost_curve=self._curve(self.validation_costs) if self.scores else None,
             validation_score_curve=self._curve(self.scores) if self.scores else None,
-            converged=np.atleast_1d(converged),
-            interrupted=interrupted,
+            endings=np.where(stopping.running, ending, stopped),
+            interrupted=ending == "interrupted",
             failed=self.failed,
         )
 
@@ -141,7 +150,14 @@ class Progress:
         ValueError
             If names, dtypes, shapes or values are none that this training can have.
         """
-        _refuse(state, _misfits(state, self._wanted(state)))
+        n_epochs = _n_rows(state, "costs")
+        if n_epochs > self.max_iter:
+            raise ValueError(
+                f"checkpoint must be of at most max_iter={self.max_iter} epochs, but "
+                f"{_source(state)} has been trained for {n_epochs}. Raise max_iter, or name "
+                "another file."
+            )
+        _refuse(state, _misfits(state, self._wanted(n_epochs)))
         found = _in_memory(state)
         _refuse(state, self._contradictions(found))
         self.network.theta.copy_(torch.from_numpy(found["theta"]))
@@ -153,9 +169,8 @@ class Progress:
         for name in CURVES:
             setattr(self, name, list(found[name]))
 
-    def _wanted(self, state):
-        """Return the tree of dtypes and shapes of this training after as many epochs."""
-        n_epochs = min(_n_rows(state, "costs"), self.max_iter)
+    def _wanted(self, n_epochs):
+        """Return the tree of dtypes and shapes of this training after so many epochs."""
         n_watched = n_epochs if self.watches else 0
         n_networks = len(self.stopping.n_iter)
         curves = {
@@ -240,11 +255,14 @@ class Progress:
 
 def _refuse(state, faults):
     for fault in faults:
-        source = getattr(state, "source", "the one given")
         raise ValueError(
-            f"checkpoint must be a state of this training, but {source} has {fault}. Delete it to "
-            "start anew, or name another file."
+            f"checkpoint must be a state of this training, but {_source(state)} has {fault}. "
+            "Delete it to start anew, or name another file."
         )
+
+
+def _source(state):
+    return getattr(state, "source", "the one given")
 
 
 def _n_rows(state, name):

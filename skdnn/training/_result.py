@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+# Endings of a network that would have gained nothing by more epochs.
+CONVERGED = ("no_improvement", "stopped", "gradient", "cost")
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -24,8 +27,10 @@ class TrainingResult:
     validation_cost_curve, validation_score_curve : arrays of shape (epochs, M) or None
         On the held-out rows, after each epoch; the score is that of the output unit unless another
         is given.
-    converged : array of bool of shape (M,)
-        Whether the network stopped improving before `max_iter`.
+    endings : array of str of shape (M,)
+        Why the training of a network ended: "no_improvement", "max_iter", "stopped" by an observer
+        or "interrupted"; for L-BFGS also "gradient" and "cost", which converged, and "evaluations"
+        and "line_search", which did not.
     interrupted : bool
         Whether Ctrl-C ended the training.
     failed : dict of int to ValueError
@@ -38,6 +43,11 @@ class TrainingResult:
     cost_curve: np.ndarray
     validation_cost_curve: np.ndarray | None
     validation_score_curve: np.ndarray | None
-    converged: np.ndarray
+    endings: np.ndarray
     interrupted: bool
     failed: dict = field(default_factory=dict)
+
+    @property
+    def converged(self):
+        """Whether each network stopped improving before `max_iter`, an array of bool."""
+        return np.isin(self.endings, CONVERGED)

@@ -7,7 +7,7 @@ lines on the screen in `_printing`; what a user is warned of in `_telling`.
 from ._callbacks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks
 from ._checkpoint import Checkpoint, Journal, open_journal
 from ._origin import describe, digest_of
-from ._printing import EpochLines, ReadingLines
+from ._printing import EpochLines, ReadingLines, ending_line
 from ._scoring import make_score, score_name
 from ._telling import warn
 
@@ -21,6 +21,7 @@ __all__ = [
     "as_one_task",
     "describe",
     "digest_of",
+    "ending_line",
     "make_score",
     "open_journal",
     "score_name",

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from skdnn.data import shown
+from skdnn.data import replaceable_path, shown
 
 from ._archive import archive_parts, read_archive
 from ._locked_file import LockedFile
@@ -30,6 +30,13 @@ class Checkpoint:
     A fit that has ended leaves its last checkpoint: delete it to train anew. A file that is
     damaged, or of another fit, is an error and stays as it is; reading it runs no code.
 
+    `max_iter` may be another one than before, from the epochs trained so far on. A larger one
+    continues a fit that reached the earlier one; a fit that stopped for lack of improvement, or by
+    a callback, stays finished. With ``learning_rate_schedule="constant"`` or "inverse_scaling" the
+    result is bit-identical to a fit with that `max_iter` from the beginning. "cosine",
+    "warmup_cosine" and functions depend on `max_iter`: from the epoch of the checkpoint on, the
+    learning rate is that of the new schedule, so that after a finished fit it rises again.
+
     While a fit runs, the file is its own, and another fit that is given it is refused. Beside it
     stand ``path`` with ``.lock`` and, during a save, with ``.partial``, which then replaces it in a
     single step, so that there is a whole one at any moment. Where a save fails, as on a full disk,
@@ -38,7 +45,8 @@ class Checkpoint:
     Parameters
     ----------
     path : str or os.PathLike
-        The file, in a folder that exists and can be written. Of a link, what it leads to.
+        A regular file, or a new one, in a folder that exists and can be written. A symbolic link is
+        followed; the file keeps its owner and mode.
     every_epochs : int or None, default=None
         Save after so many epochs.
     every_seconds : float or None, default=30.0
@@ -165,6 +173,11 @@ class Journal:
         """Whether there is a file to write."""
         return self.file is not None
 
+    @property
+    def path(self):
+        """The path of the file as the user gave it, None where there is none."""
+        return None if self.checkpoint is None else os.fspath(self.checkpoint.path)
+
     def find(self, parameters, examples):
         """Return the seed of the fit in the file, None where there was none.
 
@@ -265,10 +278,7 @@ def open_journal(checkpoint):
 
 def _lock(path):
     try:
-        real = os.path.realpath(path)
-        if not os.path.isdir(os.path.dirname(real)) or os.path.isdir(real):
-            raise ValueError(f"checkpoint must be a file in a folder that exists, got {path!r}.")
-        return LockedFile(real)
+        return LockedFile(replaceable_path(path, "checkpoint"))
     except BlockingIOError as error:
         raise ValueError(
             f"checkpoint must belong to one fit at a time, but another one is using {path!r}."

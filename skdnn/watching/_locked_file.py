@@ -6,6 +6,8 @@ import stat
 import weakref
 from contextlib import suppress
 
+from skdnn.data import find_regular_file, replacing
+
 try:
     import fcntl
 except ImportError:  # Windows: only `is_unchanged` tells of another program
@@ -24,28 +26,29 @@ class LockedFile:
 
     Parameters
     ----------
-    path : str or os.PathLike
-        Of an ordinary file, or of none in a folder that exists. Of a link, what it leads to.
+    path : str
+        As `replaceable_path` returns it.
 
     Raises
     ------
     BlockingIOError
         If it is locked already, by this program or another.
     OSError
-        If it cannot be written, or is no ordinary file.
+        If it cannot be written.
     """
 
     def __init__(self, path):
-        self.path = os.path.realpath(path)
-        self.partial = self.path + ".partial"
-        if os.path.lexists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
-            raise OSError(errno.EINVAL, "Not an ordinary file", self.path)
+        self.path, self.partial = path, path + ".partial"
         lock = self.path + ".lock"
         self._release = weakref.finalize(self, _unlock, _lock(lock), lock)
         _LOCKED.add(self)
         try:
-            os.close(self._create_partial())
-            os.unlink(self.partial)
+            self._remove_partial()
+            try:
+                with open(self.partial, "xb"):
+                    pass
+            finally:
+                self._remove_partial()
             self._signature = self._present_signature()
         except BaseException:
             self.close()
@@ -72,18 +75,10 @@ class LockedFile:
         OSError
             If that fails; the file is then as it was, and nothing is left beside it.
         """
-        try:
-            with os.fdopen(self._create_partial(), "wb") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-                signature = _signature(os.fstat(file.fileno()))
-            os.replace(self.partial, self.path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(self.partial)
-            raise
-        self._signature = signature
+        self._remove_partial()
+        with replacing(self.path, self.partial) as file:
+            file.writelines(parts)
+        self._signature = self._present_signature()
 
     def close(self):
         """Leave the file to others."""
@@ -95,29 +90,27 @@ class LockedFile:
         if released is not None:
             os.close(released[2][0])
 
-    def _create_partial(self):
-        with suppress(FileNotFoundError):
-            os.unlink(self.partial)  # of a killed fit
-        return os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_IT_IS, 0o666)
+    def _remove_partial(self):
+        """Remove what a killed fit left; a device, pipe or socket of this name is an OSError."""
+        if os.path.islink(self.partial) or find_regular_file(self.partial) is not None:
+            os.unlink(self.partial)
 
     def _present_signature(self):
         try:
-            return _signature(os.stat(self.path))
+            found = os.stat(self.path)
         except FileNotFoundError:
             return None
-
-
-def _signature(found):
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _lock(path):
     """Return the descriptor of a file that holds a lock."""
     while True:
+        find_regular_file(path)  # a device is not even opened
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "Not an ordinary file", path)
+                raise OSError(errno.EINVAL, "it is not a regular file", path)
             _lock_descriptor(descriptor)
             if _stands_at(path, descriptor):
                 return descriptor
@@ -147,7 +140,8 @@ def _lock_descriptor(descriptor):
 
 def _unlock(descriptor, path):
     with suppress(OSError):
-        if os.fstat(descriptor).st_size == 0:  # else it was somebody's before
+        # With content it was somebody's before, and another one by this name is not ours.
+        if os.fstat(descriptor).st_size == 0 and _stands_at(path, descriptor):
             os.unlink(path)
     os.close(descriptor)
 

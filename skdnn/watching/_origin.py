@@ -12,8 +12,8 @@ from scipy import sparse
 
 from skdnn.data import Table, row_chunks
 
-# What changes nothing of the result.
-_WITHOUT_EFFECT = ("checkpoint", "verbose")
+# What a resumed fit may have otherwise: more epochs may follow, and the rest changes no result.
+_MAY_CHANGE = ("checkpoint", "max_iter", "verbose")
 _LONGEST_DESCRIPTION = 200
 
 
@@ -27,7 +27,7 @@ def describe_origin(parameters, examples):
     examples : Examples
         All that the fit reads.
     """
-    origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _WITHOUT_EFFECT}
+    origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
     digest = examples.digest
     if digest is None:
         digest = ", ".join(examples.processes.gathered(digest_of(examples)))

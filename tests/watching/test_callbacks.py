@@ -155,3 +155,13 @@ def test_a_fit_that_fails_is_torn_down_and_leaves_the_estimator_as_it_was():
 def test_what_is_no_callback_is_refused():
     with pytest.raises(TypeError, match="FitCallback"):
         small().set_callbacks(print)
+
+
+def test_a_fit_that_a_callback_stopped_stays_finished_whatever_max_iter(tmp_path, capsys):
+    options = {"checkpoint": tmp_path / "fit.ckpt", "early_stopping": False}
+    first = small(**options).set_callbacks(Recorder(stop_after=3)).fit(X, Y)
+    again = small(max_iter=9, verbose=1, **options).fit(X, Y)
+    assert first.n_iter_ == again.n_iter_ == 3
+    finished, stopped = capsys.readouterr().out.splitlines()
+    assert finished.endswith("fit.ckpt is already finished")
+    assert stopped == "Stopped after epoch 3: a callback stopped it; weights of epoch 3 kept"

@@ -183,6 +183,114 @@ def test_intervals(tmp_path, monkeypatch):
         assert len(written) == expected
 
 
+# -- another max_iter -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_scaling"])
+@pytest.mark.parametrize("n_networks", [1, 5])
+def test_a_finished_fit_continues_as_if_max_iter_had_been_larger_from_the_start(
+    tmp_path, schedule, n_networks
+):
+    options = {"learning_rate_schedule": schedule, "n_networks": n_networks}
+    fit(tmp_path / "fit.ckpt", max_iter=5, **options)
+    continued = fit(tmp_path / "fit.ckpt", max_iter=12, **options)
+    assert_same(continued, fit(max_iter=12, **options))
+    assert continued.n_iter_ == 12
+    again = fit(tmp_path / "fit.ckpt", max_iter=12, **options)
+    assert_same(again, continued)
+
+
+@pytest.mark.parametrize("max_iter", [6, 8, 20])
+def test_an_interrupted_fit_may_end_sooner_or_later_than_planned(tmp_path, max_iter):
+    options = {"learning_rate_schedule": "constant"}
+    path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
+    with pytest.raises(Killed):
+        fit(path, max_iter=12, scoring=KillAfter(6), **options)
+    clf = fit(path, max_iter=max_iter, scoring=KillAfter(99), **options)
+    assert_same(clf, fit(max_iter=max_iter, scoring=KillAfter(99), **options))
+
+
+def test_auto_is_the_max_iter_that_it_comes_to(tmp_path):
+    first = fit(tmp_path / "fit.ckpt", max_iter="auto")
+    assert_same(fit(tmp_path / "fit.ckpt", max_iter=50), first)
+
+
+def test_a_schedule_that_depends_on_max_iter_is_the_new_one_from_the_next_epoch_on(tmp_path):
+    asked = []
+
+    def schedule(epoch, max_iter):
+        asked.append((epoch, max_iter))
+        return 1 - epoch / max_iter
+
+    options = {"learning_rate_schedule": schedule, "batch_size": None}
+    fit(tmp_path / "fit.ckpt", max_iter=3, **options)
+    fit(tmp_path / "fit.ckpt", max_iter=5, **options)
+    assert asked == [(0, 3), (1, 3), (2, 3), (3, 5), (4, 5)]
+
+
+def test_a_cosine_rises_again_after_a_finished_fit(tmp_path):
+    options = {"learning_rate_schedule": "cosine", "dropout": 0.0}
+    first = fit(tmp_path / "fit.ckpt", max_iter=5, **options)
+    continued = fit(tmp_path / "fit.ckpt", max_iter=12, **options)
+    assert continued.n_iter_ == 12
+    assert continued.loss_curve_[:5] == first.loss_curve_
+    assert continued.loss_curve_ != fit(max_iter=12, **options).loss_curve_
+
+
+@pytest.mark.parametrize("n_networks", [1, 5])
+def test_a_fit_that_stopped_for_lack_of_improvement_stays_finished(tmp_path, capsys, n_networks):
+    options = {"n_iter_no_change": 2, "tol": 1.0, "n_networks": n_networks}
+    first = fit(tmp_path / "fit.ckpt", **options)
+    assert first.n_iter_ == 3
+    again = fit(tmp_path / "fit.ckpt", max_iter=100, verbose=1, **options)
+    assert_same(again, first)
+    finished, stopped = capsys.readouterr().out.splitlines()
+    assert finished == f"The fit of {tmp_path / 'fit.ckpt'} is already finished"
+    assert "no improvement of the validation roc_auc for 2 epochs; weights of " in stopped
+
+
+def test_networks_that_stopped_stay_while_others_continue(tmp_path):
+    options = {
+        "n_networks": 5, "n_iter_no_change": 2, "tol": 0.01, "scoring": None,
+        "learning_rate_schedule": "constant", "learning_rate": 0.1,
+    }  # fmt: skip
+    expected = fit(max_iter=20, **options)
+    fit(tmp_path / "fit.ckpt", max_iter=8, **options)
+    continued = fit(tmp_path / "fit.ckpt", max_iter=20, **options)
+    assert_same(continued, expected)
+    assert min(expected.best_iter_) + 2 < 8 < max(expected.best_iter_)
+
+
+def test_fewer_epochs_than_were_trained_are_an_error_and_the_file_stays(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    fit(path)
+    before = path.read_bytes()
+    message = (
+        r"at most max_iter=11 epochs, but '.*fit.ckpt' has been trained for 12. Raise max_iter"
+    )
+    with pytest.raises(ValueError, match=message):
+        fit(path, max_iter=11)
+    assert path.read_bytes() == before
+
+
+def test_from_which_epoch_a_fit_is_resumed_is_printed(tmp_path, capsys):
+    path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=2)
+    with pytest.raises(Killed):
+        fit(path, scoring=KillAfter(7))
+    fit(path, scoring=KillAfter(99), verbose=1)
+    fit(path, scoring=KillAfter(99), verbose=1)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"Resumed from epoch 6 of {path.path}"
+    assert printed[1].startswith("epoch 7/12: cost ")
+    assert printed[-3].startswith("Stopped after epoch 12: max_iter=12 reached; weights of epoch ")
+    assert printed[-2:] == [f"The fit of {path.path} is already finished", printed[-3]]
+
+
+def test_a_fit_that_is_not_resumed_does_not_say_so(tmp_path, capsys):
+    fit(tmp_path / "fit.ckpt", verbose=1)
+    assert capsys.readouterr().out.startswith("epoch 1/12: cost ")
+
+
 # -- what is not theirs -----------------------------------------------------------------------
 
 
@@ -190,7 +298,6 @@ def test_intervals(tmp_path, monkeypatch):
     ("changed", "message"),
     [
         ({"learning_rate": 0.1}, "has learning_rate='auto' instead of 0.1"),
-        ({"max_iter": 13}, "has max_iter=12 instead of 13"),
         ({"n_units": (8, 9)}, r"has n_units=8 instead of \(8, 9\)"),
         ({"activation": torch.tanh}, "has activation='relu' instead of "),
         ({"scoring": make_scorer(roc_auc_score)}, "has scoring='roc_auc' instead of "),

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import socket
 import sys
 import threading
 import tracemalloc
@@ -15,6 +14,7 @@ import fresh
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from special_files import KINDS, unix
 
 from skdnn import Checkpoint, DeepBinaryClassifier
 from skdnn.training import Stopping
@@ -271,30 +271,39 @@ def test_what_stopping_says_of_itself_is_no_contradiction(keep_best):
 # -- places ----------------------------------------------------------------------------------------
 
 
-def make_pipe(folder):
-    os.mkfifo(folder / "fit")
+@unix
+@pytest.mark.parametrize("name", ["fit", "fit.lock", "fit.partial"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_devices_pipes_and_sockets_are_refused_before_training(tmp_path, monkeypatch, kind, name):
+    monkeypatch.chdir(tmp_path)
+    KINDS[kind](name)
+    before, seen = os.stat(name), []
+    with pytest.raises(ValueError, match=f"must be a file that can be written, but .*it is {kind}"):
+        fit("fit", seen.append)
+    assert os.listdir() == [name]
+    assert (os.stat(name), seen) == (before, [])
 
 
-def make_socket(folder):
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(folder / "fit"))
-
-
-def make_loop(folder):
-    (folder / "fit").symlink_to(folder / "fit")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="of Unix")
-@pytest.mark.parametrize("make", [make_pipe, make_socket, make_loop])
-def test_what_is_no_ordinary_file_is_refused_at_once(tmp_path, make):
-    make(tmp_path)
+@unix
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "fit").symlink_to(tmp_path / "fit")
     with pytest.raises(ValueError, match=r"must be a file that can be written, but .*fit"):
         fit(tmp_path / "fit")
     assert [file.name for file in tmp_path.iterdir()] == ["fit"]
 
 
+@unix
+def test_the_mode_of_a_checkpoint_stays(tmp_path, content):
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    fit(path)
+    assert path.read_bytes() != content
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
-@pytest.mark.parametrize("path", ["/dev/null", "/dev/full", "/proc/fit", "fit" * 83, "fit" * 999])
+@pytest.mark.parametrize("path", ["/proc/fit", "fit" * 83, "fit" * 999])
 def test_what_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     seen = []
