@@ -130,7 +130,9 @@ class Examples:
         )
 
 
-def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
+def read_examples(
+    estimator, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+):
     """Return the Examples of a fit."""
     processes = current_processes()
     if processes.size > 1:
@@ -146,7 +148,9 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
     examples = replace(
         _with_known_levels(estimator, parameters, examples),
         groups=_read_groups(groups, len(y)),
-        watched=read_watched(estimator, parameters, X_val, y_val, target, readers),
+        watched=read_watched(
+            estimator, parameters, X_val, y_val, sample_weight_val, target, readers
+        ),
         before=before,
     )
     return examples.among(processes)
@@ -198,8 +202,10 @@ def _read_groups(groups, n_rows):
     return groups
 
 
-def read_watched(estimator, parameters, X_val, y_val, target, processes):
-    """Return the Examples of the rows that the user wants watched, None for none."""
+def read_watched(estimator, parameters, X_val, y_val, sample_weight_val, target, processes):
+    """Return the Examples of the user's validation set, None where there is none."""
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val must be given with X_val and y_val, got no X_val.")
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val must be given together, got one of them.")
     if X_val is None:
@@ -209,11 +215,16 @@ def read_watched(estimator, parameters, X_val, y_val, target, processes):
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
-    return _weighted(estimator, parameters, X, y, target, name="y_val", processes=processes)
+    watched = _weighted(
+        estimator, parameters, X, y, target, sample_weight_val, suffix="_val", processes=processes
+    )
+    # Rows of weight zero behave as absent, for a scorer that takes no weights as well.
+    return watched if watched.weight.all() else watched.take(np.flatnonzero(watched.weight))
 
 
-def _weighted(estimator, parameters, X, y, target, sample_weight=None, name="y", processes=ALONE):
-    y, weight = target.encode(y, name), check_weights(sample_weight, len(y), processes=processes)
+def _weighted(estimator, parameters, X, y, target, sample_weight, suffix="", processes=ALONE):
+    y = target.encode(y, f"y{suffix}")
+    weight = check_weights(sample_weight, len(y), f"sample_weight{suffix}", processes)
     weight = estimator._task.weigh(parameters, target, y, weight, processes)
     return Examples(X, y, weight, target, processes=processes)
 
