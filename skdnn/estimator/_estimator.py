@@ -112,8 +112,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             If `max_iter` was reached before the cost stopped improving; not where it is "auto", or
             50 and more, and the learning rate has then come to 0 ("cosine").
         UserWarning
-            If nearly all levels of a column are rare, the network starts badly, or a checkpoint
-            cannot be saved.
+            If nearly all levels of a column are rare, `X_val` was probably not transformed as X,
+            the network starts badly, or a checkpoint cannot be saved.
         """
         with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
             examples = gather_examples(
@@ -122,7 +122,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
             split = make_split(plan, examples)
             start = make_start(plan, split)
-            result = run_watched_training(self, plan, split, start, journal, tasks)
+            result = run_watched_training(self, plan, examples, split, start, journal, tasks)
             self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
         return ended(self, plan, result)
 
