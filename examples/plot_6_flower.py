@@ -9,7 +9,8 @@ Chinese temple and a dahlia. It takes photographs of your own as well::
     python plot_6_flower.py --photos FOLDER       # two sub-folders, one for each class
     python plot_6_flower.py --photos FILE.npz     # images X of shape (m, h, w, 3) and labels y
 
-Pictures, model and a few photographs are written to ``flower_output`` (or ``--output``).
+Pictures, model and one photograph are written to ``flower_output`` (or ``--output``). The program
+prints the name of each file and what it shows.
 """
 
 import argparse
@@ -121,31 +122,43 @@ else:
 names = np.unique(y[train]).tolist()
 positive = "flower" if "flower" in names else names[1]  # the class whose probability is shown
 column_of_positive = names.index(positive)
+what = "photographs" if options.photos else "overlapping patches of two photographs"
 for part, which in (("training", train), ("test", test)):
-    print(f"{part}: {len(which)} photographs, {sum(y[which] == positive)} of class {positive!r}")
+    print(f"{part}: {len(which)} {what}, {sum(y[which] == positive)} of class {positive!r}")
 
 # %%
 # On the bundled photographs, the label of the patch around each point. The test is in the frame.
 
 
-def show_photo(axis, photo):
+def save(figure, name, shows):
+    """Write a picture, and print its name and what it shows."""
+    figure.savefig(options.output / name)
+    print(f"{options.output / name}: {shows}")
+
+
+def show_photo(axis, photo, title):
     """Show a photograph without ticks, the test in a frame."""
     axis.imshow(photo, cmap="gray")
-    axis.axvspan(160, 320, fill=False, edgecolor="white", linewidth=3)
-    axis.set(xticks=[], yticks=[])
+    axis.axvspan(160, 320, fill=False, edgecolor="white", linewidth=3, label="frame: test patches")
+    axis.set(xticks=[], yticks=[], title=title)
     axis.autoscale(False)
 
 
 options.output.mkdir(parents=True, exist_ok=True)
 if not options.photos:
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
-    for axis, photo, labels in zip(axes, photos, np.split(y, 2), strict=True):
-        show_photo(axis, photo)
-        for label, colour in (("flower", "#CC79A7"), ("no flower", "#0072B2")):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.8))
+    titles = "temple: no flower anywhere", "dahlia: no point where left out"
+    for axis, photo, labels, title in zip(axes, photos, np.split(y, 2), titles, strict=True):
+        show_photo(axis, photo, title)
+        for label, colour in (("flower", "#F0E442"), ("no flower", "#0072B2")):
             row, column = corners[labels == label].T
-            axis.plot(column + 30, row + 20, "o", color=colour, mec="white", mew=0.5, label=label)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    figure.savefig(options.output / "labels.png")
+            axis.plot(column + 30, row + 20, "o", color=colour, mec="black", mew=0.5, label=label)
+    figure.suptitle("Label of the patch of 60 × 40 pixels around each point")
+    handles = axis.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, facecolor="silver")
+    save(
+        figure, "labels.png", "the label of the patch around each point; test patches in the frame"
+    )
 
 # %%
 # Search
@@ -192,9 +205,21 @@ for name, model in models.items():
 # On the bundled photographs depth pays. The test patches overlap one another in two photographs,
 # though, so a difference of 0.02 says nothing.
 #
-# The cost over the epochs, of which the best one is kept:
+# The cost over the epochs, of which the best one is kept. Both curves may rise after it. The
+# validation cost does so where the network overfits. The training cost is shown without the penalty
+# on the weights (``weight_decay``), and training lowers the sum of both: once the cost is small, a
+# smaller penalty is worth a higher cost.
 
-LossCurveDisplay.from_estimator(network).figure_.savefig(options.output / "training.png")
+display = LossCurveDisplay.from_estimator(network)
+if network.validation_loss_curve_ is None:
+    caption = "The training cost\nis shown without the weight penalty."
+else:
+    caption = (
+        "After the best one the validation\ncost may rise by overfitting, and the training cost "
+        "because training\nalso lowers the weight penalty, which is not shown."
+    )
+display.ax_.set_title(f"Cost in each epoch. {caption}", fontsize=12)
+save(display.figure_, "training.png", f"the cost in each epoch. {' '.join(caption.split())}")
 
 # %%
 # What it answers
@@ -204,29 +229,39 @@ LossCurveDisplay.from_estimator(network).figure_.savefig(options.output / "train
 
 if not options.photos:
     everywhere = [(row, column) for row in range(0, 388, 10) for column in range(0, 581, 10)]
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.8))
-    for axis, photo in zip(axes, photos, strict=True):
-        show_photo(axis, photo.mean(axis=2))
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4.4))
+    for axis, photo, title in zip(axes, photos, ("temple", "dahlia"), strict=True):
+        show_photo(axis, photo.mean(axis=2), title)
         P = network.predict_proba(vectorizer.transform(cut_patches(photo, everywhere)))
         image = P[:, column_of_positive].reshape(39, 59)
         map_ = axis.imshow(image, extent=(25, 615, 405, 15), clim=(0, 1), alpha=0.5)
+    figure.suptitle("Predicted for the patch around each point. In the frame: test patches")
     figure.colorbar(map_, ax=axes, label="probability of a flower", location="bottom", shrink=0.6)
-    figure.savefig(options.output / "probabilities.png")
+    save(figure, "probabilities.png", "the probability of a flower in the patch around each point")
 
 # %%
-# Five test photographs drawn at random, and below them the five that the network finds hardest,
-# framed by right and wrong.
+# Five photographs, or patches, of the test drawn at random, and below them the five whose
+# probability is farthest from the label. The number is the probability, the frame says whether the
+# more probable class is the label.
 
 P = network.predict_proba(X[test])[:, column_of_positive]
 distance = np.abs(P - (y[test] == positive))
 drawn, hardest = np.random.default_rng(0).permutation(len(test)), np.argsort(-distance)
-figure, axes = plt.subplots(2, 5, figsize=(8, 3.2), subplot_kw={"xticks": [], "yticks": []})
+figure, axes = plt.subplots(2, 5, figsize=(8, 4), subplot_kw={"xticks": [], "yticks": []})
+figure.suptitle(
+    f"Test: probability of {positive!r}\ngreen frame: right class, orange frame and ✗: wrong class"
+)
+for axis, text in zip(axes[:, 0], ("at random", "farthest off"), strict=True):
+    axis.set_ylabel(text)
 for axis, k in zip(axes.flat, [*drawn[:5], *hardest[:5]], strict=False):
     colour, mark = ("#009E73", "") if distance[k] < 0.5 else ("#D55E00", " ✗")
     axis.imshow(vectorizer.inverse_transform(X[[test[k]]])[0])
     axis.set_title(f"{P[k]:.2f}{mark}", color=colour)
     axis.spines[:].set(color=colour, linewidth=4)
-figure.savefig(options.output / "photographs.png")
+shows = (
+    f"five of the test at random and the five farthest off, with the probability of {positive!r}"
+)
+save(figure, "photographs.png", shows)
 
 # %%
 # Pickle and a fresh process
@@ -244,5 +279,6 @@ joblib.dump(model, model_file)
 Image.fromarray(vectorizer.inverse_transform(X[test[:1]])[0]).save(photo_file)
 command = [sys.executable, "-c", ELSEWHERE, model_file, photo_file]
 there = subprocess.check_output(command, encoding="utf-8").strip()
-assert there == str(model.predict_proba([photo_file]).tolist()), "the answers differ"
+assert there == str(model.predict_proba([photo_file]).tolist()), "the predictions differ"
+print(f"{model_file}: the model\n{photo_file}: the first of the test, {str(y[test[0]])!r}")
 print(f"probabilities of {names} in a fresh process: {there}")

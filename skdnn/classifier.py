@@ -167,7 +167,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
         and "adamw" with hidden layers that are not linear, and up to 200 numeric columns: in 1,000
         rows or more, in any number for every other one of several networks; beyond 16 columns only
-        where the numbers that come of it fit into a quarter of a GB.
+        where the numbers that come of it fit into a quarter of a GB; for sparse X never.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 where missing, times `sample_weight`; "balanced": equal totals.
     n_networks : int, default=1

@@ -165,7 +165,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
         training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
         and "adamw" with hidden layers that are not linear: for up to 200 numeric columns, beyond
-        16 only where the numbers that come of it fit into a quarter of a GB.
+        16 only where the numbers that come of it fit into a quarter of a GB; for sparse X never.
     n_networks : int, default=1
         Networks to train side by side, their predictions averaged. Unless early stopping is False
         each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.

@@ -208,6 +208,18 @@ def test_sparse_data_gives_what_dense_data_gives(moons, kind, batch_size):
     np.testing.assert_allclose(scattered.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-8)
 
 
+def test_sparse_data_gets_a_piecewise_linear_encoding_by_name_alone():
+    X = np.random.default_rng(0).normal(size=(1_000, 3))
+    y, options = np.sin(3 * X[:, 0]) > 0, {"max_iter": 1, "random_state": 0}
+    by_auto = DeepBinaryClassifier(**options)
+    assert by_auto.fit(X, y).layer_sizes_[0] == 3 * 17
+    assert by_auto.fit(sparse.csr_matrix(X), y).layer_sizes_[0] == 3
+    by_name = DeepBinaryClassifier(**options, numeric_embedding="piecewise_linear")
+    expected = by_name.fit(X, y).predict_proba(X)
+    X = sparse.csr_matrix(X)
+    np.testing.assert_allclose(by_name.fit(X, y).predict_proba(X), expected, rtol=1e-6)
+
+
 def test_sparse_data_is_never_made_dense_as_a_whole():
     n_samples, n_features = 1200, 4000  # 38 MB if it were dense
     X = sparse.random_array((n_samples, n_features), density=1e-3, rng=0, format="csr")

@@ -67,7 +67,7 @@ def check_table(run):
     """Check what is said of each model; return accuracy and ROC AUC of each, the network's last."""
     lines = run.printed.splitlines()
     first = next(k for k, line in enumerate(lines) if line.startswith("model"))
-    cells = [line.rsplit(maxsplit=4) for line in lines[first + 1 : -1]]
+    cells = [line.rsplit(maxsplit=4) for line in lines[first + 1 : first + 5]]
     baselines = ["the more frequent class", "LogisticRegression", "MLPClassifier"]
     assert [name for name, *_ in cells] == [*baselines, "network, L = 2"]
     area, accuracy, loss, seconds = np.array([row for _, *row in cells], float).T
@@ -77,9 +77,12 @@ def check_table(run):
     return accuracy, area
 
 
-def check_files(output, *pictures):
-    """Check pictures, and that the pickled model takes a photograph."""
+def check_files(output, printed, *pictures):
+    """Check that files are named, pictures, and that the pickled model takes a photograph."""
     assert {file.stem for file in output.glob("*.png")} == {*pictures, "test_photo"}
+    said = dict(line.split(": ", 1) for line in printed.splitlines() if f"{output.name}" in line)
+    assert {Path(name).name for name in said} == {file.name for file in output.iterdir()}
+    assert all(len(shows) > 5 for shows in said.values())
     for name in pictures:
         with Image.open(output / f"{name}.png") as picture:
             assert picture.width <= 800  # or the letters are too small on a page
@@ -93,8 +96,10 @@ def test_bundled_photographs(bundled):
     assert accuracy[-1] > accuracy[0] + 0.1
     assert area[-1] > 0.9
     probabilities = check_files(
-        bundled.output, "labels", "training", "probabilities", "photographs"
+        bundled.output, bundled.printed, "labels", "training", "probabilities", "photographs"
     )
+    assert "training: 629 overlapping patches of two photographs, 47 of class" in bundled.printed
+    assert "training.png: the cost in each epoch. After the best one the va" in bundled.printed
     assert bundled.printed.endswith(f"in a fresh process: {probabilities}\n")
 
 
@@ -110,7 +115,7 @@ def test_a_folder_of_photographs(tmp_path, monkeypatch):
     assert "test: 30 photographs, 15 of class 'stripes'" in run.printed
     _, area = check_table(run)
     assert area[-1] > 0.9
-    check_files(tmp_path / "out", "training", "photographs")
+    check_files(tmp_path / "out", run.printed, "training", "photographs")
 
 
 def test_a_damaged_photograph_is_named(tmp_path):

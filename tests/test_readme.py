@@ -3,6 +3,8 @@
 import re
 
 import pytest
+import sklearn
+from sklearn.metrics import log_loss
 
 import skdnn
 
@@ -52,6 +54,16 @@ def test_watching_stopping_and_going_on_runs(programs, tmp_path, monkeypatch, ca
         exec(compile(programs[1], "README.md", "exec"), {})
     assert (tmp_path / "cancer.ckpt").exists()
     assert capsys.readouterr().out.startswith("epoch 1/50: cost ")
+
+
+def test_a_validation_set_in_a_pipeline_runs(programs):
+    (program,) = [program for program in programs if "transform_input" in program]
+    names = {}
+    with sklearn.config_context():  # restores what the program sets
+        exec(compile(program, "README.md", "exec"), names)
+    model, X_val, y_val = (names[name] for name in ("model", "X_val", "y_val"))
+    loss = log_loss(y_val, model.predict_proba(X_val))
+    assert model[-1].best_loss_ == pytest.approx(loss, rel=1e-9)
 
 
 def test_links_work_on_an_index_of_packages(readme):

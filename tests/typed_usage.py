@@ -29,7 +29,10 @@ def right(X: np.ndarray, y: list[int]) -> None:
         dtype=torch.float32,
         checkpoint=Checkpoint("fit.ckpt", every_epochs=10),
     )
-    assert_type(clf.fit(X, y, sample_weight=[1.0] * 4, X_val=X, y_val=y), DeepBinaryClassifier)
+    assert_type(
+        clf.fit(X, y, sample_weight=[1.0] * 4, X_val=X, y_val=y, sample_weight_val=[2] * 4),
+        DeepBinaryClassifier,
+    )
     assert_type(clf.partial_fit(torch.zeros(4, 2), y, classes=[0, 1]), DeepBinaryClassifier)
     assert_type(clf.predict_proba(X), np.ndarray)
     assert_type(clf.to_module(), torch.nn.Sequential)

@@ -23,7 +23,7 @@ from ._replacing import find_regular_file, replaceable_path, replacing
 from ._sources import at_hand, is_of_sparse_columns, is_plain
 from ._splits import count_folds, fold_out, hold_out
 from ._stacked_batches import StackedBatches
-from ._statistics import columns_with_infinity
+from ._statistics import column_limits, columns_with_infinity, is_far_outside
 from ._streamed_batches import StreamedBatches
 from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import encode_groups, plain_labels, plain_numbers
@@ -54,6 +54,7 @@ __all__ = [
     "as_tensor",
     "at_hand",
     "check_weights",
+    "column_limits",
     "column_tables",
     "columns_with_infinity",
     "columns_with_means",
@@ -67,6 +68,7 @@ __all__ = [
     "fold_out",
     "hold_out",
     "identity_encoder",
+    "is_far_outside",
     "is_of_sparse_columns",
     "is_plain",
     "make_rows",

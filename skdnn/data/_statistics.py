@@ -246,6 +246,54 @@ def columns_with_infinity(X):
     return np.flatnonzero(has_infinity)
 
 
+def column_limits(X, weight, processes=ALONE):
+    """Return the smallest and the largest number of each column in rows of a weight above 0.
+
+    They are inf and -inf for a column without values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import column_limits
+    >>> X = np.array([[1.0, np.nan], [3.0, 5.0], [99.0, 7.0]])
+    >>> column_limits(X, np.array([1.0, 1.0, 0.0]))
+    (array([1., 5.]), array([3., 5.]))
+    """
+    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    for rows in row_chunks(X):
+        chunk = dense_tensor(X[rows]).cpu().numpy()[weight[rows] > 0]
+        low = np.fmin(low, np.fmin.reduce(chunk, axis=0, initial=np.inf))
+        high = np.fmax(high, np.fmax.reduce(chunk, axis=0, initial=-np.inf))
+    return -processes.largest(-low), processes.largest(high)
+
+
+def is_far_outside(X, low, high):
+    """Tell which numbers of X lie outside the limits of their columns by more than their distance.
+
+    None does of a column that is constant or without values between the limits.
+
+    Parameters
+    ----------
+    X : array, CSR matrix or tensor of shape (n_samples, n_features)
+    low, high : arrays of shape (n_features,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data import is_far_outside
+    >>> low, high = np.array([0.0, 5.0]), np.array([10.0, 5.0])
+    >>> is_far_outside(np.array([[11.0, 7.0], [-12.0, np.nan]]), low, high)
+    array([[False, False],
+           [ True, False]])
+    """
+    width = high - low
+    far = [
+        (chunk < low - width) | (chunk > high + width)
+        for chunk in (dense_tensor(X[rows]).cpu().numpy() for rows in row_chunks(X))
+    ]
+    return np.concatenate([np.empty((0, len(width)), bool), *far]) & (width > 0)
+
+
 def weighted_quantiles(X, weight, shares, processes=ALONE):
     """Yield for each column the smallest values below or at which lie these shares of the weight.
 

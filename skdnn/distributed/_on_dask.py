@@ -61,12 +61,22 @@ def _check_rows(X, name):
         )
 
 
-def _fit(estimator, X, y, sample_weight=None, X_val=None, y_val=None, groups=None):
+def _fit(
+    estimator,
+    X,
+    y,
+    sample_weight=None,
+    X_val=None,
+    y_val=None,
+    groups=None,
+    sample_weight_val=None,
+):
     client = _client()
-    _refuse(estimator, X_val, y_val, groups)
+    validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+    _refuse(estimator, validation, groups)
     parts = _parts(client, X, y, sample_weight)
     places = _places(client, parts)
-    fitted = _fit_on(client, places, parts, clone(estimator), (X_val, y_val))
+    fitted = _fit_on(client, places, parts, clone(estimator), validation)
     # Of an earlier fit nothing is left.
     attributes = {**vars(fitted), **estimator.get_params(deep=False)}
     vars(estimator).clear()
@@ -88,7 +98,7 @@ def _client():
         ) from error
 
 
-def _refuse(estimator, X_val, y_val, groups):
+def _refuse(estimator, validation, groups):
     if groups is not None:
         raise ValueError("groups must be None where Dask's workers share a fit.")
     if getattr(estimator, "_skl_callbacks", None):
@@ -96,7 +106,7 @@ def _refuse(estimator, X_val, y_val, groups):
             "callbacks must be none where Dask's workers share a fit: they would see "
             "a copy of the estimator on a worker."
         )
-    for name, rows in (("X_val", X_val), ("y_val", y_val)):
+    for name, rows in validation.items():
         if hasattr(rows, "__dask_graph__"):
             raise TypeError(f"{name} must be in memory where X is of Dask: pass its compute().")
 
@@ -141,7 +151,7 @@ def _places(client, parts):
     return places
 
 
-def _fit_on(client, places, parts, estimator, watched):
+def _fit_on(client, places, parts, estimator, validation):
     """Return the estimator, fitted by the workers."""
     from distributed import MultiLock, as_completed
 
@@ -153,7 +163,7 @@ def _fit_on(client, places, parts, estimator, watched):
         fits = [
             client.submit(
                 _fit_part, fit_id, where, rank, size, worker, estimator,
-                [(k, parts[k]) for k in numbers], watched, **_on(worker),
+                [(k, parts[k]) for k in numbers], validation, **_on(worker),
             )
             for rank, (worker, numbers) in enumerate(places.items())
         ]  # fmt: skip
@@ -186,7 +196,7 @@ def _open_store(fit_id, worker):
     return host, _stores[fit_id].port
 
 
-def _fit_part(fit_id, where, rank, size, worker, estimator, parts, watched):
+def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
     """Fit with the other workers, and return the estimator from the first of them."""
     _check_worker(worker)
     store = _stores.pop(fit_id, None) if rank == 0 else None
@@ -204,12 +214,11 @@ def _fit_part(fit_id, where, rank, size, worker, estimator, parts, watched):
         host=urlparse(worker).hostname,
         is_keeper=rank == 0,
     )
-    X_val, y_val = watched
-    if X_val is not None and rank > 0:
-        X_val, y_val = X_val[:0], y_val[:0]
+    if rank > 0:  # the first process has the validation set
+        validation = {name: v[:0] if np.ndim(v) else v for name, v in validation.items()}
     try:
         with fitting_among(group):
-            estimator.fit(X, y, *weight, X_val=X_val, y_val=y_val)
+            estimator.fit(X, y, *weight, **validation)
     finally:
         group.close()
     return estimator if rank == 0 else None

@@ -59,6 +59,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> Self:
         """Train the network, or all of them.
 
@@ -79,12 +80,17 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
             behave as absent. None weighs all rows the same; a name is that of a column, as of y.
         X_val : like X, of shape (n_validation, n_features), default=None
-            Rows to watch after each epoch instead of held-out ones.
+            Validation set, used after each epoch instead of held-out rows; in memory. It must be
+            transformed as X is: see ``transform_input`` in the user guide for pipelines.
         y_val : like y, of shape (n_validation,) or (n_validation, n_outputs), default=None
-            Their labels or numbers.
+            Labels or numbers of the validation set.
         groups : array-like of shape (n_samples,), default=None
             Rows of the same group are held out together, by one network and by each of several,
             and are in the same fold for `target_encoding`.
+        sample_weight_val : array-like of shape (n_validation,), default=None
+            Weights of the validation set in its cost and its score; rows of weight 0 behave as
+            absent. None weighs all rows the same. `class_weight` multiplies them, as it multiplies
+            `sample_weight`.
 
         Returns
         -------
@@ -106,15 +112,17 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             If `max_iter` was reached before the cost stopped improving; not where it is "auto", or
             50 and more, and the learning rate has then come to 0 ("cosine").
         UserWarning
-            If nearly all levels of a column are rare, the network starts badly, or a checkpoint
-            cannot be saved.
+            If nearly all levels of a column are rare, `X_val` was probably not transformed as X,
+            the network starts badly, or a checkpoint cannot be saved.
         """
         with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
-            examples = gather_examples(self, parameters, X, y, sample_weight, groups, X_val, y_val)
+            examples = gather_examples(
+                self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+            )
             plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
             split = make_split(plan, examples)
             start = make_start(plan, split)
-            result = run_watched_training(self, plan, split, start, journal, tasks)
+            result = run_watched_training(self, plan, examples, split, start, journal, tasks)
             self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
         return ended(self, plan, result)
 

@@ -90,7 +90,9 @@ class FileExamples(Examples):
         return dict(zip(labels.tolist(), self.factors[self.target.encode(labels)], strict=True))
 
 
-def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
+def gather_examples(
+    estimator, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+):
     """Return the Examples of a fit, whether X holds its rows or names a file."""
     source = open_source(X)
     if source is None:
@@ -99,7 +101,9 @@ def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y
                 "y must hold one label or number for each row of X; the name of a column it is "
                 f"only where X is in a file, got {y!r}."
             )
-        return read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val)
+        return read_examples(
+            estimator, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+        )
     _check_streams(parameters, groups, X_val)
     columns = _find_columns(estimator, parameters, source, y, sample_weight)
     lines = ReadingLines(source.n_rows) if parameters.verbose else lambda n_rows: None
@@ -108,7 +112,9 @@ def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y
     examples = _sampled(estimator, parameters, survey)
     _, labels, weight = examples.standing_for_all()
     examples.target.check(labels, weight)
-    watched = read_watched(estimator, parameters, X_val, y_val, examples.target, ALONE)
+    watched = read_watched(
+        estimator, parameters, X_val, y_val, sample_weight_val, examples.target, ALONE
+    )
     examples = replace(examples, watched=watched)
     return replace(examples, digest=_digest(examples))
 

@@ -4,10 +4,12 @@ from functools import partial
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skdnn.network import cost
 from skdnn.sharing import current_trainer
 from skdnn.training import train
 from skdnn.watching import EpochLines, ending_line, make_score, score_name, warn
 
+from ._examples import column_far_outside
 from ._fitted import learnt_attributes, network_attributes
 
 
@@ -67,14 +69,14 @@ def run_training(
     return result
 
 
-def run_watched_training(estimator, plan, split, start, journal, tasks):
+def run_watched_training(estimator, plan, examples, split, start, journal, tasks):
     """Train, before the eyes of a scorer, a checkpoint and callbacks.
 
     Parameters
     ----------
     estimator : NetworkEstimator
         Which they are shown, as if the fit had ended.
-    plan, split, start : Plan, Split, Start
+    plan, examples, split, start : Plan, Examples, Split, Start
     journal : Journal
     tasks : EpochTasks
     """
@@ -90,7 +92,33 @@ def run_watched_training(estimator, plan, split, start, journal, tasks):
     state = plan.processes.first(journal.state)
     observers = [observer for observer in (tasks, journal) if observer.looks]
     trainer = current_trainer(train)
-    return run_training(plan, split, start, score, observers, state, trainer, journal.path)
+    result = run_training(plan, split, start, score, observers, state, trainer, journal.path)
+    if examples.watched is not None and result.n_iter.any():
+        _warn_of_far_validation_set(estimator, plan, examples, split, result)
+    return result
+
+
+def _warn_of_far_validation_set(estimator, plan, examples, split, result):
+    """Warn where X_val lies far outside X and a constant prediction is better than the network."""
+    (y, share), (y_val, share_val) = (
+        map(plan.processes.concatenated, (rows.y.double(), rows.share.double()))
+        for rows in (split.training, split.validation)
+    )
+    constant = plan.loss.constant(y, share).unsqueeze(-1).expand_as(y_val)
+    of_constant = cost(plan.loss, constant, y_val, share_val).item()
+    of_first_epoch = result.validation_cost_curve[0].mean()
+    # Processes that round otherwise must not come to other decisions.
+    if not plan.processes.first(of_first_epoch > of_constant):
+        return
+    column = column_far_outside(estimator, examples)
+    if column is not None:
+        warn(
+            f"X_val lies far outside the range of X: {column}. The validation cost in the "
+            f"first epoch was {of_first_epoch:.3g}, that of a constant prediction is "
+            f"{of_constant:.3g}. Transform X_val as X: in a pipeline, set "
+            "transform_input=['X_val'] and pass X_val to the fit of the pipeline, not to that of "
+            "its last step (clf__X_val)."
+        )
 
 
 def ended(estimator, plan, result):

@@ -136,6 +136,7 @@ def test_rows_to_watch_are_in_memory(client):
     frame = a_frame()
     rows, watched = divided(frame, EDGES["even"]), frame.iloc[:100]
     passed = {"X_val": watched[COLUMNS], "y_val": watched["y"]}
+    passed["sample_weight_val"] = np.arange(100) % 3
     clf = make(early_stopping=True).fit(rows[COLUMNS], rows["y"], **passed)
     alone = make(early_stopping=True).fit(frame[COLUMNS], frame["y"], **passed)
     assert_same(clf, alone)
@@ -186,6 +187,8 @@ def test_a_regressor_predicts_several_numbers(client):
         (lambda X, y: {"y": y.compute()}, TypeError, "y must be a collection of Dask as X is"),
         (lambda X, y: {"groups": np.arange(N)}, ValueError, "groups must be None"),
         (lambda X, y: {"X_val": X, "y_val": y}, TypeError, "X_val must be in memory"),
+        (lambda X, y: {"sample_weight_val": y}, TypeError, "sample_weight_val must be in memory"),
+        (lambda X, y: {"sample_weight_val": [1]}, ValueError, "must be given with X_val and y_val"),
         (lambda X, y: {"X": X.to_bag()}, TypeError, "X must be a DataFrame or an array of Dask"),
         (lambda X, y: {"y": y.where(y == "yes", "yes")}, ValueError, "one class: \\['yes'\\]"),
         (lambda X, y: {"X": X.assign(a=np.inf)}, ValueError, "infinity in column 'a'"),

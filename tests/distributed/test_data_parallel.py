@@ -97,6 +97,7 @@ CASES = {
     "clipping and averaging": (numbers, {"max_grad_norm": 0.1, "weight_averaging": 0.9}, {}),
     "early stopping": (with_gaps, {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0}, {}),
     "rows to watch": (numbers, {"early_stopping": True}, {"X_val": 1, "y_val": 1}),
+    "weights of rows to watch": (numbers, {"early_stopping": True}, {"sample_weight_val": 1}),
     "levels": (a_frame, {"early_stopping": True}, {}),
     "means of levels": (a_frame, {"target_encoding": True, "early_stopping": False}, {}),
     "sparse": (sparse_numbers, {}, {}),
@@ -115,8 +116,9 @@ def make(case):
     settings = {"n_units": 12, "max_iter": 6, "random_state": 3, **parameters}
     if data is not in_float32:
         settings["dtype"] = "float64"
-    if "X_val" in options:
-        options = {"X_val": X[::3], "y_val": y[::3]}
+    if "X_val" in options or "sample_weight_val" in options:
+        weight = {"sample_weight_val": np.arange(len(y))[::3] % 4} if len(options) == 1 else {}
+        options = {"X_val": X[::3], "y_val": y[::3], **weight}
     return kind(**settings), X, y, options
 
 
@@ -136,7 +138,7 @@ def fit_in_a_group(rank, case, rows, cuts):
         part = slice(cuts[rank], cuts[rank + 1])
         X, y = rows_of(X, part), y[part]
         of_part = {"sample_weight": part, "X_val": slice(rank, None, len(cuts) - 1)}
-        of_part["y_val"] = of_part["X_val"]
+        of_part["y_val"] = of_part["sample_weight_val"] = of_part["X_val"]
         options = {name: rows_of(value, of_part[name]) for name, value in options.items()}
     with data_parallel(rows, timeout=20.0):
         return estimator.fit(X, y, **options)
