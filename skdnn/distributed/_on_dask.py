@@ -5,6 +5,7 @@ the ordinary estimator of the client.
 """
 
 import copy
+import time
 import uuid
 import warnings
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdnn.sharing import fitting_among, training_by
 from skdnn.training import train
 
-from ._failing import time_limit
+from ._failing import SECONDS_BETWEEN_LOOKS, time_limit
 from ._group import ProcessGroup
 
 _INSTALL = 'Rows of Dask must find skdnn[dask] installed: pip install "skdnn[dask]".'
@@ -271,12 +272,19 @@ def _open_store(fit_id, worker):
 
 def _fit_part(fit_id, where, rank, size, worker, estimator, parts, watched):
     """Fit with the other workers, and return the estimator from the first of them."""
+    from distributed import get_worker
+
     _check_worker(worker)
+    task = get_worker().state.tasks[get_worker().get_current_task()]
     store = _stores.pop(fit_id, None) if rank == 0 else None
     if store is None:
         store = dist.TCPStore(
             *where, is_master=False, wait_for_workers=False, timeout=time_limit(_TIMEOUT)
         )
+    store.add("begun", 1)
+    while store.add("begun", 0) < size:  # a worker may be busy with other tasks
+        _check_wanted(task)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     X, y, *weight = (_joined(column) for column in zip(*(part for _, part in parts), strict=True))
     group = ProcessGroup(
         store,
@@ -287,29 +295,26 @@ def _fit_part(fit_id, where, rank, size, worker, estimator, parts, watched):
         host=urlparse(worker).hostname,
         is_keeper=rank == 0,
     )
-    from distributed import get_worker
-
-    keeper = get_worker()
-    task = keeper.state.tasks[keeper.get_current_task()]
     X_val, y_val = watched
     if X_val is not None and rank > 0:
         X_val, y_val = X_val[:0], y_val[:0]
     try:
-        with fitting_among(group), training_by(partial(_train_until_cancelled, task)):
+        with fitting_among(group), training_by(partial(_train_while_wanted, task)):
             estimator.fit(X, y, *weight, X_val=X_val, y_val=y_val)
     finally:
         group.close()
     return estimator if rank == 0 else None
 
 
-def _train_until_cancelled(task, *arguments, observers=(), **options):
-    """Train as `train` does, but fail after an epoch in which the client has cancelled the task."""
+def _train_while_wanted(task, *arguments, observers=(), **options):
+    """Train as `train` does, until an epoch in which the client has cancelled the task."""
+    return train(*arguments, observers=[*observers, lambda _: _check_wanted(task)], **options)
 
-    def check(progress):
-        if task.state == "cancelled":
-            raise RuntimeError("The client of Dask has cancelled the fit.")
 
-    return train(*arguments, observers=[*observers, check], **options)
+def _check_wanted(task):
+    """Raise an error if the client, interrupted or closed, has cancelled a task of its worker."""
+    if task.state == "cancelled":
+        raise RuntimeError("The client of Dask has cancelled the fit.")
 
 
 def _joined(parts):

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.distributed import _on_dask
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -417,6 +418,21 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
         time.sleep(0.01)  # to the time limit of the test, had they not been stopped
     clf = make().fit(rows[COLUMNS], rows["y"])  # no lock and no thread is left to it
     assert_same(clf, make().fit(frame[COLUMNS], frame["y"]))
+
+
+def test_a_cancelled_fit_waits_for_no_worker_that_is_busy(client):
+    worker, frame = min(client.scheduler_info(n_workers=-1)["workers"]), a_frame()
+    where = client.submit(_on_dask._open_store, "fit", worker, workers=[worker]).result()
+    parts = [(0, (frame[COLUMNS], frame["y"]))]
+    task = client.submit(  # the second of two processes never begins
+        _on_dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
+        workers=[worker],
+    )  # fmt: skip
+    while not any(client.run(n_running).values()):
+        time.sleep(0.01)
+    task.cancel()
+    while any(client.run(n_running).values()):
+        time.sleep(0.01)
 
 
 def test_ctrl_c_cancels_partitions_that_are_being_computed(client, monkeypatch):
