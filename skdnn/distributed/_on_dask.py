@@ -165,14 +165,14 @@ def _parts(client, X, y, sample_weight):
 
 def _divided_like(X, values, name):
     """Return a collection in the partitions of X, where Dask knows which rows are in them."""
-    if hasattr(X, "chunks") and hasattr(values, "chunks"):
+    if _is_array(X) and _is_array(values):
         n_rows, n_values = sum(X.chunks[0]), sum(values.chunks[0])
         if np.isnan(n_rows + n_values):
             return values
         if n_rows != n_values:
             raise ValueError(f"{name} must have as many rows as X, {n_rows}, got {n_values}.")
         return values.rechunk({0: X.chunks[0]})
-    if hasattr(X, "divisions") and hasattr(values, "divisions"):
+    if not _is_array(X) and not _is_array(values):
         are_known = X.known_divisions and values.known_divisions
         edges = [(divisions[0], divisions[-1]) for divisions in (X.divisions, values.divisions)]
         if are_known and edges[0] == edges[1] and X.divisions != values.divisions:
@@ -180,9 +180,14 @@ def _divided_like(X, values, name):
     return values
 
 
+def _is_array(values):
+    # Not by its attributes: a frame may have a column of any name.
+    return type(values).__name__ == "Array"
+
+
 def _partitions(values):
     """Return the partitions of a collection, as Dask's delayed values."""
-    if hasattr(values, "chunks") and values.ndim == 2:
+    if _is_array(values) and values.ndim == 2:
         values = values.rechunk({1: -1})
     return np.ravel(values.to_delayed()).tolist()
 
@@ -336,7 +341,7 @@ def _joined(parts):
 def _predict(name, estimator, X):
     """Return the Dask array of what a method answers for each row."""
     check_is_fitted(estimator)
-    if type(X).__name__ == "DataFrame":
+    if not _is_array(X):
         row = X._meta_nonempty.iloc[:1]
         # What Dask puts into columns of text and objects might be none that the fit knows.
         row = row.where(np.array([[dtype.kind in "iuf" for dtype in row.dtypes]]))

@@ -225,10 +225,11 @@ def test_chunks_of_y_and_weights_need_not_be_those_of_x(client):
 
 
 def test_partitions_of_y_and_weights_follow_the_divisions_of_x(client):
-    frame = a_frame()
+    frame = a_frame().rename(columns={"a": "chunks"})  # which only an array of Dask has
+    columns = ["chunks", "b", "colour"]
     rows, others = dd.from_pandas(frame, npartitions=4), dd.from_pandas(frame, npartitions=3)
-    clf = make().fit(rows[COLUMNS], others["y"], sample_weight=others["weight"])
-    assert_same(clf, make().fit(frame[COLUMNS], frame["y"], frame["weight"]))
+    clf = make().fit(rows[columns], others["y"], sample_weight=others["weight"])
+    assert_same(clf, make().fit(frame[columns], frame["y"], frame["weight"]))
 
 
 def test_score_checks_labels_and_weights_as_in_memory(client):
