@@ -410,7 +410,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         -------
         array of shape (n_samples,)
             ``log(p / (1 - p))`` with p the probability of ``classes_[1]``; above 0 where that is
-            predicted. In float32 where both the network and X have no more digits, else in float64.
+            predicted. In float32 where the network and the numbers in X have at most 32 bits, else
+            in float64; dates count as float64, categories not at all.
         """
         return answers(self, X)
 

@@ -394,8 +394,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Returns
         -------
         array of shape (n_samples,), or (n_samples, n_outputs) where y had several
-            In the units of y. In float32 where both the network and X have no more digits, else in
-            float64.
+            In the units of y. In float32 where the network and the numbers in X have at most 32
+            bits, else in float64; dates count as float64, categories not at all.
         """
         return answers(self, X)
 

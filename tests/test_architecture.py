@@ -39,7 +39,7 @@ MAY_IMPORT = {
         *(f"skdnn.{face}" for face in FACES),
         *("skdnn.displays", "skdnn.meeting", "skdnn.watching"),
     },
-    "distributed": {"skdnn", "skdnn.sharing"},
+    "distributed": {"skdnn", "skdnn.sharing", "skdnn.training"},
     "meeting": {"skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training"},
     "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
     "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},

@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.base import clone
@@ -226,3 +228,39 @@ def test_skops_keeps_a_classifier_of_frames(tmp_path):
     trusted = ["skdnn.classifier.DeepBinaryClassifier"]
     again = skops.load(tmp_path / "clf.skops", trusted=trusted)
     np.testing.assert_array_equal(again.predict_proba(FRAME), clf.predict_proba(FRAME))
+
+
+DTYPES_OF_NUMBERS = {
+    "float64": (["float64"], "float64"),
+    "float32": (["float32"], "float32"),
+    "both": (["float32", "float64"], "float64"),
+    "nullable float64": (["Float64"], "float64"),
+    "nullable float32": (["Float32"], "float32"),
+    "int64": (["int64"], "float64"),
+    "dates": (["datetime64[us]"], "float64"),
+    "float32 and small integers with missing values": (["float32", "Int8"], "float32"),
+    "none": ([], "float32"),
+}
+
+
+@pytest.mark.parametrize(("dtypes", "expected"), DTYPES_OF_NUMBERS.values(), ids=DTYPES_OF_NUMBERS)
+def test_predictions_have_the_precision_of_the_numbers_beside_categories(
+    dtypes, expected, tmp_path
+):
+    # Values that float32 holds exactly: the dtype of the column counts, not its values.
+    frame = pd.DataFrame({"colour": np.resize(["red", "green", "blue"], M)})
+    for dtype in dtypes:
+        frame[dtype] = pd.Series(np.arange(M) % 7).astype(dtype)
+        if dtype[0] in "IF":
+            frame[dtype] = frame[dtype].mask(frame.index < 2)
+    path, written = tmp_path / "frame.parquet", tmp_path / "predictions.parquet"
+    frame.to_parquet(path, index=False)
+    clf = DeepBinaryClassifier(**QUICK).fit(frame, Y)
+    assert clf.coefs_[0].dtype == "float32"
+    for X in (frame, frame[5:6], pl.read_parquet(path), pq.read_table(path), path):
+        assert clf.decision_function(X).dtype == clf.predict_proba(X).dtype == expected
+    for X in (frame, path):
+        clf.write_predictions(X, written, method="decision_function")
+        column = pd.read_parquet(written)["decision_function"]
+        assert column.dtype == expected
+        np.testing.assert_array_equal(column, clf.decision_function(X))

@@ -7,12 +7,13 @@ here looks at labels.
 
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from skdnn.sharing import ALONE
 
-from ._columns import DATE, DURATION, LEVELS, NUMBER, objects_of
+from ._columns import DATE, DURATION, LEVELS, NUMBER, Column, objects_of
 from ._sources import columns_of, is_frame
 
 # A level in fewer rows than these, in small data than this share of them, is rare.
@@ -37,6 +38,9 @@ class Table:
         Which columns of the frame hold levels.
     n_told : array of int of shape (q,)
         So many of the levels are told apart; those behind them are rare, and kept for their means.
+    numbers_dtype : dtype
+        Common dtype of the frame's columns of numbers, whatever their values are; float32 where
+        there are none.
     means : array of shape (m, t) or None
         For rows to train on: what is to be seen there in place of the means of their levels.
     """
@@ -46,6 +50,7 @@ class Table:
     levels: list
     is_categorical: np.ndarray
     n_told: np.ndarray
+    numbers_dtype: Any = np.float32
     means: np.ndarray | None = None
 
     @property
@@ -283,7 +288,8 @@ def read_columns(X, kinds):
     numbers = _stacked(numbers, len(X), _narrowest_dtype(numbers))
     is_categorical = np.array([kind == LEVELS for _, kind in pairs])
     n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
-    return Table(numbers, np.column_stack(codes), list(levels), is_categorical, n_told)
+    declared = _declared_dtype([column for column, kind in pairs if kind != LEVELS])
+    return Table(numbers, np.column_stack(codes), list(levels), is_categorical, n_told, declared)
 
 
 def _read(column, read, *kind):
@@ -311,6 +317,13 @@ def _numbers(column, kind):
 def _common_dtype(numbers):
     is_narrow = np.result_type(*[column.dtype for column in numbers]) in (np.float16, np.float32)
     return np.float32 if is_narrow else np.float64
+
+
+def _declared_dtype(columns):
+    """Return the common dtype of the numbers in some columns, which no value changes."""
+    of_each_dtype = {column.dtype: column.values for column in columns}.values()
+    empty = [values.iloc[:0] if hasattr(values, "iloc") else values[:0] for values in of_each_dtype]
+    return _common_dtype([Column("", values).numbers() for values in empty] or [np.float32(0)])
 
 
 def _narrowest_dtype(numbers):

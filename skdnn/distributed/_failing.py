@@ -11,7 +11,7 @@ from datetime import timedelta
 
 # For a word of the process that has cut a connection, and for the others to have read it.
 _SECONDS_TO_TELL = 5.0
-_SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_LOOKS = 0.02
 # Errors that a user is to see as what they are.
 _KEPT = {"ValueError": ValueError, "TypeError": TypeError, "MemoryError": MemoryError}
 
@@ -58,7 +58,7 @@ def _looked_for(look):
         found = _quietly(look)
         if found:
             return found
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return None
 
 

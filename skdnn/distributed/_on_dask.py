@@ -4,20 +4,24 @@ The workers that hold partitions of X share one fit, as processes of a launcher 
 the ordinary estimator of the client.
 """
 
+import copy
+import time
 import uuid
 import warnings
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from urllib.parse import urlparse
 
 import numpy as np
 import torch.distributed as dist
 from scipy import sparse
-from sklearn.base import clone, is_classifier
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.sharing import fitting_among
+from skdnn.sharing import fitting_among, training_by
+from skdnn.training import train
 
-from ._failing import time_limit
+from ._failing import SECONDS_BETWEEN_LOOKS, time_limit
 from ._group import ProcessGroup
 
 _INSTALL = 'Rows of Dask must find skdnn[dask] installed: pip install "skdnn[dask]".'
@@ -54,11 +58,15 @@ def do_on_workers(name, estimator, X, *arguments, **options):
 
 
 def _check_rows(X, name):
-    kinds = ("DataFrame",) if name == "X" else ("DataFrame", "Series")
-    if type(X).__name__ not in (*kinds, "Array") or X.ndim > 2:
+    kinds = ("DataFrame", "Array") if name == "X" else ("DataFrame", "Series", "Array")
+    if type(X).__name__ not in kinds:
         raise TypeError(
-            f"{name} must be a DataFrame or an array of Dask where X is, got {type(X).__name__}."
+            f"{name} must be a DataFrame or an array of Dask, got a {type(X).__name__}. Make a "
+            "DataFrame of a Series by to_frame, of a Bag by to_dataframe, of delayed objects by "
+            "dask.dataframe.from_delayed."
         )
+    if X.ndim > 2 or (name == "X" and X.ndim != 2):
+        raise ValueError(f"Expected 2D array for {name}, got a Dask array of {X.ndim} axes.")
 
 
 def _fit(
@@ -71,12 +79,15 @@ def _fit(
     groups=None,
     sample_weight_val=None,
 ):
-    client = _client()
     validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
     _refuse(estimator, validation, groups)
-    parts = _parts(client, X, y, sample_weight)
-    places = _places(client, parts)
-    fitted = _fit_on(client, places, parts, clone(estimator), validation)
+    with _client() as client:
+        parts = _parts(client, X, y, sample_weight)
+        try:
+            places = _places(client, parts)
+            fitted = _fit_on(client, places, parts, clone(estimator), validation)
+        finally:
+            client.cancel(parts)
     # Of an earlier fit nothing is left.
     attributes = {**vars(fitted), **estimator.get_params(deep=False)}
     vars(estimator).clear()
@@ -84,18 +95,45 @@ def _fit(
     return estimator
 
 
+@contextmanager
 def _client():
+    """Give the client of this process, or in a task that of its worker."""
     try:
-        from distributed import get_client
+        from distributed import get_client, get_worker, worker_client
     except ImportError as error:
         raise ImportError(_INSTALL) from error
+    _refuse_event_loop("fit")
     try:
-        return get_client()
+        client = get_client()
     except ValueError as error:
         raise RuntimeError(
             "A fit of Dask collections must find workers: make a distributed.Client first, such as "
             "Client(LocalCluster())."
         ) from error
+    try:
+        get_worker()
+    except ValueError:  # not in a task
+        in_task = nullcontext(client)
+    else:
+        in_task = worker_client()  # gives the thread back to the worker while the task waits
+    with in_task as client:
+        yield client
+
+
+def _refuse_event_loop(name):
+    """Raise an error in the event loop of an asynchronous client, which must not wait."""
+    try:
+        from distributed import get_client
+
+        is_in_loop = get_client().asynchronous
+    except (ImportError, ValueError):  # no client
+        return
+    if is_in_loop:
+        raise RuntimeError(
+            f"{name} waits for Dask's workers and cannot run in the event loop of an asynchronous "
+            f"client. Use await asyncio.to_thread(estimator.{name}, X, y), or a client without "
+            "asynchronous=True."
+        )
 
 
 def _refuse(estimator, validation, groups):
@@ -112,37 +150,75 @@ def _refuse(estimator, validation, groups):
 
 
 def _parts(client, X, y, sample_weight):
-    """Return futures of (X, y, sample_weight), one for each partition, computed by now."""
+    """Return futures of (X, y) or (X, y, sample_weight), one for each partition of X."""
     from dask import delayed
-    from distributed import wait
 
-    columns = [_partitions(X, "X"), _partitions(y, "y")]
-    if sample_weight is not None:
-        columns.append(_partitions(sample_weight, "sample_weight"))
-    for name, found in zip(("y", "sample_weight"), columns[1:], strict=False):
-        if len(found) != len(columns[0]):
-            raise ValueError(
-                f"{name} must have as many partitions as X, {len(columns[0])}, got {len(found)}."
+    columns = {"X": X, "y": y, "sample_weight": sample_weight}
+    if sample_weight is None:
+        del columns["sample_weight"]
+    for name, values in columns.items():
+        if not hasattr(values, "__dask_graph__"):
+            raise TypeError(
+                f"{name} must be a collection of Dask as X is, got {type(values).__name__}."
             )
-    parts = client.compute([delayed(tuple)(part) for part in zip(*columns, strict=True)])
-    wait(parts)
-    return parts
+        _check_rows(values, name)
+    found = [_partitions(_divided_like(X, values, name)) for name, values in columns.items()]
+    for name, partitions in zip(columns, found, strict=True):
+        if len(partitions) != len(found[0]):
+            raise ValueError(
+                f"{name} must have as many partitions as X, {len(found[0])}, got "
+                f"{len(partitions)}, whose rows Dask does not know. Take both from one collection."
+            )
+    pairs = enumerate(zip(*found, strict=True))
+    return client.compute([delayed(_checked_part)(k, *columns) for k, columns in pairs])
 
 
-def _partitions(values, name):
+def _divided_like(X, values, name):
+    """Return a collection in the partitions of X, where Dask knows which rows are in them."""
+    if _is_array(X) and _is_array(values):
+        n_rows, n_values = sum(X.chunks[0]), sum(values.chunks[0])
+        if np.isnan(n_rows + n_values):
+            return values
+        if n_rows != n_values:
+            raise ValueError(f"{name} must have as many rows as X, {n_rows}, got {n_values}.")
+        return values.rechunk({0: X.chunks[0]})
+    if not _is_array(X) and not _is_array(values):
+        are_known = X.known_divisions and values.known_divisions
+        edges = [(divisions[0], divisions[-1]) for divisions in (X.divisions, values.divisions)]
+        if are_known and edges[0] == edges[1] and X.divisions != values.divisions:
+            return values.repartition(divisions=X.divisions)
+    return values
+
+
+def _is_array(values):
+    # Not by its attributes: a frame may have a column of any name.
+    return type(values).__name__ == "Array"
+
+
+def _partitions(values):
     """Return the partitions of a collection, as Dask's delayed values."""
-    if not hasattr(values, "__dask_graph__"):
-        raise TypeError(
-            f"{name} must be a collection of Dask as X is, got {type(values).__name__}."
-        )
-    _check_rows(values, name)
-    if type(values).__name__ == "Array" and values.ndim == 2:
+    if _is_array(values) and values.ndim == 2:
         values = values.rechunk({1: -1})
     return np.ravel(values.to_delayed()).tolist()
 
 
+def _checked_part(number, X, *others):
+    """Return (X, *others) of a partition, once they have the same number of rows."""
+    for name, values in zip(("y", "sample_weight"), others, strict=False):
+        if values.shape[0] != X.shape[0]:
+            raise ValueError(
+                f"{name} must have as many rows as X in each partition, but partition {number} has "
+                f"{X.shape[0]} rows of X and {values.shape[0]} of {name}. Take both from one "
+                "collection, or repartition them alike."
+            )
+    return X, *others
+
+
 def _places(client, parts):
     """Return which of the partitions each worker is to train on, of those that it holds."""
+    from distributed import wait
+
+    wait(parts)
     places, holders = {}, client.who_has(parts)
     for k, part in enumerate(parts):
         if not holders[part.key]:
@@ -153,25 +229,38 @@ def _places(client, parts):
 
 def _fit_on(client, places, parts, estimator, validation):
     """Return the estimator, fitted by the workers."""
-    from distributed import MultiLock, as_completed
+    from distributed import as_completed
 
-    fit_id, size = uuid.uuid4().hex, len(places)
-    # A worker that fits with some could not with others: all locks at once, or none.
-    with MultiLock([f"skdnn-{worker}" for worker in places], client=client):
+    fit_id, size, fits = uuid.uuid4().hex, len(places), []
+    with _only_fit_on(client, places):
         first = next(iter(places))
         where = client.submit(_open_store, fit_id, first, **_on(first)).result()
-        fits = [
-            client.submit(
-                _fit_part, fit_id, where, rank, size, worker, estimator,
-                [(k, parts[k]) for k in numbers], validation, **_on(worker),
-            )
-            for rank, (worker, numbers) in enumerate(places.items())
-        ]  # fmt: skip
         try:
+            for rank, (worker, numbers) in enumerate(places.items()):
+                own = [(k, parts[k]) for k in numbers]
+                task = _fit_part, fit_id, where, rank, size, worker, estimator, own, validation
+                fits.append(client.submit(*task, **_on(worker)))
             done = [future.result() for future in as_completed(fits)]
         finally:
-            client.cancel(fits)
+            client.cancel(fits)  # after Ctrl-C, too: the workers then stop after the epoch
     return next(fitted for fitted in done if fitted is not None)
+
+
+@contextmanager
+def _only_fit_on(client, workers):
+    """Wait until no other fit uses these workers, and keep others waiting.
+
+    A worker that fits with some could not with others.
+    """
+    from distributed import Semaphore
+
+    with ExitStack() as stack:
+        for worker in sorted(workers):  # in one order, so that no two fits wait for each other
+            lock = Semaphore(1, f"skdnn-{worker}", client.scheduler, client.loop)
+            # A lock that an interrupted wait still gets, or a client that died had, expires.
+            stack.callback(setattr, lock, "refresh_leases", False)
+            stack.enter_context(lock)
+        yield
 
 
 def _on(worker):
@@ -198,12 +287,19 @@ def _open_store(fit_id, worker):
 
 def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
     """Fit with the other workers, and return the estimator from the first of them."""
+    from distributed import get_worker
+
     _check_worker(worker)
+    task = get_worker().state.tasks[get_worker().get_current_task()]
     store = _stores.pop(fit_id, None) if rank == 0 else None
     if store is None:
         store = dist.TCPStore(
             *where, is_master=False, wait_for_workers=False, timeout=time_limit(_TIMEOUT)
         )
+    store.add("begun", 1)
+    while store.add("begun", 0) < size:  # a worker may be busy with other tasks
+        _check_wanted(task)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     X, y, *weight = (_joined(column) for column in zip(*(part for _, part in parts), strict=True))
     group = ProcessGroup(
         store,
@@ -217,11 +313,22 @@ def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
     if rank > 0:  # the first process has the validation set
         validation = {name: v[:0] if np.ndim(v) else v for name, v in validation.items()}
     try:
-        with fitting_among(group):
+        with fitting_among(group), training_by(partial(_train_while_wanted, task)):
             estimator.fit(X, y, *weight, **validation)
     finally:
         group.close()
     return estimator if rank == 0 else None
+
+
+def _train_while_wanted(task, *arguments, observers=(), **options):
+    """Train as `train` does, until an epoch in which the client has cancelled the task."""
+    return train(*arguments, observers=[*observers, lambda _: _check_wanted(task)], **options)
+
+
+def _check_wanted(task):
+    """Raise an error if the client, interrupted or closed, has cancelled a task of its worker."""
+    if task.state == "cancelled":
+        raise RuntimeError("The client of Dask has cancelled the fit.")
 
 
 def _joined(parts):
@@ -243,11 +350,16 @@ def _joined(parts):
 def _predict(name, estimator, X):
     """Return the Dask array of what a method answers for each row."""
     check_is_fitted(estimator)
-    if type(X).__name__ == "DataFrame":
-        meta = getattr(estimator, name)(X._meta_nonempty)[:0]
+    if not _is_array(X):
+        row = X._meta_nonempty.iloc[:1]
+        # What Dask puts into columns of text and objects might be none that the fit knows.
+        row = row.where(np.array([[dtype.kind in "iuf" for dtype in row.dtypes]]))
+        meta = getattr(estimator, name)(row)[:0]
         return X.map_partitions(_answers, estimator, name, meta, meta=meta)
     X = X.rechunk({1: -1})
-    meta = getattr(estimator, name)(np.zeros((1, X.shape[1]), dtype=X.dtype))[:0]
+    is_number = X.dtype.kind in "biuf"
+    row = np.full((1, X.shape[1]), 0 if is_number else None, X.dtype if is_number else object)
+    meta = getattr(estimator, name)(row)[:0]
     if meta.ndim == 1:
         return X.map_blocks(_answers, estimator, name, meta, drop_axis=1, meta=meta)
     chunks = X.chunks[0], meta.shape[1:]
@@ -255,14 +367,16 @@ def _predict(name, estimator, X):
 
 
 def _answers(X, estimator, name, none):
-    return getattr(estimator, name)(X) if len(X) else none
+    return getattr(estimator, name)(X) if X.shape[0] else none
 
 
 def _score(estimator, X, y, sample_weight=None):
     """Return accuracy or R²; the predictions, which it is made of, come to this process."""
+    _refuse_event_loop("score")
     predicted, y, weight = map(_here, (_predict("predict", estimator, X), y, sample_weight))
-    score = accuracy_score if is_classifier(estimator) else r2_score
-    return float(score(y, predicted, sample_weight=weight))
+    scored = copy.copy(estimator)
+    scored.predict = lambda predicted: predicted  # `score` then checks and weighs as in memory
+    return scored.score(predicted, y, weight)
 
 
 def _here(values):

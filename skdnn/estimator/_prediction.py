@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.data import as_tensor, network_inputs, open_source, row_chunks
+from skdnn.data import Table, as_tensor, network_inputs, open_source, row_chunks
 from skdnn.network import Network, compute_answers, get_activation
 from skdnn.training import Workers, threads_for
 
@@ -64,7 +64,8 @@ class FittedNetwork:
 def answers(fitted, X):
     """Return what a fitted estimator answers for X: logits or numbers.
 
-    In float32 where both the network and X have no more digits, else in float64.
+    In float32 where neither the network nor the columns of numbers in X have more than 32 bits,
+    else in float64. A frame of categories alone gives the dtype of the network.
 
     Parameters
     ----------
@@ -141,7 +142,8 @@ def _answers(fitted, X, has_gaps=True):
         raise ValueError(
             f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
         )
-    return Z if is_narrow(X.dtype) else Z.astype(np.float64, copy=False)
+    dtype = X.numbers_dtype if isinstance(X, Table) else X.dtype
+    return Z if is_narrow(dtype) else Z.astype(np.float64, copy=False)
 
 
 def _compute_chunks(network, X, has_gaps, Z, chunks):

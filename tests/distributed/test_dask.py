@@ -1,5 +1,6 @@
 """Dask: fits on the workers that hold the rows, and predictions that are computed there."""
 
+import asyncio
 import os
 import pickle
 import signal
@@ -12,11 +13,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.distributed import _on_dask
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -180,6 +183,69 @@ def test_a_regressor_predicts_several_numbers(client):
     assert model.score(rows, numbers) == pytest.approx(model.score(X, X[:, :2]))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_have_the_dtype_that_dask_announces(client, dtype):
+    frame = a_frame().astype({"a": dtype, "b": "float32"})
+    clf = make(dtype="float32").fit(frame[COLUMNS], frame["y"])
+    rows = divided(frame, EDGES["one with 5 rows, one empty"])[COLUMNS]
+    for name in ("predict_proba", "decision_function"):
+        found = getattr(clf, name)(rows)
+        assert found.dtype == found.compute().dtype == dtype
+        expected = getattr(clf, name)(frame[COLUMNS])
+        np.testing.assert_allclose(found.compute(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_text_of_numbers_is_predicted_as_in_memory(client):
+    frame = a_frame()
+    clf = make().fit(frame[["a", "b"]], frame["y"])
+    text = frame[["a", "b"]].astype({"a": str})
+    found = clf.decision_function(divided(text, EDGES["even"])).compute()
+    np.testing.assert_allclose(found, clf.decision_function(text))
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.coo_matrix])
+def test_sparse_blocks_are_fitted_and_predicted_as_one_matrix(client, kind):
+    X, y = a_frame()[["a", "b"]].clip(lower=0).to_numpy(), (a_frame()["y"] == "yes").to_numpy()
+    blocks = da.from_array(X, chunks=(250, 1)).map_blocks(kind)
+    labels = da.from_array(y, chunks=250)
+    clf, alone = make().fit(blocks, labels), make().fit(sparse.csr_matrix(X), y)
+    assert_same(clf, alone)
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        found, expected = getattr(clf, name)(blocks), getattr(alone, name)(X)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(1.0 * found.compute(), 1.0 * expected, atol=1e-9)
+    assert clf.score(blocks, labels) == alone.score(X, y)
+
+
+def test_chunks_of_y_and_weights_need_not_be_those_of_x(client):
+    frame = a_frame()
+    X, y, weight = frame[["a", "b"]].to_numpy(), frame["y"].to_numpy(), frame["weight"].to_numpy()
+    rows, labels = da.from_array(X, chunks=(400, 2)), da.from_array(y, chunks=((300, 500, 400),))
+    clf = make().fit(rows, labels, sample_weight=da.from_array(weight, chunks=170))
+    assert_same(clf, make().fit(X, y, weight))
+
+
+def test_partitions_of_y_and_weights_follow_the_divisions_of_x(client):
+    frame = a_frame().rename(columns={"a": "chunks"})  # which only an array of Dask has
+    columns = ["chunks", "b", "colour"]
+    rows, others = dd.from_pandas(frame, npartitions=4), dd.from_pandas(frame, npartitions=3)
+    clf = make().fit(rows[columns], others["y"], sample_weight=others["weight"])
+    assert_same(clf, make().fit(frame[columns], frame["y"], frame["weight"]))
+
+
+def test_score_checks_labels_and_weights_as_in_memory(client):
+    frame = a_frame()
+    clf, rows = make().fit(frame[COLUMNS], frame["y"]), divided(frame, EDGES["even"])
+    X, y, shifted = rows[COLUMNS], rows["y"], divided(frame, [0, 200, 600, 900, N])
+    expected = clf.score(frame[COLUMNS], frame["y"], frame["weight"])
+    assert clf.score(X, shifted["y"], shifted["weight"]) == pytest.approx(expected)
+    assert clf.score(X, y == "yes") == 0.0  # labels of another type
+    with pytest.raises(ValueError, match="one label for each of 1200 rows, got 900"):
+        clf.score(X, y.partitions[:3])
+    with pytest.raises(ValueError, match="sample_weight must not be negative"):
+        clf.score(X, y, -rows["weight"] - 1)
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
@@ -190,6 +256,24 @@ def test_a_regressor_predicts_several_numbers(client):
         (lambda X, y: {"sample_weight_val": y}, TypeError, "sample_weight_val must be in memory"),
         (lambda X, y: {"sample_weight_val": [1]}, ValueError, "must be given with X_val and y_val"),
         (lambda X, y: {"X": X.to_bag()}, TypeError, "X must be a DataFrame or an array of Dask"),
+        (lambda X, y: {"y": y.to_bag()}, TypeError, "got a Bag. Make a DataFrame .* by to_datafr"),
+        (lambda X, y: {"X": dask.delayed(X)}, TypeError, "X must be .* by dask.dataframe.from_del"),
+        (lambda X, y: {"X": X["a"].values}, ValueError, "Expected 2D array for X, got .* 1 axes"),
+        (
+            lambda X, y: {"y": divided(a_frame()["y"], [0, 300, 500, 900, N])},
+            ValueError,
+            "partition 1 has 300 rows of X and 200 of y",
+        ),
+        (
+            lambda X, y: {"sample_weight": divided(a_frame()["a"] ** 2, [0, 1, 600, 900, N])},
+            ValueError,
+            "partition 0 has 300 rows of X and 1 of sample_weight",
+        ),
+        (
+            lambda X, y: {"X": da.zeros((N, 2), chunks=100), "y": da.zeros(N - 1, chunks=100)},
+            ValueError,
+            "y must have as many rows as X, 1200, got 1199",
+        ),
         (lambda X, y: {"y": y.where(y == "yes", "yes")}, ValueError, "one class: \\['yes'\\]"),
         (lambda X, y: {"X": X.assign(a=np.inf)}, ValueError, "infinity in column 'a'"),
     ],
@@ -272,6 +356,100 @@ def test_two_fits_at_once_both_end(client):
         thread.join(40)
     for clf in fitted:
         assert_same(clf, clone(clf).fit(frame[COLUMNS], frame["y"]))
+
+
+def test_more_tasks_that_fit_than_threads_all_end(client):
+    frame = a_frame()
+    rows = divided(frame, EDGES["even"])
+    models = [make(random_state=seed) for seed in range(4)]  # as many as threads
+    fits = [client.submit(model.fit, rows[COLUMNS], rows["y"]) for model in models]
+    for model, fitted in zip(models, client.gather(fits), strict=True):
+        assert_same(fitted, model.fit(frame[COLUMNS], frame["y"]))
+    scores = [client.submit(models[0].score, rows[COLUMNS], rows["y"], pure=False) for _ in fits]
+    assert set(client.gather(scores)) == {models[0].score(frame[COLUMNS], frame["y"])}
+
+
+def test_an_asynchronous_client_cannot_be_waited_for_in_its_event_loop(client):
+    frame = a_frame()
+    rows, alone = divided(frame, EDGES["even"]), make().fit(frame[COLUMNS], frame["y"])
+
+    async def use():
+        async with distributed.Client(client.scheduler.address, asynchronous=True) as other:
+            for method in (make().fit, alone.score):
+                with pytest.raises(RuntimeError, match=r"await asyncio.to_thread\(estimator"):
+                    method(rows[COLUMNS], rows["y"])
+            found = await other.compute(alone.predict_proba(rows[COLUMNS]))
+            clf = await asyncio.to_thread(make().fit, rows[COLUMNS], rows["y"])
+            return found, clf, await asyncio.to_thread(alone.score, rows[COLUMNS], rows["y"])
+
+    found, clf, score = asyncio.run(use())
+    np.testing.assert_allclose(found, alone.predict_proba(frame[COLUMNS]))
+    assert_same(clf, alone)
+    assert score == alone.score(frame[COLUMNS], frame["y"])
+
+
+def tell_after_some_steps(Z):
+    """Be an activation that sets an event of Dask once the training has begun."""
+    worker = distributed.get_worker()
+    worker.n_steps = getattr(worker, "n_steps", 0) + 1
+    if worker.n_steps == 100:
+        distributed.Event("has begun").set()
+    return Z.tanh()
+
+
+def n_running(dask_worker):
+    return len(dask_worker.state.executing) + len(dask_worker.state.long_running)
+
+
+@pytest.mark.parametrize("edges", ["even", "fewer than workers"])
+def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
+    frame = a_frame()
+    rows = divided(frame, EDGES[edges])
+    endless = make(activation=tell_after_some_steps, max_iter=10**6, n_iter_no_change=10**6)
+    distributed.Event("has begun").clear()
+    client.run(lambda dask_worker: setattr(dask_worker, "n_steps", 0))
+
+    def interrupt(fits):
+        distributed.Event("has begun").wait()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(distributed, "as_completed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            endless.fit(rows[COLUMNS], rows["y"])
+    assert not hasattr(endless, "coefs_")
+    while any(client.run(n_running).values()):
+        time.sleep(0.01)  # to the time limit of the test, had they not been stopped
+    clf = make().fit(rows[COLUMNS], rows["y"])  # no lock and no thread is left to it
+    assert_same(clf, make().fit(frame[COLUMNS], frame["y"]))
+
+
+def test_a_cancelled_fit_waits_for_no_worker_that_is_busy(client):
+    worker, frame = min(client.scheduler_info(n_workers=-1)["workers"]), a_frame()
+    where = client.submit(_on_dask._open_store, "fit", worker, workers=[worker]).result()
+    parts = [(0, (frame[COLUMNS], frame["y"]))]
+    task = client.submit(  # the second of two processes never begins
+        _on_dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
+        workers=[worker],
+    )  # fmt: skip
+    while not any(client.run(n_running).values()):
+        time.sleep(0.01)
+    task.cancel()
+    while any(client.run(n_running).values()):
+        time.sleep(0.01)
+
+
+def test_ctrl_c_cancels_partitions_that_are_being_computed(client, monkeypatch):
+    rows = divided(a_frame(), EDGES["even"])
+
+    def interrupt(parts):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distributed, "wait", interrupt)
+    before = set(client.futures)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(rows[COLUMNS], rows["y"])
+    assert set(client.futures) <= before
 
 
 def kill(Z):
