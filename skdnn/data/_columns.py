@@ -170,7 +170,8 @@ class Column:
             return objects_of(self.objects())
         if name.startswith(("time32", "time64")):  # of PyArrow, whose nanoseconds Python has not
             unit = name.split("[")[1].rstrip("]")
-            return np.array(values.cast("int64").to_pylist(), dtype=f"timedelta64[{unit}]")
+            integers = values.cast(f"int{name[4:6]}")
+            return np.array(integers.to_pylist(), dtype=f"timedelta64[{unit}]")
         return np.asarray(values)
 
 

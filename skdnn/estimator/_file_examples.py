@@ -87,7 +87,7 @@ class FileExamples(Examples):
         if self.factors is None:
             return {}
         labels = self.survey.labels()
-        return dict(zip(labels.tolist(), self.factors[self.target.encode(labels)], strict=True))
+        return dict(zip(labels, self.factors[self.target.encode(labels)], strict=True))
 
 
 def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_val):
@@ -95,6 +95,8 @@ def gather_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y
     source = open_source(X)
     if source is None:
         if isinstance(y, str):
+            if isinstance(X, list | tuple) and not X:
+                raise ValueError("X must be a list of at least one path, got an empty list.")
             raise ValueError(
                 "y must hold one label or number for each row of X; the name of a column it is "
                 f"only where X is in a file, got {y!r}."
