@@ -257,8 +257,8 @@ def _collected(scan):
 
 def _unfit(field, path, error):
     return ValueError(
-        f"X must hold values of {field.type} in column {field.name!r}, the type that its schema "
-        f"has, but {path!r} does not: {error}"
+        f"X must hold values in column {field.name!r} that can be converted to {field.type}, the "
+        f"type of its schema, but those of {path!r} cannot: {error}"
     )
 
 

@@ -5,6 +5,7 @@ missing values, or lack a column.
 """
 
 import json
+from collections import Counter
 from itertools import chain
 
 
@@ -26,20 +27,18 @@ def common_schema(fragments, keys):
 
     schemas = [(fragment.path, fragment.physical_schema) for fragment in fragments]
     types = {}  # of each column, and for each of its types the first file that has it
+    n_columns = Counter(keys.names)  # of each name: a file may have several
     for path, schema in schemas:
+        n_columns |= Counter(schema.names)
         for field in schema:
             types.setdefault(field.name, {}).setdefault(field.type, path)
     for key in keys:
         if any(key.name not in schema.names for _, schema in schemas):
             types.setdefault(key.name, {}).setdefault(key.type, "names of folders")
     orders = {tuple(schema.names) for _, schema in schemas}
-    longest, *others = sorted(orders, key=lambda names: (-len(names), names))
-    names = [*longest, *dict.fromkeys(chain(*others, keys.names))]
-    fields = [
-        (name, _common_type(name, types[name]))
-        for place, name in enumerate(names)
-        if place < len(longest) or name not in longest
-    ]
+    orders = sorted(orders, key=lambda names: (-len(names), names))
+    names = dict.fromkeys(chain(*orders, keys.names))
+    fields = [(n, _common_type(n, types[n])) for n in names for _ in range(n_columns[n])]
     index = {name for _, schema in schemas for name in index_names(schema)}
     metadata = {"pandas": json.dumps({"index_columns": sorted(index)})} if index else None
     return pyarrow.schema(fields, metadata)

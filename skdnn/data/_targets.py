@@ -135,6 +135,7 @@ def as_array(values):
         arrays = [column.array() for column in columns_of(values)]
         return np.column_stack(arrays) if arrays else np.empty((len(values), 0))
     is_column = hasattr(values, "dtype") and hasattr(type(values), "to_list")
+    is_column |= hasattr(getattr(values, "type", None), "index_type")  # PyArrow's dictionaries
     array = Column(None, values).array() if is_column else np.asarray(values)
     return array.astype(object) if array.dtype.kind == "T" else array
 

@@ -73,6 +73,10 @@ class FileExamples(Examples):
         narrow = is_narrow(self.X.dtype)
         return Totals(summary.n_rows, summary.weight, n_rarest, narrow, is_sparse=False)
 
+    def can_hold_out(self):
+        """Return whether there are rows to hold out, beside others to train on."""
+        return bool(self.is_held.any() and self.summary(with_held_out=False).n_rows > 0)
+
     def taught(self, with_held_out):
         """Return the TaughtFile of the rows to train on."""
         return TaughtFile(self.survey, self.target, self.factors, self.X, with_held_out)
