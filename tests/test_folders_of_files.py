@@ -264,6 +264,10 @@ def test_lists_that_name_no_rows(tmp_path):
         fit([])
     with pytest.raises(ValueError, match=r"there is none at '.*2\.parquet'"):
         fit([path, tmp_path / "2.parquet"])
+    for paths in (["a", "b"], [tmp_path / "2.parquet"]):
+        for method in (fit, fit([path]).predict):
+            with pytest.raises(ValueError, match=r"paths of files that exist. Expected 2D array"):
+                method(paths)
     with pytest.raises(ValueError, match="y must hold one label"):
         fit([path, 3])
     with pytest.raises(ValueError, match="X_val must hold its rows in memory"):

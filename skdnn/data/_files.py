@@ -38,6 +38,11 @@ def open_source(X):
     """
     paths = X if isinstance(X, list | tuple) else [X]
     if paths and all(isinstance(path, str | os.PathLike) for path in paths):
+        if paths is X and not any(map(os.path.exists, paths)):
+            raise ValueError(
+                "X must be rows of numbers, a data frame, or paths of files that exist. Expected "
+                f"2D array, got 1D array of {type(X[0]).__name__} instead: {shown(X)}."
+            )
         return _source_of_paths([os.fspath(path) for path in paths])
     if hasattr(type(X), "get_fragments"):  # a dataset of PyArrow
         return _source_of_dataset(X)
