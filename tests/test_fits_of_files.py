@@ -127,6 +127,68 @@ def test_labels_of_any_kind(write, y, is_coded):
     assert clf.classes_.tolist() == other.classes_.tolist()
 
 
+INSTANTS = [dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 1, 7)]
+LABELS = {
+    "days": pa.array([dt.date(2020, 1, 1), dt.date(2020, 1, 2)]),
+    "days in ms": pa.array([dt.date(2020, 1, 1), dt.date(2020, 1, 2)], pa.date64()),
+    **{unit: pa.array(INSTANTS, pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")},
+    "zoned": pa.array(INSTANTS, pa.timestamp("us", "UTC")),
+    "zoned in ns": pa.array(INSTANTS, pa.timestamp("ns", "Asia/Tokyo")),
+    **{f"{unit} of time": pa.array([1, 2], pa.duration(unit)) for unit in ("s", "us", "ns")},
+    "decimals": pa.array([Decimal(0), Decimal(1)]),
+    "half": pa.array(np.array([0, 1], dtype=np.float16)),
+    "unsigned": pa.array([2**63, 2**63 + 1], pa.uint64()),
+    "large text": pa.array(["no", "yes"], pa.large_string()),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_labels_of_any_type_are_those_of_memory(write, labels):
+    table = pa.table({"x": numbers(N)[:, 0], "y": labels.take(pa.array(np.arange(N) % 2))})
+    path = write(table)
+    clf = DeepBinaryClassifier(**ALL_ROWS, class_weight="balanced").fit(path, "y")
+    other = fit_in_memory(DeepBinaryClassifier, pq.read_table(path), **ALL_ROWS)
+    assert clf.classes_.dtype == other.classes_.dtype
+    np.testing.assert_array_equal(clf.classes_, other.classes_)
+    assert clf.score(path, "y") == np.mean(clf.predict(path) == clf.classes_[np.arange(N) % 2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (pa.array([dt.time(1), dt.time(2)]), "Unknown label type"),
+        (pa.array([b"a", b"b"]), "Support for labels represented as bytes is not supported"),
+        (pa.array([Decimal("0.5"), Decimal(1)]), "Unknown label type: continuous"),
+    ],
+)
+def test_labels_that_memory_refuses_a_file_refuses(write, labels, message):
+    table = pa.table({"x": numbers(N)[:, 0], "y": labels.take(pa.array(np.arange(N) % 2))})
+    with pytest.raises((TypeError, ValueError), match=message):
+        DeepBinaryClassifier(**SMALL).fit(write(table), "y")
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit_in_memory(DeepBinaryClassifier, table, **SMALL)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "NaN", "text", "categories", "days"])
+def test_missing_labels_are_counted_over_all_rows(write, kind):
+    gap, whole = np.arange(N) % 100 == 99, np.arange(N) % 2
+    y = {
+        "numbers": pa.array(whole, mask=gap),
+        "NaN": pa.array(np.where(gap, np.nan, whole)),
+        "text": pa.array(np.where(whole, "a", "b"), mask=gap),
+        "categories": pa.array(np.where(whole, "a", "b"), mask=gap).dictionary_encode(),
+        "days": pa.array(whole.astype(np.int32), pa.date32(), mask=gap),
+    }[kind]
+    table = pa.table({"x": np.arange(N), "y": y})
+    path = write(table, 50)
+    few = ds.dataset(path).filter(ds.field("x") < 250)
+    for X, found in ((path, "6 of 600"), (few, "2 of 250"), (pl.scan_parquet(path), "6 of 600")):
+        with pytest.raises(ValueError, match=f"Input y contains NaN: {found} labels are missing"):
+            DeepBinaryClassifier(**SMALL).fit(X, "y")
+    with pytest.raises(ValueError, match="Input y contains NaN: 6 of 600 labels are missing"):
+        fit_in_memory(DeepBinaryClassifier, table, **SMALL)
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
 def test_what_is_learned_of_numbers(table, write, loss):
     table = table.set_column(table.column_names.index("y"), "y", pa.array(np.arange(N) * 1e6))
@@ -159,6 +221,59 @@ def test_a_level_counts_in_all_rows_and_not_in_the_sample_alone(write, small_mix
     table = pa.table({"x": numbers(n)[:, 0], "level": level, "y": np.arange(n) % 2})
     clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table, 1_000), "y")
     assert clf.categories_[0].tolist() == ["common", "rare"]
+
+
+# Parts in which there is nothing of a kind
+
+FEW = np.arange(120)
+HALVES = FEW // 60  # all alike in each row group
+PARTS = {
+    "no row to hold out": {},
+    "labels alike": {"y": HALVES},
+    "no weight": {"weight": (FEW // 10 % 3 > 0) * 1.0},
+    "one weight": {"weight": (FEW == 33) + (FEW == 44) * 1.0},
+    "no value": {"x0": pa.array(FEW / 7, mask=HALVES > 0)},
+    "one value": {"x0": HALVES * 1.0},
+    "one category": {"x0": np.where(HALVES, "a", "b")},
+}
+
+
+@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
+@pytest.mark.parametrize("columns", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("early_stopping", [False, "auto"])
+def test_parts_may_lack_rows_of_any_kind(write, face, columns, early_stopping):
+    table = table_of(numbers(len(FEW)), FEW % 2)
+    for name, values in columns.items():
+        table = column(name, values)(table)
+    weight = "weight" if "weight" in columns else None
+    options = {**SMALL, "early_stopping": early_stopping}
+    path = write(table, 10)
+    fitted = face(**options).fit(path, "y", sample_weight=weight)
+    assert np.isfinite(fitted.predict(path)).all()
+    if not early_stopping:
+        other = fit_in_memory(face, table, weight, **options)
+        assert_same_encoding(fitted, other)
+        for name, values in getattr(fitted, "_target", {}).items():
+            np.testing.assert_allclose(values, other._target[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
+def test_few_of_many_rows_are_held_out_and_parts_are_without_one(write, monkeypatch, face):
+    """As of three million rows in groups of 65,536: 2 % are held out, and parts are small."""
+    monkeypatch.setattr(_file_rows, "_MOST_KEPT", 20)
+    monkeypatch.setattr(_file_rows, "_CELL_ROWS", 25)
+    table = table_of(numbers(1_000), np.arange(1_000) % 2)
+    fitted = face(**SMALL, early_stopping=True).fit(write(table, 50), "y")
+    assert 5 < 1_000 - fitted.t_ / 2 < 40
+
+
+def test_without_a_row_to_hold_out_auto_holds_none_out(write):
+    path = write(table_of(numbers(100), np.arange(100) % 2))
+    options = {**SMALL, "validation_fraction": 0.01}  # and by their numbers no row is chosen
+    fitted = DeepRegressor(**options).fit(path, "y")
+    assert fitted.t_ == 2 * 100
+    with pytest.raises(ValueError, match="early_stopping must find rows to hold out"):
+        DeepRegressor(**options, early_stopping=True).fit(path, "y")
 
 
 def learn(face, table, test, path=None, **options):
@@ -638,10 +753,11 @@ def test_paths_that_cannot_be_read(tmp_path):
     clf = DeepBinaryClassifier()
     with pytest.raises(ValueError, match=r"X must be the path of a Parquet file .* there is none"):
         clf.fit(tmp_path / "no.parquet", "y")
-    with pytest.raises(ValueError, match=r"X must be the path of a Parquet .*notes.txt' is none"):
+    with pytest.raises(ValueError, match=r"X must be .* but '.*notes.txt' cannot be read"):
         clf.fit(str(tmp_path / "notes.txt"), "y")
-    with pytest.raises(ValueError, match="y must name a column of X"):
-        clf.fit(tmp_path / "empty", "y")
+    for X in (tmp_path / "empty", [tmp_path / "empty"]):
+        with pytest.raises(ValueError, match=r"but the folder .*empty. has no files in it"):
+            clf.fit(X, "y")
 
 
 def test_a_path_needs_pyarrow(tmp_path, monkeypatch):

@@ -166,11 +166,14 @@ class Column:
         values, name = self.values, str(self.dtype).lower()
         if hasattr(values, "factorize"):
             return _array_of_pandas(values, name)
+        if name.startswith("dictionary"):  # PyArrow's way to NumPy loses which values are missing
+            values = values.cast(values.type.value_type)
         if name in ("int128", "uint128"):  # of polars, which makes no arrays of these
             return objects_of(self.objects())
         if name.startswith(("time32", "time64")):  # of PyArrow, whose nanoseconds Python has not
             unit = name.split("[")[1].rstrip("]")
-            return np.array(values.cast("int64").to_pylist(), dtype=f"timedelta64[{unit}]")
+            integers = values.cast(f"int{name[4:6]}")
+            return np.array(integers.to_pylist(), dtype=f"timedelta64[{unit}]")
         return np.asarray(values)
 
 

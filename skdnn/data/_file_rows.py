@@ -80,7 +80,8 @@ class FileColumns:
             if self.weight is not None:
                 weight = Column(self.weight, table.column(self.weight)).array()
                 weight = plain_weights(weight, len(table))
-            y = self.target.plain(table.column(self.y))
+            of_all = (part.column(self.y) for part in self.source.tables([self.y]))
+            y = self.target.plain(table.column(self.y), parts=of_all)
             yield cell, first, read_columns(table.select(self.names), self.kinds), y, weight
 
     def survey(self, validation_fraction, tell=lambda n_rows: None):

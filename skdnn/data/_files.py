@@ -1,8 +1,9 @@
 """Rows that are in files: what X is where it names them instead of holding them.
 
-A path of Parquet, a dataset of PyArrow, or a scan of polars is a Source. It hands out its rows as
-small tables of PyArrow, from wherever they are asked for, and holds none itself. Of a Parquet file
-not even a row group is read as a whole: PyArrow's dataset would do so, its file does not.
+A path of Parquet or a list of paths, a dataset of PyArrow, or a scan of polars is a Source. It
+hands out its rows as small tables of PyArrow, from wherever they are asked for, and holds none
+itself. Of a Parquet file not even a row group is read as a whole: PyArrow's dataset would do so,
+its file does not.
 """
 
 import os
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
+
+from ._columns import shown
+from ._schemas import common_schema, index_names
 
 # So many numbers come at a time.
 _TABLE_SIZE = 2**18
@@ -21,7 +25,9 @@ _WHAT = "a Parquet file or of a folder of such"
 
 
 def open_source(X):
-    """Return the Source of a path, a PyArrow dataset or a polars scan; None for anything else.
+    """Return the Source of one or more paths, a PyArrow dataset or a polars scan; else None.
+
+    A list is one of paths where it has elements and all of them are paths.
 
     Raises
     ------
@@ -30,14 +36,18 @@ def open_source(X):
     ImportError
         If PyArrow is not installed.
     """
-    if isinstance(X, str | os.PathLike):
-        X = _dataset_at(os.fspath(X))
+    paths = X if isinstance(X, list | tuple) else [X]
+    if paths and all(isinstance(path, str | os.PathLike) for path in paths):
+        if paths is X and not any(map(os.path.exists, paths)):
+            raise ValueError(
+                "X must be rows of numbers, a data frame, or paths of files that exist. Expected "
+                f"2D array, got 1D array of {type(X[0]).__name__} instead: {shown(X)}."
+            )
+        return _source_of_paths([os.fspath(path) for path in paths])
     if hasattr(type(X), "get_fragments"):  # a dataset of PyArrow
-        without, condition = _without_filter(X)
-        n_rows = None if condition is None else X.count_rows()
-        return Source(X.schema.empty_table(), _parts_of_dataset(without), condition, n_rows)
+        return _source_of_dataset(X)
     if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a polars scan
-        empty = _pyarrow().table(X.head(0).collect().to_arrow())
+        empty = _pyarrow().table(_collected(X.head(0)).to_arrow())
         return Source(empty, [_FramePart(X)])
     return None
 
@@ -45,20 +55,63 @@ def open_source(X):
 def _pyarrow():
     try:
         import pyarrow
-        from pyarrow import dataset, parquet  # noqa: F401, to be there as attributes
+        from pyarrow import dataset, fs, parquet  # noqa: F401, to be there as attributes
     except ImportError as error:
         raise ImportError("X is in a file, which PyArrow reads: pip install pyarrow.") from error
     return pyarrow
 
 
-def _dataset_at(path):
+def _source_of_paths(paths):
     pyarrow = _pyarrow()
+    dataset, local = pyarrow.dataset, pyarrow.fs.LocalFileSystem()
+    files = [file for path in paths for file in _files_at(path, local)]
+    options = dataset.FileSystemFactoryOptions(partitioning=dataset.HivePartitioning.discover())
+    try:
+        factory = dataset.FileSystemDatasetFactory(
+            local, files, dataset.ParquetFileFormat(), options
+        )
+        *_, keys = factory.inspect_schemas()  # the columns that are in names of folders
+        fragments = list(factory.finish(keys).get_fragments())
+        schema = common_schema(fragments, keys)
+        return Source(schema.empty_table(), [_ParquetPart(part, schema) for part in fragments])
+    except (OSError, pyarrow.ArrowException) as error:
+        given = repr(paths[0]) if len(paths) == 1 else shown(paths)
+        raise ValueError(
+            f"X must be the path of {_WHAT}, but {given} cannot be read: {error}"
+        ) from error
+
+
+def _files_at(path, local):
+    """Return the files at a path, those of a folder in the order in which PyArrow lists them."""
     if not os.path.exists(path):
         raise ValueError(f"X must be the path of {_WHAT}, but there is none at {path!r}.")
+    if not os.path.isdir(path):
+        return [local.normalize_path(path)]
+    pyarrow = _pyarrow()
+    no_columns = pyarrow.schema([])  # so that no file is opened
+    files = pyarrow.dataset.dataset(path, no_columns, format="parquet", filesystem=local).files
+    if not files:
+        raise ValueError(
+            f"X must be the path of {_WHAT}, but the folder {path!r} has no files in it, beside "
+            "those whose names begin with '.' or '_', which are skipped."
+        )
+    return files
+
+
+def _source_of_dataset(dataset):
+    pyarrow = _pyarrow()
+    without, condition = _without_filter(dataset)
     try:
-        return pyarrow.dataset.dataset(path, format="parquet", partitioning="hive")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"X must be the path of {_WHAT}, but {path!r} is none: {error}") from error
+        n_rows = None if condition is None else dataset.count_rows()
+        parts = [
+            (_ParquetPart if hasattr(type(fragment), "row_groups") else _ScannedPart)(
+                fragment, dataset.schema
+            )
+            for fragment in without.get_fragments()
+        ]
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ValueError(f"X must be of files that can be read: {error}") from error
+    return Source(dataset.schema.empty_table(), parts, condition, n_rows)
 
 
 def _without_filter(dataset):
@@ -75,18 +128,6 @@ def _without_filter(dataset):
     return without, condition
 
 
-def _parts_of_dataset(dataset):
-    try:
-        fragments = list(dataset.get_fragments())
-        is_parquet = [hasattr(type(fragment), "row_groups") for fragment in fragments]
-        return [
-            (_ParquetPart if has_groups else _ScannedPart)(fragment, dataset.schema)
-            for fragment, has_groups in zip(fragments, is_parquet, strict=True)
-        ]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"X must be of files that can be read: {error}") from error
-
-
 class _ParquetPart:
     """A Parquet file, or some of its row groups."""
 
@@ -95,8 +136,7 @@ class _ParquetPart:
         self.metadata = fragment.metadata
         self.groups = [group.id for group in fragment.row_groups]
         self.sizes = [self.metadata.row_group(group).num_rows for group in self.groups]
-        keys = _pyarrow().dataset.get_partition_keys(fragment.partition_expression)
-        self.keys = {name: value for name, value in keys.items() if name in schema.names}
+        self.keys = _pyarrow().dataset.get_partition_keys(fragment.partition_expression)
         self.state = self._state()
 
     def tables(self, spans, columns, n_rows):
@@ -133,12 +173,18 @@ class _ParquetPart:
 
     def _column(self, batch, field):
         pyarrow = _pyarrow()
-        if field.name in self.keys:
-            return pyarrow.array([self.keys[field.name]] * len(batch)).cast(field.type)
-        if field.name not in batch.schema.names:
+        if field.name in batch.schema.names:
+            column = batch.column(field.name)
+        elif self.keys.get(field.name) is not None:
+            column = pyarrow.array([self.keys[field.name]] * len(batch))
+        else:
             return pyarrow.nulls(len(batch), field.type)
-        column = batch.column(field.name)
-        return column if column.type == field.type else column.cast(field.type)
+        try:
+            if pyarrow.types.is_decimal(column.type) and pyarrow.types.is_floating(field.type):
+                column = column.cast("string")  # from which a float is rounded once
+            return column if column.type == field.type else column.cast(field.type)
+        except pyarrow.ArrowException as error:
+            raise _unfit(field, self.fragment.path, error) from error
 
     def _state(self):
         """Return what tells that a file is still the same."""
@@ -155,7 +201,25 @@ class _ScannedPart:
 
     def tables(self, spans, columns, n_rows):
         """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
-        batches = self.fragment.scanner(
+        pyarrow = _pyarrow()
+        try:
+            for k, batch in _within(list(enumerate(spans)), self._batches(columns, n_rows), 0):
+                yield k, pyarrow.Table.from_batches([batch])
+        except pyarrow.ArrowException:
+            for name in columns:  # PyArrow says which one it is by its number, or not at all
+                self._check_column(name, n_rows)
+            raise
+
+    def _check_column(self, name, n_rows):
+        try:
+            for _ in self._batches([name], n_rows):
+                pass
+        except _pyarrow().ArrowException as error:
+            path = getattr(self.fragment, "path", "a table")
+            raise _unfit(self.schema.field(name), path, error) from error
+
+    def _batches(self, columns, n_rows):
+        return self.fragment.scanner(
             schema=self.schema,
             columns=columns,
             batch_size=n_rows,
@@ -163,8 +227,6 @@ class _ScannedPart:
             batch_readahead=0,
             fragment_readahead=0,
         ).to_batches()
-        for k, batch in _within(list(enumerate(spans)), batches, 0):
-            yield k, _pyarrow().Table.from_batches([batch])
 
 
 class _FramePart:
@@ -174,7 +236,7 @@ class _FramePart:
         import polars
 
         self.frame = frame
-        self.sizes = [frame.select(polars.len()).collect().item()]
+        self.sizes = [_collected(frame.select(polars.len())).item()]
 
     def tables(self, spans, columns, n_rows):
         """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
@@ -182,11 +244,27 @@ class _FramePart:
         for k, (start, stop) in enumerate(spans):
             for first in range(start, stop, _ROWS_OF_A_SLICE):
                 n = min(_ROWS_OF_A_SLICE, stop - first)
-                table = frame.slice(first, n).collect().to_arrow()
+                table = _collected(frame.slice(first, n)).to_arrow()
                 if len(table) != n:
                     raise ValueError("X must stay as it is while it is read, but has changed.")
                 for some in range(0, n, n_rows):
                     yield k, table.slice(some, n_rows)
+
+
+def _collected(scan):
+    import polars
+
+    try:
+        return scan.collect()
+    except (OSError, polars.exceptions.PolarsError) as error:
+        raise ValueError(f"X must be a scan that polars can collect: {error}") from error
+
+
+def _unfit(field, path, error):
+    return ValueError(
+        f"X must hold values in column {field.name!r} that can be converted to {field.type}, the "
+        f"type of its schema, but those of {path!r} cannot: {error}"
+    )
 
 
 def _overlap(span, first, behind):
@@ -239,9 +317,7 @@ class Source:
 
         pandas gives them back as the index, and a frame's index is no feature.
         """
-        metadata = self.empty.schema.pandas_metadata or {}
-        # A range is told by its ends instead of a column.
-        return [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+        return index_names(self.empty.schema)
 
     def check_names(self, names, what):
         """Raise a ValueError where a name is not that of a column.
@@ -287,7 +363,7 @@ class Source:
         try:
             for part, of_part in groupby(ranges, lambda some: cells[some[0]].part):
                 yield from self._read_part(self.parts[part], cells, columns, list(of_part))
-        except OSError as error:
+        except (OSError, _pyarrow().ArrowException) as error:
             raise ValueError(f"X must be of files that can be read: {error}") from error
 
     def tables(self, columns):

@@ -38,9 +38,9 @@ class TwoClasses:
     n_outputs: ClassVar = 1
 
     @staticmethod
-    def plain(y, name="y"):
-        """Return y, in whatever it comes, as an array without gaps."""
-        y = plain_labels(y, name)
+    def plain(y, name="y", parts=None):
+        """Return y, in whatever it comes, as an array without missing values."""
+        y = plain_labels(y, name, parts)
         if y is not None and y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(
                 f"{name} should be a 1d array, got an array of shape {y.shape} instead; "

@@ -54,9 +54,9 @@ class RealNumbers:
         return len(self.mean)
 
     @staticmethod
-    def plain(y, name="y"):
-        """Return y, in whatever it comes, as an array of float64 without gaps."""
-        return plain_numbers(y, name)
+    def plain(y, name="y", parts=None):
+        """Return y, in whatever it comes, as an array of float64 without missing values."""
+        return plain_numbers(y, name, parts)
 
     @classmethod
     def learn(cls, y, processes=ALONE):

@@ -3,6 +3,7 @@
 What needs rows side by side, such as a median, is learned of a sample; what adds up is exact.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -97,7 +98,7 @@ class Summary:
             Spread.of(numbers, weight),
             np.isnan(numbers).any(axis=0),
             _level_counts(X) if isinstance(X, Table) else [],
-            None if y is None else Spread.of(y.reshape(len(y), -1), weight),
+            None if y is None else Spread.of(y.reshape(len(y), math.prod(y.shape[1:])), weight),
         )
 
     def __add__(self, other):

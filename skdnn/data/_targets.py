@@ -12,7 +12,7 @@ from ._sources import check_in_memory, columns_of, is_frame
 from ._tensors import to_host
 
 
-def plain_labels(y, name="y"):
+def plain_labels(y, name="y", parts=None):
     """Return labels, in whatever they come, as an array; objects that are numbers as numbers.
 
     Parameters
@@ -20,6 +20,9 @@ def plain_labels(y, name="y"):
     y : array-like or tensor of shape (n_samples,)
     name : str, default="y"
         Of the argument, for errors.
+    parts : iterable or None, default=None
+        All of y, part by part, where y is one part of it: if a label is missing here, missing ones
+        are counted there.
 
     Raises
     ------
@@ -33,11 +36,11 @@ def plain_labels(y, name="y"):
     >>> plain_labels([Decimal(0), Decimal(1)])
     array([0., 1.])
     """
-    y = _without_gaps(y, name, "label")
+    y = _without_gaps(y, name, "label", parts)
     return y if y is None or sparse.issparse(y) else _comparable(y, name)
 
 
-def plain_numbers(y, name="y"):
+def plain_numbers(y, name="y", parts=None):
     """Return numbers, in whatever they come, as an array of float64.
 
     Parameters
@@ -46,6 +49,8 @@ def plain_numbers(y, name="y"):
         A single column counts as shape (n_samples,), with a warning.
     name : str, default="y"
         Of the argument, for errors.
+    parts : iterable or None, default=None
+        As of `plain_labels`.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def plain_numbers(y, name="y"):
     """
     if sparse.issparse(y):
         raise ValueError(f"{name} must be dense, got a sparse matrix of shape {y.shape}.")
-    given, y = y, _without_gaps(y, name, "number")
+    given, y = y, _without_gaps(y, name, "number", parts)
     if y is None:
         return y
     if 0 in y.shape[1:]:
@@ -100,7 +105,7 @@ def _found(y, given):
     return f"{shown(odd)} ({type(odd).__name__})"
 
 
-def _without_gaps(y, name, what):
+def _without_gaps(y, name, what, parts):
     """Return y as an array, with objects that are numbers as numbers."""
     if y is None or sparse.issparse(y):
         return y
@@ -113,11 +118,12 @@ def _without_gaps(y, name, what):
     if y.ndim == 0 or y.dtype.kind == "V":
         found = f"records of {y.dtype}" if y.ndim else f"{shown(given)} ({type(given).__name__})"
         raise ValueError(f"{name} must hold one {what} for each row, got {found}.")
-    n_missing = _count_missing(y)
-    if n_missing:
+    if _count_missing(y):
+        arrays = [y] if parts is None else map(as_array, parts)
+        n_missing, n = np.sum([(_count_missing(array), array.size) for array in arrays], axis=0)
         raise ValueError(
-            f"Input {name} contains NaN: {n_missing} of {y.size} {what}s are missing. Leave their "
-            "rows out."
+            f"Input {name} contains NaN: {n_missing} of {n} {what}s are missing. Leave their rows "
+            "out."
         )
     return _with_plain_numbers(np.ma.getdata(y))
 
@@ -129,6 +135,7 @@ def as_array(values):
         arrays = [column.array() for column in columns_of(values)]
         return np.column_stack(arrays) if arrays else np.empty((len(values), 0))
     is_column = hasattr(values, "dtype") and hasattr(type(values), "to_list")
+    is_column |= hasattr(getattr(values, "type", None), "index_type")  # PyArrow's dictionaries
     array = Column(None, values).array() if is_column else np.asarray(values)
     return array.astype(object) if array.dtype.kind == "T" else array
 

@@ -34,7 +34,9 @@ from ._training import ended, run_training, run_watched_training
 from ._writing import write_predictions
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
-MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike
+MatrixLike: TypeAlias = (
+    ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike | Sequence[os.PathLike]
+)
 Self = TypeVar("Self", bound="NetworkEstimator")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -70,12 +72,14 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             `categorical_features`), one example a row. Dates are days since 1970 in UTC. Sparse
             data is made dense batch by batch, never as a whole, and so are a large memory-mapped
             file and a large frame read; a tensor on CUDA stays there. Or where the rows are, which
-            are then read part by part: the path of a Parquet file or of a folder of such, a
-            pyarrow.dataset.Dataset, or a scan of polars. Or a collection of Dask, as y then is one,
+            are then read part by part: the path of a Parquet file or of a folder of them, a list of
+            such paths, a pyarrow.dataset.Dataset, or a scan of polars. Files whose columns differ
+            are read by one schema, whatever their order. Or a collection of Dask, as y then is one,
             too: its workers train on the rows that they have.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
-            Of a classifier any two labels: numbers, strings, booleans. Of a regressor numbers, with
-            a second axis for several at once. Where X is in a file, the name of a column.
+            Of a classifier any two labels: numbers, strings, booleans, dates, durations. Of a
+            regressor numbers, with a second axis for several at once. Where X is in a file, the
+            name of a column.
         sample_weight : array-like of shape (n_samples,) or str, default=None
             Weights of at least 0 in the cost ``Σ weight * loss / Σ weight``; rows of weight 0
             behave as absent. None weighs all rows the same; a name is that of a column, as of y.

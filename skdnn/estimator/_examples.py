@@ -122,6 +122,10 @@ class Examples:
         n_rarest = self.target.count_rarest(self.y[rows], self.processes)
         return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
 
+    def can_hold_out(self):
+        """Return whether rows can be held out: of rows in memory, any number of them."""
+        return True
+
     def among(self, processes):
         """Return the Examples that a process is to train on, of all that each of them has read."""
         if processes is self.processes:

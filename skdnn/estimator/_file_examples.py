@@ -73,6 +73,10 @@ class FileExamples(Examples):
         narrow = is_narrow(self.X.dtype)
         return Totals(summary.n_rows, summary.weight, n_rarest, narrow, is_sparse=False)
 
+    def can_hold_out(self):
+        """Return whether there are rows to hold out, beside others to train on."""
+        return bool(self.is_held.any() and self.summary(with_held_out=False).n_rows > 0)
+
     def taught(self, with_held_out):
         """Return the TaughtFile of the rows to train on."""
         return TaughtFile(self.survey, self.target, self.factors, self.X, with_held_out)
@@ -87,7 +91,7 @@ class FileExamples(Examples):
         if self.factors is None:
             return {}
         labels = self.survey.labels()
-        return dict(zip(labels.tolist(), self.factors[self.target.encode(labels)], strict=True))
+        return dict(zip(labels, self.factors[self.target.encode(labels)], strict=True))
 
 
 def gather_examples(
@@ -97,6 +101,8 @@ def gather_examples(
     source = open_source(X)
     if source is None:
         if isinstance(y, str):
+            if isinstance(X, list | tuple) and not X:
+                raise ValueError("X must be a list of at least one path, got an empty list.")
             raise ValueError(
                 "y must hold one label or number for each row of X; the name of a column it is "
                 f"only where X is in a file, got {y!r}."

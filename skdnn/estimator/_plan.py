@@ -309,7 +309,7 @@ def _holds_out(parameters, examples, totals, n_layers):
     if parameters.n_networks > 1:
         # What one network of several holds out, the others learn from.
         return bool(n_rarest >= count_folds(parameters.n_networks))
-    if n_rarest * parameters.validation_fraction < 1:
+    if n_rarest * parameters.validation_fraction < 1 or not examples.can_hold_out():
         return False
     if parameters.scoring is not None:
         return True  # else there would be nothing to score

@@ -119,7 +119,7 @@ def _split_file(plan, examples):
     if not len(rows):  # nearly all have a weight of 0
         rows = np.arange(len(examples.y))
     held_out = np.flatnonzero(examples.is_held)
-    if holds_out and not (len(held_out) and summary.n_rows):
+    if holds_out and not examples.can_hold_out():
         raise ValueError(
             f"early_stopping must find rows to hold out, but validation_fraction="
             f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "

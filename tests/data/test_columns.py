@@ -124,6 +124,12 @@ def test_a_time_of_day_may_have_nanoseconds():
     np.testing.assert_allclose(numbers(table)[1][:, 0], [np.nan, 1.5e-6 / 86_400], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("unit", "a_second"), [("s", 1), ("ms", 1000)])
+def test_a_time_of_day_may_have_32_bits(unit, a_second):
+    table = arrow([None, 43_200 * a_second], pa.time32(unit))
+    np.testing.assert_array_equal(numbers(table)[1][:, 0], [np.nan, 0.5])
+
+
 def test_objects_are_read_as_their_dtype_is():
     lengths = np.array([3, 4, 5], dtype="timedelta64[h]")
     kinds, X = numbers(pandas(list(lengths), object))
