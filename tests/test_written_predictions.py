@@ -69,6 +69,7 @@ def sub_tree(folder):
 INPUTS = {
     "folder": lambda folder: folder,
     "file": lambda folder: folder / "1.parquet",
+    "list": lambda folder: [folder / "0.parquet", folder / "1.parquet"],
     "dataset": ds.dataset,
     "dataset of a list": lambda folder: ds.dataset([folder / "0.parquet", folder / "1.parquet"]),
     "union": lambda folder: ds.dataset(
