@@ -113,7 +113,7 @@ BAD_PARAMETERS = [
     ({"n_networks": 0}, "n_networks must be an integer of at least 1, got 0"),
     ({"n_networks": "5"}, "n_networks must be an integer of at least 1, got '5'"),
     ({"device": "gpu"}, "device must be"),
-    ({"device": "cuda:99"}, "device must be present on this machine"),
+    ({"device": "cuda:99"}, "device='cuda:99' was requested, but "),
     ({"device": torch.device("meta")}, "device must be"),
     ({"device": 0}, "device must be"),
     ({"dtype": "float16"}, "dtype must be one of 'auto', 'float32', 'float64', got 'float16'"),

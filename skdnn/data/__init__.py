@@ -12,7 +12,7 @@ from ._labels import TwoClasses, announced_classes, of_both_classes
 from ._level_means import columns_with_means, deal_into_folds, means_of_other_folds
 from ._own_batches import OwnBatches
 from ._real_numbers import RealNumbers
-from ._sources import at_hand, is_of_sparse_columns, is_plain
+from ._sources import at_hand, is_of_sparse_columns, is_plain, take_rows
 from ._splits import count_folds, fold_out, hold_out
 from ._stacked_batches import StackedBatches
 from ._statistics import columns_with_infinity
@@ -70,5 +70,6 @@ __all__ = [
     "recoded",
     "row_chunks",
     "shown",
+    "take_rows",
     "to_host",
 ]

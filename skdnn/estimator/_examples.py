@@ -6,8 +6,10 @@ and names of the features.
 """
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -42,6 +44,9 @@ SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
 INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 # What processes that share one fit may be told differently: only the first saves and prints.
 OF_EACH_PROCESS = ("checkpoint", "device", "n_threads", "verbose")
+
+# By estimator: an X, and what `read_data` has returned for it.
+_kept: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Examples:
         Of those that have the other rows.
     digest : str or None
         Of all rows, where it is known.
+    given : array, data frame, sparse matrix, tensor or None
+        X as the user passed it, for a scorer.
     """
 
     X: Any
@@ -103,6 +110,7 @@ class Examples:
     before: Any = None
     processes: Any = ALONE
     digest: str | None = None
+    given: Any = None
 
     def take(self, index):
         """Return the Examples of some rows."""
@@ -137,7 +145,8 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
         _check_shared(processes, parameters, groups, X_val)
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     learn_by, readers = parameters if before is None else None, processes.readers
-    X, y = read_data(estimator, X, y, learn_by=learn_by, processes=readers)
+    given = at_hand(X)
+    X, y = read_data(estimator, given, y, learn_by=learn_by, processes=readers)
     if readers.sum(np.array(len(y))) == 0:
         raise ValueError("X must have a row in some process, got none in any.")
     target = estimator._task.target.learn(y, readers)
@@ -148,6 +157,7 @@ def read_examples(estimator, parameters, X, y, sample_weight, groups, X_val, y_v
         groups=_read_groups(groups, len(y)),
         watched=read_watched(estimator, parameters, X_val, y_val, target, readers),
         before=before,
+        given=given,
     )
     return examples.among(processes)
 
@@ -205,11 +215,13 @@ def read_watched(estimator, parameters, X_val, y_val, target, processes):
     if X_val is None:
         return None
     try:
-        X, y = read_data(estimator, X_val, y_val, name="y_val", processes=processes)
+        given = at_hand(X_val)
+        X, y = read_data(estimator, given, y_val, name="y_val", processes=processes)
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
-    return _weighted(estimator, parameters, X, y, target, name="y_val", processes=processes)
+    watched = _weighted(estimator, parameters, X, y, target, name="y_val", processes=processes)
+    return replace(watched, given=given)
 
 
 def _weighted(estimator, parameters, X, y, target, sample_weight=None, name="y", processes=ALONE):
@@ -239,6 +251,8 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     """
     if isinstance(X, Table):
         return X
+    if isinstance(estimator, Hashable) and (kept := _kept.get(estimator)) and X is kept[0]:
+        return kept[1]
     X = at_hand(X)
     reset = learn_by is not None
     if reset:
@@ -259,13 +273,19 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     return (read, *unchecked) if unchecked else read
 
 
+def keep_read(estimator, X, read):
+    """Let `read_data` return what was read of X before, as long as the estimator is there."""
+    if isinstance(estimator, Hashable):
+        _kept[estimator] = X, read
+
+
 def learn_columns(estimator, X, categorical_features, processes=ALONE):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, {"The number of columns of X": X.shape[1:]})
     are_plain = all(processes.gathered(is_plain(X)))
-    if len(X.shape) != 2 or (are_plain and not has_names):
+    if are_plain and not has_names:
         return
     if sparse.issparse(X):
         raise ValueError("X must be dense where categorical_features names columns, got sparse X.")

@@ -20,6 +20,7 @@ from skdnn.data import (
     hold_out,
     make_rows,
     means_of_other_folds,
+    take_rows,
 )
 
 from ._file_examples import FileExamples
@@ -246,7 +247,11 @@ def _batches(plan, learnt, examples, rows, numbers, **options):
 
 
 def _if_scored(plan, examples, held_out):
-    return [] if plan.parameters.scoring is None else [examples.take(rows) for rows in held_out]
+    """Return the Examples of the rows that each network holds out, for a scorer."""
+    if plan.parameters.scoring is None:
+        return []
+    given = examples.given
+    return [replace(examples.take(rows), given=take_rows(given, rows)) for rows in held_out]
 
 
 def _steps(plan, n_rows):

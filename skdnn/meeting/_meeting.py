@@ -244,7 +244,7 @@ class Meeting:
         # What fits within a training, such as a scorer that does, is nothing to others.
         backend = SequentialBackend(nesting_level=stack[0].nesting_level)
         with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
-            train_as_one(
+            results = train_as_one(
                 [each.request for each in stack],
                 lambda: [each.call.is_over for each in stack],
                 n_threads,
@@ -252,6 +252,8 @@ class Meeting:
             )
         with self.lock:
             self.n_training -= n_processors
+            for k, result in results.items():
+                self._release(stack[k], result)
             self.waiting += [each for each in stack if each.result is None]
             self._go_on()
 

@@ -21,7 +21,7 @@ from ._request import moved_by
 def train_as_one(requests, are_over, n_threads, hand_out):
     """Train what requests of one kind ask for.
 
-    Those for which nothing is handed out must be trained by themselves, since together they failed.
+    Those without a result must be trained by themselves, since together they failed.
 
     Parameters
     ----------
@@ -31,21 +31,26 @@ def train_as_one(requests, are_over, n_threads, hand_out):
     n_threads : int or None
         None is as many as if each were trained alone.
     hand_out : callable
-        Called at the end of an epoch with what has ended there: a dict from the position of a
-        request to its TrainingResult, or the exception that it raised.
+        Called with the results of those that end before the last ones, after their last epoch.
+
+    Returns
+    -------
+    dict
+        The other results: from the position of a request to its TrainingResult, or the exception
+        that it raised.
     """
     if len(requests) == 1:
-        hand_out({0: _trained_alone(*requests, are_over, n_threads)})
-        return
+        return {0: _trained_alone(*requests, are_over, n_threads)}
     waiting = dict(enumerate(requests))
     states = {k: [g.get_state() for g in request.generators()] for k, request in waiting.items()}
     try:
-        _train_stack(requests, waiting, are_over, n_threads, hand_out)
+        return _trained_as_one(requests, waiting, are_over, n_threads, hand_out)
     except BaseException:  # none must suffer from another, and each sees itself what is wrong
         for k, request in waiting.items():
             request.is_alone = True
             for generator, state in zip(request.generators(), states[k], strict=True):
                 generator.set_state(state)
+        return {}
 
 
 def _trained_alone(request, are_over, n_threads):
@@ -62,13 +67,13 @@ def _trained_alone(request, are_over, n_threads):
         return error
 
 
-def _train_stack(requests, waiting, are_over, n_threads, hand_out):
+def _trained_as_one(requests, waiting, are_over, n_threads, hand_out):
     """Train requests as one stack; those whose results are handed out leave `waiting`, a dict."""
     network, members = _stacked_network(requests), _members(requests)
     first = requests[0].options
 
-    def hand_out_of(result, ended):
-        hand_out({k: _result_of(waiting.pop(k), result, members[k]) for k in ended})
+    def results_of(result, ended):
+        return {k: _result_of(waiting.pop(k), result, members[k]) for k in ended}
 
     def end_epoch(progress):
         stopping = progress.stopping
@@ -77,8 +82,8 @@ def _train_stack(requests, waiting, are_over, n_threads, hand_out):
                 stopping.running[own] = False
         is_trained = stopping.trains(progress.epoch + 1)
         ended = [k for k in waiting if not is_trained[members[k]].any()]
-        if ended:
-            hand_out_of(progress.result(~stopping.running), ended)
+        if 0 < len(ended) < len(waiting):
+            hand_out(results_of(progress.result(~stopping.running), ended))
 
     result = train(
         network,
@@ -97,7 +102,7 @@ def _train_stack(requests, waiting, are_over, n_threads, hand_out):
         fails_apart=True,
         **_rate(requests, network),
     )
-    hand_out_of(result, list(waiting))
+    return results_of(result, list(waiting))
 
 
 def _rate(requests, network):
