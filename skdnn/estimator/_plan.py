@@ -424,7 +424,9 @@ def resolve_device(device, X):
         raise ValueError(f"device must be {RULES['device']}, got {device!r}.")
     n_devices = torch.cuda.device_count()
     if (resolved.index or 0) >= n_devices:
-        found = f"this machine has {n_devices}" if n_devices else "no CUDA device is available"
+        found = f"the last CUDA device is 'cuda:{n_devices - 1}'"
+        if not n_devices:
+            found = "no CUDA device is available"
         if torch.version.cuda is None and torch.version.hip is None:
             found += f", since PyTorch {torch.__version__} is built without CUDA"
         raise ValueError(
