@@ -1,7 +1,4 @@
-"""DeepBinaryClassifier: yes or no from a vector of features.
-
-Its parameters, its two labels and their probabilities. How a fit goes is in `skdnn.estimator`.
-"""
+"""DeepBinaryClassifier: parameters, labels and probabilities; `skdnn.estimator` has the fit."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -146,6 +146,11 @@ def together(max_tasks=MAX_TASKS, memory_limit=MEMORY_LIMIT):
 
     ``joblib.parallel_config("skdnn")`` is the same.
 
+    Calls of Parallel that are nested in a task share its threads and limits, down to the third
+    level, also where the task opens such a block itself; deeper ones run sequentially. With
+    ``return_as="generator"`` a result is returned when its own fit has ended. An error of a task is
+    raised with the traceback of the task.
+
     Parameters
     ----------
     max_tasks : int, default=128
