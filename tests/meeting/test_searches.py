@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 from numpy.testing import assert_allclose
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -456,24 +457,21 @@ def test_endless_recursion_ends_with_few_threads(make_parallel, block):
     assert_no_threads_are_left()
 
 
-@pytest.mark.slow
-def test_a_scorer_that_searches_with_itself_ends_with_few_threads():
-    n_threads = []
+@pytest.mark.parametrize("n_fits", [1, 3])
+def test_a_scorer_is_nested_as_deep_as_its_fit(n_fits, stacks):
+    levels = []
 
-    def search_again(*_):
-        n_threads.append(threading.active_count())
-        model = clone(CLF).set_params(max_iter=1, scoring=search_again, early_stopping=True)
+    def score(*_):
+        levels.append(get_active_backend()[0].nesting_level)
         with together():
-            cross_val_score(model, X, Y, cv=2, error_score="raise")
+            levels.append(get_active_backend()[0].nesting_level)
+        return 0.5
 
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(400)
-    try:
-        with pytest.raises(RecursionError):
-            search_again()
-    finally:
-        sys.setrecursionlimit(limit)
-    assert max(n_threads) - n_threads[0] <= 20
+    model = clone(CLF).set_params(scoring=score, early_stopping=True, max_iter=2)
+    with together():
+        Parallel()(delayed(clone(model).fit)(X, Y) for _ in range(n_fits))
+    assert stacks == [n_fits]
+    assert set(levels) == {1}
 
 
 @pytest.mark.parametrize(
