@@ -1,7 +1,4 @@
-"""DeepBinaryClassifier: yes or no from a vector of features.
-
-Its parameters, its two labels and their probabilities. How a fit goes is in `skdnn.estimator`.
-"""
+"""DeepBinaryClassifier: parameters, labels and probabilities; `skdnn.estimator` has the fit."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +31,7 @@ from skdnn.estimator import (
     columns_beside,
     entrance,
     plain,
+    with_known_names,
 )
 from skdnn.network import SIGMOID
 from skdnn.watching import Checkpoint
@@ -141,8 +139,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         "adam" with one layer. `X_val` given to `fit` is watched instead; False only records it.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
-        "roc_auc", or a function of (estimator, X, y), X being an array. It gets their weights where
-        these differ and it takes `sample_weight`.
+        "roc_auc", or a function of (estimator, X, y), which gets X as it was passed, a frame as a
+        frame. It gets their weights where these differ and it takes `sample_weight`.
     validation_fraction : float, default=0.1
         Share of the rows to hold out, by class.
     standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
@@ -274,6 +272,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     _task = YES_OR_NO
     classes_: np.ndarray
 
+    @with_known_names
     def __init__(
         self,
         n_layers: int | None = None,

@@ -26,6 +26,7 @@ from skdnn.estimator import (
     answers,
     columns_beside,
     entrance,
+    with_known_names,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
 from skdnn.watching import Checkpoint
@@ -140,8 +141,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         "adam" with one layer. `X_val` given to `fit` is watched instead; False only records it.
     scoring : str, callable or None, default=None
         What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
-        "neg_mean_absolute_error", or a function of (estimator, X, y), X being an array. It gets
-        their weights where these differ and it takes `sample_weight`.
+        "neg_mean_absolute_error", or a function of (estimator, X, y), which gets X as it was
+        passed, a frame as a frame. It gets their weights where these differ and it takes
+        `sample_weight`.
     validation_fraction : float, default=0.1
         Share of the rows to hold out.
     standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
@@ -272,6 +274,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
 
     _task = NUMBERS
 
+    @with_known_names
     def __init__(
         self,
         n_layers: int | None = None,

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
@@ -113,7 +115,7 @@ BAD_PARAMETERS = [
     ({"n_networks": 0}, "n_networks must be an integer of at least 1, got 0"),
     ({"n_networks": "5"}, "n_networks must be an integer of at least 1, got '5'"),
     ({"device": "gpu"}, "device must be"),
-    ({"device": "cuda:99"}, "device must be present on this machine"),
+    ({"device": "cuda:99"}, "device='cuda:99' was requested, but "),
     ({"device": torch.device("meta")}, "device must be"),
     ({"device": 0}, "device must be"),
     ({"dtype": "float16"}, "dtype must be one of 'auto', 'float32', 'float64', got 'float16'"),
@@ -184,7 +186,7 @@ BAD_DATA = [
     ({"X": {"a": [1, 2, 3, 4]}}, r"X must be rows of numbers.* got dict"),
     ({"X": "text"}, r"X must be the path of a Parquet file.* none at 'text'"),
     ({"X": [[1, 2], [3], [4, 5], [6, 7]]}, "X must be rows of numbers, all of one length"),
-    ({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "a sparse array of 3 axes"),
+    ({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "Found array with dim 3"),
     ({"X": torch.ones(4, 2, device="meta")}, "X must hold numbers, got a tensor of torch.float32"),
     ({"X": pl.LazyFrame({"a": [1, 2, 3, 4]})}, r"y must name a column where X is in a file"),
     ({"X": np.ma.array(X, mask=X > 2).astype(complex)}, "Complex data not supported"),
@@ -339,6 +341,73 @@ def test_bad_data_for_predict_is_named(data, message, face):
         if hasattr(fit, name):
             with pytest.raises(ValueError, match=message):
                 getattr(fit, name)(data)
+
+
+NUMBERS = pd.DataFrame(X, columns=["a", "b"])
+NOT_TWO_AXES = {
+    "row of numbers": (NUMBERS.iloc[0], "1D array"),
+    "row": (MIXED.iloc[0], "1D array of (float|float64)"),
+    "column": (NUMBERS["a"], "1D array"),
+    "column of text": (MIXED["colour"], "1D array of str"),
+    "column of categories": (MIXED["colour"].astype("category"), "1D array of str"),
+    "row of polars": (pl.from_pandas(MIXED).row(0), "1D array of float"),
+    "Series of polars": (pl.Series([1.0, 2.0]), "1D array"),
+    "text of polars": (pl.Series(["a", "b"]), "1D array of str"),
+    "PyArrow": (pa.chunked_array([[1.0, 2.0]]), "1D array"),
+    "text of PyArrow": (pa.array(["a", "b"]), "1D array of (str|StringScalar)"),
+    "array": (X[0], "1D array"),
+    "objects": (np.array(["a", 1.0], dtype=object), "1D array of str"),
+    "tensor": (torch.ones(2), "1D array"),
+    "list": ([1.0, 2.0], "1D array"),
+    "list of dicts": ([{"a": 1}], "1D array of dict"),
+    "sparse": (sparse.coo_array(np.ones(2)), "1D array"),
+    "number": (1.0, "scalar array"),
+    "array without axes": (np.array(1.0), "scalar array"),
+    "tensor without axes": (torch.tensor(1.0), "scalar array"),
+    "dict": ({"a": 1.0, "b": 2.0}, "dict"),
+}
+
+
+@pytest.mark.parametrize("fitted_on", [X, MIXED], ids=["numbers", "mixed"])
+@pytest.mark.parametrize("name", NOT_TWO_AXES)
+def test_data_without_two_axes_is_to_be_reshaped(name, fitted_on, face, tmp_path):
+    data, got = NOT_TWO_AXES[name]
+    model = face(n_units=2, max_iter=2)
+    message = (
+        rf"Expected 2D array, got {got} instead\. Reshape your data either using array\.reshape"
+        r"\(-1, 1\) if .* single feature or array\.reshape\(1, -1\) if .* a single sample"
+    )
+    classes = {"classes": [0, 1]} if face is DeepBinaryClassifier else {}
+    fit = clone(model).fit(fitted_on, Y)
+    calls = [
+        lambda: clone(model).fit(data, Y[:2]),
+        lambda: clone(model).partial_fit(data, Y[:2], **classes),
+        lambda: clone(model).fit(fitted_on, Y, X_val=data, y_val=Y[:2]),
+        lambda: fit.predict(data),
+        lambda: fit.score(data, Y[:1]),
+        lambda: fit.write_predictions(data, tmp_path / "predictions.parquet"),
+    ]
+    if face is DeepBinaryClassifier:
+        calls += [lambda: fit.predict_proba(data), lambda: fit.decision_function(data)]
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("device", "n_devices", "cuda", "message"),
+    [
+        ("cuda", 0, "12.8", r"device='cuda' was requested, but no CUDA device is available\. Use"),
+        ("cuda", 0, None, r"available, since PyTorch .+ is built without CUDA\. Use device='cpu'"),
+        (torch.device("cuda", 1), 0, None, "device='cuda:1' was requested, but no CUDA device is"),
+        ("cuda:3", 2, "12.8", r"device='cuda:3' was .* but the last CUDA device is 'cuda:1'\."),
+    ],
+)
+def test_a_device_that_is_not_there_is_named(face, device, n_devices, cuda, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_devices)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    with pytest.raises(ValueError, match=message):
+        face(device=device).fit(X, Y)
 
 
 def test_the_tables_are_as_long_as_they_should_be():

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import sys
 import warnings
@@ -9,12 +10,27 @@ from contextlib import contextmanager
 
 import conftest
 import fresh
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn import (
+    ActivationDisplay,
+    DecisionBoundariesDisplay,
+    DeepBinaryClassifier,
+    DeepRegressor,
+    LossCurveDisplay,
+    NetworkDisplay,
+    WeightImagesDisplay,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3)).astype(np.float32)
@@ -143,6 +159,59 @@ def fit_and_ask():
 @pytest.mark.slow
 def test_global_state_is_unchanged_after_every_call_in_a_fresh_process():
     fresh.call(fit_and_ask)
+
+
+def halved_product(Z):  # whose product autocast computes in bfloat16
+    return torch.tanh(Z @ torch.eye(Z.shape[-1], dtype=Z.dtype, device="cpu"))
+
+
+NESTED = {
+    "alone": lambda clf: clf,
+    "pipeline": lambda clf: make_pipeline(StandardScaler(), clf),
+    "search": lambda clf: GridSearchCV(clf, {"n_units": [3]}, cv=2),
+    "one-vs-rest": OneVsRestClassifier,
+    "calibrated": lambda clf: CalibratedClassifierCV(clf, cv=2),
+    "voting": lambda clf: VotingClassifier([("a", clf), ("b", clf)]),
+}
+
+
+@pytest.mark.parametrize("activation", [halved_product, torch.nn.Softsign])
+@pytest.mark.parametrize("name", NESTED)
+def test_the_html_is_the_same_in_every_state(name, activation):
+    clf = DeepBinaryClassifier(n_units=3, activation=activation, max_iter=2, random_state=0)
+    model = NESTED[name](clf).fit(X, Y)
+    expected = re.sub(r"sk-[\w-]+", "", model._repr_html_())
+    for state in STATES.values():
+        with state():
+            found = re.sub(r"sk-[\w-]+", "", model._repr_html_())
+        assert found == expected
+
+
+@pytest.mark.parametrize("activation", [halved_product, torch.nn.Softsign, "relu"])
+def test_displays_are_the_same_in_every_state(activation):
+    clf = DeepBinaryClassifier(n_units=3, activation=activation, max_iter=2, random_state=0)
+    clf.fit(X[:, :2], Y)
+
+    def drawn():
+        curves = ActivationDisplay.from_activation(activation)
+        planes = DecisionBoundariesDisplay.from_estimators(
+            {"a": clf}, X[:, :2], Y, grid_resolution=5
+        )
+        network = NetworkDisplay.from_estimator(clf)
+        images = WeightImagesDisplay.from_estimator(clf, image_shape=(1, 2))
+        loss = LossCurveDisplay.from_estimator(clf)
+        texts = [text.get_text() for text in network.ax_.texts]
+        plt.close("all")
+        arrays = curves.A, curves.derivative, planes.probabilities["a"], images.images
+        return texts, [*map(np.asarray, arrays), np.asarray(loss.loss_curve)]
+
+    texts, arrays = drawn()
+    for state in STATES.values():
+        with state():
+            texts_found, found = drawn()
+        assert texts_found == texts
+        for pair in zip(found, arrays, strict=True):
+            np.testing.assert_array_equal(*pair)
 
 
 # -- and no thread of OpenMP is started, without which a process can be forked --------------------

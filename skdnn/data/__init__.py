@@ -20,7 +20,7 @@ from ._level_means import columns_with_means, deal_into_folds, means_of_other_fo
 from ._own_batches import OwnBatches
 from ._real_numbers import RealNumbers
 from ._replacing import find_regular_file, replaceable_path, replacing
-from ._sources import at_hand, is_of_sparse_columns, is_plain
+from ._sources import at_hand, is_of_sparse_columns, is_plain, take_rows
 from ._splits import count_folds, fold_out, hold_out
 from ._stacked_batches import StackedBatches
 from ._statistics import column_limits, columns_with_infinity, is_far_outside
@@ -84,5 +84,6 @@ __all__ = [
     "replacing",
     "row_chunks",
     "shown",
+    "take_rows",
     "to_host",
 ]

@@ -21,17 +21,25 @@ def at_hand(X):
     Raises
     ------
     ValueError, TypeError
-        If its rows are elsewhere, or not of one length.
+        If its rows are elsewhere, or not of one length, or it has not two axes.
     """
     if isinstance(X, torch.Tensor):
         _check_tensor(X)
-        return X.detach().resolve_neg()
-    if sparse.issparse(X):
-        if X.ndim != 2:
-            raise ValueError(f"Expected 2D array for X, got a sparse array of {X.ndim} axes.")
-        return X
-    check_in_memory(X, "X")
-    if is_frame(X) or (isinstance(X, np.ndarray) and not np.ma.isMaskedArray(X)):
+        array = X.detach().resolve_neg()
+    elif sparse.issparse(X):
+        array = X
+    else:
+        check_in_memory(X, "X")
+        array = X if is_frame(X) else _as_array(X)
+    if len(array.shape) > 2:
+        raise ValueError(f"Found array with dim {len(array.shape)}, while dim <= 2 is required.")
+    if len(array.shape) < 2:
+        raise _not_two_axes(X, array)
+    return array
+
+
+def _as_array(X):
+    if isinstance(X, np.ndarray) and not np.ma.isMaskedArray(X):
         return X
     try:
         if np.ma.isMaskedArray(X):
@@ -39,20 +47,22 @@ def at_hand(X):
             return np.where(np.ma.getmaskarray(X), missing, np.ma.getdata(X))
         array = np.asarray(X)
         # Beside one text NumPy makes texts of all.
-        array = array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
+        return array if array.dtype.kind not in "SU" else np.array(X, dtype=object)
     except Exception as error:  # whatever NumPy calls back says of itself
         raise ValueError(f"X must be rows of numbers, all of one length: {error}") from error
-    if array.ndim == 0:
-        raise TypeError(
-            "X must be rows of numbers, or a data frame. Expected 2D array, got "
-            f"{type(X).__name__} instead."
-        )
-    if array.ndim == 1 and array.dtype.kind == "O":
-        raise ValueError(
-            "X must be rows of numbers, or a data frame. Expected 2D array, got 1D array of "
-            f"{type(X[0]).__name__} instead."
-        )
-    return array
+
+
+def _not_two_axes(X, array):
+    """Return the error for X that holds a single row, column or number, as scikit-learn says it."""
+    is_object = not isinstance(array, torch.Tensor) and array.dtype.kind == "O"
+    got = "1D array" if len(array.shape) else "scalar array"
+    if is_object:
+        got = f"1D array of {type(array[0]).__name__}" if len(array.shape) else type(X).__name__
+    return (TypeError if is_object and not len(array.shape) else ValueError)(
+        f"X must be rows of numbers, or a data frame. Expected 2D array, got {got} instead. "
+        "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
+        "array.reshape(1, -1) if it contains a single sample."
+    )
 
 
 def check_in_memory(values, name):
@@ -100,11 +110,20 @@ def is_plain(X):
     if isinstance(X, torch.Tensor) or sparse.issparse(X) or is_of_sparse_columns(X):
         return True
     if not is_frame(X):
-        return X.dtype.kind in _NUMBERS or X.ndim != 2
+        return X.dtype.kind in _NUMBERS
     if not hasattr(type(X), "iloc"):
         return False
     # A column of booleans holds levels.
     return all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in X.dtypes)
+
+
+def take_rows(X, rows):
+    """Return some rows, an index array, of what `at_hand` returns, in the same container."""
+    if hasattr(type(X), "iloc"):  # of pandas
+        return X.iloc[rows]
+    if hasattr(type(X), "itercolumns"):  # of PyArrow
+        return X.take(rows)
+    return (X.tocsr() if sparse.issparse(X) else X)[rows]
 
 
 def columns_of(X):

@@ -108,9 +108,10 @@ class ActivationDisplay:
         check_interval("limits", limits)
         check_count("n_points", n_points, 2)
         g = get_activation(activation)
-        Z = torch.linspace(*limits, n_points, dtype=torch.float64, device="cpu")[:, None]
-        curves = Z, g.function(Z), g.derivative(Z)
-        z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in curves)
+        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+            Z = torch.linspace(*limits, n_points, dtype=torch.float64, device="cpu")[:, None]
+            curves = Z, g.function(Z), g.derivative(Z)
+            z, a, derivative = (tensor[:, 0].detach().numpy() for tensor in curves)
         return cls(z, a, derivative, g.name).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> ActivationDisplay:

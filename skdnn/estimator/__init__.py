@@ -10,7 +10,8 @@ One file a station, in the order in which a fit passes through, each knowing onl
 - the start, a network and what is to move its weights `_start`;
 - the fitted attributes `_fitted`;
 - the training itself, which the training room does and others watch `_training`;
-- the prediction `_prediction`, and that of a file `_writing`.
+- the prediction `_prediction`, and that of a file `_writing`;
+- errors for names of other libraries' parameters `_unknown_names`.
 
 `_estimator` is the fit that sends them through, `_html` the picture in a notebook.
 """
@@ -19,6 +20,7 @@ from ._estimator import Activation, MatrixLike, NetworkEstimator, entrance
 from ._parameters import Number, OneOf, plain
 from ._prediction import answers, columns_beside
 from ._task import Task
+from ._unknown_names import with_known_names
 
 __all__ = [
     "Activation",
@@ -31,4 +33,5 @@ __all__ = [
     "columns_beside",
     "entrance",
     "plain",
+    "with_known_names",
 ]

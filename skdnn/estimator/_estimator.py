@@ -31,6 +31,7 @@ from ._split import make_split
 from ._start import make_start
 from ._task import Task
 from ._training import ended, run_training, run_watched_training
+from ._unknown_names import OTHER_NAMES, unknown_name, with_known_names
 from ._writing import write_predictions
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
@@ -42,14 +43,38 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def entrance(method: Method) -> Method:
-    """Let a method that users call compute plainly, and where its rows are."""
-    return where_the_rows_are(plainly(method))
+    """Let a method that users call compute plainly, where its rows are, and check its arguments."""
+    return with_known_names(where_the_rows_are(plainly(method)))
 
 
 class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
     """An estimator that learns by a dense network; what it predicts, a face says by its Task."""
 
     _task: ClassVar[Task]
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : dict
+            New values.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        known = self._get_param_names()
+        for name in params:
+            if name not in known and (name in OTHER_NAMES or "__" not in name):
+                raise ValueError(unknown_name(self, "__init__", name, known))
+        return super().set_params(**params)
 
     @entrance
     @with_callbacks

@@ -6,8 +6,10 @@ and names of the features.
 """
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from skdnn.data import (
     is_of_sparse_columns,
     is_plain,
     read_columns,
+    take_rows,
     to_host,
 )
 from skdnn.sharing import ALONE, check_same, current_processes
@@ -48,6 +51,9 @@ SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
 INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 # What processes that share one fit may be told differently: only the first saves and prints.
 OF_EACH_PROCESS = ("checkpoint", "device", "n_threads", "verbose")
+
+# By estimator: an X, and what `read_data` has returned for it.
+_kept: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,8 @@ class Examples:
         Of those that have the other rows.
     digest : str or None
         Of all rows, where it is known.
+    given : array, data frame, sparse matrix, tensor or None
+        X as the user passed it, for a scorer.
     """
 
     X: Any
@@ -109,10 +117,15 @@ class Examples:
     before: Any = None
     processes: Any = ALONE
     digest: str | None = None
+    given: Any = None
 
     def take(self, index):
         """Return the Examples of some rows."""
         return Examples(self.X[index], self.y[index], self.weight[index], self.target)
+
+    def take_with_given(self, rows):
+        """Return the Examples of some rows, an index array, with these rows of `given`."""
+        return replace(self.take(rows), given=take_rows(self.given, rows))
 
     def totals(self):
         """Return the Totals."""
@@ -149,7 +162,8 @@ def read_examples(
         _check_shared(processes, parameters, groups, X_val)
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     learn_by, readers = parameters if before is None else None, processes.readers
-    X, y = read_data(estimator, X, y, learn_by=learn_by, processes=readers)
+    given = at_hand(X)
+    X, y = read_data(estimator, given, y, learn_by=learn_by, processes=readers)
     if readers.sum(np.array(len(y))) == 0:
         raise ValueError("X must have a row in some process, got none in any.")
     target = estimator._task.target.learn(y, readers)
@@ -162,6 +176,7 @@ def read_examples(
             estimator, parameters, X_val, y_val, sample_weight_val, target, readers
         ),
         before=before,
+        given=given,
     )
     return examples.among(processes)
 
@@ -221,15 +236,17 @@ def read_watched(estimator, parameters, X_val, y_val, sample_weight_val, target,
     if X_val is None:
         return None
     try:
-        X, y = read_data(estimator, X_val, y_val, name="y_val", processes=processes)
+        given = at_hand(X_val)
+        X, y = read_data(estimator, given, y_val, name="y_val", processes=processes)
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
     watched = _weighted(
         estimator, parameters, X, y, target, sample_weight_val, suffix="_val", processes=processes
     )
+    watched, rows = replace(watched, given=given), np.flatnonzero(watched.weight)
     # Rows of weight zero behave as absent, for a scorer that takes no weights as well.
-    return watched if watched.weight.all() else watched.take(np.flatnonzero(watched.weight))
+    return watched if len(rows) == len(watched.y) else watched.take_with_given(rows)
 
 
 def column_far_outside(estimator, examples):
@@ -283,6 +300,8 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     """
     if isinstance(X, Table):
         return X
+    if isinstance(estimator, Hashable) and (kept := _kept.get(estimator)) and X is kept[0]:
+        return kept[1]
     X = at_hand(X)
     reset = learn_by is not None
     if reset:
@@ -303,13 +322,19 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     return (read, *unchecked) if unchecked else read
 
 
+def keep_read(estimator, X, read):
+    """Let `read_data` return what was read of X before, as long as the estimator is there."""
+    if isinstance(estimator, Hashable):
+        _kept[estimator] = X, read
+
+
 def learn_columns(estimator, X, categorical_features, processes=ALONE):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, {"The number of columns of X": X.shape[1:]})
     are_plain = all(processes.gathered(is_plain(X)))
-    if len(X.shape) != 2 or (are_plain and not has_names):
+    if are_plain and not has_names:
         return
     if sparse.issparse(X):
         raise ValueError("X must be dense where categorical_features names columns, got sparse X.")

@@ -422,10 +422,15 @@ def resolve_device(device, X):
         return resolved
     if resolved.type != "cuda":
         raise ValueError(f"device must be {RULES['device']}, got {device!r}.")
-    if (resolved.index or 0) >= torch.cuda.device_count():
+    n_devices = torch.cuda.device_count()
+    if (resolved.index or 0) >= n_devices:
+        found = f"the last CUDA device is 'cuda:{n_devices - 1}'"
+        if not n_devices:
+            found = "no CUDA device is available"
+        if torch.version.cuda is None and torch.version.hip is None:
+            found += f", since PyTorch {torch.__version__} is built without CUDA"
         raise ValueError(
-            f"device must be present on this machine, which has {torch.cuda.device_count()} CUDA "
-            f"devices, got {device!r}."
+            f"device={str(device)!r} was requested, but {found}. Use device='cpu' or device='auto'."
         )
     return resolved
 

@@ -315,7 +315,10 @@ def _batches(plan, learnt, examples, rows, numbers, **options):
 
 
 def _if_scored(plan, examples, held_out):
-    return [] if plan.parameters.scoring is None else [examples.take(rows) for rows in held_out]
+    """Return the Examples of the rows that each network holds out, for a scorer."""
+    if plan.parameters.scoring is None:
+        return []
+    return [examples.take_with_given(rows) for rows in held_out]
 
 
 def _steps(plan, n_rows):

@@ -1,5 +1,6 @@
 """The training: from a plan, a split and a start to a result, watched by whom it concerns."""
 
+import copy
 from functools import partial
 
 from sklearn.exceptions import ConvergenceWarning
@@ -9,7 +10,7 @@ from skdnn.sharing import current_trainer
 from skdnn.training import train
 from skdnn.watching import EpochLines, ending_line, make_score, score_name, warn
 
-from ._examples import column_far_outside
+from ._examples import column_far_outside, keep_read
 from ._fitted import learnt_attributes, network_attributes
 
 
@@ -80,8 +81,14 @@ def run_watched_training(estimator, plan, examples, split, start, journal, tasks
     journal : Journal
     tasks : EpochTasks
     """
-    member = partial(network_attributes, plan, split)
-    score = make_score(estimator, plan.parameters.scoring, split.watched, member)
+
+    def as_fitted(network, member):
+        fitted = copy.copy(estimator)
+        vars(fitted).update(network_attributes(plan, split, network, member))
+        keep_read(fitted, split.watched[member].given, split.watched[member].X)
+        return fitted
+
+    score = make_score(plan.parameters.scoring, split.watched, as_fitted)
     if score is None and plan.parameters.scoring is not None:
         warn(
             f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "

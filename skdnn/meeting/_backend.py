@@ -6,17 +6,20 @@ cross-validation, ensembles of scikit-learn's.
 
 import warnings
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from numbers import Integral, Real
 
 import joblib
-from joblib.parallel import ParallelBackendBase
+from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
 
-from ._meeting import Meeting
+from ._meeting import Meeting, current_call
 
 NAME = "skdnn"
 MAX_TASKS = 128
 MEMORY_LIMIT = 2**30
+# Calls of Parallel that are nested deeper run their tasks one after the other. joblib's own
+# backends do so from level 2; a cross-validation of a search of ensembles has three levels, 0 to 2.
+DEEPEST_LEVEL = 2
 
 
 class TogetherBackend(ParallelBackendBase):
@@ -25,11 +28,7 @@ class TogetherBackend(ParallelBackendBase):
     Parameters
     ----------
     max_tasks, memory_limit : int, float
-        See `together`.
-    meeting : Meeting or None, default=None
-        Of the call around this one.
-    within : Call or None, default=None
-        The call around this one.
+        See `together`. Within a task those of the outermost call apply.
     **options
         Of joblib's.
     """
@@ -42,35 +41,36 @@ class TogetherBackend(ParallelBackendBase):
         self,
         max_tasks=MAX_TASKS,
         memory_limit=MEMORY_LIMIT,
-        *,
-        meeting=None,
-        within=None,
-        nesting_level=None,
         **options,
     ):
-        super().__init__(nesting_level=nesting_level or 0, **options)
+        super().__init__(**options)
         _check("max_tasks", max_tasks, Integral, "a whole number")
         _check("memory_limit", memory_limit, Real, "a number")
         self.max_tasks, self.memory_limit = max_tasks, memory_limit
-        self.meeting, self.within, self.call = meeting, within, None
+        self.meeting = self.call = self.failure = None
         self.filters = ExitStack()
 
     def effective_n_jobs(self, n_jobs):
         """Return how many tasks there are at a time, whatever n_jobs says."""
         if n_jobs == 0:
             raise ValueError("n_jobs must not be 0: -1 is all processors, None what is usual.")
-        return self.max_tasks
+        return 1 if self._is_too_deep() else self.max_tasks
 
     def configure(self, n_jobs=1, parallel=None, **options):
         """Begin a call of Parallel."""
-        self.parallel = parallel
-        meeting = self.meeting if self.within else Meeting(self.max_tasks, self.memory_limit)
-        self.meeting, self.call = meeting, meeting.new_call(self.within)
+        if self._is_too_deep():
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        self.parallel, within = parallel, current_call()
+        self.meeting = within.meeting if within else Meeting(self.max_tasks, self.memory_limit)
+        self.call = self.meeting.new_call(within)
         return self.effective_n_jobs(n_jobs)
+
+    def _is_too_deep(self):
+        return (self.nesting_level or 0) > DEEPEST_LEVEL
 
     def start_call(self):
         """Keep the filters of warnings: scikit-learn sets them in each task, for all threads."""
-        if self.within is None:
+        if self.call.within is None:
             self.filters.enter_context(warnings.catch_warnings())
 
     def stop_call(self):
@@ -88,36 +88,47 @@ class TogetherBackend(ParallelBackendBase):
 
     def retrieve_result_callback(self, future):
         """Return what a task returned, or raise what it raised."""
+        error = future.exception()
+        if error is not None:  # the first of the call, which ends with it
+            self.failure = error, future.traceback
         return future.result()
 
-    @contextmanager
     def retrieval_context(self):
-        """Know that the caller waits for its tasks."""
-        call = self.call
-        self.meeting.await_tasks(call, True)
-        try:
-            yield
-        finally:
-            self.meeting.await_tasks(call, False)
+        """Return the context in which the caller waits for its tasks."""
+        return _Retrieval(self)
 
     def abort_everything(self, ensure_ready=True):
         """End the tasks of this call, and wait a little for them to end."""
         self.meeting.end(self.call)
-        if self.within is None:
+        if self.call.within is None:
             self.meeting.join()
         if ensure_ready:
             self.configure(parallel=self.parallel)
 
     def get_nested_backend(self):
         """Return the backend of calls within a task: their fits meet all others."""
-        nested = TogetherBackend(
-            self.max_tasks,
-            self.memory_limit,
-            meeting=self.meeting,
-            within=self.call,
-            nesting_level=self.nesting_level + 1,
-        )
-        return nested, None
+        level = self.nesting_level + 1
+        return TogetherBackend(self.max_tasks, self.memory_limit, nesting_level=level), None
+
+
+class _Retrieval:
+    """The caller waits for its tasks; an error of a task is raised with the task's traceback.
+
+    joblib removes the traceback before it raises the error again. This is a class, since
+    `contextlib.contextmanager` sets the traceback back as well.
+    """
+
+    def __init__(self, backend):
+        self.backend, self.call = backend, backend.call
+
+    def __enter__(self):
+        self.backend.meeting.await_tasks(self.call, True)
+
+    def __exit__(self, kind, error, traceback):
+        self.backend.meeting.await_tasks(self.call, False)
+        failure, self.backend.failure = self.backend.failure, None
+        if failure is not None and error is failure[0]:
+            raise error.with_traceback(failure[1])
 
 
 joblib.register_parallel_backend(NAME, TogetherBackend)
@@ -134,6 +145,11 @@ def together(max_tasks=MAX_TASKS, memory_limit=MEMORY_LIMIT):
     estimators just run.
 
     ``joblib.parallel_config("skdnn")`` is the same.
+
+    Calls of Parallel that are nested in a task share its threads and limits, down to the third
+    level, also where the task opens such a block itself; deeper ones run sequentially. With
+    ``return_as="generator"`` a result is returned when its own fit has ended. An error of a task is
+    raised with the traceback of the task.
 
     Parameters
     ----------

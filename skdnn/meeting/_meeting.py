@@ -1,9 +1,9 @@
 """Tasks in threads, and where their fits wait for each other.
 
 A fit comes here with what it wants to be trained, a request, and waits. Once no task has anything
-else to do, or nobody has come for a while, one of the waiting threads trains those of a kind as one
-stack, and each goes on with its own result. As many stacks are trained at the same time as torch
-has threads.
+else to do, or nobody has come for a while, those of a kind are trained as one stack, and each goes
+on with its own result as soon as its own networks have ended. As many stacks are trained at the
+same time as torch has threads.
 
 Threads keep a meeting in order by a lock, and never compute while they hold it.
 """
@@ -12,7 +12,7 @@ import heapq
 import sys
 from collections import defaultdict
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from itertools import count
 from threading import Event, Lock, Thread, current_thread
@@ -22,6 +22,7 @@ from weakref import WeakSet
 import joblib
 import sklearn
 import torch
+from joblib.parallel import SequentialBackend, get_active_backend
 
 from skdnn.sharing import training_by
 
@@ -63,12 +64,31 @@ class _Turns:
 
 TURNS = _Turns()
 
+_call: ContextVar = ContextVar("call", default=None)
+
+
+def current_call():
+    """Return the Call whose task runs in this thread, None outside of tasks."""
+    return _call.get()
+
+
+@contextmanager
+def _in_task_of(call):
+    """Run a task of a Call in the block; None: outside of tasks."""
+    token = _call.set(call)
+    try:
+        with training_by(call and partial(call.meeting.train, call)):
+            yield
+    finally:
+        _call.reset(token)
+
 
 class Call:
     """A call of Parallel: tasks, and somebody who waits for them.
 
     Attributes
     ----------
+    meeting : Meeting
     within : Call or None
         That of the task which called.
     level : int
@@ -85,8 +105,9 @@ class Call:
         Whether it must: there are some.
     """
 
-    def __init__(self, within):
-        self.within, self.level = within, 0 if within is None else within.level + 1
+    def __init__(self, meeting, within):
+        self.meeting, self.within = meeting, within
+        self.level = 0 if within is None else within.level + 1
         self.context, self.config = copy_context(), sklearn.get_config()
         self.n_left, self.is_awaited, self.is_blocked, self.has_ended = 0, False, False, False
 
@@ -103,18 +124,24 @@ class Asked:
     ----------
     request : Request
     call : Call
-    stack : list of Asked
-        What its thread is to train, if it is to train.
-    n_threads : int or None
-        On how many threads; None is as many as if nobody else were there.
+    context : contextvars.Context
+        Of the thread of its fit.
+    config : dict
+        scikit-learn's in that thread.
+    nesting_level : int
+        joblib's in that thread.
+    training : callable or None
+        What its thread is to do, if it is to train.
     result : TrainingResult, exception or None
     woken : threading.Event
-        Set once there is a stack or a result.
+        Set once there is a training or a result.
     """
 
     def __init__(self, request, call):
         self.request, self.call = request, call
-        self.stack, self.n_threads, self.result, self.woken = [], 1, None, Event()
+        self.context, self.config = copy_context(), sklearn.get_config()
+        self.nesting_level = get_active_backend()[0].nesting_level
+        self.training, self.result, self.woken = None, None, Event()
 
 
 class Meeting:
@@ -142,7 +169,7 @@ class Meeting:
         """Return a Call; its caller, of the outermost one, is busy until it awaits the tasks."""
         with self.lock:
             self.n_busy += within is None
-        return Call(within)
+        return Call(self, within)
 
     def add(self, call, task, future):
         """Let a task, a function without arguments, begin as soon as there is room."""
@@ -163,8 +190,13 @@ class Meeting:
     def end(self, call):
         """End the tasks of a call: those that wait, and trainings after their epoch."""
         with self.lock:
+            if call.within is None and not call.has_ended:
+                self.n_busy -= 1  # its caller, so that tasks in the queue begin, and end at once
             call.has_ended = True
-            self._release([asked for asked in self.waiting if asked.call.is_over])
+            for asked in self.waiting:
+                if asked.call.is_over:
+                    self._release(asked)
+            self.waiting = [asked for asked in self.waiting if asked.result is None]
             self._go_on()
 
     def join(self):
@@ -192,39 +224,44 @@ class Meeting:
             if not asked.woken.wait(PATIENCE):
                 with self.lock:
                     self._go_on(is_patient=monotonic() < self.last_came + PATIENCE)
-            elif asked.stack:
-                self._lead(asked)
+            elif asked.training is not None:
+                training, asked.training = asked.training, None
+                asked.woken.clear()
+                training()
         if isinstance(asked.result, BaseException):
             raise asked.result
         return asked.result
 
-    def _lead(self, asked):
-        """Train the stack that a thread was given, and tell each what came of it."""
-        stack, asked.stack = asked.stack, []
-        asked.woken.clear()
+    def _train(self, stack, n_threads, n_processors):
+        """Train a stack on so many processors, and hand out each result once it is there."""
+
+        def hand_out(results):
+            with self.lock:
+                for k, result in results.items():
+                    self._release(stack[k], result)
+                self._go_on()
+
         # What fits within a training, such as a scorer that does, is nothing to others.
-        with TURNS.quick(), training_by(None), joblib.parallel_config("sequential"):
+        backend = SequentialBackend(nesting_level=stack[0].nesting_level)
+        with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
             results = train_as_one(
                 [each.request for each in stack],
                 lambda: [each.call.is_over for each in stack],
-                asked.n_threads,
+                n_threads,
+                hand_out,
             )
         with self.lock:
-            self.n_training -= self._n_processors(asked)
-            self.waiting += stack
-            for each, result in zip(stack, results, strict=True):
-                each.result = result
-            self._release([each for each in stack if each.result is not None])
+            self.n_training -= n_processors
+            for k, result in results.items():
+                self._release(stack[k], result)
+            self.waiting += [each for each in stack if each.result is None]
             self._go_on()
 
-    def _release(self, asked):
-        """Let threads go on that have their result, or whose call is over."""
-        for each in asked:
-            self.waiting.remove(each)
-            if each.call.is_over:
-                each.result = KeyboardInterrupt()
-            self.n_busy += 1
-            each.woken.set()
+    def _release(self, asked, result=None):
+        """Let a thread go on that has its result, or whose call is over."""
+        asked.result = KeyboardInterrupt() if asked.call.is_over else result
+        self.n_busy += 1
+        asked.woken.set()
 
     def _note(self, call):
         is_blocked = call.is_awaited and call.n_left > 0
@@ -257,20 +294,33 @@ class Meeting:
         _, _, call, task, future = heapq.heappop(self.queue)
         self.n_busy += 1
         self.begun[call.level] += 1
-        run = partial(call.context.copy().run, self._run, call, task, future)
-        thread = Thread(target=run, name=f"{THREAD}-{next(self.numbers)}", daemon=True)
+        self._begin_thread(partial(self._run, call, task, future), call.context, call.config)
+
+    def _begin_thread(self, function, context, config):
+        """Call a function in a thread of its own, with a context and scikit-learn's config."""
+
+        def run():
+            torch.set_num_threads(self.n_processors)  # others set theirs back and forth meanwhile
+            try:
+                with sklearn.config_context(**config):
+                    function()
+            finally:
+                self.threads.discard(current_thread())
+
+        name = f"{THREAD}-{next(self.numbers)}"
+        thread = Thread(target=context.copy().run, args=(run,), name=name, daemon=True)
         self.threads.add(thread)
         thread.start()
 
     def _run(self, call, task, future):
-        # Other threads set theirs back and forth meanwhile.
-        torch.set_num_threads(self.n_processors)
         try:
             if call.is_over:
                 raise KeyboardInterrupt
-            with sklearn.config_context(**call.config), training_by(partial(self.train, call)):
+            with _in_task_of(call):
                 result = task()
         except BaseException as error:  # whatever it is, who asked for the task is to know
+            # Another task may raise the same object, whose traceback would grow.
+            future.traceback, error.__traceback__ = error.__traceback__, None
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -280,7 +330,6 @@ class Meeting:
                 self.begun[call.level] -= 1
                 self._note(call)
                 self.n_busy -= 1
-                self.threads.discard(current_thread())
                 self._go_on()
 
     def _begin_trainings(self):
@@ -288,15 +337,15 @@ class Meeting:
             self.waiting = [asked for asked in self.waiting if asked not in stack]
             leader, goes_on = stack[0], self.n_busy + self.n_training + len(self.waiting) > 0
             is_shared = goes_on or (self.queue and self._is_below_limit())
-            leader.stack, leader.n_threads = stack, 1 if is_shared else None
-            self.n_training += self._n_processors(leader)
-            leader.woken.set()
-
-    def _n_processors(self, leader):
-        """Return how many processors a training takes."""
-        if leader.n_threads is None or leader.request.needs_its_threads:
-            return self.n_processors
-        return 1
+            takes_all = not is_shared or leader.request.needs_its_threads
+            n_processors = self.n_processors if takes_all else 1
+            self.n_training += n_processors
+            training = partial(self._train, stack, 1 if is_shared else None, n_processors)
+            if len(stack) == 1:
+                leader.training = training
+                leader.woken.set()
+            else:  # no fit of the stack waits for the longest of them
+                self._begin_thread(training, leader.context, leader.config)
 
     def _next_stack(self):
         """Return the stack that has most to compute, an empty list where nobody waits."""

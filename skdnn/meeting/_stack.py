@@ -18,8 +18,10 @@ from skdnn.training import GradientDescent, WeightAverage, train
 from ._request import moved_by
 
 
-def train_as_one(requests, are_over, n_threads):
+def train_as_one(requests, are_over, n_threads, hand_out):
     """Train what requests of one kind ask for.
+
+    Those without a result must be trained by themselves, since together they failed.
 
     Parameters
     ----------
@@ -28,25 +30,27 @@ def train_as_one(requests, are_over, n_threads):
         Returns after an epoch for each whether nobody wants its result any more.
     n_threads : int or None
         None is as many as if each were trained alone.
+    hand_out : callable
+        Called with the results of those that end before the last ones, after their last epoch.
 
     Returns
     -------
-    list
-        For each its TrainingResult or the exception that it raised; None where it must be trained
-        by itself, since together they failed.
+    dict
+        The other results: from the position of a request to its TrainingResult, or the exception
+        that it raised.
     """
     if len(requests) == 1:
-        return [_trained_alone(*requests, are_over, n_threads)]
-    drawn_from = [generator for request in requests for generator in request.generators()]
-    states = [generator.get_state() for generator in drawn_from]
+        return {0: _trained_alone(*requests, are_over, n_threads)}
+    waiting = dict(enumerate(requests))
+    states = {k: [g.get_state() for g in request.generators()] for k, request in waiting.items()}
     try:
-        return _trained_as_one(requests, are_over, n_threads)
+        return _trained_as_one(requests, waiting, are_over, n_threads, hand_out)
     except BaseException:  # none must suffer from another, and each sees itself what is wrong
-        for generator, state in zip(drawn_from, states, strict=True):
-            generator.set_state(state)
-        for request in requests:
+        for k, request in waiting.items():
             request.is_alone = True
-        return [None] * len(requests)
+            for generator, state in zip(request.generators(), states[k], strict=True):
+                generator.set_state(state)
+        return {}
 
 
 def _trained_alone(request, are_over, n_threads):
@@ -63,14 +67,23 @@ def _trained_alone(request, are_over, n_threads):
         return error
 
 
-def _trained_as_one(requests, are_over, n_threads):
+def _trained_as_one(requests, waiting, are_over, n_threads, hand_out):
+    """Train requests as one stack; those whose results are handed out leave `waiting`, a dict."""
     network, members = _stacked_network(requests), _members(requests)
     first = requests[0].options
 
-    def leave(progress):
+    def results_of(result, ended):
+        return {k: _result_of(waiting.pop(k), result, members[k]) for k in ended}
+
+    def end_epoch(progress):
+        stopping = progress.stopping
         for own, is_over in zip(members, are_over(), strict=True):
             if is_over:
-                progress.stopping.running[own] = False
+                stopping.running[own] = False
+        is_trained = stopping.trains(progress.epoch + 1)
+        ended = [k for k in waiting if not is_trained[members[k]].any()]
+        if 0 < len(ended) < len(waiting):
+            hand_out(results_of(progress.result(), ended))
 
     result = train(
         network,
@@ -84,14 +97,12 @@ def _trained_as_one(requests, are_over, n_threads):
         n_iter_no_change=np.array(_options(requests, "n_iter_no_change")),
         keep_best=first["keep_best"],
         generators=[g for request in requests for g in request.options["generators"]],
-        observers=[leave],
+        observers=[end_epoch],
         n_threads=n_threads,
         fails_apart=True,
         **_rate(requests, network),
     )
-    return [
-        _result_of(request, result, own) for request, own in zip(requests, members, strict=True)
-    ]
+    return results_of(result, list(waiting))
 
 
 def _rate(requests, network):

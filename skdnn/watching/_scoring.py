@@ -1,6 +1,5 @@
 """A scorer of scikit-learn, asked after each epoch."""
 
-import copy
 import inspect
 
 import numpy as np
@@ -9,18 +8,17 @@ from sklearn.metrics import get_scorer
 from skdnn.data import shown
 
 
-def make_score(estimator, scoring, watched, attributes):
+def make_score(scoring, watched, as_fitted):
     """Return the function from a stack and the members to ask to their scores, an array.
 
     Parameters
     ----------
-    estimator : estimator
     scoring : str, callable or None
     watched : list of Examples
-        For each network those to score it on. The scorer sees their rows as an array, and their
-        weights where these differ and it takes some.
-    attributes : callable
-        From (network, member) to the fitted attributes that predictions of a member depend on.
+        For each network those to score it on. The scorer gets their rows as the user passed them,
+        and their weights where these differ and it takes some.
+    as_fitted : callable
+        From (network, member) to the estimator as if it were fitted with that member alone.
 
     Returns
     -------
@@ -33,14 +31,11 @@ def make_score(estimator, scoring, watched, attributes):
     takes_weights = _takes_weights(scorer)
 
     def score_member(network, member):
-        fitted = copy.copy(estimator)
-        vars(fitted).pop("feature_names_in_", None)
-        # What these rows hold is read already.
-        vars(fitted).update(attributes(network, member), column_kinds_=None)
         rows = watched[member]
-        X, y, weight = rows.X, rows.target.decode(rows.y), rows.weight
+        y, weight = rows.target.decode(rows.y), rows.weight
         is_weighted = takes_weights and not (weight == weight[0]).all()
-        value = scorer(fitted, X, y, **({"sample_weight": weight} if is_weighted else {}))
+        weights = {"sample_weight": weight} if is_weighted else {}
+        value = scorer(as_fitted(network, member), rows.given, y, **weights)
         return _checked(value, scoring)
 
     return lambda network, members: np.array([score_member(network, k) for k in members])

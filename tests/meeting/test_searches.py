@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import partial
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 from numpy.testing import assert_allclose
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -46,6 +48,7 @@ from sklearn.preprocessing import StandardScaler
 import skdnn.meeting._meeting
 import skdnn.meeting._request
 from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer, together
+from skdnn.meeting._backend import TogetherBackend
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -332,6 +335,157 @@ def test_results_come_one_by_one_where_asked(stacks):
         first = next(results)
         assert len([first, *results]) == 6
     assert stacks == [6]
+
+
+@pytest.mark.parametrize("n_networks", [1, 2])
+def test_a_result_comes_when_its_fit_ends_not_when_the_stack_ends(n_networks, stacks):
+    short = clone(CLF).set_params(n_networks=n_networks, early_stopping=True, max_iter=2)
+    endless = clone(short).set_params(max_iter=10**6, n_iter_no_change=10**6)
+    with together():
+        results = Parallel(return_as="generator")(
+            delayed(clone(model).fit)(X, Y) for model in (short, endless, short)
+        )
+        first = next(results)
+        with pytest.warns(UserWarning, match="cancelled"):
+            results.close()
+    assert stacks == [3]
+    expected = clone(short).fit(X, Y)
+    assert_allclose(first.predict_proba(X), expected.predict_proba(X), rtol=1e-9)
+    assert_allclose(first.loss_curve_, expected.loss_curve_, rtol=1e-9)
+    assert_no_threads_are_left()
+
+
+def test_a_result_stays_where_the_rest_of_its_stack_fails_later(stacks):
+    class FailsLate:
+        __name__ = "fails_late"
+
+        def __init__(self):
+            self.n_calls = 0
+
+        def __call__(self, clf, X, y):
+            self.n_calls += 1
+            if clf.learning_rate == 0.02 and self.n_calls > 12:
+                raise RuntimeError("late")
+            return 0.5
+
+    model = clone(CLF).set_params(early_stopping=True, scoring=FailsLate(), n_iter_no_change=99)
+    models = [
+        clone(model).set_params(learning_rate=rate, max_iter=max_iter)
+        for rate, max_iter in ((0.01, 2), (0.02, 30))
+    ]
+    with together():
+        results = Parallel(return_as="generator")(delayed(model.fit)(X, Y) for model in models)
+        assert next(results).n_iter_ == 2
+        with pytest.raises(RuntimeError, match="late"):
+            next(results)
+    assert stacks == [2, 1]
+
+
+def raise_in_scorer(*_):
+    raise RuntimeError("of the user")
+
+
+def raise_in_schedule(epoch, max_iter):
+    raise RuntimeError("of the user")
+
+
+def raise_in_activation(Z):
+    if Z.numel() > 40:  # not where it is checked
+        raise RuntimeError("of the user")
+    return Z
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"scoring": raise_in_scorer, "early_stopping": True}, "raise_in_scorer"),
+        ({"learning_rate_schedule": raise_in_schedule}, "raise_in_schedule"),
+        ({"activation": raise_in_activation}, "raise_in_activation"),
+    ],
+)
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_error_of_a_task_has_the_traceback_of_the_task(parameters, name, depth):
+    model = clone(CLF).set_params(**parameters)
+    for _ in range(depth):
+        model = search(model, {}, error_score="raise", cv=2)
+    with together(), pytest.raises(RuntimeError, match="of the user") as caught:
+        model.fit(X, Y)
+    assert caught.traceback[-1].name == name
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("return_as", ["list", "generator", "generator_unordered"])
+def test_tasks_that_raise_one_object_do_not_share_its_traceback(return_as):
+    error = RuntimeError("one object")
+
+    def fail():
+        raise error
+
+    with together(), pytest.raises(RuntimeError) as caught:
+        list(Parallel(return_as=return_as)(delayed(fail)() for _ in range(5)))
+    assert [entry.name for entry in caught.traceback].count("fail") == 1
+
+
+def recursing(make_parallel, block):
+    def task():
+        n_threads.append(threading.active_count())
+        with block():
+            make_parallel()(delayed(task)() for _ in range(2))
+
+    n_threads = []
+    return task, n_threads
+
+
+@pytest.mark.parametrize(
+    ("make_parallel", "block"),
+    [
+        (Parallel, nullcontext),
+        (Parallel, together),
+        (Parallel, partial(joblib.parallel_config, "skdnn")),
+        (partial(Parallel, backend="skdnn"), nullcontext),
+        (lambda: Parallel(backend=TogetherBackend()), nullcontext),
+        (partial(Parallel, n_jobs=2), nullcontext),
+    ],
+    ids=["nested", "together", "parallel_config", "by name", "an object", "n_jobs"],
+)
+def test_endless_recursion_ends_with_few_threads(make_parallel, block):
+    task, n_threads = recursing(make_parallel, block)
+    n_before = threading.active_count()
+    with together(), pytest.raises(RecursionError):
+        task()
+    assert max(n_threads) - n_before <= 20
+    assert_no_threads_are_left()
+
+
+@pytest.mark.parametrize("n_fits", [1, 3])
+def test_a_scorer_is_nested_as_deep_as_its_fit(n_fits, stacks):
+    levels = []
+
+    def score(*_):
+        levels.append(get_active_backend()[0].nesting_level)
+        with together():
+            levels.append(get_active_backend()[0].nesting_level)
+        return 0.5
+
+    model = clone(CLF).set_params(scoring=score, early_stopping=True, max_iter=2)
+    with together():
+        Parallel()(delayed(clone(model).fit)(X, Y) for _ in range(n_fits))
+    assert stacks == [n_fits]
+    assert set(levels) == {1}
+
+
+@pytest.mark.parametrize(
+    "block", [together, partial(joblib.parallel_config, "skdnn")], ids=["together", "by name"]
+)
+def test_fits_meet_where_a_task_opens_a_block_of_its_own(block, stacks):
+    def task():
+        with block():
+            return cross_val_score(CLF, X, Y, cv=2)
+
+    with together():
+        found = Parallel()(delayed(task)() for _ in range(3))
+    assert stacks == [6]
+    assert_allclose(found, [cross_val_score(CLF, X, Y, cv=2)] * 3)
 
 
 def test_parallel_may_be_called_several_times_and_left_early():

@@ -1,9 +1,15 @@
 """Early stopping by a scorer of scikit-learn, against the scorer asked afterwards."""
 
+import copy
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import sparse
 from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import (
     balanced_accuracy_score,
     brier_score_loss,
@@ -12,6 +18,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+import skdnn.estimator._examples
 from skdnn import DeepBinaryClassifier
 
 X, Y = make_classification(600, 12, n_informative=4, flip_y=0.2, random_state=0)
@@ -115,6 +122,87 @@ def test_rows_of_dates_are_scored():
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, random_state=0)
     by_name = clf.set_params(scoring="accuracy").fit(frame, Y).validation_scores_
     assert by_name == pytest.approx(clf.set_params(scoring=None).fit(frame, Y).validation_scores_)
+
+
+NUMBERS = pd.DataFrame(X[:, :3], columns=["a", "b", "c"])
+MIXED = NUMBERS.assign(kind=np.where(X[:, 3] > 0, "p", "n"))
+FRAMES = {
+    "numbers": NUMBERS,
+    "categories": MIXED,
+    "array": X,
+    "narrow": X.astype(np.float32),
+    "objects": MIXED.to_numpy(dtype=object),
+    "sparse": sparse.csr_array(X),
+    "COO": sparse.coo_matrix(X),
+    "tensor": torch.from_numpy(X),
+    "polars": pytest.importorskip("polars").from_pandas(MIXED),
+    "PyArrow": pytest.importorskip("pyarrow").Table.from_pandas(MIXED),
+}
+
+
+def as_objects(X):
+    """Return rows of any container as an array."""
+    if sparse.issparse(X):
+        return X.toarray()
+    return np.asarray(pd.DataFrame(X.to_pandas() if hasattr(X, "to_pandas") else X))
+
+
+@pytest.mark.parametrize("n_networks", [1, 2])
+@pytest.mark.parametrize("own_rows", [False, True], ids=["held out", "X_val"])
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_scorer_gets_the_rows_as_they_were_passed(name, own_rows, n_networks):
+    given, seen = FRAMES[name], []
+
+    def scorer(clf, rows, y):
+        again = copy.copy(rows)  # of another identity, so that it is read anew
+        np.testing.assert_array_equal(clf.predict_proba(again), clf.predict_proba(rows))
+        seen.append((rows, y))
+        return clf.score(rows, y)
+
+    clf = DeepBinaryClassifier(n_units=4, max_iter=2, early_stopping=True, random_state=0)
+    clf.set_params(scoring=scorer, n_networks=n_networks)
+    if name == "objects":
+        clf.set_params(categorical_features=[3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(given, Y, **({"X_val": given, "y_val": Y} if own_rows else {}))
+    everything = as_objects(given).tolist()
+    assert len(seen) == 2 * n_networks
+    for rows, y in seen:
+        is_coo = name == "COO" and not own_rows  # which has no rows to select
+        assert type(rows) is (sparse.csr_matrix if is_coo else type(given))
+        assert getattr(rows, "dtype", None) == getattr(given, "dtype", None)
+        for names in ("columns", "column_names"):  # PyArrow's `columns` are arrays
+            if isinstance(getattr(given, names, [given])[0], str):
+                assert list(getattr(rows, names)) == list(getattr(given, names))
+        places = [everything.index(row) for row in as_objects(rows).tolist()]
+        assert len(places) == 600 if own_rows else len(set(places)) == len(places) < 600
+        np.testing.assert_array_equal(y, Y[places])
+
+
+@pytest.mark.parametrize("n_networks", [1, 2])
+def test_a_frame_is_scored_by_a_function_as_by_the_name_of_its_metric(n_networks):
+    rare = np.random.default_rng(0).integers(0, 150, 600).astype(str)
+    frame = MIXED.assign(rare=np.char.add("r", rare))
+    clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, random_state=0)
+    clf.set_params(n_networks=n_networks)
+    by_name = clf.set_params(scoring="accuracy").fit(frame, Y).validation_scores_
+    by_function = clf.set_params(scoring=plain_score).fit(frame, Y).validation_scores_
+    assert by_function == by_name
+
+
+def test_the_rows_of_a_scorer_are_not_read_in_every_epoch(monkeypatch):
+    n_read = []
+    read_columns = skdnn.estimator._examples.read_columns
+    monkeypatch.setattr(
+        skdnn.estimator._examples,
+        "read_columns",
+        lambda X, kinds: n_read.append(len(X)) or read_columns(X, kinds),
+    )
+    clf = DeepBinaryClassifier(n_units=4, max_iter=5, early_stopping=True, scoring=plain_score)
+    clf.fit(MIXED, Y)
+    assert n_read == [600]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
