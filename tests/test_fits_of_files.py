@@ -276,6 +276,16 @@ def test_without_a_row_to_hold_out_auto_holds_none_out(write):
         DeepRegressor(**options, early_stopping=True).fit(path, "y")
 
 
+def test_rows_of_both_classes_are_held_out_or_none(write):
+    is_rare = np.isin(np.arange(N), [0, 1, 2, 3, 4, 7])  # by their numbers none of these is chosen
+    path = write(table_of(numbers(N), is_rare))
+    options = {**SMALL, "validation_fraction": 0.2}
+    fitted = DeepBinaryClassifier(**options).fit(path, "y")
+    assert fitted.t_ == 2 * N
+    with pytest.raises(ValueError, match="early_stopping must find rows of both classes to hold"):
+        DeepBinaryClassifier(**options, early_stopping=True).fit(path, "y")
+
+
 def learn(face, table, test, path=None, **options):
     """Return the scores of a fit, of a file or in memory, on a test table."""
     options = {"max_iter": 6, "n_units": 32, "batch_size": 256, "random_state": 0, **options}

@@ -195,6 +195,16 @@ def test_a_file_that_is_none_is_named(write_both, which, content):
         fit(folder)
 
 
+def test_a_file_that_is_damaged_is_named(write_both):
+    folder = write_both({}, {})
+    path = folder / "2.parquet"
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"files that can be read, but '.*2\.parquet' cannot: "):
+        fit(folder)
+
+
 def test_the_index_of_any_file_is_no_feature(tmp_path):
     frame = pd.DataFrame({"x": X, "y": Y})
     for k, part in enumerate([frame, frame[::-1], frame.rename_axis("id")]):

@@ -132,7 +132,7 @@ class _ParquetPart:
     """A Parquet file, or some of its row groups."""
 
     def __init__(self, fragment, schema):
-        self.fragment, self.schema = fragment, schema
+        self.fragment, self.schema, self.path = fragment, schema, fragment.path
         self.metadata = fragment.metadata
         self.groups = [group.id for group in fragment.row_groups]
         self.sizes = [self.metadata.row_group(group).num_rows for group in self.groups]
@@ -145,7 +145,7 @@ class _ParquetPart:
         there = [name for name in self.fragment.physical_schema.names if name in columns]
         if self._state() != self.state:
             raise ValueError(
-                f"X must stay as it is while it is read, but {self.fragment.path!r} has changed."
+                f"X must stay as it is while it is read, but {self.path!r} has changed."
             )
         with (
             self.fragment.open() as stream,
@@ -184,11 +184,11 @@ class _ParquetPart:
                 column = column.cast("string")  # from which a float is rounded once
             return column if column.type == field.type else column.cast(field.type)
         except pyarrow.ArrowException as error:
-            raise _unfit(field, self.fragment.path, error) from error
+            raise _unfit(field, self.path, error) from error
 
     def _state(self):
         """Return what tells that a file is still the same."""
-        info = self.fragment.filesystem.get_file_info([self.fragment.path])[0]
+        info = self.fragment.filesystem.get_file_info([self.path])[0]
         return info.size, info.mtime_ns
 
 
@@ -197,6 +197,7 @@ class _ScannedPart:
 
     def __init__(self, fragment, schema):
         self.fragment, self.schema = fragment, schema
+        self.path = getattr(fragment, "path", "a table")
         self.sizes = [fragment.count_rows()]
 
     def tables(self, spans, columns, n_rows):
@@ -215,8 +216,7 @@ class _ScannedPart:
             for _ in self._batches([name], n_rows):
                 pass
         except _pyarrow().ArrowException as error:
-            path = getattr(self.fragment, "path", "a table")
-            raise _unfit(self.schema.field(name), path, error) from error
+            raise _unfit(self.schema.field(name), self.path, error) from error
 
     def _batches(self, columns, n_rows):
         return self.fragment.scanner(
@@ -231,6 +231,8 @@ class _ScannedPart:
 
 class _FramePart:
     """A polars frame that is collected slice by slice."""
+
+    path = "a scan"
 
     def __init__(self, frame):
         import polars
@@ -360,11 +362,14 @@ class Source:
         if ranges is None:
             ranges = [(k, 0, cell.stop - cell.start) for k, cell in enumerate(cells)]
         ranges = sorted(ranges)
-        try:
-            for part, of_part in groupby(ranges, lambda some: cells[some[0]].part):
-                yield from self._read_part(self.parts[part], cells, columns, list(of_part))
-        except (OSError, _pyarrow().ArrowException) as error:
-            raise ValueError(f"X must be of files that can be read: {error}") from error
+        for k, of_part in groupby(ranges, lambda some: cells[some[0]].part):
+            part = self.parts[k]
+            try:
+                yield from self._read_part(part, cells, columns, list(of_part))
+            except (OSError, _pyarrow().ArrowException) as error:
+                raise ValueError(
+                    f"X must be of files that can be read, but {part.path!r} cannot: {error}"
+                ) from error
 
     def tables(self, columns):
         """Yield all rows in their order as small tables of some columns."""

@@ -74,8 +74,8 @@ class FileExamples(Examples):
         return Totals(summary.n_rows, summary.weight, n_rarest, narrow, is_sparse=False)
 
     def can_hold_out(self):
-        """Return whether there are rows to hold out, beside others to train on."""
-        return bool(self.is_held.any() and self.summary(with_held_out=False).n_rows > 0)
+        """Return whether there are rows to hold out and to train on, of both classes each."""
+        return all(found.n_rows > 0 for found in self.survey.found.values())
 
     def taught(self, with_held_out):
         """Return the TaughtFile of the rows to train on."""

@@ -120,8 +120,9 @@ def _split_file(plan, examples):
         rows = np.arange(len(examples.y))
     held_out = np.flatnonzero(examples.is_held)
     if holds_out and not examples.can_hold_out():
+        what = "rows" if examples.factors is None else "rows of both classes"
         raise ValueError(
-            f"early_stopping must find rows to hold out, but validation_fraction="
+            f"early_stopping must find {what} to hold out, but validation_fraction="
             f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
             "Use early_stopping=False."
         )
