@@ -3,7 +3,7 @@
 from ._batches import Batches, Epoch
 from ._chunks import row_chunks
 from ._column_tables import column_tables
-from ._columns import shown
+from ._columns import kinds_of_categories, shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._file_rows import FileColumns, Rows, Survey, TaughtFile, recoded
 from ._files import concatenated, open_source
@@ -20,6 +20,7 @@ from ._streamed_batches import StreamedBatches
 from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import encode_groups, plain_labels, plain_numbers
 from ._tensors import as_tensor, to_host
+from ._text import text_warnings
 from ._weights import apply_class_weight, check_weights
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "identity_encoder",
     "is_of_sparse_columns",
     "is_plain",
+    "kinds_of_categories",
     "make_rows",
     "means_of_other_folds",
     "network_inputs",
@@ -70,5 +72,6 @@ __all__ = [
     "recoded",
     "row_chunks",
     "shown",
+    "text_warnings",
     "to_host",
 ]

@@ -91,9 +91,9 @@ class Column:
 
     def _kind_of_objects(self):
         types = {type(value) for value in self.objects() if not is_missing(value)}
-        kinds = {_kind_of(found) for found in types}
+        kinds = {kind_of_type(found) for found in types}
         for found in types:
-            if _kind_of(found) == _REFUSED:
+            if kind_of_type(found) == _REFUSED:
                 raise self._refusal(found.__name__)
         if len(kinds) > 1:
             return LEVELS
@@ -123,7 +123,7 @@ class Column:
         return values
 
     def _numbers_of_objects(self, objects):
-        kinds = {_kind_of(type(value)) for value in objects if not is_missing(value)}
+        kinds = {kind_of_type(type(value)) for value in objects if not is_missing(value)}
         if len(kinds) > 1 and kinds & {DATE, DURATION}:
             raise ValueError(f"X must hold one kind of values in {self}, got {sorted(kinds)}.")
         numbers = []
@@ -248,13 +248,23 @@ def _kind_of_name(name):
     return _KIND_OF_DTYPE.get(beginning, NUMBER)
 
 
-def _kind_of(type_):
+def kind_of_type(type_):
+    """Return what values of a type are: "levels" where they are no numbers, dates or durations."""
     for types, kind in _KIND_OF_TYPE:
         if issubclass(type_, types):
             return kind
     if type_.__name__ == "Period":  # of pandas
         return DATE
     return LEVELS if type_.__hash__ is not None else _REFUSED
+
+
+def kinds_of_categories(values):
+    """Return the set of kinds of some categories, missing ones aside.
+
+    "levels" stands for text. Booleans count as numbers, as in Python, where True equals 1.
+    """
+    types = set(map(type, values)) - {type(None)}
+    return {NUMBER if issubclass(t, bool | np.bool_) else kind_of_type(t) for t in types}
 
 
 def _number(value):

@@ -13,14 +13,14 @@ import numpy as np
 from skdnn.sharing import ALONE
 
 from ._blocks import number_blocks, numeric_columns
-from ._columns import DATE, DURATION, LEVELS, NUMBER, objects_of
+from ._columns import DATE, DURATION, LEVELS, NUMBER, is_missing, objects_of
 from ._sources import columns_of, is_frame, names_of
 
 # A level in fewer rows than these, in small data than this share of them, is rare.
 _FEWEST_ROWS, _FEWEST_SHARE = 5, 20
 # So many levels, and one for the others, fit into a code of 8 bits.
 _MOST_LEVELS = 254
-_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "levels"}
+_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "text or categories"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Table:
             Of those that have the other rows.
         """
         n_rows = int(processes.sum(np.array(np.count_nonzero(weight))))
-        counts = self._counts(weight, processes)
+        counts = self.counts(weight, processes)
         return [
             frequent_of_counts(column[:-1], levels, n_rows)
             for column, levels in zip(counts, self.levels, strict=True)
@@ -105,13 +105,13 @@ class Table:
         processes : Alone or ProcessGroup, default=ALONE
             Of those that have the other rows.
         """
-        counts = self._counts(weight, processes)
+        counts = self.counts(weight, processes)
         return [
             _rare(column, levels, told, least_share)
             for column, levels, told in zip(counts, self.levels, frequent, strict=True)
         ]
 
-    def _counts(self, weight, processes):
+    def counts(self, weight, processes=ALONE):
         """Return for each column how many rows of a weight above 0 have each level, or another."""
         codes = self.codes[weight > 0]
         return [
@@ -144,7 +144,7 @@ class Table:
 
         0 where all values are missing. Rows of weight 0 do not count.
         """
-        counts = self._counts(np.ones(len(self)) if weight is None else weight, processes)
+        counts = self.counts(np.ones(len(self)) if weight is None else weight, processes)
         return [
             _share(column[-1], np.delete(column, _code_of_missing(levels)).sum())
             for column, levels in zip(counts, self.levels, strict=True)
@@ -310,9 +310,10 @@ def _read(column, read, *kind):
 def _numbers(column, kind):
     found = column.kind()
     is_right = found in (None, kind) or (kind, found) == (NUMBER, LEVELS)
-    numbers = column.numbers()
-    if is_right or np.isnan(numbers).all():
-        return numbers
+    if not is_right and all(map(is_missing, column.objects())):
+        return np.full(len(column.values), np.nan)
+    if is_right:
+        return column.numbers()
     raise ValueError(
         f"X must hold {_PLURAL[kind]} in {column}, as in fit, got {_PLURAL[found]} "
         f"({column.dtype})."
