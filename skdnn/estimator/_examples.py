@@ -274,7 +274,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
 def learn_columns(estimator, X, categorical_features, processes=ALONE):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
-    estimator._kinds_of_categories = None
+    estimator._kinds_of_categories, estimator._columns_warned_of = None, ()
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, {"The number of columns of X": X.shape[1:]})
     are_plain = all(processes.gathered(is_plain(X)))
@@ -425,18 +425,15 @@ def _with_more_levels(estimator, parameters, examples, passed):
 def _recoded(estimator, parameters, examples, levels, n_told, passed):
     table, weight, processes = examples.X, examples.weight, examples.processes
     counts = [column[:-1] for column in table.counts(weight, processes)]
-    text = learn_kinds(estimator, parameters, passed, passed, table.levels, counts, processes)
+    learn_kinds(estimator, parameters, passed, passed, table.levels, counts, processes)
     estimator.categories_ = levels
     recoded = table.recoded(levels, np.array(n_told, dtype=np.intp))
-    warn_of_others(estimator, recoded, weight, processes, what=RARE, besides=text)
+    estimator._columns_warned_of += warn_of_others(estimator, recoded, weight, processes, RARE)
     return replace(examples, X=recoded)
 
 
 def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=ALONE):
     """Let the estimator learn whether categories are text or numbers; warn of numbers as text.
-
-    Return the indices of the columns of text that reads as something else. They are named once, in
-    the call that first has categories.
 
     Parameters
     ----------
@@ -447,26 +444,28 @@ def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=
     processes : Alone or ProcessGroup, default=ALONE
         Of those that have the other rows; the first one warns.
     """
-    text = {}
-    if isinstance(parameters.categorical_features, str):
-        text = text_warnings(X, passed, estimator.is_categorical_, categories, counts)
-    if estimator.categories_ is None and processes.rank == 0:
-        for message in text.values():
-            warn(message)
     found = list(map(kinds_of_categories, categories))
     known = estimator._kinds_of_categories or found
     estimator._kinds_of_categories = [a | b for a, b in zip(known, found, strict=True)]
-    return text.keys()
+    if estimator.categories_ is not None or not isinstance(parameters.categorical_features, str):
+        return
+    text = text_warnings(X, passed, estimator.is_categorical_, categories, counts)
+    for message in text.values() if processes.rank == 0 else ():
+        warn(message)
+    estimator._columns_warned_of += tuple(text)
 
 
-def warn_of_others(estimator, table, weight=None, processes=ALONE, what=UNSEEN, besides=()):
+def warn_of_others(estimator, table, weight=None, processes=ALONE, what=UNSEEN):
     """Warn of columns of which nearly all values are categories that share one input.
 
-    The columns `besides` have a warning of their own.
+    Not of those that fit has warned of. Return the indices of the others.
     """
     if processes.sum(np.array(len(table))) <= FEW_ROWS:
-        return
+        return ()
     shares = table.share_of_others(weight, processes)
-    for j, share in zip(np.flatnonzero(table.is_categorical), shares, strict=True):
-        if share >= NEARLY_ALL and j not in besides:
-            warn(f"Column {_name(estimator, j)} has almost only {what}")
+    columns = zip(np.flatnonzero(table.is_categorical).tolist(), shares, strict=True)
+    nearly_all = [j for j, share in columns if share >= NEARLY_ALL]
+    found = tuple(j for j in nearly_all if j not in estimator._columns_warned_of)
+    for j in found:
+        warn(f"Column {_name(estimator, j)} has almost only {what}")
+    return found

@@ -174,7 +174,7 @@ def _sampled(estimator, parameters, survey, passed):
         empty = survey.columns.source.empty.select(survey.columns.names)
         counts = [np.array(list(found.values())) for found in summary.levels]
         categories = list(map(list, summary.levels))
-        text = learn_kinds(estimator, parameters, empty, passed, categories, counts)
+        learn_kinds(estimator, parameters, empty, passed, categories, counts)
         estimator.categories_ = levels
         n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
     rows, is_held, is_sampled = survey.kept_rows(levels, n_told)
@@ -182,7 +182,7 @@ def _sampled(estimator, parameters, survey, passed):
     weight = rows.weight if factors is None else rows.weight * factors[y]
     there = weight > 0
     if levels:
-        warn_of_others(estimator, rows.X, weight, what=RARE, besides=text)
+        estimator._columns_warned_of += warn_of_others(estimator, rows.X, weight, what=RARE)
     if there.all():
         there = slice(None)
     return FileExamples(
