@@ -310,9 +310,7 @@ def _read(column, read, *kind):
 def _numbers(column, kind):
     found = column.kind()
     is_right = found in (None, kind) or (kind, found) == (NUMBER, LEVELS)
-    if not is_right and all(map(is_missing, column.objects())):
-        return np.full(len(column.values), np.nan)
-    if is_right:
+    if is_right or all(map(is_missing, column.objects())):
         return column.numbers()
     raise ValueError(
         f"X must hold {_PLURAL[kind]} in {column}, as in fit, got {_PLURAL[found]} "
