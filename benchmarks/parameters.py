@@ -70,7 +70,7 @@ def make_frame():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.standard_normal((ROWS, 20), dtype=np.float32)).add_prefix("x")
     y = X["x0"] + X["x1"] * X["x2"] + rng.standard_normal(ROWS) > 0
-    X["shop"] = rng.zipf(1.5, ROWS).clip(max=999).astype(str)
+    X["shop"] = np.char.add("s", rng.zipf(1.5, ROWS).clip(max=999).astype(str))
     X["kind"] = rng.choice(list("abcde"), ROWS)
     return X, y
 

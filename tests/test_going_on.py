@@ -171,7 +171,7 @@ def test_of_very_many_levels_no_more_are_added_than_fit_into_a_code():
     chunks = np.array_split(np.arange(2400), 60)
     for rows in chunks[:39]:
         clf.partial_fit(names.iloc[rows], labels[rows], classes=[0, 1])
-    with pytest.warns(UserWarning, match="column 'name' levels that are nearly all rare"):
+    with pytest.warns(UserWarning, match="Column 'name' has almost only rare"):
         clf.partial_fit(names.iloc[chunks[-1]], labels[chunks[-1]])
     clf.partial_fit(names.iloc[chunks[40]][:9], labels[:9])
     assert len(clf.categories_[0]) == 254

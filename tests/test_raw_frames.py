@@ -91,6 +91,104 @@ def test_the_names_of_the_columns_are_checked():
         clf.predict(FRAME.assign(petals="many"))
 
 
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [
+        ([5.0, 7.0], "X must hold text in column 'name', as in fit, got numbers such as 5.0"),
+        (pd.array([5, None], dtype="Int64"), "got numbers such as 5"),
+        (pd.Categorical([5, 7]), "got numbers such as 5"),
+        (pd.array([None, 5], dtype=object), "got numbers such as 5"),
+        ([True, False], "got numbers such as True"),
+        (pd.date_range("2020-01-01", periods=2), "got dates such as"),
+        (pd.timedelta_range("1h", periods=2), "got durations such as"),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", type(value))),
+)
+def test_numbers_where_text_was_are_an_error(now, message):
+    clf = fit()
+    with pytest.raises(ValueError, match=message):
+        clf.predict(FRAME[:2].assign(name=now))
+    for X in (FRAME[:2].assign(name=None), FRAME[:2].assign(name=np.nan)):
+        assert np.isfinite(clf.predict_proba(X)).all()
+    mixed = FRAME[:2].assign(name=np.array(["rose", 7], dtype=object))
+    assert np.isfinite(clf.predict_proba(mixed)).all()
+
+
+@pytest.mark.parametrize("to", ["polars", "arrow", "array"])
+def test_numbers_where_text_was_are_an_error_in_any_library(to):
+    frame = FRAME[["height", "name"]]
+    wrong = frame.assign(name=np.arange(M) % 2)
+    change = {
+        "polars": lambda X: pytest.importorskip("polars").from_pandas(X),
+        "arrow": lambda X: pytest.importorskip("pyarrow").Table.from_pandas(X),
+        "array": lambda X: X.to_numpy(dtype=object),
+    }[to]
+    clf = fit(change(frame), categorical_features=[1] if to == "array" else "from_dtype")
+    column = 1 if to == "array" else "'name'"
+    with pytest.raises(ValueError, match=f"must hold text in column {column}, as in fit, got num"):
+        clf.predict(change(wrong))
+
+
+def test_numbers_are_an_error_where_all_text_was_rare(tmp_path):
+    frame = FRAME[["height"]].assign(income=[f"{10_000 + i:,}" for i in range(M)])
+    frame.assign(y=Y).to_parquet(tmp_path / "x.parquet")
+    number = frame.assign(income=np.arange(10_000.0, 10_000 + M))
+    number.to_parquet(tmp_path / "number.parquet")
+    clf = DeepBinaryClassifier(**QUICK)
+    for X, y in ((frame, Y), (tmp_path / "x.parquet", "y")):
+        with pytest.warns(UserWarning, match="'income' reads as numbers"):
+            clf.fit(X, y)
+        for wrong in (number, tmp_path / "number.parquet"):
+            with pytest.raises(ValueError, match="must hold text in column 'income', as in fit"):
+                clf.predict(wrong)
+    with (
+        pytest.warns(UserWarning, match="'income' reads as numbers"),
+        pytest.raises(ValueError, match=r"X_val and y_val .* must hold text in column 'income'"),
+    ):
+        clf.fit(frame, Y, X_val=number, y_val=Y)
+    clf.partial_fit(frame, Y)
+    with pytest.raises(ValueError, match="must hold text in column 'income'"):
+        clf.partial_fit(number, Y)
+    with pytest.raises(ValueError, match="must hold text in column 'income'"):
+        clf.set_params(warm_start=True).fit(number, Y)
+
+
+@pytest.mark.parametrize("values", [[3, 4, 5], [3.0, 4.0, 5.5], [True, False, True]], ids=str)
+def test_categories_that_are_numbers_take_numbers(values):
+    column = np.resize(values, M)
+    array = np.column_stack([column, FRAME["petals"]])
+    chosen = fit(pd.DataFrame(array, columns=["a", "b"]), categorical_features=["a"])
+    typed = fit(pd.DataFrame({"a": pd.Categorical(column), "b": FRAME["petals"]}))
+    expected = chosen.predict_proba(pd.DataFrame(array, columns=["a", "b"]))
+    for clf in (chosen, typed):
+        for dtype in (None, float, "Float64", "float32", object, "category"):
+            X = pd.DataFrame({"a": pd.Series(column, dtype=dtype), "b": FRAME["petals"]})
+            np.testing.assert_array_equal(clf.predict_proba(X), expected)
+        with pytest.raises(ValueError, match="hold numbers in column 'a', as in fit, got text"):
+            clf.predict(X.assign(a="rose"))
+        assert np.isfinite(clf.predict_proba(X[:5].assign(a=None))).all()
+
+
+def test_text_where_numbers_or_dates_were_is_an_error():
+    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=M), "long": FRAME["height"]})
+    clf = fit(frame)
+    with pytest.raises(ValueError, match="must hold dates in column 'day', as in fit, got text or"):
+        clf.predict(frame.astype({"day": str}))
+    with pytest.raises(ValueError, match="must hold numbers in column 'long', got 'n/a'"):
+        clf.predict(frame.assign(long="n/a"))
+    missing = frame.assign(day=pd.Series([None] * M, dtype="string"), long=None)
+    assert np.isfinite(clf.predict_proba(missing)).all()
+
+
+def test_partial_fit_may_learn_later_what_a_column_holds():
+    clf = DeepBinaryClassifier(**QUICK)
+    missing = FRAME[["height"]].assign(name=pd.Series([None] * M, dtype=object))
+    clf.partial_fit(missing, Y, classes=["flower", "none"])
+    clf.partial_fit(FRAME[["height", "name"]], Y)
+    with pytest.raises(ValueError, match="must hold text in column 'name'"):
+        clf.partial_fit(missing.assign(name=5), Y)
+
+
 def test_categories_may_be_switched_off_or_named():
     with pytest.raises(ValueError, match="to float"):
         fit(categorical_features=None)

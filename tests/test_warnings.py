@@ -1,16 +1,18 @@
 """Warnings point to the user's own line, and name the column that they are about."""
 
+import pickle
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepRegressor
 
 M = 100
 RNG = np.random.default_rng(0)
@@ -39,21 +41,14 @@ def test_a_warning_points_to_the_line_that_called(name):
 
 
 def test_a_column_whose_levels_are_all_rare_is_named():
-    with pytest.warns(UserWarning, match="column 'name' levels that are nearly all rare, 100%"):
+    with pytest.warns(UserWarning, match="Column 'name' has almost only rare categories, which"):
         clf = DeepBinaryClassifier(n_units=4, max_iter=2).fit(IDS, Y)
     assert [len(levels) for levels in clf.categories_] == [2, 0]
 
 
-@pytest.mark.parametrize("column", [["1.5"] * 3 + ["?"], ["2020-01-01", "2020-01-02"]], ids=str)
-def test_numbers_and_dates_as_text_are_named(column):
-    values = [f"{text}{i}" for i, text in enumerate((column * M)[:M])]
-    with pytest.warns(UserWarning, match="column 'text'.*Give numbers and dates as such"):
-        DeepBinaryClassifier(n_units=4, max_iter=2).fit(FRAME.assign(text=values), Y)
-
-
 def test_unseen_levels_are_named_where_they_are_nearly_all():
     for level in ("c", None):
-        with pytest.warns(UserWarning, match="column 'kind' levels that are nearly all unseen"):
+        with pytest.warns(UserWarning, match="Column 'kind' has almost only .* unseen in fit"):
             fitted.predict(FRAME.assign(kind=level))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -68,3 +63,120 @@ def test_rows_of_weight_zero_do_not_count():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ConvergenceWarning)
         DeepBinaryClassifier(max_iter=2).fit(FRAME.assign(name=names), Y, sample_weight=weight)
+
+
+# -- numbers and dates as text ----------------------------------------------------------------
+
+INCOMES = FRAME.assign(income=[f"{10_000 + 37 * i:,}" for i in range(M - 1)] + ["n/a"])
+DAYS = FRAME.assign(day=[f"2020-0{1 + i % 9}-1{i % 7}" for i in range(M)])
+
+
+def messages(call, but=ConvergenceWarning):
+    """Return what a call warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(warning.message) for warning in caught if warning.category is not but]
+
+
+def test_numbers_as_text_are_named_with_what_does_not_read_so_and_the_line_that_converts_them():
+    (message,) = messages(lambda: SHORT.fit(INCOMES, Y))
+    assert message == (
+        "Column 'income' reads as numbers, except 'n/a', but holds text and is learned as "
+        "categories. Convert it: X['income'] = pd.to_numeric(X['income'].str.replace(',', ''), "
+        "errors='coerce'). If categories are meant, give it a categorical dtype, or name all "
+        "columns of categories in categorical_features."
+    )
+
+
+def test_dates_as_text_are_named():
+    (message,) = messages(lambda: SHORT.fit(DAYS, Y))
+    assert "Column 'day' reads as dates, but" in message
+    assert "X['day'] = pd.to_datetime(X['day'], errors='coerce')" in message
+
+
+@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
+@pytest.mark.parametrize("n_networks", [1, 5])
+def test_text_is_named_once_in_a_fit_and_not_in_predictions(face, n_networks):
+    model = face(2, 4, max_iter=2, n_networks=n_networks, random_state=0)
+    X = INCOMES.assign(day=DAYS["day"])
+    rows = {"X_val": X, "y_val": Y} if n_networks == 1 else {}
+    found = messages(lambda: model.fit(X, Y, **rows))
+    assert [message.split("'")[1] for message in found] == ["income", "day"]
+    assert messages(lambda: (model.predict(X[:20]), model.score(X[:20], Y[:20]))) == []
+
+
+def test_a_column_of_which_fit_warned_is_not_named_again_in_predictions():
+    assert len(messages(lambda: SHORT.fit(IDS, Y))) == 1
+    assert messages(lambda: SHORT.predict(IDS)) == []
+
+
+def test_a_call_that_fails_leaves_no_column_named(monkeypatch):
+    clf = clone(SHORT).partial_fit(FRAME, Y, classes=[False, True])
+    before = pickle.dumps(clf)
+    rare = FRAME.assign(kind=[f"row {i}" for i in range(M)])
+    with monkeypatch.context() as context:
+        context.setattr("skdnn.estimator._estimator.make_plan", None)
+        with pytest.raises(TypeError), pytest.warns(UserWarning, match="'kind'"):
+            clf.partial_fit(rare, Y)
+    assert pickle.dumps(clf) == before
+
+
+def test_in_a_pipeline_and_a_search_text_is_named_once_a_fit():
+    pipe = make_pipeline(FunctionTransformer(), clone(SHORT))
+    assert len(messages(lambda: pipe.fit(DAYS, Y))) == 1
+    assert len(messages(lambda: cross_val_score(pipe, DAYS, Y, cv=2))) == 2
+
+
+def test_training_that_continues_names_text_in_the_first_call_alone():
+    clf = DeepBinaryClassifier(n_units=4, random_state=0)
+    assert len(messages(lambda: clf.partial_fit(INCOMES, Y, classes=[False, True]))) == 1
+    assert messages(lambda: clf.partial_fit(INCOMES, Y)) == []
+    clf = clone(SHORT).set_params(warm_start=True)
+    assert len(messages(lambda: clf.fit(INCOMES, Y))) == 1
+    assert messages(lambda: clf.fit(INCOMES, Y)) == []
+
+
+@pytest.mark.parametrize(
+    ("X", "parameters"),
+    [
+        (INCOMES.astype({"income": "category"}), {}),
+        (INCOMES, {"categorical_features": ["income", "kind"]}),
+        (INCOMES.to_numpy(), {"categorical_features": [1, 2]}),
+    ],
+    ids=["dtype", "names", "indices"],
+)
+def test_where_categories_are_meant_text_is_not_said_to_be_numbers(X, parameters):
+    found = messages(lambda: clone(SHORT).set_params(**parameters).fit(X, Y))
+    assert not [message for message in found if "reads as" in message]
+
+
+def test_rows_of_weight_zero_are_no_text():
+    X = FRAME.assign(size=["1", "x"] * (M // 2))
+    assert messages(lambda: SHORT.fit(X, Y)) == []
+    weight = np.array([1.0, 0.0] * (M // 2))
+    (message,) = messages(lambda: SHORT.fit(X, Y, sample_weight=weight))
+    assert "'size' reads as numbers, but" in message
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "path", "dataset", "scan"])
+def test_text_in_other_libraries_and_files_is_named(library, tmp_path):
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    dataset = pytest.importorskip("pyarrow.dataset")
+    path = tmp_path / "x.parquet"
+    INCOMES.assign(y=Y).to_parquet(path, row_group_size=30)
+    X, y = {
+        "polars": (pl.from_pandas(INCOMES), Y),
+        "pyarrow": (pa.Table.from_pandas(INCOMES), Y),
+        "path": (path, "y"),
+        "dataset": (dataset.dataset(path), "y"),
+        "scan": (pl.scan_parquet(path), "y"),
+    }[library]
+    (message,) = messages(lambda: clone(SHORT).fit(X, y))
+    assert "Column 'income' reads as numbers, except 'n/a', but holds text" in message
+    line = {
+        "polars": "X.with_columns(pl.col('income').str.replace_all('[,]', '').cast(pl.Float64",
+        "pyarrow": "X.set_column(2, 'income', pa.array(pd.to_numeric(X['income'].to_pandas()",
+        "scan": "X.with_columns(pl.col('income')",
+    }
+    assert line.get(library, "frame['income'] = pd.to_numeric(frame['income']") in message

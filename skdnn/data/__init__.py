@@ -3,7 +3,7 @@
 from ._batches import Batches, Epoch
 from ._chunks import row_chunks
 from ._column_tables import column_tables
-from ._columns import shown
+from ._columns import kinds_of_categories, shown
 from ._encoding import Encoder, fit_encoder, identity_encoder
 from ._file_rows import FileColumns, Rows, Survey, TaughtFile, recoded
 from ._files import concatenated, open_source
@@ -28,6 +28,7 @@ from ._streamed_batches import StreamedBatches
 from ._tables import Table, add_levels, find_kinds, read_columns
 from ._targets import encode_groups, plain_labels, plain_numbers
 from ._tensors import as_tensor, to_host
+from ._text import text_warnings
 from ._weights import apply_class_weight, check_weights
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "is_far_outside",
     "is_of_sparse_columns",
     "is_plain",
+    "kinds_of_categories",
     "make_rows",
     "means_of_other_folds",
     "network_inputs",
@@ -85,5 +87,6 @@ __all__ = [
     "row_chunks",
     "shown",
     "take_rows",
+    "text_warnings",
     "to_host",
 ]

@@ -13,8 +13,10 @@ None, NaN, NaT and pandas' NA are missing. What is none of these, such as a list
 
 import datetime as dt
 import math
+import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Complex, Real
 from typing import Any
 
@@ -35,6 +37,7 @@ _KIND_OF_DTYPE = {
     **dict.fromkeys(("array", "complex", "fixed_size_list", "large_list", "list"), _REFUSED),
     **dict.fromkeys(("map", "month_day_nano_interval", "struct", "|v"), _REFUSED),
 }
+_NUMERIC_NAME = re.compile(r"(u?int(8|16|32|64)|float(16|32|64)?|halffloat|double)(\[pyarrow\])?")
 _BEGINNINGS = sorted(_KIND_OF_DTYPE, key=len, reverse=True)
 _KIND_OF_TYPE = (
     ((bool, np.bool_), LEVELS),
@@ -79,8 +82,7 @@ class Column:
             If the column holds none of these.
         """
         name = str(self.dtype).lower()
-        beginning = next((begin for begin in _BEGINNINGS if name.startswith(begin)), None)
-        kind = _KIND_OF_DTYPE.get(beginning, NUMBER)
+        kind = _kind_of_name(name)
         if name.startswith("complex"):
             raise ValueError(f"Complex data not supported, got {self.dtype} in {self}.")
         if kind == _REFUSED:
@@ -89,9 +91,9 @@ class Column:
 
     def _kind_of_objects(self):
         types = {type(value) for value in self.objects() if not is_missing(value)}
-        kinds = {_kind_of(found) for found in types}
+        kinds = {kind_of_type(found) for found in types}
         for found in types:
-            if _kind_of(found) == _REFUSED:
+            if kind_of_type(found) == _REFUSED:
                 raise self._refusal(found.__name__)
         if len(kinds) > 1:
             return LEVELS
@@ -121,7 +123,7 @@ class Column:
         return values
 
     def _numbers_of_objects(self, objects):
-        kinds = {_kind_of(type(value)) for value in objects if not is_missing(value)}
+        kinds = {kind_of_type(type(value)) for value in objects if not is_missing(value)}
         if len(kinds) > 1 and kinds & {DATE, DURATION}:
             raise ValueError(f"X must hold one kind of values in {self}, got {sorted(kinds)}.")
         numbers = []
@@ -143,10 +145,10 @@ class Column:
         What is missing has the code -1.
         """
         try:
-            if hasattr(self.values, "factorize"):  # of pandas
+            if hasattr(type(self.values), "factorize"):  # of pandas
                 codes, levels = self.values.factorize()
                 return codes, levels.tolist()
-            if hasattr(self.values, "dictionary_encode"):  # of PyArrow
+            if hasattr(type(self.values), "dictionary_encode"):  # of PyArrow
                 return _levels_of_pyarrow(self)
             return _codes_and_levels(self.objects())
         except TypeError as error:
@@ -164,12 +166,14 @@ class Column:
     def array(self):
         """Return the values as a NumPy array, of objects where NumPy has no dtype for them."""
         values, name = self.values, str(self.dtype).lower()
-        if hasattr(values, "factorize"):
+        if hasattr(type(values), "factorize"):
             return _array_of_pandas(values, name)
         if name.startswith("dictionary"):  # PyArrow's way to NumPy loses which values are missing
             values = values.cast(values.type.value_type)
         if name in ("int128", "uint128"):  # of polars, which makes no arrays of these
             return objects_of(self.objects())
+        if hasattr(type(values), "get_chunks"):  # of polars, which NumPy asks for much else first
+            return values.to_numpy()
         if name.startswith(("time32", "time64")):  # of PyArrow, whose nanoseconds Python has not
             unit = name.split("[")[1].rstrip("]")
             integers = values.cast(f"int{name[4:6]}")
@@ -205,12 +209,28 @@ def _array_of_pandas(values, name):
         return values.dt.to_timestamp().to_numpy()
     if getattr(values.dtype, "tz", None) is not None:
         return values.dt.tz_convert(None).to_numpy()
+    return array_of_numeric(values, values.dtype) if is_numeric(values.dtype) else values.to_numpy()
+
+
+def is_numeric(dtype):
+    """Tell whether a dtype of any library is one of NumPy's integers or floats, nullable or not."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "iuf"
+    return _is_numeric_name(str(dtype))
+
+
+@lru_cache
+def _is_numeric_name(name):
+    return _NUMERIC_NAME.fullmatch(name.lower()) is not None
+
+
+def array_of_numeric(values, dtype):
+    """Return a Series or frame of pandas, all of a numeric dtype, as a NumPy array."""
+    if isinstance(dtype, np.dtype):
+        return values.to_numpy()
     # A nullable dtype would make objects of numbers where one is missing.
-    numpy_dtype = getattr(values.dtype, "numpy_dtype", None)
-    if numpy_dtype is not None and numpy_dtype.kind in "iuf":
-        dtype = np.result_type(numpy_dtype, np.float32)
-        return values.to_numpy(dtype=dtype, na_value=np.nan)
-    return values.to_numpy()
+    dtype = np.result_type(dtype.numpy_dtype, np.float32)
+    return values.to_numpy(dtype=dtype, na_value=np.nan)
 
 
 def is_missing(value):
@@ -225,13 +245,29 @@ def is_missing(value):
         return False
 
 
-def _kind_of(type_):
+@lru_cache
+def _kind_of_name(name):
+    beginning = next((begin for begin in _BEGINNINGS if name.startswith(begin)), None)
+    return _KIND_OF_DTYPE.get(beginning, NUMBER)
+
+
+def kind_of_type(type_):
+    """Return what values of a type are: "levels" where they are no numbers, dates or durations."""
     for types, kind in _KIND_OF_TYPE:
         if issubclass(type_, types):
             return kind
     if type_.__name__ == "Period":  # of pandas
         return DATE
     return LEVELS if type_.__hash__ is not None else _REFUSED
+
+
+def kinds_of_categories(values):
+    """Return the set of kinds of some categories, missing ones aside.
+
+    "levels" stands for text. Booleans count as numbers, as in Python, where True equals 1.
+    """
+    types = set(map(type, values)) - {type(None)}
+    return {NUMBER if issubclass(t, bool | np.bool_) else kind_of_type(t) for t in types}
 
 
 def _number(value):

@@ -126,12 +126,26 @@ def take_rows(X, rows):
     return (X.tocsr() if sparse.issparse(X) else X)[rows]
 
 
-def columns_of(X):
-    """Return the Columns of a frame or of an array of two axes."""
+def names_of(X):
+    """Return the names of the columns of a frame; of an array their indices."""
     if hasattr(type(X), "iloc"):  # of pandas
-        return [Column(name, X.iloc[:, j]) for j, name in enumerate(X.columns)]
+        return X.columns.tolist()
     if hasattr(type(X), "get_column"):  # of polars
-        return [Column(name, X.get_column(name)) for name in X.columns]
+        return X.columns
     if hasattr(type(X), "itercolumns"):  # of PyArrow
-        return [Column(name, X.column(j)) for j, name in enumerate(X.schema.names)]
-    return [Column(j, X[:, j]) for j in range(X.shape[1])]
+        return X.schema.names
+    return list(range(X.shape[1]))
+
+
+def columns_of(X, indices=None):
+    """Return the Columns of a frame or of an array of two axes: all, or those of some indices."""
+    if hasattr(type(X), "iloc"):  # of pandas
+        some = X if indices is None else X.iloc[:, indices]
+        return [Column(name, values) for name, values in some.items()]
+    names = names_of(X)
+    indices = range(len(names)) if indices is None else indices
+    if hasattr(type(X), "get_column"):  # of polars
+        return [Column(names[j], X.get_column(names[j])) for j in indices]
+    if hasattr(type(X), "itercolumns"):  # of PyArrow
+        return [Column(names[j], X.column(j)) for j in indices]
+    return [Column(j, X[:, j]) for j in indices]

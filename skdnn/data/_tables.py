@@ -13,14 +13,15 @@ import numpy as np
 
 from skdnn.sharing import ALONE
 
-from ._columns import DATE, DURATION, LEVELS, NUMBER, Column, objects_of
-from ._sources import columns_of, is_frame
+from ._blocks import dtypes_of, number_blocks, numeric_columns
+from ._columns import DATE, DURATION, LEVELS, NUMBER, Column, is_missing, objects_of
+from ._sources import columns_of, is_frame, names_of
 
 # A level in fewer rows than these, in small data than this share of them, is rare.
 _FEWEST_ROWS, _FEWEST_SHARE = 5, 20
 # So many levels, and one for the others, fit into a code of 8 bits.
 _MOST_LEVELS = 254
-_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "levels"}
+_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "text or categories"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Table:
             Of those that have the other rows.
         """
         n_rows = int(processes.sum(np.array(np.count_nonzero(weight))))
-        counts = self._counts(weight, processes)
+        counts = self.counts(weight, processes)
         return [
             frequent_of_counts(column[:-1], levels, n_rows)
             for column, levels in zip(counts, self.levels, strict=True)
@@ -109,13 +110,13 @@ class Table:
         processes : Alone or ProcessGroup, default=ALONE
             Of those that have the other rows.
         """
-        counts = self._counts(weight, processes)
+        counts = self.counts(weight, processes)
         return [
             _rare(column, levels, told, least_share)
             for column, levels, told in zip(counts, self.levels, frequent, strict=True)
         ]
 
-    def _counts(self, weight, processes):
+    def counts(self, weight, processes=ALONE):
         """Return for each column how many rows of a weight above 0 have each level, or another."""
         codes = self.codes[weight > 0]
         return [
@@ -148,7 +149,7 @@ class Table:
 
         0 where all values are missing. Rows of weight 0 do not count.
         """
-        counts = self._counts(np.ones(len(self)) if weight is None else weight, processes)
+        counts = self.counts(np.ones(len(self)) if weight is None else weight, processes)
         return [
             _share(column[-1], np.delete(column, _code_of_missing(levels)).sum())
             for column, levels in zip(counts, self.levels, strict=True)
@@ -216,9 +217,14 @@ def find_kinds(X, categorical_features, processes=ALONE):
         If the sequence names columns that are not there, or a column holds none of these.
     """
     by_dtype = isinstance(categorical_features, str)
-    columns = columns_of(X)
-    chosen = () if by_dtype else _chosen(categorical_features, columns)
-    found = [LEVELS if j in chosen else column.kind() for j, column in enumerate(columns)]
+    chosen = () if by_dtype else _chosen(categorical_features, names_of(X))
+    found = {
+        **dict.fromkeys(chain(*numeric_columns(X).values()), NUMBER),
+        **dict.fromkeys(chosen, LEVELS),
+    }
+    others = [j for j in range(X.shape[1]) if j not in found]
+    found |= {j: column.kind() for j, column in zip(others, columns_of(X, others), strict=True)}
+    found = [found[j] for j in range(X.shape[1])]
     found = [_common_kind(of_all) for of_all in zip(*processes.gathered(found), strict=True)]
     may_hold_levels = by_dtype and is_frame(X)
     kinds = [
@@ -238,11 +244,11 @@ def _open_kind(may_hold_levels):
     return LEVELS if may_hold_levels else NUMBER
 
 
-def _chosen(columns, of):
+def _chosen(columns, names):
     """Return the set of indices of the columns that names, indices or a mask say."""
     if not columns:
         return ()
-    names, n_features = [column.name for column in of], len(of)
+    n_features = len(names)
     kinds = {type(column) for column in columns}
     try:
         is_named = not kinds & {bool, int} and set(columns) <= set(names)
@@ -278,17 +284,24 @@ def read_columns(X, kinds):
     ValueError, TypeError
         If a column holds something else now, or infinity.
     """
-    columns = columns_of(X)
-    pairs = list(zip(columns, kinds or [NUMBER] * len(columns), strict=True))
-    numbers = [_read(column, _numbers, kind) for column, kind in pairs if kind != LEVELS]
-    found = [_read(column, _codes_and_levels) for column, kind in pairs if kind == LEVELS]
+    kinds = np.array(kinds or [NUMBER] * X.shape[1])
+    blocks = number_blocks(X, set(np.flatnonzero(kinds == NUMBER).tolist()))
+    in_blocks = set(chain(*(indices for indices, _ in blocks)))
+    others = [j for j in range(len(kinds)) if j not in in_blocks]
+    pairs = list(zip(others, columns_of(X, others), strict=True))
+    blocks += [
+        ([j], _read(column, _numbers, kinds[j])) for j, column in pairs if kinds[j] != LEVELS
+    ]
+    found = [_read(column, _codes_and_levels) for j, column in pairs if kinds[j] == LEVELS]
+    is_categorical = kinds == LEVELS
     if not found:
-        return _stacked(numbers, len(X), _common_dtype(numbers))
+        return _joined(
+            blocks, is_categorical, len(X), _common_dtype([block for _, block in blocks])
+        )
     codes, levels = zip(*found, strict=True)
-    numbers = _stacked(numbers, len(X), _narrowest_dtype(numbers))
-    is_categorical = np.array([kind == LEVELS for _, kind in pairs])
+    numbers = _joined(blocks, is_categorical, len(X), _narrowest_dtype(blocks))
     n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
-    declared = _declared_dtype([column for column, kind in pairs if kind != LEVELS])
+    declared = _declared_dtype(X, is_categorical)
     return Table(numbers, np.column_stack(codes), list(levels), is_categorical, n_told, declared)
 
 
@@ -305,38 +318,41 @@ def _read(column, read, *kind):
 def _numbers(column, kind):
     found = column.kind()
     is_right = found in (None, kind) or (kind, found) == (NUMBER, LEVELS)
-    numbers = column.numbers()
-    if is_right or np.isnan(numbers).all():
-        return numbers
+    if is_right or all(map(is_missing, column.objects())):
+        return column.numbers()
     raise ValueError(
         f"X must hold {_PLURAL[kind]} in {column}, as in fit, got {_PLURAL[found]} "
         f"({column.dtype})."
     )
 
 
-def _common_dtype(numbers):
-    is_narrow = np.result_type(*[column.dtype for column in numbers]) in (np.float16, np.float32)
+def _common_dtype(arrays):
+    is_narrow = np.result_type(*[array.dtype for array in arrays]) in (np.float16, np.float32)
     return np.float32 if is_narrow else np.float64
 
 
-def _declared_dtype(columns):
-    """Return the common dtype of the numbers in some columns, which no value changes."""
-    of_each_dtype = {column.dtype: column.values for column in columns}.values()
-    empty = [values.iloc[:0] if hasattr(values, "iloc") else values[:0] for values in of_each_dtype]
+def _declared_dtype(X, is_categorical):
+    """Return the common dtype of the columns of numbers, which no value changes."""
+    first = {dtype: j for j, dtype in enumerate(dtypes_of(X)) if not is_categorical[j]}
+    columns = [column.values for column in columns_of(X, list(first.values()))]
+    empty = [values.iloc[:0] if hasattr(values, "iloc") else values[:0] for values in columns]
     return _common_dtype([Column("", values).numbers() for values in empty] or [np.float32(0)])
 
 
-def _narrowest_dtype(numbers):
-    is_narrow = all(
-        np.array_equal(column, column.astype(np.float32), equal_nan=True) for column in numbers
-    )
+def _narrowest_dtype(blocks):
+    with np.errstate(over="ignore"):
+        is_narrow = all(
+            np.array_equal(block, block.astype(np.float32), equal_nan=True) for _, block in blocks
+        )
     return np.float32 if is_narrow else np.float64
 
 
-def _stacked(columns, n_rows, dtype):
-    array = np.empty((n_rows, len(columns)), dtype=dtype)
-    for j, column in enumerate(columns):
-        array[:, j] = column
+def _joined(blocks, is_categorical, n_rows, dtype):
+    """Return the columns of numbers, in their order, as one array."""
+    place = np.cumsum(~is_categorical) - 1
+    array = np.empty((n_rows, np.count_nonzero(~is_categorical)), dtype=dtype)
+    for indices, block in blocks:
+        array[:, place[indices]] = block.reshape(n_rows, len(indices))
     return array
 
 

@@ -141,8 +141,9 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             If `max_iter` was reached before the cost stopped improving; not where it is "auto", or
             50 and more, and the learning rate has then come to 0 ("cosine").
         UserWarning
-            If nearly all levels of a column are rare, `X_val` was probably not transformed as X,
-            the network starts badly, or a checkpoint cannot be saved.
+            If a text column reads as numbers, dates or durations, nearly all values of a column
+            are rare categories, `X_val` was probably not transformed as X, the network starts
+            badly, or a checkpoint cannot be saved.
         """
         with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
             examples = gather_examples(

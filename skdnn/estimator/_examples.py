@@ -28,8 +28,11 @@ from skdnn.data import (
     is_far_outside,
     is_of_sparse_columns,
     is_plain,
+    kinds_of_categories,
     read_columns,
+    shown,
     take_rows,
+    text_warnings,
     to_host,
 )
 from skdnn.sharing import ALONE, check_same, current_processes
@@ -40,6 +43,14 @@ from ._parameters import is_narrow
 # A column of levels that says nothing of so many of its values is worth a warning, where there are
 # more than a few.
 NEARLY_ALL, FEW_ROWS = 0.95, 20
+RARE = (
+    "rare categories, which are merged and carry no information. Drop identifiers; convert numbers "
+    "or dates stored as text."
+)
+UNSEEN = (
+    "categories that are rare or unseen in fit, which are merged and carry no information. Check "
+    "that its values are written as in fit."
+)
 # X_val lies far outside X where so many of its rows do so in so many of the columns. Of 33 public
 # tables, whose X_val is drawn at random or from the upper half of a feature, none is then warned
 # of; of the same tables, whose X is transformed by a scaler and X_val is not, 72 % are.
@@ -105,7 +116,7 @@ class Examples:
     digest : str or None
         Of all rows, where it is known.
     given : array, data frame, sparse matrix, tensor or None
-        X as the user passed it, for a scorer.
+        X as the user passed it.
     """
 
     X: Any
@@ -170,13 +181,12 @@ def read_examples(
     examples = _weighted(estimator, parameters, X, y, target, sample_weight, processes=readers)
     target.check(examples.y, examples.weight, readers)
     examples = replace(
-        _with_known_levels(estimator, parameters, examples),
+        _with_known_levels(estimator, parameters, replace(examples, given=given)),
         groups=_read_groups(groups, len(y)),
         watched=read_watched(
             estimator, parameters, X_val, y_val, sample_weight_val, target, readers
         ),
         before=before,
-        given=given,
     )
     return examples.among(processes)
 
@@ -204,7 +214,7 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
         raise ValueError(
             "partial_fit must be called outside of data_parallel: what processes share is a fit."
         )
-    before = estimator if hasattr(estimator, "coefs_") else None
+    before, given = estimator if hasattr(estimator, "coefs_") else None, at_hand(X)
     X, y = read_data(
         estimator, X, y, learn_by=parameters if before is None else None, recodes=False
     )
@@ -212,7 +222,8 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
         kind = estimator._task.target
         target = kind.learn(y) if before is None else kind.known(vars(before))
     examples = _weighted(estimator, parameters, X, y, target, sample_weight)
-    return replace(_with_more_levels(estimator, examples), before=before)
+    examples = replace(examples, given=given, before=before)
+    return _with_more_levels(estimator, parameters, examples)
 
 
 def _read_groups(groups, n_rows):
@@ -331,6 +342,7 @@ def keep_read(estimator, X, read):
 def learn_columns(estimator, X, categorical_features, processes=ALONE):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
+    estimator._kinds_of_categories, estimator._columns_warned_of = None, ()
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, {"The number of columns of X": X.shape[1:]})
     are_plain = all(processes.gathered(is_plain(X)))
@@ -360,10 +372,32 @@ def _read_columns(estimator, X, y, recodes, reset, ensure_min_samples):
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     checked = _check_shape(estimator, X, y, ensure_min_samples)
     read = read_columns(X, estimator.column_kinds_)
+    if isinstance(read, Table) and estimator._kinds_of_categories is not None:
+        _check_kinds_of_categories(estimator, read)
     if recodes and estimator.categories_ is not None:
         read = read.recoded(estimator.categories_)
-        warn_of_others(estimator, read, "unseen in fit or rare there")
+        warn_of_others(estimator, read)
     return (read, *checked) if y else read
+
+
+def _check_kinds_of_categories(estimator, table):
+    """Raise a ValueError for numbers in a column that had text in fit, and for the reverse."""
+    columns = zip(
+        np.flatnonzero(table.is_categorical),
+        estimator._kinds_of_categories,
+        map(kinds_of_categories, table.levels),
+        strict=True,
+    )
+    for (j, known, found), values in zip(columns, table.levels, strict=True):
+        if known and found and not known & found:
+            raise ValueError(
+                f"X must hold {_plural(known)} in {_label(estimator, j)}, as in fit, got "
+                f"{_plural(found)} such as {shown(values[0])}."
+            )
+
+
+def _plural(kinds):
+    return " and ".join(sorted("text" if kind == "levels" else f"{kind}s" for kind in kinds))
 
 
 def _check_shape(estimator, X, y, ensure_min_samples):
@@ -420,8 +454,12 @@ def _check_finite(estimator, X):
 
 
 def _label(estimator, j):
+    return f"column {_name(estimator, j)}"
+
+
+def _name(estimator, j):
     names = getattr(estimator, "feature_names_in_", None)
-    return f"column {int(j) if names is None else names[j]!r}"
+    return repr(int(j) if names is None else names[j])
 
 
 def _with_known_levels(estimator, parameters, examples):
@@ -437,10 +475,10 @@ def _with_known_levels(estimator, parameters, examples):
     rare = examples.X.rare_levels(levels, examples.weight, share, processes)
     n_told = [len(frequent) for frequent in levels]
     levels = [np.append(*pair) for pair in zip(levels, rare, strict=True)]
-    return _recoded(estimator, examples, levels, n_told)
+    return _recoded(estimator, parameters, examples, levels, n_told)
 
 
-def _with_more_levels(estimator, examples):
+def _with_more_levels(estimator, parameters, examples):
     """Return the Examples with codes for the levels known so far and those worth adding."""
     if not isinstance(examples.X, Table):
         return examples
@@ -449,25 +487,54 @@ def _with_more_levels(estimator, examples):
     if estimator.categories_ is not None:
         known = zip(estimator.categories_, estimator._encoding["n_told"], levels, strict=True)
         levels, n_told = zip(*[add_levels(*column) for column in known], strict=True)
-    return _recoded(estimator, examples, list(levels), n_told)
+    return _recoded(estimator, parameters, examples, list(levels), n_told)
 
 
-def _recoded(estimator, examples, levels, n_told):
+def _recoded(estimator, parameters, examples, levels, n_told):
+    table, weight, processes = examples.X, examples.weight, examples.processes
+    counts = [column[:-1] for column in table.counts(weight, processes)]
+    X = examples.given
+    learn_kinds(estimator, parameters, X, X, table.levels, counts, processes)
     estimator.categories_ = levels
-    recoded = examples.X.recoded(levels, np.array(n_told, dtype=np.intp))
-    warn_of_others(estimator, recoded, "rare", examples.weight, examples.processes)
+    recoded = table.recoded(levels, np.array(n_told, dtype=np.intp))
+    estimator._columns_warned_of += warn_of_others(estimator, recoded, weight, processes, RARE)
     return replace(examples, X=recoded)
 
 
-def warn_of_others(estimator, table, what, weight=None, processes=ALONE):
-    """Warn of columns of which nearly all values are levels that are not told apart."""
-    if processes.sum(np.array(len(table))) <= FEW_ROWS:
+def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=ALONE):
+    """Let the estimator learn whether categories are text or numbers; warn of numbers as text.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    parameters : Parameters
+    X, passed, categories, counts
+        As of `text_warnings`.
+    processes : Alone or ProcessGroup, default=ALONE
+        Of those that have the other rows; the first one warns.
+    """
+    found = list(map(kinds_of_categories, categories))
+    known = estimator._kinds_of_categories or found
+    estimator._kinds_of_categories = [a | b for a, b in zip(known, found, strict=True)]
+    if estimator.categories_ is not None or not isinstance(parameters.categorical_features, str):
         return
+    text = text_warnings(X, passed, estimator.is_categorical_, categories, counts)
+    for message in text.values() if processes.rank == 0 else ():
+        warn(message)
+    estimator._columns_warned_of += tuple(text)
+
+
+def warn_of_others(estimator, table, weight=None, processes=ALONE, what=UNSEEN):
+    """Warn of columns of which nearly all values are categories that share one input.
+
+    Not of those that fit has warned of. Return the indices of the others.
+    """
+    if processes.sum(np.array(len(table))) <= FEW_ROWS:
+        return ()
     shares = table.share_of_others(weight, processes)
-    for j, share in zip(np.flatnonzero(table.is_categorical), shares, strict=True):
-        if share >= NEARLY_ALL:
-            warn(
-                f"X has in {_label(estimator, j)} levels that are nearly all {what}, {share:.0%} "
-                "of its values: they count as one and say nothing. Give numbers and dates as "
-                "such, not as text, and leave out what names single rows.",
-            )
+    columns = zip(np.flatnonzero(table.is_categorical).tolist(), shares, strict=True)
+    nearly_all = [j for j, share in columns if share >= NEARLY_ALL]
+    found = tuple(j for j in nearly_all if j not in estimator._columns_warned_of)
+    for j in found:
+        warn(f"Column {_name(estimator, j)} has almost only {what}")
+    return found

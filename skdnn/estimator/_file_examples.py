@@ -16,9 +16,11 @@ from skdnn.sharing import ALONE, current_processes
 from skdnn.watching import ReadingLines, describe, digest_of
 
 from ._examples import (
+    RARE,
     Examples,
     Totals,
     learn_columns,
+    learn_kinds,
     read_examples,
     read_more,
     read_watched,
@@ -115,7 +117,7 @@ def gather_examples(
     lines = ReadingLines(source.n_rows) if parameters.verbose else lambda n_rows: None
     survey = columns.survey(parameters.validation_fraction, lines)
     lines(source.n_rows)
-    examples = _sampled(estimator, parameters, survey)
+    examples = _sampled(estimator, parameters, survey, X)
     _, labels, weight = examples.standing_for_all()
     examples.target.check(labels, weight)
     watched = read_watched(
@@ -169,7 +171,7 @@ def _find_columns(estimator, parameters, source, y, sample_weight):
     return FileColumns(source, names, kinds, y, sample_weight, estimator._task.target)
 
 
-def _sampled(estimator, parameters, survey):
+def _sampled(estimator, parameters, survey, passed):
     """Return the FileExamples, without rows of the user's to watch."""
     kind = survey.columns.target
     target = kind.learn(survey.labels()) if survey.labels().size else kind.learn(np.zeros(1))
@@ -178,8 +180,13 @@ def _sampled(estimator, parameters, survey):
         y, weight = _one_of_each(survey, target, np.ones(2))
         weighed = estimator._task.weigh(parameters, target, y, weight, ALONE)
         factors = np.divide(weighed, weight, out=np.zeros(2), where=weight > 0)
-    levels = survey.summary({}, with_held_out=True).frequent_levels()
+    summary = survey.summary({}, with_held_out=True)
+    levels = summary.frequent_levels()
     if levels:
+        empty = survey.columns.source.empty.select(survey.columns.names)
+        counts = [np.array(list(found.values())) for found in summary.levels]
+        categories = list(map(list, summary.levels))
+        learn_kinds(estimator, parameters, empty, passed, categories, counts)
         estimator.categories_ = levels
         n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
     rows, is_held, is_sampled = survey.kept_rows(levels, n_told)
@@ -187,7 +194,7 @@ def _sampled(estimator, parameters, survey):
     weight = rows.weight if factors is None else rows.weight * factors[y]
     there = weight > 0
     if levels:
-        warn_of_others(estimator, rows.X, "rare", weight)
+        estimator._columns_warned_of += warn_of_others(estimator, rows.X, weight, what=RARE)
     if there.all():
         there = slice(None)
     return FileExamples(

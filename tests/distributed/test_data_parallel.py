@@ -52,7 +52,7 @@ def a_frame():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(X, columns=list("abcdef"))
     frame["colour"] = np.where(np.arange(N) < 300, "red", rng.choice(["blue", "green"], N))
-    frame["town"] = rng.integers(0, 150, N).astype(str)
+    frame["town"] = np.char.add("t", rng.integers(0, 150, N).astype(str))
     frame["flag"] = pd.array(np.where(np.arange(N) % 11, X[:, 0] > 0, None), dtype="boolean")
     frame["empty at first"] = np.where(np.arange(N) < 620, None, rng.choice(["x", "y"], N))
     frame["day"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 99, N), unit="D")

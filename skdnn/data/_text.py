@@ -1,0 +1,223 @@
+"""Text columns that hold numbers, dates or durations, which are learned as categories.
+
+A column is reported where nearly all of its values read as one of these:
+
+- numbers: with blanks around them, a sign, an exponent, a thousands separator, a decimal comma, a
+  currency sign or a percent sign. A column with leading zeros ("01234") or integers of more digits
+  than a float holds has identifiers, which are no numbers;
+- dates: of ISO 8601, year first, with or without time, fraction and zone, as pandas writes them;
+- durations: as pandas writes them ("1 days 02:30:00"), and times of day with seconds.
+
+Missing values and text that stands for them ("n/a", "?") do not count. Where categories are meant,
+`categorical_features` or a categorical dtype says so, and the column is not reported.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+
+from ._columns import DATE, DURATION, NUMBER, kind_of_type, shown
+from ._sources import columns_of, is_frame
+
+# The fraction of the values that must read as one thing.
+_NEARLY_ALL = 0.9
+# Of a column with more distinct values, the most frequent half of these and some of the others.
+_MOST_VALUES = 10_000
+_MOST_SHOWN = 3
+_MISSING = {
+    *("", "-", "--", ".", "?", "#n/a", "<na>", "n/a", "na", "nan", "-nan", "nat"),
+    *("nil", "none", "null", "missing", "unknown"),
+}
+_CATEGORICAL_DTYPES = ("cat", "dictionary", "enum")
+_BLANK = "[ \u00a0\u202f]"
+
+
+def _number_pattern(point, comma):
+    grouped = rf"[1-9][0-9]{{0,2}}(?:(?:[{comma}'\u2019]|{_BLANK})[0-9]{{3}})+"
+    return re.compile(
+        rf"[+-]?[$€£¥]?{_BLANK}?[+-]?(?:(?:{grouped}|[0-9]+)(?:[{point}][0-9]*)?|[{point}][0-9]+)"
+        rf"(?:[eE][+-]?[0-9]+)?{_BLANK}?[%$€£¥]?"
+    )
+
+
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+_ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+_MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
+_DATE = (
+    rf"[0-9]{{4}}([-/]){_MONTH}\1{_DAY}"
+    rf"(?:[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?{_ZONE}?)?"
+)
+# Of a whole month, and without separators: polars reads neither.
+_SHORT_DATE = rf"[0-9]{{4}}-{_MONTH}|(?:19|20)[0-9]{{2}}{_MONTH}{_DAY}"
+_IS_LONG_DATE = re.compile(_DATE).fullmatch
+_IS_IDENTIFIER = re.compile("0[0-9]+|[0-9]{16,}").fullmatch
+_HAS_ZONE = re.compile(rf":.*{_ZONE}$").search
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What text may read as.
+
+    Attributes
+    ----------
+    what : str
+        In the plural.
+    kind : str
+        That of values which need not be read, in a column of objects.
+    pattern : re.Pattern
+        Of all the text, without blanks around it.
+    point : str, default="."
+        Before the fraction of a number.
+    """
+
+    what: str
+    kind: str
+    pattern: re.Pattern
+    point: str = "."
+
+    def reads(self, value):
+        """Tell whether a value reads so."""
+        if isinstance(value, str):
+            return self.pattern.fullmatch(value.strip()) is not None
+        return kind_of_type(type(value)) == self.kind
+
+
+# Of those that read the same number of values, the first one is meant.
+_FORMATS = (
+    _Format("dates", DATE, re.compile(f"{_DATE}|{_SHORT_DATE}")),
+    _Format("numbers", NUMBER, _number_pattern(".", ",")),
+    _Format("numbers", NUMBER, _number_pattern(",", "."), point=","),
+    _Format("durations", DURATION, re.compile(rf"-?[0-9]+ days?(?: [+-]?{_CLOCK})?|-?{_CLOCK}")),
+)
+
+
+def text_warnings(X, passed, is_categorical, categories, counts):
+    """Return a message for each column of text that reads as something else, by its index.
+
+    Parameters
+    ----------
+    X : frame of shape (m, n)
+        Its dtypes are used alone. Of anything but a frame no column is reported.
+    passed : object
+        What the user passed as X: the frame, or a file.
+    is_categorical : array of bool of shape (n,)
+    categories : list of arrays or lists
+        The distinct values of each such column, None for a missing one.
+    counts : list of arrays
+        In how many rows each of these is.
+    """
+    if not is_frame(X):
+        return {}
+    indices, messages = np.flatnonzero(is_categorical).tolist(), {}
+    columns = columns_of(X, indices)
+    for j, column, values, found in zip(indices, columns, categories, counts, strict=True):
+        if str(column.dtype).lower().startswith(_CATEGORICAL_DTYPES):
+            continue
+        values, found = _some(values, found)
+        format_ = _format_of(values, found)
+        if format_ is not None:
+            messages[j] = _message(passed, j, column.name, values, format_)
+    return messages
+
+
+def _some(values, counts):
+    """Return a column's distinct values that are in some row, and their counts; of many, some."""
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    half = _MOST_VALUES // 2
+    step = max(1, len(order) // half)
+    chosen = np.append(order[:half], order[half::step])
+    chosen = np.array([k for k in np.unique(chosen) if values[k] is not None], dtype=np.intp)
+    return [values[k] for k in chosen], counts[chosen]
+
+
+def _format_of(values, counts):
+    """Return the _Format of nearly all values, or None."""
+    is_text = [isinstance(value, str) for value in values]
+    if not any(is_text):
+        return None
+    is_missing = [isinstance(value, str) and value.strip().lower() in _MISSING for value in values]
+    n_values = counts[~np.array(is_missing, dtype=bool)].sum()
+    n_read = [counts[[format_.reads(value) for value in values]].sum() for format_ in _FORMATS]
+    best = int(np.argmax(n_read))
+    if n_read[best] == 0 or n_read[best] < _NEARLY_ALL * n_values:
+        return None
+    texts = compress(values, is_text)
+    if _FORMATS[best].kind == NUMBER and any(_IS_IDENTIFIER(text.strip()) for text in texts):
+        return None
+    return _FORMATS[best]
+
+
+def _message(passed, j, name, values, format_):
+    reads = [format_.reads(value) for value in values]
+    others = [shown(value) for value, is_read in zip(values, reads, strict=True) if not is_read]
+    exceptions = f", except {', '.join(others[:_MOST_SHOWN])}" if others else ""
+    line = _conversion(passed, j, name, format_, list(compress(values, reads)))
+    return (
+        f"Column {name!r} reads as {format_.what}{exceptions}, but holds text and is learned as "
+        f"categories. Convert it: {line}. If categories are meant, give it a categorical dtype, or "
+        "name all columns of categories in categorical_features."
+    )
+
+
+def _conversion(passed, j, name, format_, values):
+    """Return the line of code that converts a column, in the library that its frame is of."""
+    if hasattr(type(passed), "get_column") or hasattr(type(passed), "collect_schema"):  # of polars
+        if format_.kind == NUMBER or all(_IS_LONG_DATE(text.strip()) for text in values):
+            return f"X = X.with_columns({_polars_expression(f'pl.col({name!r})', format_, values)})"
+        series = _pandas_expression(f"X[{name!r}].to_pandas()", format_, values)
+        return f"X = X.with_columns(pl.Series({name!r}, {series}))"
+    if hasattr(type(passed), "iloc"):  # of pandas
+        return f"X[{name!r}] = {_pandas_expression(f'X[{name!r}]', format_, values)}"
+    if hasattr(type(passed), "itercolumns"):  # of PyArrow
+        series = _pandas_expression(f"X[{name!r}].to_pandas()", format_, values)
+        return f"X = X.set_column({j}, {name!r}, pa.array({series}))"
+    series = _pandas_expression(f"frame[{name!r}]", format_, values)
+    return f"frame[{name!r}] = {series}, before the file is written"
+
+
+def _pandas_expression(column, format_, values):
+    texts = [value for value in values if isinstance(value, str)]
+    text = column if len(texts) == len(values) else f"{column}.astype(str)"
+    if format_.kind == DURATION:
+        return f"pd.to_timedelta({column}, errors='coerce')"
+    if format_.kind == DATE:
+        column = f"{text}.str.strip()" if _has_blanks(texts) else column
+        # Unless told otherwise, pandas reads all dates in the format of the first one.
+        is_mixed = len({re.sub("[0-9]", "0", text) for text in texts}) > 1
+        options = "format='ISO8601', " * is_mixed + "utc=True, " * _has_zones(texts)
+        return f"pd.to_datetime({column}, {options}errors='coerce')"
+    signs = _signs_to_remove(format_, texts)
+    if len(signs) > 1:
+        column = f"{text}.str.replace({f'[{signs}]'!r}, '', regex=True)"
+    elif signs:
+        column = f"{text}.str.replace({signs!r}, '')"
+    if format_.point == ",":
+        column = f"{column if signs else text}.str.replace(',', '.')"
+    return f"pd.to_numeric({column}, errors='coerce')"
+
+
+def _polars_expression(column, format_, texts):
+    column += ".str.strip_chars()" if _has_blanks(texts) else ""
+    if format_.kind == DATE:
+        zone = "time_zone='UTC', " * _has_zones(texts)
+        return f"{column}.str.to_datetime({zone}strict=False)"
+    signs = _signs_to_remove(format_, texts)
+    column += f".str.replace_all({f'[{signs}]'!r}, '')" if signs else ""
+    column += ".str.replace(',', '.')" if format_.point == "," else ""
+    return f"{column}.cast(pl.Float64, strict=False)"
+
+
+def _has_blanks(texts):
+    return any(text != text.strip() for text in texts)
+
+
+def _has_zones(texts):
+    return any(_HAS_ZONE(text.strip()) for text in texts)
+
+
+def _signs_to_remove(format_, texts):
+    """Return the characters in numbers that no library reads."""
+    characters = set("".join(text.strip() for text in texts))
+    return "".join(sorted(characters - set("0123456789+-eE" + format_.point)))
