@@ -295,9 +295,8 @@ def read_columns(X, kinds):
     found = [_read(column, _codes_and_levels) for j, column in pairs if kinds[j] == LEVELS]
     is_categorical = kinds == LEVELS
     if not found:
-        return _joined(
-            blocks, is_categorical, len(X), _common_dtype([block for _, block in blocks])
-        )
+        dtype = _common_dtype([block for _, block in blocks])
+        return _joined(blocks, is_categorical, len(X), dtype)
     codes, levels = zip(*found, strict=True)
     numbers = _joined(blocks, is_categorical, len(X), _narrowest_dtype(blocks))
     n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
@@ -333,8 +332,8 @@ def _common_dtype(arrays):
 
 def _declared_dtype(X, is_categorical):
     """Return the common dtype of the columns of numbers, which no value changes."""
-    first = {dtype: j for j, dtype in enumerate(dtypes_of(X)) if not is_categorical[j]}
-    columns = [column.values for column in columns_of(X, list(first.values()))]
+    one = {dtype: j for j, dtype in enumerate(dtypes_of(X)) if not is_categorical[j]}  # of each
+    columns = [column.values for column in columns_of(X, list(one.values()))]
     empty = [values.iloc[:0] if hasattr(values, "iloc") else values[:0] for values in columns]
     return _common_dtype([Column("", values).numbers() for values in empty] or [np.float32(0)])
 

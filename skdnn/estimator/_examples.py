@@ -215,9 +215,8 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
             "partial_fit must be called outside of data_parallel: what processes share is a fit."
         )
     before, given = estimator if hasattr(estimator, "coefs_") else None, at_hand(X)
-    X, y = read_data(
-        estimator, X, y, learn_by=parameters if before is None else None, recodes=False
-    )
+    learn_by = parameters if before is None else None
+    X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
     if target is None:
         kind = estimator._task.target
         target = kind.learn(y) if before is None else kind.known(vars(before))
