@@ -1,14 +1,20 @@
 """What all tests share: the global state they must find unchanged, and real data."""
 
+import doctest
 import gc
 import os
 import warnings
+
+# One thread for each process that tests start, and below for this one: tests then take as long on a
+# busy machine as their work does, and not as long as OpenMP's threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer
 
+torch.set_num_threads(1)  # a test that needs more sets them, and restores this
 # The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
 # Is for this process alone: programs that tests start would be warned of what torch opens.
@@ -27,6 +33,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.suffix == ".rst":
             item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip a page of the guide where it imports an optional library that is not installed."""
+    try:
+        return (yield)
+    except doctest.UnexpectedException as failure:
+        error = failure.exc_info[1]
+        if isinstance(error, ModuleNotFoundError) and error.name in {"onnxruntime", "skops"}:
+            pytest.skip(str(error))
+        raise
 
 
 def pytest_collection_finish():

@@ -6,7 +6,6 @@ import time
 from decimal import Decimal
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -422,6 +421,7 @@ def test_tables_of_a_dataset_in_memory(plain_table):
 
 
 def test_a_scan_of_polars(plain_table, tmp_path):
+    pl = pytest.importorskip("polars")
     pl.from_arrow(plain_table).write_parquet(tmp_path / "p.parquet", row_group_size=77)
     scan = pl.scan_parquet(tmp_path / "p.parquet")
     assert_learns_the_same(scan, plain_table)
@@ -452,8 +452,11 @@ def test_the_index_of_a_pandas_frame_is_no_feature(plain_table, tmp_path, index)
     assert clf.predict(tmp_path / "t.parquet").shape == (len(frame),)
 
 
-@pytest.mark.parametrize("read", [pq.read_table, pl.read_parquet])
-def test_where_it_looks_like_one_it_is_warned_of(plain_table, tmp_path, read):
+@pytest.mark.parametrize(
+    ("library", "read"), [("pyarrow.parquet", "read_table"), ("polars", "read_parquet")]
+)
+def test_where_it_looks_like_one_it_is_warned_of(plain_table, tmp_path, library, read):
+    read = getattr(pytest.importorskip(library), read)
     plain_table.to_pandas().sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
     rows = read(tmp_path / "t.parquet")
     X = rows.drop_columns("y") if isinstance(rows, pa.Table) else rows.drop("y")
@@ -485,16 +488,9 @@ def test_a_column_that_some_files_lack_has_gaps_there(plain_table, tmp_path):
 def test_predictions_go_into_a_file(plain_table, write, tmp_path, method, names):
     path, out = write(plain_table), tmp_path / "out.parquet"
     clf = DeepBinaryClassifier(**SMALL).fit(path, "y")
-    wanted = getattr(clf, method)(plain_table.drop_columns("y"))
-    for X in (path, plain_table, plain_table.to_pandas(), pl.from_arrow(plain_table)):
-        if not isinstance(X, type(path)):
-            X = (
-                X.drop("y", axis=1)
-                if hasattr(X, "iloc")
-                else X.drop("y")
-                if isinstance(X, pl.DataFrame)
-                else X.drop_columns("y")
-            )
+    table = plain_table.drop_columns("y")
+    wanted = getattr(clf, method)(table)
+    for X in (path, table, table.to_pandas()):
         clf.write_predictions(X, out, method=method, keep=["part", "x"])
         found = pq.read_table(out)
         assert found.column_names == ["part", "x", *names]
@@ -502,6 +498,15 @@ def test_predictions_go_into_a_file(plain_table, write, tmp_path, method, names)
         numbers = np.column_stack([found[name].to_numpy() for name in names])
         np.testing.assert_allclose(numbers.squeeze(), wanted, rtol=1e-5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.parquet", "t.parquet"]
+
+
+def test_predictions_of_a_polars_frame_go_into_a_file(plain_table, tmp_path):
+    X = pytest.importorskip("polars").from_arrow(plain_table.drop_columns("y"))
+    clf = DeepBinaryClassifier(**SMALL).fit(X, plain_table["y"])
+    clf.write_predictions(X, tmp_path / "out.parquet", method="predict_proba", keep=["x"])
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.column_names == ["x", "False", "True"]
+    np.testing.assert_allclose(found["True"], clf.predict_proba(X)[:, 1], rtol=1e-5)
 
 
 def test_predictions_of_several_numbers(plain_table, write, tmp_path):
