@@ -7,6 +7,7 @@ import torch
 from scipy import sparse
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
+from skdnn.network import LINEAR_LOSSES, LOSSES
 
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.5]])
 Y = np.array([0, 1, 0, 1])
@@ -131,7 +132,7 @@ BAD_PARAMETERS_OF_ONE = [
     (
         "classifier",
         {"loss": "hinge"},
-        "loss must be one of 'log_loss', 'squared_error', got 'hinge'",
+        f"loss must be one of {', '.join(map(repr, LOSSES))}, got 'hinge'",
     ),
     ("classifier", {"class_weight": {pd.NA: 1.0}}, "class_weight must have labels of y as keys"),
     ("classifier", {"early_stopping": True}, "early_stopping must find rows of both classes"),
@@ -146,7 +147,7 @@ BAD_PARAMETERS_OF_ONE = [
     (
         "regressor",
         {"loss": "log_loss"},
-        "loss must be one of 'squared_error', 'absolute_error', 'quan",
+        f"loss must be one of {', '.join(map(repr, LINEAR_LOSSES))}, got 'log_loss'",
     ),
     (
         "regressor",

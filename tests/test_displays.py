@@ -6,7 +6,6 @@ from functools import partial
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.datasets import make_moons
 from sklearn.exceptions import NotFittedError
@@ -25,6 +24,7 @@ from skdnn import (
     NetworkDisplay,
     WeightImagesDisplay,
 )
+from skdnn.network import ACTIVATIONS
 
 X, Y = make_moons(200, noise=0.2, random_state=0)
 
@@ -149,7 +149,7 @@ def test_own_activations_are_named():
 # -- activations ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "gelu", torch_sin])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch_sin])
 def test_the_curve_of_the_derivative_is_the_slope_of_the_curve(activation):
     display = ActivationDisplay.from_activation(activation, limits=(-3, 2), n_points=1000)
     z, slope = display.Z, np.gradient(display.A, display.Z)
