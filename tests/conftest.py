@@ -12,8 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_breast_cancer
 
+# An example may take any time, and be drawn in any time.
+settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any time")
 torch.set_num_threads(1)  # a test that needs more sets them, and restores this
 # The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))

@@ -175,8 +175,10 @@ def learn(face, table, test, path=None, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["half", "3 %", "numbers"])
-@pytest.mark.parametrize("rows_of_a_group", [1_000, 10**6])
+@pytest.mark.parametrize(
+    ("kind", "rows_of_a_group"),
+    [("half", 1_000), ("half", 10**6), ("3 %", 10**6), ("numbers", 1_000)],
+)
 def test_a_sorted_file_learns_as_well_as_rows_in_memory(write, small_mixes, kind, rows_of_a_group):
     rng, w = np.random.default_rng(1), np.random.default_rng(2).normal(size=6)
 
@@ -325,7 +327,7 @@ def threads_end():
     def goes_on():
         return any(thread.name.startswith(READER) for thread in threading.enumerate())
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while goes_on() and time.monotonic() < deadline:
         time.sleep(0.01)
     return not goes_on()

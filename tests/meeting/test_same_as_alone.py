@@ -15,10 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skdnn import DeepBinaryClassifier, DeepRegressor, together
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = make_classification(230, 6, n_informative=4, flip_y=0.2, random_state=0)
 SMALL = {"n_units": 8, "max_iter": 12, "batch_size": 32, "dtype": "float64", "random_state": 0}
