@@ -17,6 +17,8 @@ nox.options.sessions = ["tests", "lint", "docs", "dist", "oldest"]
 
 ROOT = Path(__file__).parent
 PIP_INSTALL = ("python", "-m", "pip", "install", "--quiet")
+# Two processes; the tests of a file run in one of them, where they share what it starts.
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 OLDEST = (
     *("scikit-learn==1.6.*", "joblib==1.3.*", "numpy==1.26.*", "scipy==1.11.*"),
     "pillow==10.1.*",
@@ -34,7 +36,7 @@ OLDEST_TESTS = (
 def tests(session):
     """Run all tests, none skipped for a missing library; what follows `--` goes to pytest."""
     session.run(*PIP_INSTALL, "-e", ".[all-tests]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -63,7 +65,7 @@ def oldest(session):
     # repetitions, and it warns together with today's SciPy and pytest; later ones mended both.
     ignored = ("-W", "ignore::DeprecationWarning", "-W", "ignore::pytest.PytestRemovedIn10Warning")
     chosen = ("-k", "not sample_weight_equivalence", *OLDEST_TESTS)
-    session.run("python", "-m", "pytest", "-q", *ignored, *chosen)
+    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *ignored, *chosen)
 
 
 @nox.session(venv_backend="venv")
@@ -88,4 +90,4 @@ def dist(session):
         archive.extractall(elsewhere / "sdist", filter="data")
     session.chdir(elsewhere / "sdist" / sdist.name.removesuffix(".tar.gz"))
     session.install(".[test]")
-    session.run("python", "-m", "pytest", "-q", "-m", "not slow")
+    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, "-m", "not slow")

@@ -151,11 +151,11 @@ def test_own_activations_are_named():
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, torch_sin])
 def test_the_curve_of_the_derivative_is_the_slope_of_the_curve(activation):
-    display = ActivationDisplay.from_activation(activation, limits=(-3, 2), n_points=1000)
+    display = ActivationDisplay.from_activation(activation, limits=(-2.5, 2), n_points=1000)
     z, slope = display.Z, np.gradient(display.A, display.Z)
     smooth = np.abs(z) > 0.01  # ReLU has a corner at 0, where differences do not count
     np.testing.assert_allclose(display.derivative[smooth], slope[smooth], atol=5e-3)
-    assert (z[0], z[-1]) == (-3, 2)
+    assert (z[0], z[-1]) == (-2.5, 2)
     for line, curve in zip(display.lines_, (display.A, display.derivative), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), curve)
 

@@ -112,6 +112,8 @@ def test_workflows_and_the_gate_call_sessions_that_exist():
 
 def test_the_gate_and_the_session_run_the_same_tests():
     (command,) = re.findall(r"<!-- test command -->\n```bash\n(.*)\n```", read("README.md"))
-    assert command == 'pip install -e ".[test]" && pytest'
-    assert '"-e", ".[all-tests]")\n    session.run("python", "-m", "pytest"' in read("noxfile.py")
+    assert command == 'pip install -e ".[test]" && pytest -n 2 --dist loadfile'
+    session = '"-e", ".[all-tests]")\n    session.run("python", "-m", "pytest", *IN_PARALLEL'
+    assert session in read("noxfile.py")
+    assert 'IN_PARALLEL = ("-n", "2", "--dist", "loadfile")' in read("noxfile.py")
     assert 'pip install --quiet -e ".[all-tests]"\n' in read(".ci/run")
