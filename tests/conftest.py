@@ -1,9 +1,10 @@
 """What all tests share: the global state they must find unchanged, and real data."""
 
-import doctest
 import gc
 import os
+import re
 import warnings
+from importlib.util import find_spec
 
 # One thread for each process that tests start, and below for this one: tests then take as long on a
 # busy machine as their work does, and not as long as OpenMP's threads wait for each other.
@@ -33,22 +34,14 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the programs of the guide, which cannot be marked where they are written."""
+    """Mark the pages of the guide as slow, and skip those that import what is not installed."""
     for item in items:
         if item.path.suffix == ".rst":
             item.add_marker("slow")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """Skip a page of the guide where it imports an optional library that is not installed."""
-    try:
-        return (yield)
-    except doctest.UnexpectedException as failure:
-        error = failure.exc_info[1]
-        if isinstance(error, ModuleNotFoundError) and error.name in {"onnxruntime", "skops"}:
-            pytest.skip(str(error))
-        raise
+            text = item.path.read_text(encoding="utf-8")
+            for name in re.findall(r"^>>> (?:import|from) (\w+)", text, re.MULTILINE):
+                if find_spec(name) is None:
+                    item.add_marker(pytest.mark.skip(reason=f"could not import {name!r}"))
 
 
 def pytest_collection_finish():
