@@ -20,7 +20,7 @@ PIP_INSTALL = ("python", "-m", "pip", "install", "--quiet")
 # Two processes; the tests of a file run in one of them, where they share what it starts.
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 OLDEST = (
-    *("scikit-learn==1.6.*", "joblib==1.3.*", "numpy==1.26.*", "scipy==1.11.*"),
+    *("scikit-learn==1.6.*", "joblib==1.3.*", "numpy==2.0.*", "scipy==1.13.*"),
     "pillow==10.1.*",
 )
 # What calls scikit-learn, NumPy, SciPy or Pillow most.
