@@ -39,6 +39,7 @@ def source_of(page):
     return ROOT / "docs" / f"{page}.rst"
 
 
+@pytest.mark.slow
 def test_an_import_loads_what_torch_and_scikit_learn_load_and_no_more():
     try_callbacks = "exec('try: import sklearn.callback\\nexcept ImportError: pass')"
     needed = roots_after(f"import {NEEDED}; {try_callbacks}")
