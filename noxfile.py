@@ -1,7 +1,7 @@
 """What is checked before a change lands: `nox -l` lists it, `nox -s lint` runs one.
 
-Sessions run in the environment at hand, which `pip install -e ".[test]"` made, so that PyTorch is
-fetched once; only what is to be shipped is tried in environments of its own. Machines choose
+Sessions install into the environment at hand and run there, so that PyTorch is fetched once; `dist`
+and `oldest`, which need other versions, make environments of their own below .nox. Machines choose
 PyTorch's build by pip's own settings, such as PIP_CONSTRAINT or PIP_EXTRA_INDEX_URL.
 """
 
@@ -17,8 +17,13 @@ nox.options.sessions = ["tests", "lint", "docs", "dist", "oldest"]
 
 ROOT = Path(__file__).parent
 PIP_INSTALL = ("python", "-m", "pip", "install", "--quiet")
-OLDEST = ("scikit-learn==1.6.*", "pillow==10.1.*")
-# What speaks with scikit-learn or Pillow.
+# Two processes; the tests of a file run in one of them, where they share what it starts.
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
+OLDEST = (
+    *("scikit-learn==1.6.*", "joblib==1.3.*", "numpy==2.0.*", "scipy==1.13.*"),
+    "pillow==10.1.*",
+)
+# What calls scikit-learn, NumPy, SciPy or Pillow most.
 OLDEST_TESTS = (
     *("tests/test_sklearn_checks.py", "tests/test_classifier.py", "tests/test_regressor.py"),
     *("tests/test_regressor_elsewhere.py", "tests/test_bad_input.py", "tests/test_data_kinds.py"),
@@ -29,22 +34,22 @@ OLDEST_TESTS = (
 
 @nox.session
 def tests(session):
-    """Run the tests; what follows `--` goes to pytest, such as -m "not slow"."""
-    session.run(*PIP_INSTALL, "-e", ".[test]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    """Run all tests, none skipped for a missing library; what follows `--` goes to pytest."""
+    session.run(*PIP_INSTALL, "-e", ".[all-tests]")
+    session.run("python", "-m", "pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
 def lint(session):
     """Look at the files with ruff, mypy and the rest of .pre-commit-config.yaml."""
-    session.run(*PIP_INSTALL, "-e", ".[test]", "pre-commit")
+    session.run(*PIP_INSTALL, "-e", ".[all-tests,lint]")
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure")
 
 
 @nox.session
 def docs(session):
     """Build the documentation with all examples, open every page in a browser, and try SHAP."""
-    session.run(*PIP_INSTALL, "-e", ".[test,docs]", "shap")
+    session.run(*PIP_INSTALL, "-e", ".[all-tests,docs]", "shap")
     session.run(
         "sphinx-build", "-q", "-b", "html", "-W", "--keep-going", "docs", "docs/_build/html"
     )
@@ -52,15 +57,15 @@ def docs(session):
     session.run("python", "-m", "pytest", "-q", "tests/test_explaining.py")
 
 
-@nox.session
+@nox.session(venv_backend="venv")
 def oldest(session):
     """Run part of the tests on the oldest versions; what follows `--` are further pins."""
-    session.run(*PIP_INSTALL, "-e", ".[test]", *OLDEST, *session.posargs)
+    session.install("-e", ".[test]", *OLDEST, *session.posargs)
     # Two checks of scikit-learn 1.6 give a binary classifier other labels with weights than with
     # repetitions, and it warns together with today's SciPy and pytest; later ones mended both.
     ignored = ("-W", "ignore::DeprecationWarning", "-W", "ignore::pytest.PytestRemovedIn10Warning")
     chosen = ("-k", "not sample_weight_equivalence", *OLDEST_TESTS)
-    session.run("python", "-m", "pytest", "-q", *ignored, *chosen)
+    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *ignored, *chosen)
 
 
 @nox.session(venv_backend="venv")
@@ -85,4 +90,4 @@ def dist(session):
         archive.extractall(elsewhere / "sdist", filter="data")
     session.chdir(elsewhere / "sdist" / sdist.name.removesuffix(".tar.gz"))
     session.install(".[test]")
-    session.run("python", "-m", "pytest", "-q", "-m", "not slow")
+    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, "-m", "not slow")

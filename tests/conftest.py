@@ -2,13 +2,24 @@
 
 import gc
 import os
+import re
 import warnings
+from importlib.util import find_spec
+
+# One thread for each process that tests start, and below for this one: tests then take as long on a
+# busy machine as their work does, and not as long as OpenMP's threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_breast_cancer
 
+# An example may take any time, and be drawn in any time.
+settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any time")
+torch.set_num_threads(1)  # a test that needs more sets them, and restores this
 # The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
 # Is for this process alone: programs that tests start would be warned of what torch opens.
@@ -23,10 +34,14 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the programs of the guide, which cannot be marked where they are written."""
+    """Mark the pages of the guide as slow, and skip those that import what is not installed."""
     for item in items:
         if item.path.suffix == ".rst":
             item.add_marker("slow")
+            text = item.path.read_text(encoding="utf-8")
+            for name in re.findall(r"^>>> (?:import|from) (\w+)", text, re.MULTILINE):
+                if find_spec(name) is None:
+                    item.add_marker(pytest.mark.skip(reason=f"could not import {name!r}"))
 
 
 def pytest_collection_finish():

@@ -22,6 +22,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
+from skdnn.network import ACTIVATIONS, LOSSES
 
 QUICK = {"n_units": 8, "max_iter": 8, "early_stopping": False, "random_state": 0}
 
@@ -102,7 +103,7 @@ def test_the_lectures_setting_is_plain_gradient_descent(moons, activation, init_
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "lbfgs", torch.optim.RMSprop])
-@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_optimizer_lowers_the_cost(moons, optimizer, loss):
     rate = 0.1 if optimizer == "sgd" else 0.01
     clf = DeepBinaryClassifier(n_units=16, optimizer=optimizer, loss=loss, learning_rate=rate)
@@ -112,10 +113,8 @@ def test_every_optimizer_lowers_the_cost(moons, optimizer, loss):
 
 
 @pytest.mark.parametrize(
-    "activation",
-    ["sigmoid", "logistic", "tanh", "relu", "leaky_relu", "identity", "linear", "elu", "selu",
-     "gelu", "silu", "mish", torch.nn.Softplus, torch.sin, ("relu", "tanh")],
-)  # fmt: skip
+    "activation", [*ACTIVATIONS, torch.nn.Softplus, torch.sin, ("relu", "tanh")]
+)
 def test_every_activation_learns_and_pickles(moons, activation):
     X, y = moons
     clf = DeepBinaryClassifier(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import skdnn
+from skdnn.network import ACTIVATIONS, LINEAR_LOSSES, LOSSES
 
 validation = pytest.importorskip("numpydoc.validate")
 
@@ -44,6 +45,23 @@ def test_docstring_passes_numpydoc(path):
 @pytest.mark.parametrize("name", skdnn.__all__)
 def test_public_names_have_an_example(name):
     assert ">>> " in inspect.getdoc(getattr(skdnn, name))
+
+
+@pytest.mark.parametrize(
+    ("face", "parameter", "names"),
+    [
+        (skdnn.DeepBinaryClassifier, "activation", ACTIVATIONS),
+        (skdnn.DeepRegressor, "activation", ACTIVATIONS),
+        (skdnn.DeepBinaryClassifier, "loss", LOSSES),
+        (skdnn.DeepRegressor, "loss", LINEAR_LOSSES),
+    ],
+)
+def test_parameters_of_names_document_each_name(face, parameter, names):
+    lines = inspect.getdoc(face).split("\n")
+    start = next(k for k, line in enumerate(lines) if line.startswith(f"{parameter} : "))
+    stop = next(k for k in range(start + 1, len(lines)) if not lines[k].startswith(" "))
+    text = " ".join(lines[start:stop])
+    assert [name for name in names if f'"{name}"' not in text] == []
 
 
 def test_what_is_checked_is_what_is_public():

@@ -18,6 +18,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import skdnn
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plot_6_flower.py"
 # One network to search, and fewer pixels, save the time.
 SHORTER = {"[1, 2, 3, 4]": "[2]", "[0.0003, 0.001]": "[0.001]", "(60, 40)": "(30, 20)"}

@@ -12,11 +12,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skdnn import DeepBinaryClassifier
-
-ACTIVATIONS = (
-    "sigmoid", "logistic", "tanh", "relu", "leaky_relu", "identity", "linear", "elu", "selu",
-    "gelu", "silu", "mish", torch.sin, torch.nn.Softplus,
-)  # fmt: skip
+from skdnn.network import ACTIVATIONS, LOSSES
 
 
 @st.composite
@@ -30,7 +26,7 @@ def layers(draw):
     return {
         "n_layers": n_hidden + 1,
         "n_units": draw(for_each(st.integers(1, 6))),
-        "activation": draw(for_each(st.sampled_from(ACTIVATIONS))),
+        "activation": draw(for_each(st.sampled_from([*ACTIVATIONS, torch.sin, torch.nn.Softplus]))),
         "dropout": draw(for_each(st.floats(0, 0.9))),
     }
 
@@ -54,7 +50,7 @@ def parameters(draw):
         "weight_decay": draw(st.sampled_from(["auto", 0.0, 0.1])),
         "max_grad_norm": draw(st.none() | st.floats(1e-3, 10)) if steps else None,
         "weight_averaging": draw(st.sampled_from([0.0, 0.5, 0.99])) if steps else 0.0,
-        "loss": draw(st.sampled_from(["log_loss", "squared_error"])),
+        "loss": draw(st.sampled_from([*LOSSES])),
         "shuffle": draw(st.booleans()),
         "batch_size": draw(st.sampled_from(["auto", None, 1, 7, 1000])),
         "max_iter": draw(st.integers(1, 4)),

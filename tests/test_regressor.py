@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import Checkpoint, DeepRegressor
+from skdnn.network import LINEAR_LOSSES
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
@@ -234,7 +235,7 @@ def test_what_was_constant_in_training_is_no_right_answer_for_what_is_not(early_
 @pytest.mark.parametrize(
     "optimizer", ["adam", "adamw", "sgd", "lbfgs", torch.optim.RMSprop, torch.optim.LBFGS]
 )
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
+@pytest.mark.parametrize("loss", LINEAR_LOSSES)
 def test_every_optimizer_lowers_every_cost(optimizer, loss):
     options = {"batch_size": None, "max_iter": 5} if optimizer is torch.optim.LBFGS else {}
     reg = quick(optimizer=optimizer, loss=loss, quantile=0.3, early_stopping=False, **options)

@@ -1,5 +1,6 @@
 """What the repository says of itself: version, addresses, workflows, what an import costs."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 TEXTS = [*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.*"), ROOT / "CITATION.cff"]
 SOURCE = "https://github.com/skdnn/skdnn"
 SITE = "https://skdnn.github.io/skdnn/"
+IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
 # What of its dependencies skdnn needs, which is slow enough.
 NEEDED = "numpy, torch, PIL.Image, sklearn.metrics, sklearn.model_selection, sklearn.pipeline"
 
@@ -37,10 +39,45 @@ def source_of(page):
     return ROOT / "docs" / f"{page}.rst"
 
 
+@pytest.mark.slow
 def test_an_import_loads_what_torch_and_scikit_learn_load_and_no_more():
     try_callbacks = "exec('try: import sklearn.callback\\nexcept ImportError: pass')"
     needed = roots_after(f"import {NEEDED}; {try_callbacks}")
     assert roots_after("import skdnn") - needed == {"skdnn"}
+
+
+def required(extra=None):
+    """Return the names to import of what skdnn requires, with or without an extra."""
+    project = pytest.importorskip("tomllib").loads(read("pyproject.toml"))["project"]
+    given = project["dependencies"] + project["optional-dependencies"].get(extra, [])
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in given}
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+
+
+def imported_by(tree):
+    """Return the packages that the import statements of a file name."""
+    for node in tree:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_what_the_package_imports_is_declared():
+    optional = {"pandas", "polars", "pyarrow", "dask", "distributed", "matplotlib", "skdnn"}
+    imported = set()
+    for path in ROOT.glob("skdnn/**/*.py"):
+        imported |= {*imported_by(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))}
+    assert imported - sys.stdlib_module_names - optional == required()
+
+
+def test_what_tests_import_at_the_top_comes_with_the_extra_test():
+    """Tests of other libraries call pytest.importorskip."""
+    here = {path.stem for path in ROOT.glob("tests/**/*.py")} | {"skdnn"}
+    for path in ROOT.glob("tests/**/*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        foreign = {*imported_by(tree.body)} - sys.stdlib_module_names - here
+        assert foreign - required("test") == set(), path
 
 
 def test_the_version_is_the_same_wherever_it_stands():
@@ -76,5 +113,8 @@ def test_workflows_and_the_gate_call_sessions_that_exist():
 
 def test_the_gate_and_the_session_run_the_same_tests():
     (command,) = re.findall(r"<!-- test command -->\n```bash\n(.*)\n```", read("README.md"))
-    assert command == 'pip install -e ".[test]" && pytest'
-    assert '"-e", ".[test]")\n    session.run("python", "-m", "pytest"' in read("noxfile.py")
+    assert command == 'pip install -e ".[test]" && pytest -n 2 --dist loadfile'
+    session = '"-e", ".[all-tests]")\n    session.run("python", "-m", "pytest", *IN_PARALLEL'
+    assert session in read("noxfile.py")
+    assert 'IN_PARALLEL = ("-n", "2", "--dist", "loadfile")' in read("noxfile.py")
+    assert 'pip install --quiet -e ".[all-tests]"\n' in read(".ci/run")

@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch.distributed as dist
 from fresh import CONTEXT
 
-SECONDS = 30.0  # for any call: one that hangs is a failure, and soon
+SECONDS = 240.0  # for any call: less than the time limits of pytest and of data_parallel
 
 
 def free_port():
@@ -24,8 +24,9 @@ class Ranks:
 
     def __init__(self, size, by="torchrun"):
         self.size = size
+        limit = timedelta(seconds=SECONDS)
         self.store = dist.TCPStore(
-            "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20)
+            "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=limit
         )
         port, free, self.pipes, self.processes = self.store.port, free_port(), [], []
         for rank in range(size):

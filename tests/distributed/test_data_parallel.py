@@ -140,7 +140,7 @@ def fit_in_a_group(rank, case, rows, cuts):
         of_part = {"sample_weight": part, "X_val": slice(rank, None, len(cuts) - 1)}
         of_part["y_val"] = of_part["sample_weight_val"] = of_part["X_val"]
         options = {name: rows_of(value, of_part[name]) for name, value in options.items()}
-    with data_parallel(rows, timeout=20.0):
+    with data_parallel(rows):
         return estimator.fit(X, y, **options)
 
 
@@ -281,7 +281,7 @@ def quantiles_of_thinned_columns(rank, shares, cut):
     mine = [X[:cut], X[cut:]][rank]
     before, statistics._MOST_VALUES = statistics._MOST_VALUES, 128
     try:
-        with data_parallel("part", timeout=20.0) as group:
+        with data_parallel("part") as group:
             weight = np.ones(len(mine))
             (found,) = statistics.weighted_quantiles(mine, weight, shares, group)
     finally:
@@ -302,7 +302,7 @@ def test_of_too_many_values_quantiles_are_nearly_right(two, cut):
 def fit_rows_of_two_kinds(rank):
     X, y = sparse_numbers()
     clf, *_ = make("sparse")
-    with data_parallel("part", timeout=20.0):
+    with data_parallel("part"):
         return clf.fit(
             X[:200] if rank == 0 else X[200:].toarray(), y[:200] if rank == 0 else y[200:]
         )

@@ -53,20 +53,18 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fit(rank, change, rows="all", timeout=20.0, **parameters):
+def fit(rank, change, rows="all", **parameters):
     """Fit with what `change` makes of (rank, clf, X, y), then see that another fit works."""
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, random_state=0, tol=0.0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with data_parallel(rows, timeout=timeout):
-            started = time.monotonic()
+        with data_parallel(rows):  # its time limit is longer than a call of `ranks` may take
             try:
                 change(rank, clf, X.copy(), Y.copy())
             except BaseException as error:
-                seconds = time.monotonic() - started
                 assert not hasattr(clf, "coefs_")
                 again = DeepBinaryClassifier(n_units=4, max_iter=2).fit(X, Y)
-                return type(error), str(error), seconds, again.n_iter_
+                return type(error), str(error), again.n_iter_
     return None
 
 
@@ -157,7 +155,7 @@ def test_what_fails_in_one_process_fails_in_all(two, change, rows, kind, message
     for rank, answer in enumerate(answers):
         if isinstance(answer, BaseException):
             raise answer
-        found, text, seconds, n_iter_of_the_next = answer
+        found, text, n_iter_of_the_next = answer
         is_its_own = tells in (None, rank)
         if is_its_own and tells is not None and kind is RuntimeError:
             assert found in (ZeroDivisionError, KeyboardInterrupt)
@@ -165,7 +163,6 @@ def test_what_fails_in_one_process_fails_in_all(two, change, rows, kind, message
             assert found is kind
             assert re.search(re.escape(message), text)
         assert is_its_own or text.endswith(f"(in process {tells} of 2)")
-        assert seconds < 10
         assert n_iter_of_the_next == 2
 
 
@@ -184,28 +181,27 @@ def fit_with(rank, parameter, value):
     return fit(rank, plainly, **{parameter: value})
 
 
-def fit_where_one_comes_late(rank):
-    with data_parallel(timeout=1.0):
-        started = time.monotonic()
-        if rank == 1:
-            time.sleep(2.5)
+def fit_where_one_does_not_come(rank, path):
+    with data_parallel(timeout=3.0):
+        while rank == 1 and not path.exists():
+            time.sleep(0.01)
         try:
             DeepBinaryClassifier(max_iter=1).fit(X, Y)
         except RuntimeError as error:
-            return str(error), time.monotonic() - started
+            path.touch()  # only now does the other one go on
+            return str(error)
 
 
-def test_nobody_waits_longer_than_the_time_limit():
+def test_nobody_waits_longer_than_the_time_limit(tmp_path):
     with ranks.started(2) as processes:
-        (message, seconds), _ = processes.results(fit_where_one_comes_late)
-    assert "has not answered within 1 s" in message
-    assert seconds < 10
+        message, _ = processes.results(fit_where_one_does_not_come, tmp_path / "over")
+    assert "has not answered within 3 s" in message
 
 
 def enter_otherwise(rank):
     """Pass all rows in one process and a part of them in the other."""
     try:
-        with data_parallel(["all", "part"][rank], timeout=20.0):
+        with data_parallel(["all", "part"][rank]):
             return None
     except ValueError as error:
         return str(error)
@@ -221,7 +217,7 @@ def test_processes_must_agree_on_what_they_pass(two):
 def fail_beside_the_fit(rank):
     """Fail in one process where the others fit already."""
     try:
-        with data_parallel(timeout=20.0):
+        with data_parallel():
             if rank == 0:
                 raise OSError("no such file")
             DeepBinaryClassifier(max_iter=1).fit(X, Y)
@@ -232,7 +228,7 @@ def fail_beside_the_fit(rank):
 def fit_again(rank):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with data_parallel(timeout=20.0):
+        with data_parallel():
             return DeepBinaryClassifier(max_iter=2, random_state=0).fit(X, Y).loss_
 
 
@@ -247,17 +243,16 @@ def test_an_error_beside_the_fit_ends_the_fits_of_others(by):
 
 
 def fit_until_one_is_killed(rank, path):
-    started = time.monotonic()
     clf = saving(path, At(1, 100, kill))
     try:
-        with data_parallel(timeout=20.0):
+        with data_parallel():
             clf.fit(X, Y)
     except RuntimeError as error:
-        return str(error), time.monotonic() - started
+        return str(error)
 
 
 def go_on(rank, path):
-    with data_parallel(timeout=20.0):
+    with data_parallel():
         return saving(path, At(1, 0, kill)).fit(X, Y)
 
 
@@ -275,10 +270,9 @@ def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoin
 ):
     path, copied = tmp_path / "fit.ckpt", tmp_path / "copied.ckpt"
     with ranks.started(2) as processes:
-        (message, seconds), killed = processes.call(fit_until_one_is_killed, path)
+        message, killed = processes.call(fit_until_one_is_killed, path)
     assert killed is None
     assert "has ended" in message
-    assert seconds < 15
     shutil.copy(path, copied)
     with ranks.started(2) as processes:
         saved = Path(path).read_bytes()

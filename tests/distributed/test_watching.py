@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+import ranks
 
 from skdnn import Checkpoint, DeepBinaryClassifier
 from skdnn.distributed import data_parallel
@@ -26,7 +27,7 @@ def make(**parameters):
 
 def fit(rank, **parameters):
     warnings.simplefilter("ignore")
-    with data_parallel(timeout=20.0):
+    with data_parallel():
         return make(**parameters).fit(X, Y)
 
 
@@ -63,7 +64,7 @@ class Stop:
 
 def fit_until_told(rank):
     stop, clf = Stop(), make()
-    with data_parallel(timeout=20.0):
+    with data_parallel():
         clf.set_callbacks(stop).fit(X, Y)
     return clf.n_iter_, stop.n_epochs
 
@@ -108,7 +109,7 @@ def test_torchrun_runs_a_program(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     run = subprocess.run(
         [*torchrun, "--nproc-per-node=2", str(program)],
-        capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+        capture_output=True, text=True, encoding="utf-8", timeout=ranks.SECONDS, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     n_processes, score = run.stdout.split()

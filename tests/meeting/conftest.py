@@ -9,8 +9,10 @@ import skdnn.meeting._meeting
 def watch_trainings(monkeypatch):
     """Return the function that makes a list to which each training adds what it says of it.
 
-    It takes a function of the requests that are trained as one.
+    It takes a function of the requests that are trained as one. Who is trained with whom must not
+    depend on how fast the machine is: fits wait for others as long as it takes.
     """
+    monkeypatch.setattr(skdnn.meeting._meeting, "PATIENCE", 60.0)
 
     def watch(describe):
         seen, train_as_one = [], skdnn.meeting._meeting.train_as_one

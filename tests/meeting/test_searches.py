@@ -50,10 +50,7 @@ import skdnn.meeting._request
 from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer, together
 from skdnn.meeting._backend import TogetherBackend
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = make_classification(160, 6, n_informative=4, flip_y=0.1, random_state=0)
 CLF = DeepBinaryClassifier(
@@ -290,14 +287,16 @@ def test_a_task_that_waits_for_another_one_that_fits_is_waited_for_no_longer():
 
 
 def test_those_who_wait_are_patient_as_long_as_others_come(stacks, monkeypatch):
-    monkeypatch.setattr(skdnn.meeting._meeting, "PATIENCE", 0.5)
+    monkeypatch.setattr(skdnn.meeting._meeting, "PATIENCE", 0.01)
+    # By this clock the last one always came a moment ago.
+    monkeypatch.setattr(skdnn.meeting._meeting, "monotonic", lambda: 0.0)
 
-    def prepare_and_fit():
-        time.sleep(0.2)
+    def prepare_and_fit(k):
+        time.sleep(0.05 * k)
         return clone(CLF).fit(X, Y)
 
     with together():
-        Parallel()(delayed(prepare_and_fit)() for _ in range(6))
+        Parallel()(delayed(prepare_and_fit)(k) for k in range(6))
     assert stacks == [6]
 
 
@@ -509,14 +508,30 @@ def test_a_time_limit_ends_the_fits():
     assert_no_threads_are_left()
 
 
+class CtrlC:
+    """A constant schedule during which the user presses Ctrl-C, once."""
+
+    def __init__(self):
+        self.is_pressed = False
+
+    def __call__(self, epoch, max_iter):
+        if epoch > 5 and not self.is_pressed:
+            self.is_pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return 1.0
+
+    def __sklearn_clone__(self):
+        return self
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_ctrl_c_ends_all(nested):
-    slow = clone(CLF).set_params(max_iter=100_000, n_iter_no_change=100_000)
+    slow = clone(CLF).set_params(
+        max_iter=100_000, n_iter_no_change=100_000, learning_rate_schedule=CtrlC()
+    )
     run = partial(cross_val_score, slow, X, Y)
     if nested:
         run = partial(cross_val_score, search(slow), X, Y, cv=3)
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with together(), pytest.raises(KeyboardInterrupt):
         run()
     assert_no_threads_are_left()
@@ -526,7 +541,7 @@ def test_ctrl_c_ends_all(nested):
 
 def assert_no_threads_are_left():
     """Assert that soon no task is there any more."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         left = [each for each in threading.enumerate() if each.name.startswith("skdnn-task")]
         if not left:

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import reference
 import torch
+from scipy.integrate import quad
 
 from skdnn.network import ACTIVATIONS, get_activation
 
+# Those to which PyTorch gives a gain of its own, which is not 1 / sqrt(E[g(z)²]).
+CUSTOMARY_GAINS = {"sigmoid", "tanh"}
 Z = torch.tensor([-30.0, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.7, 2.0, 30.0], dtype=torch.float64)
 
 
@@ -67,6 +70,24 @@ def test_kernels_compute_the_formulas(name, dtype):
     expected = dA * g.derivative(z)
     torch.testing.assert_close(g.backward(dA, z, A, torch.empty_like(z)), expected, **tolerances)
     torch.testing.assert_close(g.backward(dA, z, A, dA), expected, **tolerances)  # in place
+
+
+def test_the_reference_has_every_activation():
+    assert set(reference.ACTIVATIONS) == {activation.name for activation in ACTIVATIONS.values()}
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_gain_keeps_the_second_moment_of_a_normal_input(name):
+    g = reference.ACTIVATIONS[name][0]
+    if name in CUSTOMARY_GAINS:
+        expected = torch.nn.init.calculate_gain(name) ** 2
+    else:
+        halves = [
+            quad(lambda z: g(z) ** 2 * reference.normal_density(z), *limits)[0]
+            for limits in ((-20, 0), (0, 20))  # apart, for a kink at 0
+        ]
+        expected = 1 / sum(halves)
+    assert ACTIVATIONS[name].gain == pytest.approx(expected, rel=2e-3)
 
 
 def test_scikit_learns_names_are_synonyms():
