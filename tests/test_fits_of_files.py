@@ -181,6 +181,7 @@ def test_missing_labels_are_counted_over_all_rows(write, kind):
     table = pa.table({"x": np.arange(N), "y": y})
     path = write(table, 50)
     few = ds.dataset(path).filter(ds.field("x") < 250)
+    pl = pytest.importorskip("polars")
     for X, found in ((path, "6 of 600"), (few, "2 of 250"), (pl.scan_parquet(path), "6 of 600")):
         with pytest.raises(ValueError, match=f"Input y contains NaN: {found} labels are missing"):
             DeepBinaryClassifier(**SMALL).fit(X, "y")

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -156,6 +155,7 @@ def test_a_dataset_keeps_its_schema_and_names_column_and_file(tmp_path, kind):
 
 
 def test_what_polars_cannot_collect_is_a_value_error(write_both):
+    pl = pytest.importorskip("polars")
     scan = pl.scan_parquet(write_both({"c": repeated([1])}, {"c": repeated([0.5])}))
     with pytest.raises(ValueError, match=r"X must be a scan that polars can collect: .*column c"):
         fit(scan)

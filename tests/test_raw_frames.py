@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -355,6 +354,7 @@ def test_predictions_have_the_precision_of_the_numbers_beside_categories(
     frame.to_parquet(path, index=False)
     clf = DeepBinaryClassifier(**QUICK).fit(frame, Y)
     assert clf.coefs_[0].dtype == "float32"
+    pl = pytest.importorskip("polars")
     for X in (frame, frame[5:6], pl.read_parquet(path), pq.read_table(path), path):
         assert clf.decision_function(X).dtype == clf.predict_proba(X).dtype == expected
     for X in (frame, path):
