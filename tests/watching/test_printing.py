@@ -99,7 +99,7 @@ def last_line(capsys, estimator, X, y, **passed):
         ({"early_stopping": True, "scoring": "roc_auc"}, "validation roc_auc"),
         ({"early_stopping": True, "scoring": brier}, "validation brier"),
     ],
-    ids=str,
+    ids=["no early stopping", "cost", "scorer by name", "scorer"],
 )
 @pytest.mark.parametrize(("n_iter_no_change", "patience"), [(3, "3 epochs"), (1, "1 epoch")])
 def test_the_quantity_that_did_not_improve_is_named(
