@@ -67,6 +67,7 @@ def test_there_is_a_gradient_for_every_number_that_matters(parameters):
     assert (slope[:, 3] == 0).all()  # an index of a level is no quantity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
 def test_integrated_gradients_of_numbers_sum_to_the_difference(parameters):
     module = fitted(NUMBERS, **parameters).to_module()
@@ -77,6 +78,7 @@ def test_integrated_gradients_of_numbers_sum_to_the_difference(parameters):
     torch.testing.assert_close(shares.sum(dim=1), expected, atol=0.01, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
 def test_behind_the_encoding_they_do_so_for_levels_and_gaps_too(parameters):
     module = fitted(FRAME, **parameters).to_module()

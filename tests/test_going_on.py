@@ -101,6 +101,7 @@ MIXED = pd.DataFrame({"kind": KINDS, "b": X[:, 1]})
 IS_C = (KINDS == "c").astype(int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"weight_averaging": 0.9}, {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9}],

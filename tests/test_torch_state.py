@@ -245,6 +245,7 @@ def count_new_threads():
     return ours, len(os.listdir("/proc/self/task")) - before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc lists the threads of a process")
 def test_no_call_starts_a_thread_of_openmp():
     ours, with_products_of_torch = fresh.call(count_new_threads)
@@ -265,6 +266,7 @@ def fork_after_calls():
     return os.waitpid(child, 0)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork processes")
 def test_a_forked_process_fits_and_predicts():
     assert fresh.call(fork_after_calls) == 0

@@ -149,6 +149,7 @@ SERVED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_what_joblib_runs_ends_as_without(name):
     expected = SERVED[name]()
