@@ -96,7 +96,9 @@ def plain_metric(y_true, y_pred):
     return (y_true == y_pred).mean()
 
 
-@pytest.mark.parametrize("scoring", [plain_score, make_scorer(plain_metric)], ids=["function", "scorer"])
+@pytest.mark.parametrize(
+    "scoring", [plain_score, make_scorer(plain_metric)], ids=["function", "scorer"]
+)
 def test_weights_are_not_passed_to_what_takes_none(scoring):
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, scoring=scoring)
     clf.set_params(random_state=0).fit(X, Y, sample_weight=np.random.default_rng(0).random(600))
