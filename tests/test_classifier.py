@@ -13,6 +13,7 @@ import pytest
 import reference
 import torch
 from scipy import sparse
+from scipy.optimize import OptimizeResult
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import make_circles, make_moons
@@ -468,6 +469,21 @@ def test_none_are_held_out_that_would_lack_a_class():
 def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
     with pytest.warns(ConvergenceWarning, match=f"max_iter={parameters['max_iter']}"):
         DeepBinaryClassifier(n_units=8, tol=0.0, random_state=0, **parameters).fit(*moons)
+
+
+@pytest.mark.parametrize(
+    ("status", "n_iter", "message"),
+    [
+        (1, 50, "ended at max_iter=50"),
+        (1, 20, "too many evaluations of the cost"),
+        (2, 20, "the line search of L-BFGS found no lower cost"),
+    ],
+)
+def test_the_convergence_warning_of_lbfgs_says_why(monkeypatch, moons, status, n_iter, message):
+    ended = OptimizeResult(status=status, nit=n_iter, jac=np.ones(1))
+    monkeypatch.setattr("skdnn.training._lbfgs.minimize", lambda *args, **options: ended)
+    with pytest.warns(ConvergenceWarning, match=message):
+        DeepBinaryClassifier(optimizer="lbfgs", max_iter=50).fit(*moons)
 
 
 def test_a_warning_that_is_an_error_loses_no_weights(moons):

@@ -13,6 +13,16 @@ from skdnn.watching import EpochLines, ending_line, make_score, score_name, warn
 from ._examples import column_far_outside, keep_read
 from ._fitted import learnt_attributes, network_attributes
 
+# By the endings of a TrainingResult.
+_NOT_CONVERGED = {
+    "max_iter": "Training ended at max_iter={max_iter} before the cost stopped improving. Raise "
+    "max_iter, or learning_rate where the cost falls slowly.",
+    "evaluations": "Training ended after too many evaluations of the cost, before it stopped "
+    "improving. Raise max_iter.",
+    "line_search": "Training ended before the cost stopped improving: the line search of L-BFGS "
+    "found no lower cost. Set standardize=True or dtype='float64', or use another optimizer.",
+}
+
 
 def run_training(
     plan, split, start, score=None, observers=(), state=None, trainer=train, file=None
@@ -142,9 +152,6 @@ def ended(estimator, plan, result):
             f"{result.best_iter.max()}."
         )
     if not (result.converged.all() or plan.ends_at_max_iter):
-        warn(
-            f"Training ended at max_iter={plan.max_iter} before the cost stopped improving. Raise "
-            "max_iter, or learning_rate where the cost falls slowly.",
-            ConvergenceWarning,
-        )
+        ending = result.endings[~result.converged][0]
+        warn(_NOT_CONVERGED[ending].format(max_iter=plan.max_iter), ConvergenceWarning)
     return estimator

@@ -243,13 +243,16 @@ class Meeting:
 
         # What fits within a training, such as a scorer that does, is nothing to others.
         backend = SequentialBackend(nesting_level=stack[0].nesting_level)
-        with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
-            results = train_as_one(
-                [each.request for each in stack],
-                lambda: [each.call.is_over for each in stack],
-                n_threads,
-                hand_out,
-            )
+        try:
+            with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
+                results = train_as_one(
+                    [each.request for each in stack],
+                    lambda: [each.call.is_over for each in stack],
+                    n_threads,
+                    hand_out,
+                )
+        except BaseException as error:  # such as a RecursionError: no fit may wait for ever
+            results = {k: error for k, each in enumerate(stack) if each.result is None}
         with self.lock:
             self.n_training -= n_processors
             for k, result in results.items():

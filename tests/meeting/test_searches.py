@@ -579,3 +579,14 @@ def test_bad_parameters_are_refused_by_name(parameters, error, message):
 def test_no_jobs_are_refused():
     with together(), pytest.raises(ValueError, match="n_jobs"):
         cross_val_score(CLF, X, Y, n_jobs=0)
+
+
+@pytest.mark.timeout(60)
+def test_no_fit_waits_for_ever_where_the_training_of_a_stack_fails(monkeypatch):
+    def train_as_one(*arguments):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("skdnn.meeting._meeting.train_as_one", train_as_one)
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    with together(), pytest.raises(RecursionError, match="too deep"):
+        Parallel()(delayed(DeepBinaryClassifier(n_units=2).fit)(X, y) for _ in range(3))
