@@ -27,8 +27,7 @@ OLDEST = (
 OLDEST_TESTS = (
     *("tests/test_sklearn_checks.py", "tests/test_classifier.py", "tests/test_regressor.py"),
     *("tests/test_regressor_elsewhere.py", "tests/test_bad_input.py", "tests/test_data_kinds.py"),
-    *("tests/test_images.py", "tests/data", "tests/estimator", "tests/photographs"),
-    "tests/watching",
+    *("tests/data", "tests/estimator", "tests/images", "tests/callbacks", "tests/checkpoints"),
 )
 
 

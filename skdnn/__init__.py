@@ -1,5 +1,6 @@
 """Deep neural networks for yes or no and for numbers: PyTorch inside, scikit-learn outside."""
 
+from skdnn.checkpoints import Checkpoint
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.displays import (
     ActivationDisplay,
@@ -9,9 +10,8 @@ from skdnn.displays import (
     WeightImagesDisplay,
 )
 from skdnn.images import ImageVectorizer
-from skdnn.meeting import together
+from skdnn.parallel import together
 from skdnn.regressor import DeepRegressor
-from skdnn.watching import Checkpoint
 
 __all__ = [
     "ActivationDisplay",

@@ -12,7 +12,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.data import (
+from skdnn.checkpoints import Checkpoint
+from skdnn.data.targets import (
     TwoClasses,
     announced_classes,
     apply_class_weight,
@@ -34,7 +35,6 @@ from skdnn.estimator import (
     with_known_names,
 )
 from skdnn.network import SIGMOID
-from skdnn.watching import Checkpoint
 
 
 def _are_weights(value: object) -> bool:

@@ -15,7 +15,8 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
-from skdnn.data import RealNumbers, check_weights, plain_numbers
+from skdnn.checkpoints import Checkpoint
+from skdnn.data.targets import RealNumbers, check_weights, plain_numbers
 from skdnn.estimator import (
     Activation,
     MatrixLike,
@@ -29,7 +30,6 @@ from skdnn.estimator import (
     with_known_names,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
-from skdnn.watching import Checkpoint
 
 
 def _loss(parameters: Any) -> Loss:

@@ -3,19 +3,19 @@
 import ast
 import inspect
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import skdnn
-from skdnn.data import RealNumbers, TwoClasses
+from skdnn.data.targets import RealNumbers, TwoClasses
 from skdnn.distributed import ProcessGroup
-from skdnn.sharing import Alone
+from skdnn.processes import Alone
 
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FACES = {"classifier", "images", "regressor"}
 # In the order in which a fit passes through: each knows only those before it.
 STATIONS = [
     "_task",
@@ -30,31 +30,43 @@ STATIONS = [
     "_prediction",
     "_writing",
 ]
-ROOMS_OF_A_FIT = {
-    *("skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training", "skdnn.watching"),
-}
-# Which skdnn modules each place may import. A room is entered by its door.
+DATA = {f"skdnn.data.{name}" for name in ("frames", "encoding", "targets", "batches", "streaming")}
+# Which packages each package may import, the lowest first; a package is entered by its __init__.
 MAY_IMPORT = {
-    "__init__": {
-        *(f"skdnn.{face}" for face in FACES),
-        *("skdnn.displays", "skdnn.meeting", "skdnn.watching"),
-    },
-    "distributed": {"skdnn", "skdnn.sharing", "skdnn.training"},
-    "meeting": {"skdnn.data", "skdnn.network", "skdnn.sharing", "skdnn.training"},
-    "displays": {"skdnn.data", "skdnn.estimator", "skdnn.images", "skdnn.network"},
-    "classifier": {"skdnn.estimator", *ROOMS_OF_A_FIT},
-    "regressor": {"skdnn.estimator", *ROOMS_OF_A_FIT},
-    "images": {"skdnn.photographs", "skdnn.watching"},
-    "estimator": ROOMS_OF_A_FIT,
-    "watching": {"skdnn.data"},
-    "training": {"skdnn.network", "skdnn.sharing"},
+    "processes": set(),
     "network": set(),
-    "data": {"skdnn.sharing"},
-    "sharing": set(),
-    "photographs": set(),
+    "data": set(),
+    "data.frames": {"skdnn.processes"},
+    "data.encoding": {"skdnn.data.frames", "skdnn.processes"},
+    "data.targets": {"skdnn.data.encoding", "skdnn.data.frames", "skdnn.processes"},
+    "data.batches": {"skdnn.data.frames", "skdnn.processes"},
+    "data.streaming": {*DATA - {"skdnn.data.streaming"}},
+    "training": {"skdnn.network", "skdnn.processes"},
+    "callbacks": {"skdnn.data.frames"},
+    "checkpoints": {"skdnn.callbacks", "skdnn.data.frames"},
+    "images": {"skdnn.callbacks"},
+    "estimator": {
+        *DATA,
+        *("skdnn.callbacks", "skdnn.checkpoints"),
+        *("skdnn.network", "skdnn.processes", "skdnn.training"),
+    },
+    "classifier": {
+        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.estimator", "skdnn.network"),
+    },
+    "regressor": {
+        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.estimator", "skdnn.network"),
+    },
+    "displays": {"skdnn.data.frames", "skdnn.estimator", "skdnn.images", "skdnn.network"},
+    "parallel": {"skdnn.data.batches", "skdnn.network", "skdnn.processes", "skdnn.training"},
+    "__init__": {
+        *("skdnn.checkpoints", "skdnn.classifier", "skdnn.displays"),
+        *("skdnn.images", "skdnn.parallel", "skdnn.regressor"),
+    },
+    "distributed": {"skdnn", "skdnn.processes", "skdnn.training"},
 }
-ROOMS = set(MAY_IMPORT) - FACES - {"__init__"}
-# What a room does not know, of the world outside.
+MODULES = {"classifier", "regressor"}
+PACKAGES = set(MAY_IMPORT) - MODULES - {"__init__"}
+# Libraries that a package does without.
 MUST_NOT_IMPORT = {"network": {"sklearn", "PIL", "scipy"}, "training": {"sklearn", "PIL"}}
 PUBLIC = {
     "ActivationDisplay",
@@ -79,9 +91,9 @@ def parsed(path):
 
 
 def place(path):
-    """Return the room of a file, or its own name where it stands beside the rooms."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0]
+    """Return the package of a file, or the name of a module beside the packages."""
+    *folders, file = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(folders) or file
 
 
 def imported_modules(tree):
@@ -98,23 +110,23 @@ def relative(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_imports_point_down_and_go_through_doors(path):
+def test_imports_point_down_and_enter_a_package_by_its_init(path):
     inside = {m for m, level in imported_modules(parsed(path)) if m.startswith("skdnn")}
     assert inside <= MAY_IMPORT[place(path)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_relative_imports_stay_in_the_room(path):
+def test_relative_imports_stay_in_the_package(path):
     levels = [level for _, level in imported_modules(parsed(path))]
     allowed = 1 if len(path.relative_to(PACKAGE).parts) > 1 else 0
     assert max(levels, default=0) <= allowed
 
 
-def test_ls_shows_faces_and_rooms_and_nothing_else():
-    files = {path.stem for path in PACKAGE.glob("*.py")}
-    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert files == FACES | {"__init__"}
-    assert rooms == ROOMS
+def test_there_are_no_other_modules_and_packages():
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    packages = {place(path) for path in PACKAGE.glob("*/**/__init__.py")}
+    assert modules == MODULES | {"__init__"}
+    assert packages == PACKAGES
 
 
 @pytest.mark.parametrize("station", STATIONS)
@@ -124,7 +136,7 @@ def test_a_station_knows_only_those_before_it(station):
     assert inside <= set(STATIONS[: STATIONS.index(station)])
 
 
-def test_every_file_of_the_estimator_room_is_a_station_or_sends_through_them():
+def test_every_file_of_the_estimator_is_a_station_or_uses_them():
     files = {path.stem for path in (PACKAGE / "estimator").glob("*.py")}
     assert files == {*STATIONS, "_estimator", "_html", "_unknown_names", "__init__"}
 
@@ -149,7 +161,7 @@ def test_a_group_of_processes_answers_what_one_alone_does():
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_rooms_do_not_know_the_outside_world(path):
+def test_packages_do_without_some_libraries(path):
     roots = {m.split(".")[0] for m, level in imported_modules(parsed(path)) if not level}
     assert not roots & MUST_NOT_IMPORT.get(place(path), set())
 
@@ -172,12 +184,12 @@ def test_every_file_says_what_it_is(path):
 
 
 def test_the_public_surface_is_what_all_says():
-    modules = FACES | ROOMS
+    modules = {name.partition(".")[0] for name in MODULES | PACKAGES}
     public = {name for name in vars(skdnn) if not name.startswith("_")} - modules
     assert public == set(skdnn.__all__) == PUBLIC
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS))
-def test_doors_show_what_they_say(room):
-    door = __import__(f"skdnn.{room}", fromlist=["__all__"])
-    assert all(hasattr(door, name) for name in door.__all__)
+@pytest.mark.parametrize("name", sorted(PACKAGES - {"data"}))
+def test_packages_have_what_their_all_lists(name):
+    package = import_module(f"skdnn.{name}")
+    assert all(hasattr(package, exported) for exported in package.__all__)

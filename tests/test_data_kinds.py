@@ -213,7 +213,7 @@ def test_tensors_on_cuda_stay_there(monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [None, 32])
 def test_a_large_file_is_read_batch_by_batch(tmp_path, monkeypatch, batch_size):
-    monkeypatch.setattr("skdnn.data._inputs._FILE_WORTH_COPYING", 0)
+    monkeypatch.setattr("skdnn.data.batches._inputs._FILE_WORTH_COPYING", 0)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     parameters = {"n_units": 8, "max_iter": 5, "batch_size": batch_size, "random_state": 0}

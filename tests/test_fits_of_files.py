@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data import _file_rows, open_source
-from skdnn.data._file_rows import FileColumns, TaughtFile
-from skdnn.data._labels import TwoClasses
-from skdnn.data._streamed_batches import READER, StreamedBatches
-from skdnn.sharing import Alone, fitting_among
+from skdnn.data.streaming import _file_rows, open_source
+from skdnn.data.streaming._file_rows import FileColumns, TaughtFile
+from skdnn.data.streaming._streamed_batches import READER, StreamedBatches
+from skdnn.data.targets._labels import TwoClasses
+from skdnn.processes import Alone, fitting_among
 
 N = 600
 SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
@@ -363,7 +363,8 @@ def test_every_row_once_in_steps_of_the_right_size(
 ):
     import torch
 
-    from skdnn.data import Rows, identity_encoder
+    from skdnn.data.encoding import identity_encoder
+    from skdnn.data.streaming import Rows
 
     n = 200
     number = np.arange(n, dtype=np.float64)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skdnn import DeepBinaryClassifier
-from skdnn.data import open_source
+from skdnn.data.streaming import open_source
 
 N = 20
 Y = np.arange(N) % 2

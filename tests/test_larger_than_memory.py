@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skdnn import DeepBinaryClassifier
-from skdnn.data import _file_rows
+from skdnn.data.streaming import _file_rows
 
 N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, more than is worth copying
 MEBIBYTE = 2**20

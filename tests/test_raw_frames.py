@@ -262,8 +262,8 @@ def test_rows_to_watch_may_be_a_frame():
 @pytest.mark.parametrize("kept", [0, 2**25])
 def test_batches_of_a_large_table_are_made_when_they_are_asked_for(kept, monkeypatch):
     expected = fit(n_networks=2).predict_proba(FRAME)
-    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
-    monkeypatch.setattr("skdnn.data._inputs._NUMBERS_WORTH_KEEPING", kept)
+    monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
+    monkeypatch.setattr("skdnn.data.batches._inputs._NUMBERS_WORTH_KEEPING", kept)
     np.testing.assert_allclose(fit(n_networks=2).predict_proba(FRAME), expected, rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
 from skdnn import Checkpoint, DeepBinaryClassifier, LossCurveDisplay, NetworkDisplay
-from skdnn.data import fold_out
+from skdnn.data.batches import fold_out
 
 X, Y = make_classification(703, 8, n_informative=4, flip_y=0.1, random_state=0)
 TRAIN, TEST = slice(0, 403), slice(403, 703)

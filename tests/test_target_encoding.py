@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data import RowsOfNetworks, fold_out
+from skdnn.data.batches import RowsOfNetworks, fold_out
 
 RNG = np.random.default_rng(0)
 TOWNS = np.char.add("t", np.arange(300).astype(str))
@@ -200,6 +200,6 @@ def test_chunks_alone_learn_no_means():
 
 def test_large_tables_train_as_small_ones(monkeypatch):
     small = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)
-    monkeypatch.setattr("skdnn.data._inputs._TABLE_WORTH_EXPANDING", 0)
+    monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
     large = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)
     np.testing.assert_allclose(large, small, atol=1e-4)

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from skdnn.sharing import ALONE
+from skdnn.processes import ALONE
 
 from ._failing import ConnectionCut, tell, time_limit, wait_until_known, what_happened
 
 
 class ProcessGroup:
-    """Answers the questions of `skdnn.sharing.Alone` for one of several processes.
+    """Answers the questions of `skdnn.processes.Alone` for one of several processes.
 
     All of them ask the same questions in the same order.
 

@@ -18,7 +18,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.sharing import fitting_among, training_by
+from skdnn.processes import fitting_among, training_by
 from skdnn.training import train
 
 from ._failing import SECONDS_BETWEEN_LOOKS, time_limit

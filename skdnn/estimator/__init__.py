@@ -1,15 +1,15 @@
-"""What the faces are made of: from parameters and data to fitted attributes and predictions.
+"""What both estimators are made of: from parameters and data to fitted attributes.
 
 One file a station, in the order in which a fit passes through, each knowing only those before it:
 
-- what the faces differ in `_task`;
+- what the estimators differ in `_task`;
 - the parameters, checked `_parameters`;
 - the examples, X, y and weights, checked `_examples`, those in files `_file_examples`;
 - the plan, what the parameters come to for them `_plan`;
 - the split into rows to train on and rows to watch `_split`;
 - the start, a network and what is to move its weights `_start`;
 - the fitted attributes `_fitted`;
-- the training itself, which the training room does and others watch `_training`;
+- the training itself, with callbacks, scorers and checkpoints `_training`;
 - the prediction `_prediction`, and that of a file `_writing`;
 - errors for names of other libraries' parameters `_unknown_names`.
 

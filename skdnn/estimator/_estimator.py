@@ -11,15 +11,10 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
-from skdnn.sharing import current_processes, where_the_rows_are
+from skdnn.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from skdnn.checkpoints import Journal, open_journal
+from skdnn.processes import current_processes, where_the_rows_are
 from skdnn.training import plainly
-from skdnn.watching import (
-    CallbackSupportMixin,
-    EpochTasks,
-    Journal,
-    open_journal,
-    with_callbacks,
-)
 
 from ._file_examples import gather_examples, gather_more
 from ._fitted import fitted_attributes

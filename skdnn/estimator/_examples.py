@@ -16,16 +16,14 @@ import torch
 from scipy import sparse
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
-from skdnn.data import (
+from skdnn.callbacks import warn
+from skdnn.checkpoints import describe, digest_of
+from skdnn.data.encoding import column_limits, columns_with_infinity, is_far_outside
+from skdnn.data.frames import (
     Table,
     add_levels,
     at_hand,
-    check_weights,
-    column_limits,
-    columns_with_infinity,
-    encode_groups,
     find_kinds,
-    is_far_outside,
     is_of_sparse_columns,
     is_plain,
     kinds_of_categories,
@@ -35,8 +33,8 @@ from skdnn.data import (
     text_warnings,
     to_host,
 )
-from skdnn.sharing import ALONE, check_same, current_processes
-from skdnn.watching import describe, digest_of, warn
+from skdnn.data.targets import check_weights, encode_groups
+from skdnn.processes import ALONE, check_same, current_processes
 
 from ._parameters import is_narrow
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skdnn.data import FileColumns, Survey, TaughtFile, open_source
-from skdnn.sharing import ALONE, current_processes
-from skdnn.watching import ReadingLines, describe, digest_of
+from skdnn.callbacks import ReadingLines
+from skdnn.checkpoints import describe, digest_of
+from skdnn.data.streaming import FileColumns, Survey, TaughtFile, open_source
+from skdnn.processes import ALONE, current_processes
 
 from ._examples import (
     RARE,

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from sklearn.metrics import get_scorer_names
 
-from skdnn.data import shown
+from skdnn.checkpoints import Checkpoint
+from skdnn.data.frames import shown
 from skdnn.network import ACTIVATIONS
 from skdnn.training import OPTIMIZERS, SCHEDULES
-from skdnn.watching import Checkpoint
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 NARROW = ("float32", "float16", "bfloat16")

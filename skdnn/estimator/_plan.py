@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skdnn.data import Table, count_folds
+from skdnn.data.batches import count_folds
+from skdnn.data.frames import Table
 from skdnn.network import Loss
-from skdnn.sharing import check_same
+from skdnn.processes import check_same
 
 from ._parameters import DTYPES, RULES, dtype_name, is_sequence
 from ._task import Task

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.data import Table, as_tensor, network_inputs, open_source, row_chunks
+from skdnn.data.batches import network_inputs
+from skdnn.data.frames import Table, as_tensor, row_chunks
+from skdnn.data.streaming import open_source
 from skdnn.network import Network, compute_answers, get_activation
 from skdnn.training import Workers, threads_for
 

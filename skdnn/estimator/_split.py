@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from skdnn.data import (
+from skdnn.data.batches import (
     Batches,
-    Encoder,
     LazyRows,
     OwnBatches,
-    Rows,
     RowsOfNetworks,
-    StreamedBatches,
-    columns_with_means,
-    deal_into_folds,
-    encode_groups,
-    fit_encoder,
     fold_out,
     hold_out,
     make_rows,
+)
+from skdnn.data.encoding import (
+    Encoder,
+    columns_with_means,
+    deal_into_folds,
+    fit_encoder,
     means_of_other_folds,
 )
+from skdnn.data.streaming import Rows, StreamedBatches
+from skdnn.data.targets import encode_groups
 
 from ._file_examples import FileExamples
 from ._parameters import dtype_name

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skdnn.callbacks import warn
 from skdnn.network import (
     Network,
     get_activation,
@@ -15,7 +16,6 @@ from skdnn.network import (
     layer_views,
 )
 from skdnn.training import WEIGHTS, make_optimizer
-from skdnn.watching import warn
 
 from ._split import known_encoder
 

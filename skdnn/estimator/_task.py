@@ -1,4 +1,4 @@
-"""What the faces differ in: a row in a table of two, yes or no and numbers."""
+"""What the two estimators differ in, as a row in a table of two."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from skdnn.network import Loss, Output
 
 @dataclass(frozen=True)
 class Task:
-    """All that a face hands in; nothing else in this room asks which face it is.
+    """All that an estimator hands in; nothing else in this package asks which one it is.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Task:
     output : Output
         The output unit, its losses and its score.
     rules : dict of str to rule
-        Those of the parameters that the other face has not, or has with other values.
+        Those of the parameters that the other estimator has not, or has with other values.
     loss : callable
         From checked parameters to a Loss.
     weigh : callable

@@ -5,10 +5,10 @@ from functools import partial
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skdnn.callbacks import EpochLines, ending_line, make_score, score_name, warn
 from skdnn.network import cost
-from skdnn.sharing import current_trainer
+from skdnn.processes import current_trainer
 from skdnn.training import train
-from skdnn.watching import EpochLines, ending_line, make_score, score_name, warn
 
 from ._examples import column_far_outside, keep_read
 from ._fitted import learnt_attributes, network_attributes

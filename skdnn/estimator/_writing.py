@@ -2,14 +2,9 @@
 
 from contextlib import ExitStack
 
-from skdnn.data import (
-    at_hand,
-    column_tables,
-    concatenated,
-    open_source,
-    replaceable_path,
-    replacing,
-)
+from skdnn.checkpoints import replaceable_path, replacing
+from skdnn.data.frames import at_hand, column_tables
+from skdnn.data.streaming import concatenated, open_source
 
 from ._parameters import OneOf, plain
 from ._prediction import features_in

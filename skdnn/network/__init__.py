@@ -1,11 +1,11 @@
 """The network, slide by slide: knows no data source, no epoch and no scikit-learn.
 
 The glossary, said once. Here an example is a **column**, as the lecture writes it; in all that a
-user of the package sees it is a **row**, as scikit-learn has it. The data room hands its rows over
+user of the package sees it is a **row**, as scikit-learn has it. The batches hand their rows over
 transposed, which copies nothing.
 
 =================================  ==============================  ===============================
-the lecture                        this room                       scikit-learn's users see
+the lecture                        this package                    scikit-learn's users see
 =================================  ==============================  ===============================
 X, n_x × m                         ``X (n_x, m)``                  ``X (n_samples, n_features)``
 y, 1 × m                           ``y (1, m)`` of 0 and 1, or     ``y (n_samples,)`` of any labels,
@@ -20,7 +20,7 @@ A^[l] = g(Z^[l]), ŷ = σ(Z^[L])     ``A[l]``                        ``predict_p
 A^[l] above a row of ones          ``A1[l] = [A[l]; 1]``
 J, the cost                        ``cost``                        ``loss_``, ``loss_curve_``
 dW^[l] = dJ/dW^[l]                 ``dW[l]``
-W := W − α dW                      the training room               ``learning_rate``: α
+W := W − α dW                      skdnn.training                  ``learning_rate``: α
 =================================  ==============================  ===============================
 
 Slides and files: activation functions `_activations`; random, zero and large initialisation

@@ -9,17 +9,12 @@ from ._averaging import WEIGHTS, WeightAverage
 from ._loop import train
 from ._objective import epoch_answers, evaluate
 from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
-from ._processor import (
-    OPERATIONS_WORTH_THREADS,
-    Workers,
-    plainly,
-    threads_for,
-)
 from ._progress import Progress
 from ._result import TrainingResult
 from ._running import OPERATIONS_WORTH_GROUPS, operations_of_a_step
 from ._schedules import SCHEDULES
 from ._stopping import Stopping
+from ._threads import OPERATIONS_WORTH_THREADS, Workers, plainly, threads_for
 
 __all__ = [
     "OPERATIONS_WORTH_GROUPS",

@@ -1,4 +1,4 @@
-"""The loop over epochs and steps: the only one in the house."""
+"""The loop over epochs and steps, the only one for all optimizers but L-BFGS."""
 
 import math
 from contextlib import ExitStack
@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from skdnn.network import LOSSES
-from skdnn.sharing import ALONE
+from skdnn.processes import ALONE
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._processor import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
 from ._progress import Progress
 from ._running import OPERATIONS_WORTH_GROUPS, Running, operations_of_a_step
 from ._schedules import Rate
 from ._stopping import Stopping
+from ._threads import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
 
 
 @dataclass

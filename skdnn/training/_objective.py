@@ -5,9 +5,9 @@ from itertools import islice
 import torch
 
 from skdnn.network import cost, cost_sums
-from skdnn.sharing import ALONE
+from skdnn.processes import ALONE
 
-from ._processor import Workers
+from ._threads import Workers
 
 
 class Objective:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from skdnn.network import cost_sums
-from skdnn.sharing import ALONE
+from skdnn.processes import ALONE
 
 from ._objective import Objective, evaluate
 from ._penalty import option_of
-from ._processor import Workers
+from ._threads import Workers
 
 # Operations of a step from where groups on two threads are faster than one: below, one thread has
 # Python most of the time, and the other waits for it.

@@ -276,7 +276,7 @@ def test_the_result_is_an_ordinary_estimator(two):
 
 
 def quantiles_of_thinned_columns(rank, shares, cut):
-    statistics = importlib.import_module("skdnn.data._statistics")
+    statistics = importlib.import_module("skdnn.data.encoding._statistics")
     X = np.random.default_rng(0).gamma(1.0, size=(N, 1))
     mine = [X[:cut], X[cut:]][rank]
     before, statistics._MOST_VALUES = statistics._MOST_VALUES, 128

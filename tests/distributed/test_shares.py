@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skdnn.data import Batches, OwnBatches, identity_encoder, make_rows
-from skdnn.sharing import Alone
+from skdnn.data.batches import Batches, OwnBatches, make_rows
+from skdnn.data.encoding import identity_encoder
+from skdnn.processes import Alone
 
 
 class Counting(Alone):

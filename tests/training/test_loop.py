@@ -11,11 +11,12 @@ import pytest
 import reference
 import torch
 
-from skdnn.data import Batches, identity_encoder, make_rows
+from skdnn.data.batches import Batches, make_rows
+from skdnn.data.encoding import identity_encoder
 from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
 from skdnn.training import WeightAverage, evaluate, make_optimizer, train
-from skdnn.training._processor import Workers
 from skdnn.training._running import Running
+from skdnn.training._threads import Workers
 
 CPU = torch.device("cpu")
 SIZES = (6, 8, 5, 1)
@@ -113,7 +114,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
     X, y = examples()
     theta = []
     for rows in (4096, 17):
-        monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", rows)
+        monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", rows)
         network, _ = start()
         loader = batches(X, y)
         assert len(loader.sizes[0]) == -(-120 // rows)
@@ -122,7 +123,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
 
 
 def test_lbfgs_finds_the_minimum_with_slabs_too(monkeypatch):
-    monkeypatch.setattr("skdnn.data._batches._SLAB_ROWS", 50)
+    monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", 50)
     X, y = examples()
     network = Network((6, 1), [])
     result = fit(

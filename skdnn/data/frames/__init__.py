@@ -1,0 +1,43 @@
+"""Frames: any container of rows, read column by column into numbers and categories."""
+
+from ._chunks import row_chunks
+from ._column_tables import column_tables
+from ._columns import Column, is_missing, kinds_of_categories, objects_of, shown
+from ._sources import (
+    at_hand,
+    check_in_memory,
+    columns_of,
+    is_frame,
+    is_of_sparse_columns,
+    is_plain,
+    take_rows,
+)
+from ._tables import Table, add_levels, find_kinds, frequent_of_counts, read_columns
+from ._tensors import as_tensor, dense_tensor, to_host
+from ._text import text_warnings
+
+__all__ = [
+    "Column",
+    "Table",
+    "add_levels",
+    "as_tensor",
+    "at_hand",
+    "check_in_memory",
+    "column_tables",
+    "columns_of",
+    "dense_tensor",
+    "find_kinds",
+    "frequent_of_counts",
+    "is_frame",
+    "is_missing",
+    "is_of_sparse_columns",
+    "is_plain",
+    "kinds_of_categories",
+    "objects_of",
+    "read_columns",
+    "row_chunks",
+    "shown",
+    "take_rows",
+    "text_warnings",
+    "to_host",
+]

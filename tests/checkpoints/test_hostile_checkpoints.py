@@ -1,0 +1,486 @@
+"""Checkpoints among hostile files, odd places, full disks and other programs."""
+
+import errno
+import gc
+import hashlib
+import json
+import math
+import os
+import sys
+import threading
+import tracemalloc
+
+import fresh
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from special_files import KINDS, unix
+
+from skdnn import Checkpoint, DeepBinaryClassifier
+from skdnn.checkpoints import Journal
+from skdnn.training import Stopping
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+class Killed(Exception):
+    """Ends a fit as abruptly as Python can."""
+
+
+class Interlude:
+    """A scorer of ROC AUC that first does something, told how many epochs have ended."""
+
+    def __init__(self, action=lambda n_epochs: None):
+        self.action, self.n_epochs = action, 0
+
+    def __call__(self, clf, X, y):
+        self.action(self.n_epochs)
+        self.n_epochs += 1
+        return roc_auc_score(y, clf.predict_proba(X)[:, 1])
+
+    def __repr__(self):
+        return "Interlude"
+
+
+def fit(path, action=lambda n_epochs: None, **parameters):
+    clf = DeepBinaryClassifier(
+        n_layers=2, n_units=4, max_iter=5, batch_size=16, n_iter_no_change=9, dropout=0.1,
+        weight_averaging=0.9, early_stopping=True, scoring=Interlude(action), random_state=0,
+        checkpoint=path, n_threads=1, **parameters,
+    )  # fmt: skip
+    return clf.fit(X, Y)
+
+
+def kill(n_epochs):
+    if n_epochs == 3:
+        raise Killed
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """Return the bytes of the checkpoint of a fit that was killed in its fourth epoch."""
+    path = tmp_path_factory.mktemp("killed") / "fit.ckpt"
+    with pytest.raises(Killed):
+        fit(Checkpoint(path, every_epochs=1), kill)
+    return path.read_bytes()
+
+
+# -- a file with valid digests that says something else ------------------------------------------
+
+
+def unpacked(content):
+    """Return the notes of a checkpoint, with lists [dtype, shape, bytes] for the arrays."""
+    _, _, header, numbers = content.split(b"\n", 3)
+
+    def unpack(tree):
+        nonlocal numbers
+        if isinstance(tree, dict):
+            return {name: unpack(part) for name, part in tree.items()}
+        size = math.prod(tree[1]) * np.dtype(tree[0]).itemsize
+        part, numbers = numbers[:size], numbers[size:]
+        return [*tree[:2], part]
+
+    notes = json.loads(header)
+    return {**notes, "state": unpack(notes["state"])}
+
+
+def packed(notes):
+    parts = []
+
+    def pack(tree):
+        if isinstance(tree, dict):
+            return {name: pack(part) for name, part in tree.items()}
+        if isinstance(tree, list) and isinstance(tree[-1], bytes):
+            parts.append(tree[-1])
+            return [*tree[:-1], hashlib.sha256(tree[-1]).hexdigest()]
+        return tree
+
+    header = json.dumps(pack(notes), separators=(",", ":")).encode()
+    return with_header(header, b"".join(parts))
+
+
+def with_header(header, numbers=b""):
+    digest = hashlib.sha256(header + b"\n").hexdigest().encode()
+    return b"\n".join([b"skdnn checkpoint 3", digest, header, numbers])
+
+
+def put(path, value):
+    """Return a change that puts something elsewhere into a tree, or removes it."""
+
+    def change(notes):
+        *folders, name = path.split("/")
+        for folder in folders:
+            notes = notes[folder]
+        if value is None:
+            del notes[name]
+        else:
+            notes[name] = value
+
+    return change
+
+
+def put_number(path, position, value):
+    """Return a change of one number in an array."""
+
+    def change(notes):
+        branch = notes["state"]
+        for name in path.split("/"):
+            branch = branch[name]
+        dtype, _, numbers = branch
+        array = np.frombuffer(numbers, dtype).copy()
+        array[position] = value
+        branch[2] = array.tobytes()
+
+    return change
+
+
+def array(values, dtype=float):
+    values = np.array(values, dtype)
+    return [values.dtype.name, list(values.shape), values.tobytes()]
+
+
+LIES = {
+    "no origin": put("origin", None),
+    "origin of a list": put("origin", ["data"]),
+    "origin of numbers": put("origin/data", 3),
+    "no seed": put("seed", None),
+    "seed of a float": put("seed", 1.0),
+    "seed of a bool": put("seed", True),
+    "negative seed": put("seed", -1),
+    "huge seed": put("seed", 2**64),
+    "one note more": put("version", "3"),
+    "no state": put("state", None),
+    "state of a list": put("state", [[], []]),
+    "one array less": put("state/kept", None),
+    "one array more": put("state/more", array([1.0])),
+    "an array for a folder": put("state/stopping", array([1.0])),
+    "a folder for an array": put("state/theta", {"theta": array([1.0])}),
+    "theta of another shape": put("state/theta", array([1.0])),
+    "theta of another dtype": put("state/theta", array(np.zeros(21), np.float32)),
+    "theta of objects": put("state/theta", ["object", [21], b"\0" * 168]),
+    "theta without shape": put("state/theta", ["float64", None, b""]),
+    "theta of a negative shape": put("state/theta", ["float64", [-21], b""]),
+    "NaN in theta": put_number("theta", 3, np.nan),
+    "infinity in kept": put_number("kept", 3, np.inf),
+    "NaN in the average": put_number("optimizer/average", 0, np.nan),
+    "infinity in the mean": put_number("optimizer/rule/mean", 0, np.inf),
+    "negative square": put_number("optimizer/rule/square", 0, -1.0),
+    "negative steps": put_number("optimizer/rule/n_steps", 0, -1),
+    "generator that torch refuses": put_number("generators", slice(None), 255),
+    "shorter generator": put("state/generators", array([0] * 5055, np.uint8)),
+    "NaN in costs": put_number("costs", 1, np.nan),
+    "infinite score": put_number("scores", 1, np.inf),
+    "shorter costs": put("state/costs", array([[0.5], [0.5]])),
+    "no scores": put("state/scores", array(np.zeros((0, 1)))),
+    "costs of more epochs": put("state/costs", array(np.ones((6, 1)))),
+    "costs of two networks": put("state/costs", array(np.ones((3, 2)))),
+    "negative n_iter": put_number("stopping/n_iter", 0, -1),
+    "n_iter of more epochs": put_number("stopping/n_iter", 0, 4),
+    "best_iter after n_iter": put_number("stopping/best_iter", 0, 4),
+    "no best_iter": put_number("stopping/best_iter", 0, 0),
+    "NaN for the best": put_number("stopping/best", 0, np.nan),
+    "running as a number": put("state/stopping/running", array([1])),
+    "negative without_improvement": put_number("stopping/without_improvement", 0, -1),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_file_that_says_what_cannot_be_is_refused_and_stays(tmp_path, content, lie):
+    path = tmp_path / "fit.ckpt"
+    notes = unpacked(content)
+    LIES[lie](notes)
+    path.write_bytes(packed(notes))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"^checkpoint must be .*fit\.ckpt"):
+        fit(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
+
+
+def test_unpacked_and_packed_again_it_is_the_same(tmp_path, content):
+    assert packed(unpacked(content)) == content
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(content)
+    seen = []
+    assert fit(path, seen.append).n_iter_ == 5
+    assert len(seen) == 2  # epochs that were left
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"{}",
+        b"null",
+        b"\xff\xfe{",
+        b'{"origin":{},"origin":{},"seed":0,"state":{}}',
+        b'{"origin":{},"seed":' + b"9" * 5000 + b',"state":{}}',
+        b'{"origin":{},"seed":NaN,"state":{}}',
+    ],
+    ids=lambda header: header[:20].decode("latin-1"),
+)
+def test_a_header_of_something_else_is_refused(tmp_path, header):
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(with_header(header))
+    with pytest.raises(ValueError, match=r"^checkpoint must be whole, but .*is damaged"):
+        fit(path)
+
+
+@pytest.mark.parametrize("shape", [[2**31, 2**31], [2**36], [2**62], [2**63], [2**62] * 33])
+@pytest.mark.parametrize("name", ["theta", "costs", "generators"])
+def test_what_a_file_declares_is_not_allocated(tmp_path, content, name, shape):
+    path = tmp_path / "fit.ckpt"
+    notes = unpacked(content)
+    dtype, _, numbers = notes["state"][name]
+    notes["state"][name][1] = shape
+    path.write_bytes(packed(notes))
+    size = path.stat().st_size - len(numbers) + math.prod(shape) * np.dtype(dtype).itemsize
+    if size < 2**40:  # a file with holes, as large as it says
+        os.truncate(path, size)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"^checkpoint must be "):
+        fit(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_a_file_of_another_version_says_so(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(b"skdnn checkpoint 1\nand the rest")
+    with pytest.raises(ValueError, match=r"of this version of skdnn, but .* is of another"):
+        fit(path)
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_what_stopping_says_of_itself_is_no_contradiction(keep_best):
+    rng = np.random.default_rng(0)
+    stopping = Stopping(20, tol=0.01, n_iter_no_change=3, keep_best=keep_best)
+    for epoch in range(1, 30):
+        assert not list(stopping.contradictions(stopping.state(), epoch - 1))
+        stopping.update(epoch, rng.random(20))
+        if not stopping.running.any():
+            break
+    assert not list(stopping.contradictions(stopping.state(), epoch))
+    assert len(set(stopping.n_iter)) > 3
+
+
+# -- places ----------------------------------------------------------------------------------------
+
+
+@unix
+@pytest.mark.parametrize("name", ["fit", "fit.lock", "fit.partial"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_devices_pipes_and_sockets_are_refused_before_training(tmp_path, monkeypatch, kind, name):
+    monkeypatch.chdir(tmp_path)
+    KINDS[kind](name)
+    before, seen = os.stat(name), []
+    with pytest.raises(ValueError, match=f"must be a file that can be written, but .*it is {kind}"):
+        fit("fit", seen.append)
+    assert os.listdir() == [name]
+    assert (os.stat(name), seen) == (before, [])
+
+
+@unix
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "fit").symlink_to(tmp_path / "fit")
+    with pytest.raises(ValueError, match=r"must be a file that can be written, but .*fit"):
+        fit(tmp_path / "fit")
+    assert [file.name for file in tmp_path.iterdir()] == ["fit"]
+
+
+@unix
+def test_the_mode_of_a_checkpoint_stays(tmp_path, content):
+    path = tmp_path / "fit.ckpt"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    fit(path)
+    assert path.read_bytes() != content
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+@pytest.mark.parametrize("path", ["/proc/fit", "fit" * 83, "fit" * 999])
+def test_what_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    with pytest.raises(ValueError, match="checkpoint must be a file that can be written, but "):
+        fit(path, seen.append)
+    assert seen == list(tmp_path.iterdir()) == []
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "fit")
+    fit(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert [file.name for file in (tmp_path / "far").iterdir()] == ["fit"]
+
+
+def test_what_a_killed_fit_left_is_taken_over_and_no_link_followed(tmp_path):
+    (tmp_path / "fit.lock").touch()
+    (tmp_path / "diary").write_text("Dear diary", encoding="utf-8")
+    (tmp_path / "fit.partial").symlink_to(tmp_path / "diary")
+    fit(tmp_path / "fit")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["diary", "fit"]
+    assert (tmp_path / "diary").read_text(encoding="utf-8") == "Dear diary"
+
+
+def test_a_lock_that_is_somebody_elses_file_stays(tmp_path):
+    (tmp_path / "poetry.lock").write_text("numpy", encoding="utf-8")
+    fit(tmp_path / "poetry")
+    assert (tmp_path / "poetry.lock").read_text(encoding="utf-8") == "numpy"
+
+
+# -- disks that are full ---------------------------------------------------------------------------
+
+
+def full(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_on_a_full_disk_the_fit_warns_goes_on_and_saves_later(tmp_path, monkeypatch, call):
+    path, saved = tmp_path / "fit.ckpt", []
+
+    def fill(n_epochs):
+        saved.append(path.read_bytes() if path.exists() else None)
+        if n_epochs == 2:
+            monkeypatch.setattr(os, call, full)
+        if n_epochs == 4:
+            monkeypatch.undo()
+            assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == [
+                "fit.ckpt"
+            ]
+
+    with pytest.warns(UserWarning, match=r"fit\.ckpt' could not be saved: .*No space") as warned:
+        clf = fit(Checkpoint(path, every_epochs=1), fill)
+    assert len([w for w in warned if "could not be saved" in str(w.message)]) == 1
+    assert saved[2] == saved[3] == saved[4] != saved[1]
+    seen = []
+    assert fit(path, seen.append).loss_curve_ == clf.loss_curve_
+    assert seen == []  # the end was saved
+
+
+def test_a_file_larger_than_allowed_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match="could not be saved: .*too large"):
+            fit(tmp_path / "fit.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- two fits on one file --------------------------------------------------------------------------
+
+IN_USE = "checkpoint must belong to one fit at a time, but another one is using"
+
+
+def test_a_fit_within_a_fit_is_refused_by_whatever_name(tmp_path):
+    path, other = tmp_path / "fit.ckpt", tmp_path / "link"
+    other.symlink_to(path)
+
+    def again(n_epochs):
+        for name in (path, other, str(tmp_path / "." / "fit.ckpt")):
+            with pytest.raises(ValueError, match=IN_USE):
+                fit(name)
+
+    assert fit(Checkpoint(path, every_epochs=1), again).n_iter_ == 5
+
+
+def test_a_fit_in_another_thread_is_refused(tmp_path):
+    errors = []
+
+    def attempt():
+        with pytest.raises(ValueError, match=IN_USE) as caught:
+            fit(tmp_path / "fit.ckpt")
+        errors.append(caught)
+
+    def again(n_epochs):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+
+    fit(tmp_path / "fit.ckpt", again)
+    assert len(errors) == 5
+
+
+def hold(path, connection):
+    """Be another fit, that does not end."""
+    with Journal(Checkpoint(path)):
+        connection.send("locked")
+        connection.recv()
+
+
+@pytest.mark.slow
+def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_path):
+    path = tmp_path / "fit.ckpt"
+    here, there = fresh.CONTEXT.Pipe()
+    process = fresh.CONTEXT.Process(target=hold, args=(path, there))
+    process.start()
+    assert here.recv() == "locked"
+    with pytest.raises(ValueError, match=IN_USE):
+        fit(path)
+    process.kill()
+    process.join()
+    assert (tmp_path / "fit.ckpt.lock").exists()
+    fit(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
+    path = Checkpoint(tmp_path / "fit.ckpt")
+    journal = Journal(path)
+    child = os.fork()
+    if child == 0:
+        try:
+            journal.close()
+        finally:
+            os._exit(journal.file.is_locked)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(ValueError, match=IN_USE):
+        Journal(path)
+    journal.close()
+    Journal(path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
+    path = Checkpoint(tmp_path / "fit.ckpt")
+    with pytest.raises(Killed), Journal(path):
+        raise Killed
+    journal = Journal(path)
+    with pytest.raises(ValueError, match=IN_USE):
+        Journal(path)
+    del journal
+    gc.collect()
+    closed = Journal(path)
+    closed.close()
+    closed.close()
+    Journal(path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="of Linux")
+def test_descriptors_do_not_leak(tmp_path, content):
+    path, bad = tmp_path / "fit.ckpt", tmp_path / "bad"
+    bad.write_bytes(content[:-1])
+
+    def use():
+        Journal(Checkpoint(path)).close()
+        with pytest.raises(ValueError, match="is damaged"):
+            Journal(Checkpoint(bad))
+
+    use()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        use()
+    assert len(os.listdir("/proc/self/fd")) == before

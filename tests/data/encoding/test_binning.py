@@ -1,0 +1,56 @@
+"""Bins: equal ones, frequent numbers apart, few numbers each by itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdnn.data.encoding import fit_encoder
+from skdnn.data.encoding._binning import bin_edges, bins
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_column_of_many_numbers_is_cut_at_its_quantiles():
+    values = RNG.exponential(size=1601)
+    expected = np.quantile(values, np.linspace(0, 1, 17), method="inverted_cdf")
+    np.testing.assert_array_equal(bin_edges(values, np.ones(1601)), expected)
+
+
+@pytest.mark.parametrize("n_distinct", [1, 2, 3, 17])
+def test_few_numbers_are_edges_each(n_distinct):
+    values = RNG.permutation(np.arange(100.0) % n_distinct)
+    assert bin_edges(values, np.ones(100)).tolist() == list(range(n_distinct))
+    columns, _, _ = bins(values[:, None], np.ones(100))
+    assert len(columns) == (n_distinct - 1 if n_distinct > 2 else 0)
+
+
+def test_a_frequent_number_is_an_edge_and_the_others_share_the_rest():
+    values = np.concatenate([np.zeros(960), RNG.exponential(size=40)])
+    edges = bin_edges(values, np.ones(1000))
+    assert edges[0] == 0
+    assert len(edges) == 1 + 16
+    rest = np.quantile(values[960:], np.linspace(0, 1, 16), method="inverted_cdf")
+    np.testing.assert_array_equal(edges[1:], rest)
+
+
+def test_weights_are_repetitions_and_zero_weights_absence():
+    values = np.concatenate([np.zeros(50), RNG.normal(size=150)])
+    weight = RNG.integers(0, 4, size=200)
+    expected = bin_edges(np.repeat(values, weight), np.ones(weight.sum()))
+    columns, starts, _ = bins(values[:, None], weight.astype(float))
+    np.testing.assert_array_equal(starts, expected[:-1])
+    assert set(columns) == {0}
+
+
+def test_a_step_narrower_than_any_number_stays_finite():
+    values = np.array([0.0, 5e-324, 1.0])
+    _, _, scales = bins(values[:, None], np.ones(3))
+    assert np.isfinite(scales).all()
+
+
+def test_each_bin_says_how_much_of_it_lies_below():
+    values = np.array([[0.0], [0.0], [1.0], [3.0]])
+    shares = fit_encoder(values, np.ones(4), False, "piecewise_linear").apply(
+        np.array([[-1.0], [0.5], [2.0], [9.0]]), torch.float64
+    )
+    assert shares[:, 1:].tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]

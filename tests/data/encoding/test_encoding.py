@@ -1,0 +1,204 @@
+"""Encoding: numbers standardised, clipped, flagged and binned; levels as columns of 0 and 1."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
+
+from skdnn.data.encoding import Encoder, fit_encoder, identity_encoder
+from skdnn.data.frames import find_kinds, read_columns
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(3.0, 2.0, size=(50, 4)) * (RNG.random((50, 4)) < 0.6)
+ONES = np.ones(50)
+KINDS = [np.asarray, sparse.csr_array, torch.from_numpy]
+DOUBLE = torch.float64
+
+
+def gappy():
+    data = X.copy()
+    data[RNG.random(X.shape) < 0.3] = np.nan
+    data[:, 3] = X[:, 3]
+    return data
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("convert", KINDS)
+def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted):
+    weight = RNG.integers(0, 4, size=50).astype(float) if weighted else ONES
+    data = X.astype(dtype)
+    ours = fit_encoder(convert(data), weight)
+    theirs = StandardScaler().fit(data.astype(np.float64), sample_weight=weight)
+    np.testing.assert_allclose(ours.center, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_missing_values_do_not_count(convert):
+    data = gappy()
+    ours, theirs = fit_encoder(convert(data), ONES), StandardScaler().fit(data)
+    np.testing.assert_allclose(ours.center, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("convert", KINDS)
+def test_robust_centres_and_scales_are_those_of_robust_scaler(convert):
+    data = RNG.exponential(size=(101, 3))  # 101 values have quartiles among them
+    ours = fit_encoder(convert(data), np.ones(101), "robust")
+    theirs = RobustScaler().fit(data)
+    np.testing.assert_allclose(ours.center, theirs.center_, rtol=1e-12)
+    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+
+
+def test_a_column_that_is_mostly_one_value_is_scaled_robustly_by_its_range():
+    data = np.zeros((50, 1))
+    data[0], data[1] = -4, 6
+    assert fit_encoder(data, ONES, "robust").scale == 5
+
+
+@pytest.mark.parametrize("standardize", [True, "robust", "smooth_clip"])
+def test_weights_count_as_repetitions(standardize):
+    data, weight = gappy(), RNG.integers(0, 4, size=50)
+    options = {"standardize": standardize, "numeric_embedding": "piecewise_linear"}
+    weighted = fit_encoder(data, weight.astype(float), **options)
+    repeated = fit_encoder(data.repeat(weight, axis=0), np.ones(weight.sum()), **options)
+    torch.testing.assert_close(weighted.apply(data, DOUBLE), repeated.apply(data, DOUBLE))
+
+
+@pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
+def test_nothing_depends_on_the_chunks(monkeypatch, options):
+    data = gappy()
+    whole = fit_encoder(data, ONES, **options)
+    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)
+    chunked = fit_encoder(data, ONES, **options)
+    torch.testing.assert_close(whole.apply(data, DOUBLE), chunked.apply(data, DOUBLE))
+
+
+def test_smooth_clipping_keeps_what_is_near_and_bounds_what_is_far():
+    data = np.concatenate([RNG.normal(size=49), [1e9]])[:, None]
+    encoder = fit_encoder(data, ONES, "robust")
+    Z = encoder.apply(data, DOUBLE)[:, 0].numpy()
+    z = ((data - encoder.center) * encoder.inverse_scale)[:, 0]
+    np.testing.assert_allclose(Z, z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-12)
+    assert Z[-1] == pytest.approx(3)
+    assert (np.argsort(Z) == np.argsort(data[:, 0])).all()
+
+
+@pytest.mark.parametrize("standardize", [True, False, "smooth_clip", "robust"])
+def test_a_missing_number_is_zero_with_a_flag_beside_it(standardize):
+    data = gappy()
+    encoder = fit_encoder(data, ONES, standardize)
+    assert encoder.flagged.tolist() == [0, 1, 2]
+    encoded = encoder.apply(data, DOUBLE).numpy()
+    numbers, flags = encoded[:, :4], encoded[:, 4:]
+    np.testing.assert_array_equal(flags, np.isnan(data[:, :3]))
+    assert (numbers[np.isnan(data)] == 0).all()
+
+
+def test_gaps_in_rows_that_do_not_count_have_no_flag():
+    data, weight = X.copy(), ONES.copy()
+    data[7, 1], weight[7] = np.nan, 0
+    encoder = fit_encoder(data, weight)
+    assert encoder.flagged.size == 0
+    assert encoder.apply(data, DOUBLE)[7, 1] == 0
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e9 + 0.1])
+def test_a_constant_feature_becomes_zero_and_stays_silent(constant):
+    data = np.column_stack([np.full(1000, constant), RNG.normal(size=1000)])
+    encoder = fit_encoder(data, np.ones(1000))
+    assert encoder.inverse_scale[0] == 0
+    unseen = encoder.apply(np.array([[constant + 5, 0.0]]), DOUBLE)
+    assert unseen[0, 0] == 0
+    W, _ = encoder.fold(np.ones((2, 1)), np.zeros(1))
+    assert W[0] == 0
+
+
+@pytest.mark.parametrize("standardize", [True, "smooth_clip", "robust"])
+def test_a_column_without_any_value_is_zero(standardize):
+    data = np.column_stack([np.full(50, np.nan), X[:, 0]])
+    encoder = fit_encoder(data, ONES, standardize, "piecewise_linear")
+    assert (encoder.apply(data, DOUBLE)[:, 0] == 0).all()
+
+
+def test_a_large_mean_loses_no_digits():
+    data = 1e8 + RNG.normal(size=(1000, 1))
+    standardized = fit_encoder(data, np.ones(1000)).apply(data, DOUBLE).numpy()
+    assert abs(standardized.mean()) < 1e-7
+    assert standardized.std() == pytest.approx(1, rel=1e-7)
+
+
+def test_folding_moves_standardising_into_the_first_layer_and_back():
+    encoder = fit_encoder(X, ONES)
+    W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
+    raw_W, raw_b = encoder.fold(W, b)
+    expected = encoder.apply(X, DOUBLE).numpy() @ W + b
+    np.testing.assert_allclose(X @ raw_W + raw_b, expected, rtol=1e-12)
+    for got, expected in zip(encoder.unfold(raw_W, raw_b), (W, b), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_folding_is_refused_where_it_would_lose_something():
+    far = fit_encoder(1e6 + X[:, :1] / X[:, :1].std(), ONES)
+    assert not far.folds_exactly(np.float32)
+    assert far.folds_exactly(np.float64)
+    assert not fit_encoder(X, ONES, "smooth_clip").folds_exactly(np.float64)
+    assert not fit_encoder(gappy(), ONES).folds_exactly(np.float64)
+    assert identity_encoder(4).folds_exactly(np.float32)
+
+
+def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
+    data = RNG.exponential(size=(1601, 1))
+    encoder = fit_encoder(data, np.ones(1601), False, "piecewise_linear")
+    edges = np.quantile(data[:, 0], np.linspace(0, 1, 17), method="inverted_cdf")
+    np.testing.assert_allclose(encoder.bin_start, edges[:-1], rtol=1e-12)
+    shares = encoder.apply(data, DOUBLE)[:, 1:].numpy()
+    expected = [np.interp(data[:, 0], edges[k : k + 2], [0, 1]) for k in range(16)]
+    np.testing.assert_allclose(shares, np.transpose(expected), atol=1e-12)
+
+
+FRAME = pd.DataFrame(
+    {
+        "colour": pd.Categorical(RNG.choice(["red", "green", None], 50)),
+        "width": gappy()[:, 0],
+        "is_wild": RNG.random(50) < 0.5,
+    }
+)
+
+
+def table(frame=FRAME):
+    return read_columns(frame, find_kinds(FRAME, "from_dtype"))
+
+
+def coded():
+    raw = table()
+    return raw.recoded(raw.frequent_levels(ONES))
+
+
+def test_levels_are_one_hot_as_those_of_one_hot_encoder():
+    encoder = fit_encoder(coded(), ONES, "smooth_clip")
+    encoded = encoder.apply(coded(), DOUBLE).numpy()
+    levels = FRAME[["colour", "is_wild"]].astype(object)
+    expected = OneHotEncoder(sparse_output=False).fit_transform(levels)
+    np.testing.assert_array_equal(encoded[:, 2:], expected)
+    np.testing.assert_array_equal(encoded[:, 1], FRAME["width"].isna())
+
+
+def test_an_encoder_is_made_again_from_its_state():
+    encoder = fit_encoder(coded(), ONES, "robust", "piecewise_linear")
+    again = Encoder(**encoder.state())
+    torch.testing.assert_close(again.apply(coded(), DOUBLE), encoder.apply(coded(), DOUBLE))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_module_encodes_what_the_encoder_does(dtype):
+    encoder = fit_encoder(coded(), ONES, "smooth_clip", "piecewise_linear")
+    tensor = torch.empty(50, 3, dtype=DOUBLE)
+    tensor[:, 1] = torch.from_numpy(coded().numbers[:, 0])
+    tensor[:, [0, 2]] = torch.from_numpy(coded().codes).double()
+    got = encoder.to_module(dtype)(tensor)
+    assert got.dtype == dtype
+    torch.testing.assert_close(got, encoder.apply(coded(), dtype))

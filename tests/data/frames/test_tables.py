@@ -1,0 +1,148 @@
+"""Data frames with categories, read into numbers and codes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skdnn.data.frames import find_kinds, read_columns
+
+COLOURS = ["red", "blue", None, "red", "green", "blue"]
+WIDTHS = [1.5, np.nan, 3.0, -1.0, 0.0, 2.0]
+
+
+def pandas_frame(dtype):
+    return pd.DataFrame({"colour": pd.Series(COLOURS, dtype=dtype), "width": WIDTHS})
+
+
+def polars_frame(dtype):
+    pl = pytest.importorskip("polars")
+    colours = pl.Series(COLOURS, dtype=pl.String)
+    dtype = pl.Enum(["red", "blue", "green"]) if dtype == "Enum" else getattr(pl, dtype)
+    return pl.DataFrame({"colour": colours.cast(dtype), "width": WIDTHS})
+
+
+def arrow_table(is_dictionary):
+    pa = pytest.importorskip("pyarrow")
+    colours = pa.array(COLOURS)
+    colours = colours.dictionary_encode() if is_dictionary else colours
+    return pa.table({"colour": colours, "width": pa.array(WIDTHS, from_pandas=True)})
+
+
+FRAMES = {
+    "pandas category": lambda: pandas_frame("category"),
+    "pandas object": lambda: pandas_frame(object),
+    "pandas string": lambda: pandas_frame("string"),
+    "pandas str": lambda: pandas_frame(str).where(lambda frame: frame != "None"),
+    "pandas on arrow": lambda: pandas_frame("category").convert_dtypes(dtype_backend="pyarrow"),
+    "pandas string on arrow": lambda: pandas_frame("string[pyarrow]"),
+    "polars String": lambda: polars_frame("String"),
+    "polars Categorical": lambda: polars_frame("Categorical"),
+    "polars Enum": lambda: polars_frame("Enum"),
+    "arrow string": lambda: arrow_table(False),
+    "arrow dictionary": lambda: arrow_table(True),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_of_every_kind_read_the_same(kind):
+    frame = FRAMES[kind]()
+    kinds = find_kinds(frame, "from_dtype")
+    assert kinds == ["levels", "number"]
+    table = read_columns(frame, kinds)
+    levels = table.frequent_levels(np.ones(6))
+    assert [list(column) for column in levels] == [["blue", "green", "red", None]]
+    table = table.recoded(levels)
+    assert table.codes[:, 0].tolist() == [2, 0, 3, 2, 1, 0]
+    np.testing.assert_array_equal(table.numbers[:, 0], WIDTHS)
+
+
+BOOLEANS = {
+    "numpy": lambda: pd.Series([True, False, True]),
+    "nullable": lambda: pd.Series([True, False, True], dtype="boolean"),
+    "arrow": lambda: pd.Series([True, False, True], dtype="bool[pyarrow]"),
+    "objects": lambda: pd.Series([True, False, None], dtype=object).fillna("?"),
+}
+
+
+@pytest.mark.parametrize("kind", BOOLEANS)
+def test_booleans_are_levels(kind):
+    frame = pd.DataFrame({"is_wild": BOOLEANS[kind]()})
+    assert find_kinds(frame, "from_dtype") == ["levels"]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_objects_that_all_are_numbers_are_numbers(missing):
+    frame = pd.DataFrame({"width": pd.Series([1, 2.5, missing], dtype=object), "kind": list("aba")})
+    kinds = find_kinds(frame, "from_dtype")
+    assert kinds == ["number", "levels"]
+    np.testing.assert_array_equal(read_columns(frame, kinds).numbers[:, 0], [1, 2.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ((0,), ["levels", "number"]),
+        ((-1,), ["number", "levels"]),
+        (("width",), ["number", "levels"]),
+        ((False, True), ["number", "levels"]),
+        (("colour", "width"), ["levels", "levels"]),
+    ],
+)
+def test_columns_may_be_chosen(chosen, expected):
+    assert find_kinds(pandas_frame(object), chosen) == expected
+
+
+def test_numbers_alone_are_none():
+    frame = pandas_frame(object)
+    assert find_kinds(frame, None) is None
+    assert find_kinds(frame, ()) is None
+    assert find_kinds(frame[["width"]], "from_dtype") is None
+    assert find_kinds(np.eye(3), "from_dtype") is None
+
+
+def test_rare_levels_and_unseen_ones_share_a_code():
+    frame = pd.DataFrame({"letter": list("a" * 60 + "b" * 36 + "cdef")})
+    table = read_columns(frame, ["levels"])
+    levels = table.frequent_levels(np.ones(100))
+    assert list(levels[0]) == ["a", "b"]
+    unseen = read_columns(pd.DataFrame({"letter": ["b", "f", "z", None]}), ["levels"])
+    assert unseen.recoded(levels).codes[:, 0].tolist() == [1, 2, 2, 2]
+
+
+def test_rows_of_weight_zero_teach_no_level():
+    frame = pd.DataFrame({"letter": list("ab" * 20)})
+    weight = np.array([1.0, 0.0] * 20)
+    assert list(read_columns(frame, ["levels"]).frequent_levels(weight)[0]) == ["a"]
+
+
+def test_of_very_many_levels_the_most_frequent_are_told_apart():
+    names = np.repeat([f"level {k}" for k in range(1000)], 6)
+    names = np.concatenate([names, np.repeat([f"often {k}" for k in range(200)], 9)])
+    table = read_columns(pd.DataFrame({"name": names}), ["levels"])
+    (levels,) = table.frequent_levels(np.ones(len(names)))
+    assert len(levels) == 254
+    assert {f"often {k}" for k in range(200)} <= set(levels)
+    assert table.recoded([levels]).codes.dtype == np.uint8
+
+
+def test_levels_of_different_types_stay_apart():
+    frame = pd.DataFrame({"mixed": pd.Series([1, "1", 2.5, (3, 4)] * 10, dtype=object)})
+    (levels,) = read_columns(frame, ["levels"]).frequent_levels(np.ones(40))
+    assert len(levels) == 4
+
+
+def test_rows_are_taken_as_from_an_array():
+    table = read_columns(pandas_frame(object), ["levels", "number"])
+    assert table.shape == (6, 2)
+    part = table[np.array([4, 0])]
+    assert len(part) == 2
+    np.testing.assert_array_equal(part.numbers[:, 0], [0.0, 1.5])
+    np.testing.assert_array_equal(part.codes, table.codes[[4, 0]])
+
+
+def test_an_array_has_levels_where_it_is_told_so():
+    array = np.array([["red", 1.0], ["blue", 2.0], ["red", 3.0]], dtype=object)
+    table = read_columns(array, find_kinds(array, (0,)))
+    np.testing.assert_array_equal(table.numbers[:, 0], [1.0, 2.0, 3.0])
+    codes = read_columns(np.array([[3.0], [np.nan], [1.0]]), ["levels"])
+    assert [list(column) for column in codes.frequent_levels(np.ones(3))] == [[1.0, 3.0, None]]

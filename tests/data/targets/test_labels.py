@@ -1,0 +1,42 @@
+"""Two labels: what is accepted, what they become, what is refused."""
+
+import numpy as np
+import pytest
+
+from skdnn.data.targets import TwoClasses
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (["no", "yes", "no"], ["no", "yes"]),
+        ([True, False, True], [False, True]),
+        ([-1, 1, 1], [-1, 1]),
+        ([2.0, 7.0, 2.0], [2.0, 7.0]),
+        (np.array(["b", "a", "b"], dtype=object), ["a", "b"]),
+    ],
+)
+def test_any_two_labels_become_indices_of_sorted_classes(y, classes):
+    target = TwoClasses.learn(np.asarray(y))
+    assert target.classes.tolist() == classes
+    assert target.decode(target.encode(y)).tolist() == list(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1, 1, 1], "two classes, got one class"),
+        ([0, 1, 2], r"Only binary classification is supported\..*multiclass.*OneVsRest"),
+        ([0.1, 0.7, 0.3], "continuous"),
+    ],
+)
+def test_labels_that_are_not_two_classes_are_an_error(y, message):
+    with pytest.raises(ValueError, match=message):
+        TwoClasses.learn(np.asarray(y))
+
+
+def test_known_labels_must_be_among_the_classes():
+    target = TwoClasses(np.array(["no", "yes"]))
+    assert target.encode(["yes", "yes"], "y_val").tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"y_val must hold only the classes.*'maybe'"):
+        target.encode(["yes", "maybe"], "y_val")
