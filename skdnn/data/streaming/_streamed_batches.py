@@ -1,8 +1,8 @@
 """Mini-batches of rows that are in a file: mixes of it, of which one is read ahead.
 
 `_shuffling` chooses the rows of a mix. While these are trained on, in blocks that are encoded one
-after another, another thread reads the next mix. Rows that fill no step wait for the next mix, so that
-each step but the last has as many as it should.
+after another, another thread reads the next mix. Rows that fill no step wait for the next mix, so
+that each step but the last has as many as it should.
 """
 
 import copy
