@@ -3,25 +3,22 @@
 import gc
 import os
 import re
-import warnings
 from importlib.util import find_spec
 
 # One thread for each process that tests start, and below for this one: tests then take as long on a
 # busy machine as their work does, and not as long as OpenMP's threads wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from process_state import global_state
 from sklearn.datasets import load_breast_cancer
 
 # An example may take any time, and be drawn in any time.
 settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any time")
 torch.set_num_threads(1)  # a test that needs more sets them, and restores this
-# The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
-torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
 # Is for this process alone: programs that tests start would be warned of what torch opens.
 os.environ.pop("PYTHONWARNDEFAULTENCODING", None)
 
@@ -47,22 +44,6 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """Spare the garbage collector what imports have made: it stays until the end."""
     gc.freeze()
-
-
-def global_state():
-    """Return everything that belongs to the process and not to an estimator."""
-    return {
-        "torch random state": torch.get_rng_state().numpy().tobytes(),
-        "numpy random state": np.random.get_state()[1].tobytes(),  # noqa: NPY002
-        "default dtype": torch.get_default_dtype(),
-        "threads": torch.get_num_threads(),
-        "denormal numbers": (torch.full((1,), 1e-40, dtype=torch.float32) * 1.0).item() > 0,
-        "grad mode": torch.is_grad_enabled(),
-        "inference mode": torch.is_inference_mode_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "warnings filters": list(warnings.filters),
-        "numpy errors": np.geterr(),
-    }
 
 
 @pytest.fixture(autouse=True)

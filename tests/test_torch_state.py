@@ -8,13 +8,13 @@ import sys
 import warnings
 from contextlib import contextmanager
 
-import conftest
 import fresh
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from process_state import global_state
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV
@@ -119,7 +119,7 @@ def test_labels_and_weights_may_be_tensors_that_numpy_has_no_dtype_for():
 
 
 def state_of_the_process():
-    return conftest.global_state() | {"environment": dict(os.environ)}
+    return global_state() | {"environment": dict(os.environ)}
 
 
 def unchanged(call, *arguments):
