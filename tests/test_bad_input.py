@@ -1,5 +1,6 @@
 """Bad parameters and bad data: each a clear error that names what is wrong, for both faces."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 
 import numpy as np
@@ -188,7 +189,6 @@ BAD_DATA = [
     ({"X": {"a": [1, 2, 3, 4]}}, r"X must be rows of numbers.* got dict"),
     ({"X": "text"}, r"X must be the path of a Parquet file.* none at 'text'"),
     ({"X": [[1, 2], [3], [4, 5], [6, 7]]}, "X must be rows of numbers, all of one length"),
-    ({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "Found array with dim 3"),
     ({"X": torch.ones(4, 2, device="meta")}, "X must hold numbers, got a tensor of torch.float32"),
     ({"X": np.ma.array(X, mask=X > 2).astype(complex)}, "Complex data not supported"),
     ({"X": pd.DataFrame({"a": [1, 2, 3, np.inf]})}, "infinity in column 'a'"),
@@ -219,6 +219,8 @@ BAD_DATA = [
     ({"X_val": X[:2], "y_val": Y}, "inconsistent numbers of samples"),
     ({"X_val": np.full_like(X, np.inf), "y_val": Y}, "contains infinity"),
 ]
+with suppress(ValueError):  # SciPy before 1.15 has no such arrays
+    BAD_DATA.append(({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "Found array with dim 3"))
 
 BAD_DATA_OF_ONE = [
     ("classifier", {"X": MIXED, "y": [0, 1, 2, 1]}, "Only binary classification is supported"),

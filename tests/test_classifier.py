@@ -222,7 +222,7 @@ def test_sparse_data_gets_a_piecewise_linear_encoding_by_name_alone():
 
 def test_sparse_data_is_never_made_dense_as_a_whole():
     n_samples, n_features = 1200, 4000  # 38 MB if it were dense
-    X = sparse.random_array((n_samples, n_features), density=1e-3, rng=0, format="csr")
+    X = sparse.csr_array(sparse.random(n_samples, n_features, density=1e-3, random_state=0))
     y = np.asarray(X[:, :50].sum(axis=1) > 0.5).astype(int)
     limit = 4 * 2**20
     largest = []
