@@ -106,7 +106,7 @@ def test_a_wide_frame_is_read_without_a_look_at_each_column(monkeypatch):
     columns_of = _blocks.columns_of
     for module in ("_blocks", "_tables"):
         monkeypatch.setattr(
-            f"skdnn.data.{module}.columns_of",
+            f"skdnn.data.frames.{module}.columns_of",
             lambda X, indices=None: single.append(indices) or columns_of(X, indices),
         )
     read_columns(frame, find_kinds(frame, "from_dtype"))
