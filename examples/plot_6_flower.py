@@ -215,8 +215,8 @@ if network.validation_loss_curve_ is None:
     caption = "The training cost\nis shown without the weight penalty."
 else:
     caption = (
-        "After the best one the validation cost may\nrise by overfitting, and the training cost because "
-        "training\nalso lowers the weight penalty, which is not shown."
+        "After the best one the validation cost may\nrise by overfitting, and the training cost "
+        "because training\nalso lowers the weight penalty, which is not shown."
     )
 display.ax_.set_title(f"Cost in each epoch. {caption}", fontsize=10)
 save(display.figure_, "training.png", f"the cost in each epoch. {' '.join(caption.split())}")
