@@ -192,7 +192,7 @@ def by_table(results):
     """Return the mean figures of each model and table, of the tables all have been through."""
     means = results.drop(columns="seed").groupby(["model", "table"]).mean()
     n_models = means.groupby("table").size()
-    return means[means.index.isin(n_models.index[n_models == n_models.max()], level="table")]
+    return means[means.index.isin(n_models.index[n_models == n_models.max()], category="table")]
 
 
 def summary(question, means):

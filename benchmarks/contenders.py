@@ -33,7 +33,7 @@ from sklearn.preprocessing import (
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
-MOST_LEVELS = 255  # that HistGradientBoosting takes
+MOST_CATEGORIES = 255  # that HistGradientBoosting takes
 
 
 def ours(face, **parameters):
@@ -43,12 +43,12 @@ def ours(face, **parameters):
 def prepared(model):
     """Return a model behind what a careful user does to a frame."""
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    levels = OneHotEncoder(
+    categories = OneHotEncoder(
         min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
     )
     prepare = make_column_transformer(
         (numbers, make_column_selector(dtype_include="number")),
-        (levels, make_column_selector(dtype_exclude="number")),
+        (categories, make_column_selector(dtype_exclude="number")),
     )
     return dated(make_pipeline(prepare, model))
 
@@ -65,11 +65,11 @@ def dated(model):
     return make_pipeline(FunctionTransformer(in_days), model)
 
 
-def few_levels(model):
+def few_categories(model):
     """Return a model that takes but few levels: of columns with more it gets their numbers."""
     many = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     prepare = make_column_transformer(
-        (many, lambda X: [name for name in _categories(X) if X[name].nunique() > MOST_LEVELS]),
+        (many, lambda X: [name for name in _categories(X) if X[name].nunique() > MOST_CATEGORIES]),
         remainder="passthrough",
         verbose_feature_names_out=False,
     )
@@ -189,7 +189,7 @@ def models_for(kind, face, linear, mlp, trees):
         "skdnn 10": lambda: ours(face, n_networks=10),
         **linear,
         **mlp,
-        "HistGradientBoosting": lambda: few_levels(
+        "HistGradientBoosting": lambda: few_categories(
             trees(random_state=0, categorical_features="from_dtype")
         ),
         **{

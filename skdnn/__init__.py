@@ -1,5 +1,6 @@
 """Deep neural networks for yes or no and for numbers: PyTorch inside, scikit-learn outside."""
 
+from skdnn._version import __version__ as __version__
 from skdnn.checkpoints import Checkpoint
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.displays import (
@@ -25,4 +26,3 @@ __all__ = [
     "WeightImagesDisplay",
     "together",
 ]
-__version__ = "0.1.0"

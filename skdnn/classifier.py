@@ -17,10 +17,11 @@ from skdnn.data.targets import (
     TwoClasses,
     announced_classes,
     apply_class_weight,
+    both_classes,
     check_weights,
-    of_both_classes,
-    plain_labels,
+    normalized_labels,
 )
+from skdnn.distributed import is_dask_collection, predict_on_dask, score_on_dask
 from skdnn.estimator import (
     Activation,
     MatrixLike,
@@ -28,13 +29,13 @@ from skdnn.estimator import (
     Number,
     OneOf,
     Task,
-    answers,
     columns_beside,
-    entrance,
     plain,
+    raw_predict,
     with_known_names,
 )
 from skdnn.network import SIGMOID
+from skdnn.training import with_default_torch_state
 
 
 def _are_weights(value: object) -> bool:
@@ -44,7 +45,7 @@ def _are_weights(value: object) -> bool:
 YES_OR_NO = Task(
     target=TwoClasses,
     output=SIGMOID,
-    rules={
+    constraints={
         "loss": OneOf(tuple(SIGMOID.losses)),
         "class_weight": OneOf(
             (None, "balanced"), " or a dict from labels to weights of at least 0", _are_weights
@@ -54,11 +55,11 @@ YES_OR_NO = Task(
     weigh=lambda parameters, target, y, weight, processes: apply_class_weight(
         weight, y, target.classes, parameters.class_weight, processes
     ),
-    share_of_penalty=0.3,
+    penalty_fraction=0.3,
     # Of few rows a network soon knows the bins of every one by heart.
     rows_worth_binning=1_000,
     alternates_bins=True,
-    out_of_fold=("oob_proba_", lambda Z: of_both_classes(expit, Z)),
+    out_of_fold=("oob_proba_", lambda Z: both_classes(expit, Z)),
 )
 
 
@@ -215,7 +216,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         with ``standardize=True`` and no levels.
     column_kinds_ : list of str or None
         What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
-        "duration" or "levels"; None where all are numbers.
+        "duration" or "category"; None where all are numbers.
     is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
         Which columns hold levels, and for each of them the levels, None for missing: those told
         apart, and behind them rare ones, where their means are told.
@@ -348,7 +349,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    @entrance
+    @with_known_names
+    @with_default_torch_state
     def partial_fit(
         self,
         X: MatrixLike,
@@ -396,7 +398,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         known = self.classes_ if hasattr(self, "coefs_") else None
         return self._partial_fit(X, y, sample_weight, announced_classes(classes, known))
 
-    @entrance
+    @with_default_torch_state
     def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logit Z^[L] of each row.
 
@@ -412,9 +414,11 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
             predicted. In float32 where the network and the numbers in X have at most 32 bits, else
             in float64; dates count as float64, categories not at all.
         """
-        return answers(self, X)
+        if is_dask_collection(X):
+            return predict_on_dask(self, "decision_function", X)
+        return raw_predict(self, X)
 
-    @entrance
+    @with_default_torch_state
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of both classes.
 
@@ -428,9 +432,11 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        return of_both_classes(expit, answers(self, X))
+        if is_dask_collection(X):
+            return predict_on_dask(self, "predict_proba", X)
+        return both_classes(expit, raw_predict(self, X))
 
-    @entrance
+    @with_default_torch_state
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of the probabilities, finite where those are too small for a float.
 
@@ -444,9 +450,11 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         array of shape (n_samples, 2)
             Columns in the order of `classes_`.
         """
-        return of_both_classes(log_expit, answers(self, X))
+        if is_dask_collection(X):
+            return predict_on_dask(self, "predict_log_proba", X)
+        return both_classes(log_expit, raw_predict(self, X))
 
-    @entrance
+    @with_default_torch_state
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the more probable class of each row.
 
@@ -460,10 +468,13 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         array of shape (n_samples,)
             Of `classes_`.
         """
-        positive = answers(self, X) > 0
+        if is_dask_collection(X):
+            return predict_on_dask(self, "predict", X)
+        positive = raw_predict(self, X) > 0
         return self.classes_[positive.astype(np.intp)]
 
-    @entrance
+    @with_known_names
+    @with_default_torch_state
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of rows whose class is predicted.
 
@@ -486,8 +497,10 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         ValueError, TypeError
             If labels or weights are none that `fit` would take.
         """
+        if is_dask_collection(X):
+            return score_on_dask(self, X, y, sample_weight)
         y, sample_weight = columns_beside(X, y, sample_weight)
-        predicted, labels = self.predict(X), column_or_1d(plain_labels(y), warn=True)
+        predicted, labels = self.predict(X), column_or_1d(normalized_labels(y), warn=True)
         if len(labels) != len(predicted):
             raise ValueError(
                 f"y must hold one label for each of {len(predicted)} rows, got {len(labels)}."

@@ -16,7 +16,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
 from skdnn.checkpoints import Checkpoint
-from skdnn.data.targets import RealNumbers, check_weights, plain_numbers
+from skdnn.data.targets import RealNumbers, check_weights, normalized_numbers
+from skdnn.distributed import is_dask_collection, predict_on_dask, score_on_dask
 from skdnn.estimator import (
     Activation,
     MatrixLike,
@@ -24,12 +25,12 @@ from skdnn.estimator import (
     Number,
     OneOf,
     Task,
-    answers,
     columns_beside,
-    entrance,
+    raw_predict,
     with_known_names,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
+from skdnn.training import with_default_torch_state
 
 
 def _loss(parameters: Any) -> Loss:
@@ -45,14 +46,14 @@ def _loss(parameters: Any) -> Loss:
 NUMBERS = Task(
     target=RealNumbers,
     output=LINEAR,
-    rules={
+    constraints={
         "loss": OneOf(tuple(LINEAR.losses)),
         "quantile": Number(0, 1, includes_low=False, or_else=(None,)),
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight, processes: weight,
     # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
-    share_of_penalty=0.03,
+    penalty_fraction=0.03,
     rows_worth_binning=1,
     alternates_bins=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
@@ -216,7 +217,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         with ``standardize=True`` and no levels.
     column_kinds_ : list of str or None
         What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
-        "duration" or "levels"; None where all are numbers.
+        "duration" or "category"; None where all are numbers.
     is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
         Which columns hold levels, and for each of them the levels, None for missing: those told
         apart, and behind them rare ones, where their means are told.
@@ -350,7 +351,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    @entrance
+    @with_known_names
+    @with_default_torch_state
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "DeepRegressor":
@@ -385,7 +387,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    @entrance
+    @with_default_torch_state
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the number, or numbers, of each row.
 
@@ -400,9 +402,12 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
             In the units of y. In float32 where the network and the numbers in X have at most 32
             bits, else in float64; dates count as float64, categories not at all.
         """
-        return answers(self, X)
+        if is_dask_collection(X):
+            return predict_on_dask(self, "predict", X)
+        return raw_predict(self, X)
 
-    @entrance
+    @with_known_names
+    @with_default_torch_state
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², the share of the variance of y that is predicted.
 
@@ -426,8 +431,10 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         ValueError, TypeError
             If numbers or weights are none that `fit` would take.
         """
+        if is_dask_collection(X):
+            return score_on_dask(self, X, y, sample_weight)
         y, sample_weight = columns_beside(X, y, sample_weight)
-        predicted, numbers = self.predict(X), plain_numbers(y)
+        predicted, numbers = self.predict(X), normalized_numbers(y)
         weight = check_weights(sample_weight, len(predicted))
         if np.shape(numbers) != predicted.shape:
             raise ValueError(

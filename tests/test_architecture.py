@@ -10,8 +10,8 @@ import pytest
 
 import skdnn
 from skdnn.data.targets import RealNumbers, TwoClasses
-from skdnn.distributed import ProcessGroup
-from skdnn.processes import Alone
+from skdnn.distributed import Communicator
+from skdnn.processes import SingleProcess
 
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -24,7 +24,7 @@ STATIONS = [
     "_file_examples",
     "_plan",
     "_split",
-    "_start",
+    "_initialized_network",
     "_fitted",
     "_training",
     "_prediction",
@@ -45,26 +45,30 @@ MAY_IMPORT = {
     "callbacks": {"skdnn.data.frames"},
     "checkpoints": {"skdnn.callbacks", "skdnn.data.frames"},
     "images": {"skdnn.callbacks"},
+    "distributed": {"skdnn._version", "skdnn.processes", "skdnn.training"},
     "estimator": {
         *DATA,
-        *("skdnn.callbacks", "skdnn.checkpoints"),
+        *("skdnn.callbacks", "skdnn.checkpoints", "skdnn.distributed"),
         *("skdnn.network", "skdnn.processes", "skdnn.training"),
     },
     "classifier": {
-        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.estimator", "skdnn.network"),
+        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.distributed"),
+        *("skdnn.estimator", "skdnn.network", "skdnn.training"),
     },
     "regressor": {
-        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.estimator", "skdnn.network"),
+        *("skdnn.checkpoints", "skdnn.data.targets", "skdnn.distributed"),
+        *("skdnn.estimator", "skdnn.network", "skdnn.training"),
     },
     "displays": {"skdnn.data.frames", "skdnn.estimator", "skdnn.images", "skdnn.network"},
     "parallel": {"skdnn.data.batches", "skdnn.network", "skdnn.processes", "skdnn.training"},
+    "_version": set(),
     "__init__": {
+        "skdnn._version",
         *("skdnn.checkpoints", "skdnn.classifier", "skdnn.displays"),
         *("skdnn.images", "skdnn.parallel", "skdnn.regressor"),
     },
-    "distributed": {"skdnn", "skdnn.processes", "skdnn.training"},
 }
-MODULES = {"classifier", "regressor"}
+MODULES = {"_version", "classifier", "regressor"}
 PACKAGES = set(MAY_IMPORT) - MODULES - {"__init__"}
 # Libraries that a package does without.
 MUST_NOT_IMPORT = {"network": {"sklearn", "PIL", "scipy"}, "training": {"sklearn", "PIL"}}
@@ -155,7 +159,7 @@ def test_both_targets_answer_the_same_questions():
 
 
 def test_a_group_of_processes_answers_what_one_alone_does():
-    asked, answered = questions(Alone), questions(ProcessGroup)
+    asked, answered = questions(SingleProcess), questions(Communicator)
     methods = {name: arguments for name, arguments in asked.items() if arguments is not None}
     assert methods == {name: answered.get(name) for name in methods}
 

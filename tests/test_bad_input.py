@@ -321,10 +321,10 @@ def test_bad_data_is_named(name, data, message):
 )
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing, face):
     clf = fitted(face)
-    before, learnt = clf.predict(X), sorted(vars(clf))
+    before, learned = clf.predict(X), sorted(vars(clf))
     with pytest.raises(ValueError):  # noqa: PT011
         failing(clf)
-    assert sorted(vars(clf)) == learnt
+    assert sorted(vars(clf)) == learned
     assert clf.n_features_in_ == 2
     np.testing.assert_array_equal(clf.predict(X), before)
 

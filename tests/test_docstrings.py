@@ -76,15 +76,15 @@ def test_what_is_checked_is_what_is_public():
 def test_what_both_faces_say_of_a_parameter_is_written_once():
     root = Path(__file__).parents[1]
     spec = importlib.util.spec_from_file_location("share", root / "docs" / "share_docstrings.py")
-    share = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(share)
+    fraction = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fraction)
     classifier, regressor = (
         (root / "skdnn" / f"{name}.py").read_text(encoding="utf-8")
         for name in ("classifier", "regressor")
     )
-    start, stop = share.class_docstring(regressor)
-    names = {entry["name"] for entry in share.ENTRY.finditer(regressor[start:stop])}
+    start, stop = fraction.class_docstring(regressor)
+    names = {entry["name"] for entry in fraction.ENTRY.finditer(regressor[start:stop])}
     parameters = set(inspect.signature(skdnn.DeepRegressor).parameters)
     assert parameters <= names, "an entry of the docstring that the pattern misses"
-    assert names >= share.OWN
-    assert share.shared(classifier, regressor) == regressor, "run docs/share_docstrings.py"
+    assert names >= fraction.OWN
+    assert fraction.shared(classifier, regressor) == regressor, "run docs/share_docstrings.py"

@@ -34,8 +34,8 @@ def fitted(X, **parameters):
 
 def as_numbers(X):
     """Return the frame as a tensor, with the index of each level, of which all are told apart."""
-    levels = {"kind": X["kind"].map({"u": 0.0, "v": 1.0, "w": 2.0})} if "kind" in X else {}
-    return torch.tensor(X.assign(**levels).to_numpy(dtype=float))
+    categories = {"kind": X["kind"].map({"u": 0.0, "v": 1.0, "w": 2.0})} if "kind" in X else {}
+    return torch.tensor(X.assign(**categories).to_numpy(dtype=float))
 
 
 def column_of_answers(module):
@@ -72,10 +72,10 @@ def test_there_is_a_gradient_for_every_number_that_matters(parameters):
 def test_integrated_gradients_of_numbers_sum_to_the_difference(parameters):
     module = fitted(NUMBERS, **parameters).to_module()
     rows = as_numbers(NUMBERS)
-    shares = integrated_gradients(module, rows[1:], rows[:1])
+    fractions = integrated_gradients(module, rows[1:], rows[:1])
     expected = (module(rows[1:]) - module(rows[:1])).detach()
     assert expected.abs().max() > 0.3
-    torch.testing.assert_close(shares.sum(dim=1), expected, atol=0.01, rtol=0)
+    torch.testing.assert_close(fractions.sum(dim=1), expected, atol=0.01, rtol=0)
 
 
 @pytest.mark.slow
@@ -84,10 +84,10 @@ def test_behind_the_encoding_they_do_so_for_levels_and_gaps_too(parameters):
     module = fitted(FRAME, **parameters).to_module()
     encode, network = module[0], module[1:]
     inputs = encode(as_numbers(FRAME)).detach()
-    shares = integrated_gradients(network, inputs[1:], inputs[:1])
+    fractions = integrated_gradients(network, inputs[1:], inputs[:1])
     expected = (network(inputs[1:]) - network(inputs[:1])).detach()
     assert expected.abs().max() > 0.3
-    torch.testing.assert_close(shares.sum(dim=1), expected, atol=0.01, rtol=0)
+    torch.testing.assert_close(fractions.sum(dim=1), expected, atol=0.01, rtol=0)
 
 
 def integrated_gradients(module, rows, baseline, n_steps=1000):
@@ -132,8 +132,8 @@ def test_the_programs_of_the_guide_share_out_all(shap, pytestconfig):
 def test_deep_explainer_behind_the_encoding_shares_out_all(shap, parameters):
     module = fitted(FRAME, **parameters).to_module()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
-    shares = shap.DeepExplainer(network, inputs[:50]).shap_values(inputs[50:])[:, :, 0]
-    np.testing.assert_allclose(shares.sum(axis=1), sums(network, inputs), atol=1e-5)
+    fractions = shap.DeepExplainer(network, inputs[:50]).shap_values(inputs[50:])[:, :, 0]
+    np.testing.assert_allclose(fractions.sum(axis=1), sums(network, inputs), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -151,8 +151,8 @@ def test_deep_explainer_takes_a_module_without_an_encoding(shap, standardize):
     clf = fitted(NUMBERS, standardize=standardize)
     assert clf.input_encoding_ is None
     rows, network = as_numbers(NUMBERS), column_of_answers(clf.to_module())
-    shares = shap.DeepExplainer(network, rows[:50]).shap_values(rows[50:])[:, :, 0]
-    np.testing.assert_allclose(shares.sum(axis=1), sums(network, rows), atol=1e-5)
+    fractions = shap.DeepExplainer(network, rows[:50]).shap_values(rows[50:])[:, :, 0]
+    np.testing.assert_allclose(fractions.sum(axis=1), sums(network, rows), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -161,5 +161,5 @@ def test_gradient_explainer_shares_out_all_but_what_it_draws(shap, activation):
     module = fitted(FRAME, activation=activation).to_module().float()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
     explainer = shap.GradientExplainer(network, inputs[:50])
-    shares = explainer.shap_values(inputs[50:60], nsamples=2000, rseed=0)[:, :, 0]
-    np.testing.assert_allclose(shares.sum(axis=1), sums(network, inputs[:60]), atol=0.05)
+    fractions = explainer.shap_values(inputs[50:60], nsamples=2000, rseed=0)[:, :, 0]
+    np.testing.assert_allclose(fractions.sum(axis=1), sums(network, inputs[:60]), atol=0.05)

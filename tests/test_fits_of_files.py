@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data.streaming import _file_rows, open_source
-from skdnn.data.streaming._file_rows import FileColumns, TaughtFile
+from skdnn.data.streaming import _file_statistics, open_source
+from skdnn.data.streaming._file_statistics import FileColumns, TrainingFile
 from skdnn.data.streaming._streamed_batches import READER, StreamedBatches
 from skdnn.data.targets._labels import TwoClasses
-from skdnn.processes import Alone, fitting_among
+from skdnn.processes import SingleProcess, fitting_among
 
 N = 600
 SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
@@ -66,9 +66,9 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def small_mixes(monkeypatch):
-    monkeypatch.setattr(_file_rows, "_MIX_BYTES", 2**16)
-    monkeypatch.setattr(_file_rows, "_KEPT_BYTES", 2**17)
+def small_buffers(monkeypatch):
+    monkeypatch.setattr(_file_statistics, "_MIX_BYTES", 2**16)
+    monkeypatch.setattr(_file_statistics, "_KEPT_BYTES", 2**17)
 
 
 def fit_in_memory(face, table, weight=None, **parameters):
@@ -96,8 +96,8 @@ def test_the_encoding_is_that_of_the_rows_in_memory(table, write, standardize, r
     assert_same_encoding(clf, other)
     assert clf.column_kinds_ == other.column_kinds_
     assert clf.feature_names_in_.tolist() == other.feature_names_in_.tolist()
-    assert [levels.tolist() for levels in clf.categories_] == [
-        levels.tolist() for levels in other.categories_
+    assert [categories.tolist() for categories in clf.categories_] == [
+        categories.tolist() for categories in other.categories_
     ]
     assert clf.t_ == other.t_ == 2 * N
     np.testing.assert_allclose(clf.loss_curve_, other.loss_curve_, rtol=1e-5)
@@ -207,7 +207,7 @@ def test_a_constant_number_predicts_itself(write):
     ).all()
 
 
-def test_a_wild_number_does_not_draw_the_mean_to_itself(write, small_mixes):
+def test_a_wild_number_does_not_draw_the_mean_to_itself(write, small_buffers):
     X = numbers(20_000)
     X[77, 0] = 1e9
     clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table_of(X, X[:, 1] > 0), 5_000), "y")
@@ -215,10 +215,10 @@ def test_a_wild_number_does_not_draw_the_mean_to_itself(write, small_mixes):
     assert 0.8 < clf._encoding["inverse_scale"][0] < 1.2
 
 
-def test_a_level_counts_in_all_rows_and_not_in_the_sample_alone(write, small_mixes):
+def test_a_level_counts_in_all_rows_and_not_in_the_sample_alone(write, small_buffers):
     n = 20_000
-    level = np.where(np.arange(n) % 2_000 == 0, "rare", "common")
-    table = pa.table({"x": numbers(n)[:, 0], "level": level, "y": np.arange(n) % 2})
+    category = np.where(np.arange(n) % 2_000 == 0, "rare", "common")
+    table = pa.table({"x": numbers(n)[:, 0], "category": category, "y": np.arange(n) % 2})
     clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table, 1_000), "y")
     assert clf.categories_[0].tolist() == ["common", "rare"]
 
@@ -260,8 +260,8 @@ def test_parts_may_lack_rows_of_any_kind(write, face, columns, early_stopping):
 @pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
 def test_few_of_many_rows_are_held_out_and_parts_are_without_one(write, monkeypatch, face):
     """As of three million rows in groups of 65,536: 2 % are held out, and parts are small."""
-    monkeypatch.setattr(_file_rows, "_MOST_KEPT", 20)
-    monkeypatch.setattr(_file_rows, "_CELL_ROWS", 25)
+    monkeypatch.setattr(_file_statistics, "_MOST_KEPT", 20)
+    monkeypatch.setattr(_file_statistics, "_CELL_ROWS", 25)
     table = table_of(numbers(1_000), np.arange(1_000) % 2)
     fitted = face(**SMALL, early_stopping=True).fit(write(table, 50), "y")
     assert 5 < 1_000 - fitted.t_ / 2 < 40
@@ -305,7 +305,9 @@ def learn(face, table, test, path=None, **options):
     ("kind", "rows_of_a_group"),
     [("half", 1_000), ("half", 10**6), ("3 %", 10**6), ("numbers", 1_000)],
 )
-def test_a_sorted_file_learns_as_well_as_rows_in_memory(write, small_mixes, kind, rows_of_a_group):
+def test_a_sorted_file_learns_as_well_as_rows_in_memory(
+    write, small_buffers, kind, rows_of_a_group
+):
     rng, w = np.random.default_rng(1), np.random.default_rng(2).normal(size=6)
 
     def draw(n):
@@ -324,7 +326,7 @@ def test_a_sorted_file_learns_as_well_as_rows_in_memory(write, small_mixes, kind
 
 
 @pytest.mark.slow
-def test_early_stopping_watches_rows_that_are_not_trained_on(write, small_mixes):
+def test_early_stopping_watches_rows_that_are_not_trained_on(write, small_buffers):
     X = numbers(20_000)
     path = write(table_of(X, X[:, 0] > 0), 3_000)
     clf = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0).fit(path, "y")
@@ -338,7 +340,7 @@ def test_early_stopping_watches_rows_that_are_not_trained_on(write, small_mixes)
     assert len(watching.validation_loss_curve_) == 3
 
 
-def test_few_rows_may_have_a_weight(write, small_mixes):
+def test_few_rows_may_have_a_weight(write, small_buffers):
     X, weight = numbers(20_000), np.zeros(20_000)
     weight[[5, 800, 9_000, 19_000]] = 1
     table = table_of(X, np.arange(20_000) % 2).append_column("w", pa.array(weight))
@@ -354,12 +356,12 @@ def test_few_rows_may_have_a_weight(write, small_mixes):
 @given(
     rows_of_a_group=st.integers(10, 200),
     batch_size=st.integers(1, 300),
-    mix_rows=st.integers(30, 250),
-    n_slabs=st.integers(1, 3),
+    buffer_rows=st.integers(30, 250),
+    n_micro_batches=st.integers(1, 3),
     shuffles=st.booleans(),
 )
 def test_every_row_once_in_steps_of_the_right_size(
-    rows_of_a_group, batch_size, mix_rows, n_slabs, shuffles
+    rows_of_a_group, batch_size, buffer_rows, n_micro_batches, shuffles
 ):
     import torch
 
@@ -372,14 +374,14 @@ def test_every_row_once_in_steps_of_the_right_size(
     parts = [whole.slice(k, rows_of_a_group) for k in range(0, n, rows_of_a_group)]
     source = open_source(ds.dataset(parts))
     columns = FileColumns(source, ["x"], None, "y", None, TwoClasses)
-    survey = columns.survey(0.1)
-    survey.mix_rows = mix_rows
+    statistics = columns.statistics(0.1)
+    statistics.buffer_rows = buffer_rows
     target = TwoClasses(np.array([0.0, 1.0]))
-    file = TaughtFile(survey, target, None, number[:2, None], with_held_out=True)
+    file = TrainingFile(statistics, target, None, number[:2, None], with_held_out=True)
     generators = [torch.Generator("cpu").manual_seed(0)] if shuffles else []
     batches = StreamedBatches(
         file,
-        survey.summary({}, with_held_out=True),
+        statistics.summary({}, with_held_out=True),
         identity_encoder(1),
         target,
         Rows(number[:2, None], np.array([0, 1]), np.ones(2)),
@@ -387,15 +389,18 @@ def test_every_row_once_in_steps_of_the_right_size(
         torch.device("cpu"),
         batch_size=batch_size,
         generators=generators,
-    ).in_slabs(n_slabs)
+    ).in_micro_batches(n_micro_batches)
     steps, seen = [], []
     for part in batches.parts():
         assert part.y.shape[-1] <= batches.most_rows
-        for slabs in part.steps:
-            rows = torch.cat([X()[0] for X, _, _ in slabs])
-            y = torch.cat([y[0] for _, y, _ in slabs])
+        for micro_batches in part.steps:
+            rows = torch.cat([X()[0] for X, _, _ in micro_batches])
+            y = torch.cat([y[0] for _, y, _ in micro_batches])
             assert torch.equal(rows % 2, y)
-            assert len(slabs) >= min(n_slabs, len(rows)) or len(rows) < batches.batch_size
+            assert (
+                len(micro_batches) >= min(n_micro_batches, len(rows))
+                or len(rows) < batches.batch_size
+            )
             steps.append(len(rows))
             seen += rows.int().tolist()
     assert len(steps) == batches.n_steps
@@ -404,7 +409,7 @@ def test_every_row_once_in_steps_of_the_right_size(
     assert shuffles or seen == list(range(n))
 
 
-def test_the_random_state_decides(write, small_mixes):
+def test_the_random_state_decides(write, small_buffers):
     X = numbers(5_000)
     path = write(table_of(X, X[:, 0] > 0), 500)
     first, again, other = (
@@ -414,7 +419,7 @@ def test_the_random_state_decides(write, small_mixes):
     assert not np.array_equal(first.coefs_[0], other.coefs_[0])
 
 
-def test_a_checkpoint_goes_on_with_the_same_bits(write, small_mixes, tmp_path):
+def test_a_checkpoint_goes_on_with_the_same_bits(write, small_buffers, tmp_path):
     from sklearn.utils.validation import check_is_fitted
 
     from skdnn import Checkpoint
@@ -461,7 +466,7 @@ def threads_end():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
-def test_no_thread_outlives_an_error(write, small_mixes, error):
+def test_no_thread_outlives_an_error(write, small_buffers, error):
     X = numbers(20_000)
     path = write(table_of(X, X[:, 0] > 0), 500)
 
@@ -477,7 +482,7 @@ def test_no_thread_outlives_an_error(write, small_mixes, error):
     assert not hasattr(clf, "coefs_")
 
 
-def test_a_file_that_changes_meanwhile_is_an_error(write, small_mixes):
+def test_a_file_that_changes_meanwhile_is_an_error(write, small_buffers):
     X = numbers(20_000)
     path = write(table_of(X, X[:, 0] > 0), 500)
 
@@ -573,8 +578,8 @@ def test_the_index_of_a_pandas_frame_is_no_feature(plain_table, tmp_path, index)
     frame = plain_table.to_pandas().sample(frac=1, random_state=0)
     names = [name for name in frame.columns if name != "y"]
     if index is not None:
-        levels = dict.fromkeys(np.atleast_1d(index).tolist(), np.arange(len(frame)))
-        frame = frame.assign(**levels).set_index(index)
+        categories = dict.fromkeys(np.atleast_1d(index).tolist(), np.arange(len(frame)))
+        frame = frame.assign(**categories).set_index(index)
     frame.to_parquet(tmp_path / "t.parquet")
     clf = DeepBinaryClassifier(**SMALL).fit(tmp_path / "t.parquet", "y")
     assert clf.feature_names_in_.tolist() == names
@@ -703,7 +708,7 @@ def test_what_needs_all_rows_at_once_is_refused(plain_table, write, parameters):
 
 
 def test_several_processes_are_refused(plain_table, write):
-    class Two(Alone):
+    class Two(SingleProcess):
         size = 2
 
     with fitting_among(Two()), pytest.raises(ValueError, match="where several processes share"):

@@ -83,9 +83,9 @@ def test_means_and_deviations_are_those_of_all_rows_so_far():
 
 @pytest.mark.parametrize("standardize", ["smooth_clip", "robust"])
 def test_a_wild_number_in_a_later_chunk_draws_nothing_to_itself(standardize):
-    wild = X[200:].copy()
-    wild[7, 0] = 1e9
-    chunks = [(X[:200], Y[:200]), (wild, Y[200:])]
+    outlier = X[200:].copy()
+    outlier[7, 0] = 1e9
+    chunks = [(X[:200], Y[:200]), (outlier, Y[200:])]
     assert auc(learn(chunks, 15, standardize=standardize)) > 0.98
 
 
@@ -146,7 +146,7 @@ def test_gaps_that_come_later_are_learnt(standardize):
 def test_the_state_of_the_optimizer_grows_with_the_network(n_units, monkeypatch):
     clf = DeepBinaryClassifier(n_units=n_units, random_state=0)
     clf.partial_fit(MIXED[KINDS == "a"], IS_C[KINDS == "a"], classes=[0, 1])
-    mean = clf._incremental_state["optimizer"]["mean"]
+    mean = clf._partial_fit_state["optimizer"]["mean"]
     n_before = clf.layer_sizes_[0]
     with_c = MIXED[(KINDS == "a") | (KINDS == "c")]
     found, step = [], Adam.step
@@ -356,7 +356,7 @@ def test_a_first_chunk_of_one_class_starts_at_even_odds():
 
 def test_the_state_of_another_layout_is_refused_and_nothing_changes():
     clf = learn([(X, Y)])
-    del clf._incremental_state["layout"]  # as it was pickled before there was one
+    del clf._partial_fit_state["layout"]  # as it was pickled before there was one
     before = clf.coefs_[0].copy()
     with pytest.raises(ValueError, match="an estimator of this version of skdnn"):
         clf.partial_fit(X, Y)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skdnn import DeepBinaryClassifier
-from skdnn.data.streaming import _file_rows
+from skdnn.data.streaming import _file_statistics
 
 N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, more than is worth copying
 MEBIBYTE = 2**20
@@ -52,7 +52,7 @@ def run_within_the_limit(program, folder, allowed):
     os.chdir(folder)
     # The usual pool has gigabytes of addresses from the beginning, and the limit counts addresses.
     pa.set_memory_pool(pa.system_memory_pool())
-    _file_rows._MIX_BYTES, _file_rows._KEPT_BYTES = 4 * MEBIBYTE, MEBIBYTE
+    _file_statistics._MIX_BYTES, _file_statistics._KEPT_BYTES = 4 * MEBIBYTE, MEBIBYTE
     DeepBinaryClassifier(max_iter=1, n_units=8).fit(np.eye(2), [0, 1])
     pq.write_table(pa.table({"x": np.arange(80.0), "is_flower": [0, 1] * 40}), "few.parquet")
     clf = DeepBinaryClassifier(max_iter=1, n_units=8).fit("few.parquet", "is_flower")

@@ -28,11 +28,11 @@ def make_frame():
             "height": RNG.normal(size=M),
             "colour": pd.Categorical(RNG.choice(["red", "green", "blue"], M)),
             "petals": RNG.integers(3, 9, size=M),
-            "is_wild": RNG.random(M) < 0.5,
+            "is_outlier": RNG.random(M) < 0.5,
             "name": RNG.choice(["rose", "lily"], M),
         }
     )
-    y = (frame["height"] + (frame["colour"] == "red") + frame["is_wild"] > 0.8).to_numpy()
+    y = (frame["height"] + (frame["colour"] == "red") + frame["is_outlier"] > 0.8).to_numpy()
     frame.loc[RNG.random(M) < 0.2, "height"] = np.nan
     frame.loc[RNG.random(M) < 0.2, "colour"] = None
     return frame, np.where(y, "flower", "none")
@@ -49,7 +49,7 @@ def test_a_raw_frame_is_learnt():
     clf = DeepBinaryClassifier(random_state=0).fit(FRAME[:160], Y[:160])
     assert roc_auc_score(Y[160:] == "none", clf.predict_proba(FRAME[160:])[:, 1]) > 0.85
     assert clf.is_categorical_.tolist() == [False, True, False, True, True]
-    assert [list(levels) for levels in clf.categories_] == [
+    assert [list(categories) for categories in clf.categories_] == [
         ["blue", "green", "red", None], [False, True], ["lily", "rose"],
     ]  # fmt: skip
     assert clf.n_features_in_ == 5
@@ -60,7 +60,7 @@ def test_it_is_what_a_careful_pipeline_learns():
     frame = FRAME.drop(columns="height")
     prepare = make_column_transformer(
         (StandardScaler(), ["petals"]),
-        (OneHotEncoder(sparse_output=False), ["colour", "is_wild", "name"]),
+        (OneHotEncoder(sparse_output=False), ["colour", "is_outlier", "name"]),
     )
     inside = fit(frame, standardize=True, early_stopping=False)
     outside = make_pipeline(prepare, DeepBinaryClassifier(**QUICK, dtype="float32"))
@@ -217,10 +217,12 @@ def test_sparse_data_has_no_levels():
 @pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
 def test_the_module_takes_codes_of_levels(options):
     clf = fit(**options)
-    X = FRAME[["height", "colour", "petals", "is_wild", "name"]].copy()
-    for name, levels in zip(["colour", "is_wild", "name"], clf.categories_, strict=True):
-        code = {level: k for k, level in enumerate(levels)}
-        X[name] = [code[None if pd.isna(level) else level] for level in X[name].astype(object)]
+    X = FRAME[["height", "colour", "petals", "is_outlier", "name"]].copy()
+    for name, categories in zip(["colour", "is_outlier", "name"], clf.categories_, strict=True):
+        code = {category: k for k, category in enumerate(categories)}
+        X[name] = [
+            code[None if pd.isna(category) else category] for category in X[name].astype(object)
+        ]
     tensor = torch.from_numpy(X.to_numpy(dtype=np.float64))
     P = clf.to_module()(tensor).detach()
     np.testing.assert_allclose(P, clf.predict_proba(FRAME)[:, 1], rtol=1e-5)
@@ -269,9 +271,9 @@ def test_batches_of_a_large_table_are_made_when_they_are_asked_for(kept, monkeyp
 
 def test_rows_of_weight_zero_teach_nothing_of_levels_and_gaps():
     weight = np.array([1.0] * 200 + [0.0] * 40)
-    odd = FRAME.astype({"colour": object, "is_wild": object}).copy()
+    odd = FRAME.astype({"colour": object, "is_outlier": object}).copy()
     odd.loc[200:, "colour"] = "violet"
-    odd.loc[200:, "is_wild"] = "perhaps"
+    odd.loc[200:, "is_outlier"] = "perhaps"
     odd["petals"] = odd["petals"].astype(float)
     odd.loc[200:, "petals"] = np.nan
     with_them = DeepBinaryClassifier(**QUICK).fit(odd, Y, sample_weight=weight)
@@ -283,10 +285,10 @@ def test_rows_of_weight_zero_teach_nothing_of_levels_and_gaps():
 
 def test_going_on_keeps_the_levels_and_the_encoding():
     clf = fit(warm_start=True)
-    levels, encoding = clf.categories_, clf.input_encoding_
+    categories, encoding = clf.categories_, clf.input_encoding_
     few = FRAME["colour"].isin(["red", "blue"])
     clf.fit(FRAME[few], Y[few])
-    assert clf.categories_ is levels
+    assert clf.categories_ is categories
     np.testing.assert_array_equal(clf.input_encoding_["center"], encoding["center"])
     assert clf.n_iter_ > 6
 
@@ -294,9 +296,12 @@ def test_going_on_keeps_the_levels_and_the_encoding():
 def test_later_chunks_add_levels_and_gaps():
     clf = DeepBinaryClassifier(**QUICK)
     clf.partial_fit(FRAME[:120].assign(height=1.0), Y[:120], classes=["flower", "none"])
-    before, sizes = [list(levels) for levels in clf.categories_], clf.layer_sizes_
+    before, sizes = [list(categories) for categories in clf.categories_], clf.layer_sizes_
     clf.partial_fit(FRAME[120:].assign(name="orchid"), Y[120:])
-    assert [list(levels) for levels in clf.categories_] == [*before[:2], [*before[2], "orchid"]]
+    assert [list(categories) for categories in clf.categories_] == [
+        *before[:2],
+        [*before[2], "orchid"],
+    ]
     assert clf.layer_sizes_ == (sizes[0] + 2, *sizes[1:])  # the orchid, and a flag for height
     assert np.isfinite(clf.predict_proba(FRAME)).all()
 

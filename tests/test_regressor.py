@@ -208,9 +208,9 @@ def test_a_few_wild_numbers_do_not_move_a_median(loss):
     options = {"loss": loss, "quantile": 0.5, "n_units": 32, "random_state": 0}
     calm = DeepRegressor(**options).fit(X, y)
     y[:3] = 1e6
-    wild = DeepRegressor(**options).fit(X, y)
+    outlier = DeepRegressor(**options).fit(X, y)
     expected = mean_absolute_error(truth, calm.predict(X))
-    assert mean_absolute_error(truth, wild.predict(X)) < 1.5 * expected
+    assert mean_absolute_error(truth, outlier.predict(X)) < 1.5 * expected
     partly = DeepRegressor(**options, learning_rate=0.02)
     for _ in range(20):
         for rows in (slice(250, None), slice(250)):  # the wild ones come later
@@ -463,7 +463,7 @@ def test_frames_with_levels_gaps_and_dates():
     y = pd.Series(np.where(X[:, 1] > 0, 30.0, -30.0) + X[:, 2], index=frame.index[::-1])
     reg = DeepRegressor(random_state=0).fit(frame, y)
     assert reg.score(frame, y) > 0.9
-    assert reg.column_kinds_ == ["number", "levels", "date"]
+    assert reg.column_kinds_ == ["number", "category", "date"]
 
 
 def test_searches_and_pipelines():

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 
 from skdnn import Checkpoint, DeepBinaryClassifier, LossCurveDisplay, NetworkDisplay
-from skdnn.data.batches import fold_out
+from skdnn.data.batches import make_folds
 
 X, Y = make_classification(703, 8, n_informative=4, flip_y=0.1, random_state=0)
 TRAIN, TEST = slice(0, 403), slice(403, 703)
@@ -42,7 +42,7 @@ def member(clf, k):
 @pytest.mark.parametrize("n_networks", [2, 5, 8])
 def test_folds_are_those_of_scikit_learn(n_networks):
     y = Y[:101]
-    training, held_out = fold_out(len(y), n_networks, seed=3, strata=y)
+    training, held_out = make_folds(len(y), n_networks, seed=3, strata=y)
     expected = StratifiedKFold(max(5, n_networks), shuffle=True, random_state=3).split(y, y)
     for ours, theirs, (train, test) in zip(training, held_out, expected, strict=False):
         np.testing.assert_array_equal(ours[ours >= 0], train)
@@ -51,7 +51,7 @@ def test_folds_are_those_of_scikit_learn(n_networks):
 
 def test_groups_stay_together():
     groups = np.random.default_rng(0).integers(0, 40, size=101)
-    _, held_out = fold_out(101, 5, seed=3, groups=groups, strata=Y[:101])
+    _, held_out = make_folds(101, 5, seed=3, groups=groups, strata=Y[:101])
     folds = [set(groups[rows[rows >= 0]]) for rows in held_out]
     assert sum(map(len, folds)) == len(set(groups))
     expected = StratifiedGroupKFold(5, shuffle=True, random_state=3).split(Y[:101], Y[:101], groups)
@@ -167,13 +167,15 @@ def test_groups_may_be_given_and_routed():
 
 def test_one_network_holds_groups_out_together():
     groups, seen = np.random.default_rng(0).permutation(np.arange(403) // 7), set()
-    numbered = np.column_stack([X[TRAIN], np.arange(403)])
+    number_rows = np.column_stack([X[TRAIN], np.arange(403)])
 
     def score(estimator, X, y):
         seen.update(X[:, -1].astype(int))
         return 0.0
 
-    fit(1, numbered, scoring=score, early_stopping=True, max_iter=1, arguments={"groups": groups})
+    fit(
+        1, number_rows, scoring=score, early_stopping=True, max_iter=1, arguments={"groups": groups}
+    )
     held_out = np.isin(np.arange(403), list(seen))
     assert 20 <= held_out.sum() <= 60
     assert not set(groups[held_out]) & set(groups[~held_out])

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.data.batches import RowsOfNetworks, fold_out
+from skdnn.data.batches import RowsOfEachNetwork, make_folds
 
 RNG = np.random.default_rng(0)
 TOWNS = np.char.add("t", np.arange(300).astype(str))
@@ -89,14 +89,14 @@ def test_rows_of_weight_zero_behave_as_absent(options):
 def test_no_network_sees_a_label_that_it_holds_out(monkeypatch):
     means, folds = [], []
     monkeypatch.setattr(
-        "skdnn.estimator._split.RowsOfNetworks",
+        "skdnn.estimator._split.RowsOfEachNetwork",
         lambda X, index, of_networks, *others: (
-            means.append(of_networks) or RowsOfNetworks(X, index, of_networks, *others)
+            means.append(of_networks) or RowsOfEachNetwork(X, index, of_networks, *others)
         ),
     )
     monkeypatch.setattr(
-        "skdnn.estimator._split.fold_out",
-        lambda *given: folds.append(fold_out(*given)) or folds[-1],
+        "skdnn.estimator._split.make_folds",
+        lambda *given: folds.append(make_folds(*given)) or folds[-1],
     )
 
     def fit(y):
@@ -152,7 +152,7 @@ def test_scorers_of_several_networks_see_what_these_watch():
 
 def test_the_module_predicts_the_same():
     clf = DeepBinaryClassifier(**SMALL, n_networks=2).fit(X, Y)
-    position = {level: code for code, level in enumerate(clf.categories_[0])}
+    position = {category: code for code, category in enumerate(clf.categories_[0])}
     new = X_NEW.assign(town=np.where(np.arange(2000) < 9, "nowhere", X_NEW["town"]))
     codes = [position.get(town, len(position)) for town in new["town"]]
     tensor = torch.tensor(np.column_stack([codes, new["width"]]))
@@ -171,23 +171,23 @@ def test_frames_and_pickles_predict_alike():
 def test_a_fit_that_goes_on_keeps_its_levels_and_tells_no_row_its_own_label():
     noise = np.random.default_rng(4).integers(0, 2, 1200)
     clf = DeepBinaryClassifier(**SMALL, warm_start=True, early_stopping=False).fit(X, noise)
-    levels, sizes, loss = list(clf.categories_[0]), clf.layer_sizes_, clf.loss_
+    categories, sizes, loss = list(clf.categories_[0]), clf.layer_sizes_, clf.loss_
     clf.fit(X, noise)
-    assert list(clf.categories_[0]) == levels
+    assert list(clf.categories_[0]) == categories
     assert clf.layer_sizes_ == sizes
     assert clf.loss_ > loss - 0.06
     # The means are those of the rows of the last fit.
-    ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2))._encoding["level_mean"]
+    ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2))._encoding["category_mean"]
     assert ones.min() > 0.9
 
 
 def test_chunks_after_a_fit_keep_its_levels_and_means():
     clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
-    levels, means = list(clf.categories_[0]), clf._encoding["level_mean"]
+    categories, means = list(clf.categories_[0]), clf._encoding["category_mean"]
     new = X_NEW.assign(town=np.where(np.arange(2000) < 900, "new town", X_NEW["town"]))
     clf.partial_fit(new, Y_NEW)
-    assert list(clf.categories_[0]) == levels
-    np.testing.assert_array_equal(clf._encoding["level_mean"], means)
+    assert list(clf.categories_[0]) == categories
+    np.testing.assert_array_equal(clf._encoding["category_mean"], means)
     assert roc_auc_score(Y_NEW, clf.predict_proba(X_NEW)[:, 1]) > 0.75
 
 

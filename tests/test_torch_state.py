@@ -69,7 +69,7 @@ MODELS = {
 DATA = {"array": X, "frame": FRAME}
 
 
-def answers(model, data):
+def raw_predict(model, data):
     parameters = {"n_units": 4, "max_iter": 3, "random_state": 0, **MODELS[model]}
     clf = DeepBinaryClassifier(**parameters).fit(DATA[data], Y)
     module = clf.to_module()
@@ -79,7 +79,7 @@ def answers(model, data):
 @pytest.fixture(scope="module")
 def expected():
     """Return what every model answers where nothing is set."""
-    return {(model, data): answers(model, data)[0] for model in MODELS for data in DATA}
+    return {(model, data): raw_predict(model, data)[0] for model in MODELS for data in DATA}
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -88,7 +88,7 @@ def expected():
 def test_it_changes_no_answer(state, model, data, expected):
     expected = expected[model, data]
     with STATES[state]():
-        P, module = answers(model, data)
+        P, module = raw_predict(model, data)
     np.testing.assert_array_equal(P, expected)
     if data == "array":
         answer = module(torch.from_numpy(X)).detach().numpy()

@@ -43,13 +43,13 @@ def test_a_warning_points_to_the_line_that_called(name):
 def test_a_column_whose_levels_are_all_rare_is_named():
     with pytest.warns(UserWarning, match="Column 'name' has almost only rare categories, which"):
         clf = DeepBinaryClassifier(n_units=4, max_iter=2).fit(IDS, Y)
-    assert [len(levels) for levels in clf.categories_] == [2, 0]
+    assert [len(categories) for categories in clf.categories_] == [2, 0]
 
 
 def test_unseen_levels_are_named_where_they_are_nearly_all():
-    for level in ("c", None):
+    for category in ("c", None):
         with pytest.warns(UserWarning, match="Column 'kind' has almost only .* unseen in fit"):
-            fitted.predict(FRAME.assign(kind=level))
+            fitted.predict(FRAME.assign(kind=category))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.predict(FRAME.assign(kind=["c"] * 50 + ["a"] * 50))

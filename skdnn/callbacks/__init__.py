@@ -4,7 +4,7 @@ scikit-learn's callbacks in `_callbacks`, a scorer in `_scoring`, printed lines 
 `_progress_lines`, warnings in `_warnings`.
 """
 
-from ._callbacks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks
+from ._epoch_tasks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks
 from ._progress_lines import EpochLines, ReadingLines, ending_line
 from ._scoring import make_score, score_name
 from ._warnings import warn

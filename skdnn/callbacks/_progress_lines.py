@@ -68,13 +68,13 @@ class EpochLines:
         return ", ".join([*parts, f"{seconds:.1f} s", f"{rate:,.0f} rows/s"])
 
 
-def ending_line(result, watched, max_iter, n_iter_no_change, tol):
+def ending_line(result, validation, max_iter, n_iter_no_change, tol):
     """Return a line that says why the training ended, and which weights are kept.
 
     Parameters
     ----------
     result : TrainingResult
-    watched : str
+    validation : str
         The quantity that had to improve.
     max_iter, n_iter_no_change, tol : int, int, float
 
@@ -90,7 +90,7 @@ def ending_line(result, watched, max_iter, n_iter_no_change, tol):
     'Stopped after epoch 50: max_iter=50 reached; weights of epoch 41 kept'
     """
     facts = {
-        "watched": watched,
+        "watched": validation,
         "max_iter": max_iter,
         "patience": f"{n_iter_no_change} epoch{'s' if n_iter_no_change > 1 else ''}",
         "tol": tol,

@@ -8,13 +8,13 @@ from sklearn.metrics import get_scorer
 from skdnn.data.frames import shown
 
 
-def make_score(scoring, watched, as_fitted):
+def make_score(scoring, validation, as_fitted):
     """Return the function from a stack and the members to ask to their scores, an array.
 
     Parameters
     ----------
     scoring : str, callable or None
-    watched : list of Examples
+    validation : list of Examples
         For each network those to score it on. The scorer gets their rows as the user passed them,
         and their weights where these differ and it takes some.
     as_fitted : callable
@@ -25,13 +25,13 @@ def make_score(scoring, watched, as_fitted):
     callable or None
         None where there is nothing to score.
     """
-    if scoring is None or not watched:
+    if scoring is None or not validation:
         return None
     scorer = get_scorer(scoring)
     takes_weights = _takes_weights(scorer)
 
     def score_member(network, member):
-        rows = watched[member]
+        rows = validation[member]
         y, weight = rows.target.decode(rows.y), rows.weight
         is_weighted = takes_weights and not (weight == weight[0]).all()
         weights = {"sample_weight": weight} if is_weighted else {}

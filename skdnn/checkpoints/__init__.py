@@ -1,15 +1,15 @@
 """Checkpoints: save a training to a file, and resume it."""
 
-from ._checkpoint import Checkpoint, Journal, open_journal
+from ._atomic_replace import replace_atomically, replaceable_path
+from ._checkpoint import Checkpoint, CheckpointFile, open_checkpoint
 from ._fingerprint import describe, digest_of
-from ._replacing import replaceable_path, replacing
 
 __all__ = [
     "Checkpoint",
-    "Journal",
+    "CheckpointFile",
     "describe",
     "digest_of",
-    "open_journal",
+    "open_checkpoint",
+    "replace_atomically",
     "replaceable_path",
-    "replacing",
 ]

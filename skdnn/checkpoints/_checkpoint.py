@@ -14,9 +14,9 @@ from skdnn.callbacks import warn
 from skdnn.data.frames import shown
 
 from ._archive import archive_parts, read_archive
-from ._fingerprint import describe_origin
+from ._atomic_replace import replaceable_path
+from ._fingerprint import make_fingerprint
 from ._locked_file import LockedFile
-from ._replacing import replaceable_path
 
 # Of a torch.Generator.
 _SEEDS = range(2**63)
@@ -82,14 +82,14 @@ class Checkpoint:
     every_seconds: float | None = 30.0
 
     def __post_init__(self) -> None:
-        for name, keeps, rule in (
+        for name, keeps, constraint in (
             ("path", _is_path, "a str or os.PathLike that can name the file of a checkpoint"),
             ("every_epochs", _is_count, "an integer of at least 1 or None"),
             ("every_seconds", _is_duration, "a finite number above 0 or None"),
         ):
             value = getattr(self, name)
             if not keeps(value):
-                raise ValueError(f"{name} must be {rule}, got {shown(value, longest=200)}.")
+                raise ValueError(f"{name} must be {constraint}, got {shown(value, longest=200)}.")
 
 
 def _is_path(value):
@@ -118,7 +118,7 @@ def _is_duration(value):
         return False
 
 
-class Journal:
+class CheckpointFile:
     """The checkpoint file of one fit: what it found there, and what it writes.
 
     The file is the fit's own until the journal is closed: by `close`, at the end of a ``with``
@@ -170,7 +170,7 @@ class Journal:
             self.file.close()
 
     @property
-    def looks(self):
+    def is_active(self):
         """Whether there is a file to write."""
         return self.file is not None
 
@@ -194,12 +194,12 @@ class Journal:
             If it was a fit of other parameters or data.
         """
         processes = examples.processes
-        if not processes.first(self.file is not None):
+        if not processes.broadcast(self.file is not None):
             return None
-        found, self.origin = self.origin, describe_origin(parameters, examples)
+        found, self.origin = self.origin, make_fingerprint(parameters, examples)
         if found is not None:
-            self._check_origin(found)
-        return processes.first(self.seed)
+            self._check_fingerprint(found)
+        return processes.broadcast(self.seed)
 
     def __call__(self, progress):
         """Save the training if it is time, or its end; where that fails, warn and go on.
@@ -236,7 +236,7 @@ class Journal:
             raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.")
         self.origin, self.seed, self.state = notes["origin"], notes["seed"], state
 
-    def _check_origin(self, origin):
+    def _check_fingerprint(self, origin):
         if origin == self.origin:
             return
         differs = ", ".join(
@@ -270,11 +270,11 @@ class Journal:
         )
 
 
-def open_journal(checkpoint):
+def open_checkpoint(checkpoint):
     """Return the Journal of a fit, for the parameter `checkpoint`."""
     if checkpoint is None or isinstance(checkpoint, Checkpoint):
-        return Journal(checkpoint)
-    return Journal(Checkpoint(checkpoint))
+        return CheckpointFile(checkpoint)
+    return CheckpointFile(Checkpoint(checkpoint))
 
 
 def _lock(path):

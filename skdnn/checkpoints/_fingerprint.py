@@ -17,7 +17,7 @@ _MAY_CHANGE = ("checkpoint", "max_iter", "verbose")
 _LONGEST_DESCRIPTION = 200
 
 
-def describe_origin(parameters, examples):
+def make_fingerprint(parameters, examples):
     """Return the origin of a fit, a dict of str.
 
     Parameters
@@ -30,14 +30,14 @@ def describe_origin(parameters, examples):
     origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
     digest = examples.digest
     if digest is None:
-        digest = ", ".join(examples.processes.gathered(digest_of(examples)))
+        digest = ", ".join(examples.processes.allgather(digest_of(examples)))
     return {**origin, "data": digest}
 
 
 def digest_of(examples):
     """Return a digest of all that Examples hold."""
     digest = hashlib.sha256()
-    for part in (examples, examples.watched):
+    for part in (examples, examples.validation):
         for array in () if part is None else (part.X, part.y, part.weight, part.groups):
             _update(digest, array)
     before = examples.before
@@ -97,7 +97,7 @@ def _update(digest, array):
         digest.update(b"None")
         return
     if isinstance(array, Table):
-        digest.update(_bytes(_text([list(levels) for levels in array.levels])))
+        digest.update(_bytes(_text([list(categories) for categories in array.categories])))
         _update(digest, array.numbers)
         _update(digest, array.codes)
         _update(digest, array.is_categorical)

@@ -6,7 +6,7 @@ import stat
 import weakref
 from contextlib import suppress
 
-from ._replacing import find_regular_file, replacing
+from ._atomic_replace import find_regular_file, replace_atomically
 
 try:
     import fcntl
@@ -76,7 +76,7 @@ class LockedFile:
             If that fails; the file is then as it was, and nothing is left beside it.
         """
         self._remove_partial()
-        with replacing(self.path, self.partial) as file:
+        with replace_atomically(self.path, self.partial) as file:
             file.writelines(parts)
         self._signature = self._present_signature()
 

@@ -5,8 +5,15 @@ How processes of a launcher find each other is in `_launch`, what they ask each 
 result is an ordinary estimator, which knows nothing of processes.
 """
 
-from ._group import ProcessGroup
+from ._communicator import Communicator
+from ._dask import fit_on_dask, is_dask_collection, predict_on_dask, score_on_dask
 from ._launch import data_parallel
-from ._on_dask import do_on_workers
 
-__all__ = ["ProcessGroup", "data_parallel", "do_on_workers"]
+__all__ = [
+    "Communicator",
+    "data_parallel",
+    "fit_on_dask",
+    "is_dask_collection",
+    "predict_on_dask",
+    "score_on_dask",
+]

@@ -11,11 +11,11 @@ from typing import Literal
 import torch
 import torch.distributed as dist
 
-from skdnn import __version__
+from skdnn._version import __version__
 from skdnn.processes import check_same, fitting_among
 
-from ._failing import time_limit
-from ._group import ProcessGroup
+from ._communicator import Communicator
+from ._failures import time_limit
 
 # What launchers say of a process, and Slurm where nobody says so in its place.
 _NAMES = {
@@ -29,7 +29,7 @@ _n_meetings = count()
 @contextmanager
 def data_parallel(
     rows: Literal["all", "part"] = "all", *, timeout: float = 600.0
-) -> Iterator[ProcessGroup]:
+) -> Iterator[Communicator]:
     """Let the fits in the block be shared by all processes that a launcher has started.
 
     In each of them, `fit` of a DeepBinaryClassifier or DeepRegressor trains on rows of its own, and
@@ -49,7 +49,7 @@ def data_parallel(
 
     Yields
     ------
-    ProcessGroup
+    Communicator
         With `rank`, which of the processes this is, from 0, and `size`, how many there are.
 
     Raises
@@ -107,7 +107,7 @@ def _meet(rows, timeout):
     # A launcher that starts processes anew keeps the store of the last time.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = dist.PrefixStore(f"skdnn/{attempt}/{next(_n_meetings)}", store)
-    return ProcessGroup(store, rank, size, rows=rows, timeout=timeout, is_keeper=is_keeper)
+    return Communicator(store, rank, size, rows=rows, timeout=timeout, is_keeper=is_keeper)
 
 
 def _place(timeout):

@@ -16,9 +16,9 @@ One file a station, in the order in which a fit passes through, each knowing onl
 `_estimator` is the fit that sends them through, `_html` the picture in a notebook.
 """
 
-from ._estimator import Activation, MatrixLike, NetworkEstimator, entrance
+from ._estimator import Activation, MatrixLike, NetworkEstimator
 from ._parameters import Number, OneOf, plain
-from ._prediction import answers, columns_beside
+from ._prediction import columns_beside, raw_predict
 from ._task import Task
 from ._unknown_names import with_known_names
 
@@ -29,9 +29,8 @@ __all__ = [
     "Number",
     "OneOf",
     "Task",
-    "answers",
     "columns_beside",
-    "entrance",
     "plain",
+    "raw_predict",
     "with_known_names",
 ]

@@ -12,20 +12,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from skdnn.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
-from skdnn.checkpoints import Journal, open_journal
-from skdnn.processes import current_processes, where_the_rows_are
-from skdnn.training import plainly
+from skdnn.checkpoints import CheckpointFile, open_checkpoint
+from skdnn.distributed import fit_on_dask, is_dask_collection
+from skdnn.processes import current_processes
+from skdnn.training import with_default_torch_state
 
-from ._file_examples import gather_examples, gather_more
+from ._file_examples import read_examples_or_file, read_more_examples_or_file
 from ._fitted import fitted_attributes
 from ._html import NetworkHTMLMixin
+from ._initialized_network import initialize_network
 from ._parameters import checked_parameters
-from ._plan import incremental, make_plan
+from ._plan import make_plan, partial_fit_parameters
 from ._prediction import fitted_module
 from ._split import make_split
-from ._start import make_start
 from ._task import Task
-from ._training import ended, run_training, run_watched_training
+from ._training import ended, run_observed_training, run_training
 from ._unknown_names import OTHER_NAMES, unknown_name, with_known_names
 from ._writing import write_predictions
 
@@ -34,12 +35,6 @@ MatrixLike: TypeAlias = (
     ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike | Sequence[os.PathLike]
 )
 Self = TypeVar("Self", bound="NetworkEstimator")
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def entrance(method: Method) -> Method:
-    """Let a method that users call compute plainly, where its rows are, and check its arguments."""
-    return with_known_names(where_the_rows_are(plainly(method)))
 
 
 class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
@@ -71,7 +66,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 raise ValueError(unknown_name(self, "__init__", name, known))
         return super().set_params(**params)
 
-    @entrance
+    @with_known_names
+    @with_default_torch_state
     @with_callbacks
     def fit(
         self: Self,
@@ -140,15 +136,21 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             are rare categories, `X_val` was probably not transformed as X, the network starts
             badly, or a checkpoint cannot be saved.
         """
-        with _fitting(self, X, y, sample_weight) as (parameters, journal, tasks):
-            examples = gather_examples(
+        if is_dask_collection(X):
+            return fit_on_dask(self, X, y, sample_weight, X_val, y_val, groups, sample_weight_val)
+        with _fitting(self, X, y, sample_weight) as (parameters, checkpoint_file, tasks):
+            examples = read_examples_or_file(
                 self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
             )
-            plan = make_plan(self._task, parameters, examples, journal.find(parameters, examples))
+            plan = make_plan(
+                self._task, parameters, examples, checkpoint_file.find(parameters, examples)
+            )
             split = make_split(plan, examples)
-            start = make_start(plan, split)
-            result = run_watched_training(self, plan, examples, split, start, journal, tasks)
-            self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
+            initialized = initialize_network(plan, split)
+            result = run_observed_training(
+                self, plan, examples, split, initialized, checkpoint_file, tasks
+            )
+            self.__dict__.update(fitted_attributes(plan, examples, split, initialized, result))
         return ended(self, plan, result)
 
     def _partial_fit(
@@ -159,15 +161,15 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         target: Any = None,
     ) -> Self:
         with _going_on(self) as parameters:
-            examples = gather_more(self, parameters, X, y, sample_weight, target)
-            plan = make_plan(self._task, parameters, examples, is_incremental=True)
+            examples = read_more_examples_or_file(self, parameters, X, y, sample_weight, target)
+            plan = make_plan(self._task, parameters, examples, is_partial_fit=True)
             split = make_split(plan, examples)
-            start = make_start(plan, split)
-            result = run_training(plan, split, start)
-            self.__dict__.update(fitted_attributes(plan, examples, split, start, result))
+            initialized = initialize_network(plan, split)
+            result = run_training(plan, split, initialized)
+            self.__dict__.update(fitted_attributes(plan, examples, split, initialized, result))
         return self
 
-    @plainly
+    @with_default_torch_state
     def write_predictions(
         self,
         X: MatrixLike,
@@ -202,7 +204,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         """
         write_predictions(self, X, path, method, keep)
 
-    @plainly
+    @with_default_torch_state
     def to_module(self) -> torch.nn.Sequential:
         """Return the fitted network as a plain torch.nn.Module.
 
@@ -234,7 +236,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
 
 
 @contextmanager
-def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, EpochTasks]]:
+def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, CheckpointFile, EpochTasks]]:
     """Give a fit its checked parameters, its checkpoint, and callbacks, which see it end, too.
 
     Of several processes it is the first that saves and that callbacks see.
@@ -244,8 +246,10 @@ def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, Epoch
     with _restored_on_error(estimator), processes.failing_together():
         parameters = checked_parameters(estimator)
         tasks = EpochTasks(estimator, context if processes.rank == 0 else None, *passed)
-        with open_journal(parameters.checkpoint if processes.rank == 0 else None) as journal:
-            yield parameters, journal, tasks
+        with open_checkpoint(
+            parameters.checkpoint if processes.rank == 0 else None
+        ) as checkpoint_file:
+            yield parameters, checkpoint_file, tasks
             tasks.end()
 
 
@@ -253,7 +257,7 @@ def _fitting(estimator: Any, *passed: Any) -> Iterator[tuple[Any, Journal, Epoch
 def _going_on(estimator: Any) -> Iterator[Any]:
     """Give a call of partial_fit its checked parameters."""
     with _restored_on_error(estimator):
-        yield incremental(checked_parameters(estimator))
+        yield partial_fit_parameters(checked_parameters(estimator))
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.encoding import column_limits, columns_with_infinity, is_far_outside
 from skdnn.data.frames import (
     Table,
-    add_levels,
-    at_hand,
+    add_categories,
+    check_in_memory,
     find_kinds,
     is_of_sparse_columns,
     is_plain,
@@ -34,9 +34,9 @@ from skdnn.data.frames import (
     to_host,
 )
 from skdnn.data.targets import check_weights, encode_groups
-from skdnn.processes import ALONE, check_same, current_processes
+from skdnn.processes import SINGLE_PROCESS, check_same, current_processes
 
-from ._parameters import is_narrow
+from ._parameters import has_32_bits
 
 # A column of levels that says nothing of so many of its values is worth a warning, where there are
 # more than a few.
@@ -55,7 +55,7 @@ UNSEEN = (
 MOST_ROWS, SOME_COLUMNS = 0.8, 0.1
 # By `target_encoding`: means are learned of a column's rare levels where those that come again make
 # up more than this share of the rows.
-SHARE_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
+FRACTION_WORTH_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
 # So pandas names an index without a name where it writes it as a column.
 INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 # What processes that share one fit may be told differently: only the first saves and prints.
@@ -77,7 +77,7 @@ class Totals:
         Of all of them.
     n_rarest : int
         How many there are of the rarer of two labels, or of numbers.
-    is_narrow : bool
+    has_32_bits : bool
         Whether X has no more than 32 bits.
     is_sparse : bool
         Whether X is sparse in some process.
@@ -86,7 +86,7 @@ class Totals:
     n_rows: int
     weight: float
     n_rarest: int
-    is_narrow: bool
+    has_32_bits: bool
     is_sparse: bool
 
 
@@ -105,11 +105,11 @@ class Examples:
         What y holds.
     groups : array of int of shape (n_samples,) or None
         What belongs together.
-    watched : Examples or None
+    validation : Examples or None
         The rows that the user wants watched.
     before : estimator or None
         Fitted before, where training goes on: what its columns hold stays.
-    processes : Alone or ProcessGroup
+    processes : SingleProcess or Communicator
         Of those that have the other rows.
     digest : str or None
         Of all rows, where it is known.
@@ -122,9 +122,9 @@ class Examples:
     weight: np.ndarray
     target: Any
     groups: np.ndarray | None = None
-    watched: Any = None
+    validation: Any = None
     before: Any = None
-    processes: Any = ALONE
+    processes: Any = SINGLE_PROCESS
     digest: str | None = None
     given: Any = None
 
@@ -138,9 +138,11 @@ class Examples:
 
     def totals(self):
         """Return the Totals."""
-        rows, is_wide = self.weight > 0, not is_narrow(self.X.dtype)
+        rows, is_wide = self.weight > 0, not has_32_bits(self.X.dtype)
         here = [np.count_nonzero(rows), self.weight.sum(), is_wide, sparse.issparse(self.X)]
-        n_rows, weight, n_wide, n_sparse = self.processes.sum(np.array(here, dtype=np.float64))
+        n_rows, weight, n_wide, n_sparse = self.processes.allreduce(
+            np.array(here, dtype=np.float64)
+        )
         n_rarest = self.target.count_rarest(self.y[rows], self.processes)
         return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
 
@@ -152,11 +154,13 @@ class Examples:
         """Return the Examples that a process is to train on, of all that each of them has read."""
         if processes is self.processes:
             return self
-        digest, watched = digest_of(self), self.watched
+        digest, validation = digest_of(self), self.validation
         check_same(processes, {"X, y and sample_weight for rows='all'": digest})
         return replace(
             self.take(processes.own_rows(len(self.y))),
-            watched=None if watched is None else watched.take(processes.own_rows(len(watched.y))),
+            validation=None
+            if validation is None
+            else validation.take(processes.own_rows(len(validation.y))),
             processes=processes,
             digest=digest,
         )
@@ -171,17 +175,17 @@ def read_examples(
         _check_shared(processes, parameters, groups, X_val)
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     learn_by, readers = parameters if before is None else None, processes.readers
-    given = at_hand(X)
+    given = check_in_memory(X)
     X, y = read_data(estimator, given, y, learn_by=learn_by, processes=readers)
-    if readers.sum(np.array(len(y))) == 0:
+    if readers.allreduce(np.array(len(y))) == 0:
         raise ValueError("X must have a row in some process, got none in any.")
     target = estimator._task.target.learn(y, readers)
     examples = _weighted(estimator, parameters, X, y, target, sample_weight, processes=readers)
     target.check(examples.y, examples.weight, readers)
     examples = replace(
-        _with_known_levels(estimator, parameters, replace(examples, given=given)),
+        _with_known_categories(estimator, parameters, replace(examples, given=given)),
         groups=_read_groups(groups, len(y)),
-        watched=read_watched(
+        validation=read_validation_set(
             estimator, parameters, X_val, y_val, sample_weight_val, target, readers
         ),
         before=before,
@@ -212,7 +216,7 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
         raise ValueError(
             "partial_fit must be called outside of data_parallel: what processes share is a fit."
         )
-    before, given = estimator if hasattr(estimator, "coefs_") else None, at_hand(X)
+    before, given = estimator if hasattr(estimator, "coefs_") else None, check_in_memory(X)
     learn_by = parameters if before is None else None
     X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
     if target is None:
@@ -220,7 +224,7 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
         target = kind.learn(y) if before is None else kind.known(vars(before))
     examples = _weighted(estimator, parameters, X, y, target, sample_weight)
     examples = replace(examples, given=given, before=before)
-    return _with_more_levels(estimator, parameters, examples)
+    return _with_more_categories(estimator, parameters, examples)
 
 
 def _read_groups(groups, n_rows):
@@ -235,7 +239,7 @@ def _read_groups(groups, n_rows):
     return groups
 
 
-def read_watched(estimator, parameters, X_val, y_val, sample_weight_val, target, processes):
+def read_validation_set(estimator, parameters, X_val, y_val, sample_weight_val, target, processes):
     """Return the Examples of the user's validation set, None where there is none."""
     if X_val is None and sample_weight_val is not None:
         raise ValueError("sample_weight_val must be given with X_val and y_val, got no X_val.")
@@ -244,17 +248,17 @@ def read_watched(estimator, parameters, X_val, y_val, sample_weight_val, target,
     if X_val is None:
         return None
     try:
-        given = at_hand(X_val)
+        given = check_in_memory(X_val)
         X, y = read_data(estimator, given, y_val, name="y_val", processes=processes)
     except (TypeError, ValueError) as error:
         kept = TypeError if isinstance(error, TypeError) else ValueError
         raise kept(f"X_val and y_val must be such as X and y: {error}") from error
-    watched = _weighted(
+    validation = _weighted(
         estimator, parameters, X, y, target, sample_weight_val, suffix="_val", processes=processes
     )
-    watched, rows = replace(watched, given=given), np.flatnonzero(watched.weight)
+    validation, rows = replace(validation, given=given), np.flatnonzero(validation.weight)
     # Rows of weight zero behave as absent, for a scorer that takes no weights as well.
-    return watched if len(rows) == len(watched.y) else watched.take_with_given(rows)
+    return validation if len(rows) == len(validation.y) else validation.take_with_given(rows)
 
 
 def column_far_outside(estimator, examples):
@@ -262,17 +266,17 @@ def column_far_outside(estimator, examples):
 
     It does so where the columns of X were transformed before, and those of X_val were not.
     """
-    processes, watched = examples.processes, examples.watched
+    processes, validation = examples.processes, examples.validation
     is_table = isinstance(examples.X, Table)
-    X, X_val = (part.X.numbers if is_table else part.X for part in (examples, watched))
+    X, X_val = (part.X.numbers if is_table else part.X for part in (examples, validation))
     low, high = column_limits(X, examples.weight, processes)
     is_far = is_far_outside(X_val, low, high)
     is_far_row = is_far.sum(axis=1) >= max(1, SOME_COLUMNS * np.count_nonzero(low < high))
-    n_far, n_rows = processes.sum(np.array([is_far_row.sum(), len(is_far_row)]))
+    n_far, n_rows = processes.allreduce(np.array([is_far_row.sum(), len(is_far_row)]))
     if n_far < MOST_ROWS * n_rows:
         return None
-    low_val, high_val = column_limits(X_val, watched.weight, processes)
-    j = processes.sum(is_far.sum(axis=0)).argmax()
+    low_val, high_val = column_limits(X_val, validation.weight, processes)
+    j = processes.allreduce(is_far.sum(axis=0)).argmax()
     label = _label(estimator, np.flatnonzero(~examples.X.is_categorical)[j] if is_table else j)
     return (
         f"{label} is from {low[j]:g} to {high[j]:g} in X and from {low_val[j]:g} to "
@@ -280,14 +284,16 @@ def column_far_outside(estimator, examples):
     )
 
 
-def _weighted(estimator, parameters, X, y, target, sample_weight, suffix="", processes=ALONE):
+def _weighted(
+    estimator, parameters, X, y, target, sample_weight, suffix="", processes=SINGLE_PROCESS
+):
     y = target.encode(y, f"y{suffix}")
     weight = check_weights(sample_weight, len(y), f"sample_weight{suffix}", processes)
     weight = estimator._task.weigh(parameters, target, y, weight, processes)
     return Examples(X, y, weight, target, processes=processes)
 
 
-def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes=ALONE):
+def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes=SINGLE_PROCESS):
     """Return X, and y where one is passed, checked.
 
     Parameters
@@ -303,14 +309,14 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
         Of y, for errors.
     recodes : bool, default=True
         Give levels the codes of those that are known already.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows; a process may have none.
     """
     if isinstance(X, Table):
         return X
     if isinstance(estimator, Hashable) and (kept := _kept.get(estimator)) and X is kept[0]:
         return kept[1]
-    X = at_hand(X)
+    X = check_in_memory(X)
     reset = learn_by is not None
     if reset:
         learn_columns(estimator, X, learn_by.categorical_features, processes)
@@ -336,13 +342,13 @@ def keep_read(estimator, X, read):
         _kept[estimator] = X, read
 
 
-def learn_columns(estimator, X, categorical_features, processes=ALONE):
+def learn_columns(estimator, X, categorical_features, processes=SINGLE_PROCESS):
     """Let the estimator learn number, names and kinds of the columns of X."""
     estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
     estimator._kinds_of_categories, estimator._columns_warned_of = None, ()
     has_names = not isinstance(categorical_features, str | None) and len(categorical_features) > 0
     check_same(processes, {"The number of columns of X": X.shape[1:]})
-    are_plain = all(processes.gathered(is_plain(X)))
+    are_plain = all(processes.allgather(is_plain(X)))
     if are_plain and not has_names:
         return
     if sparse.issparse(X):
@@ -350,7 +356,7 @@ def learn_columns(estimator, X, categorical_features, processes=ALONE):
     _warn_of_index(X)
     estimator.column_kinds_ = find_kinds(to_host(X), categorical_features, processes)
     if estimator.column_kinds_ is not None:
-        is_categorical = np.array([kind == "levels" for kind in estimator.column_kinds_])
+        is_categorical = np.array([kind == "category" for kind in estimator.column_kinds_])
         estimator.is_categorical_ = is_categorical if is_categorical.any() else None
 
 
@@ -382,10 +388,10 @@ def _check_kinds_of_categories(estimator, table):
     columns = zip(
         np.flatnonzero(table.is_categorical),
         estimator._kinds_of_categories,
-        map(kinds_of_categories, table.levels),
+        map(kinds_of_categories, table.categories),
         strict=True,
     )
-    for (j, known, found), values in zip(columns, table.levels, strict=True):
+    for (j, known, found), values in zip(columns, table.categories, strict=True):
         if known and found and not known & found:
             raise ValueError(
                 f"X must hold {_plural(known)} in {_label(estimator, j)}, as in fit, got "
@@ -394,7 +400,7 @@ def _check_kinds_of_categories(estimator, table):
 
 
 def _plural(kinds):
-    return " and ".join(sorted("text" if kind == "levels" else f"{kind}s" for kind in kinds))
+    return " and ".join(sorted("text" if kind == "category" else f"{kind}s" for kind in kinds))
 
 
 def _check_shape(estimator, X, y, ensure_min_samples):
@@ -459,46 +465,50 @@ def _name(estimator, j):
     return repr(int(j) if names is None else names[j])
 
 
-def _with_known_levels(estimator, parameters, examples):
+def _with_known_categories(estimator, parameters, examples):
     """Return the Examples with codes for the levels worth telling apart, once these are learnt."""
     if not isinstance(examples.X, Table):
         return examples
     if estimator.categories_ is not None:
-        return replace(examples, X=replace(examples.X, n_told=estimator._encoding["n_told"]))
+        return replace(
+            examples, X=replace(examples.X, n_frequent=estimator._encoding["n_frequent"])
+        )
     processes = examples.processes
-    examples = replace(examples, X=examples.X.with_levels_of_all(processes))
-    levels = examples.X.frequent_levels(examples.weight, processes)
-    share = SHARE_WORTH_MEANS[parameters.target_encoding]
-    rare = examples.X.rare_levels(levels, examples.weight, share, processes)
-    n_told = [len(frequent) for frequent in levels]
-    levels = [np.append(*pair) for pair in zip(levels, rare, strict=True)]
-    return _recoded(estimator, parameters, examples, levels, n_told)
+    examples = replace(examples, X=examples.X.with_categories_of_all_processes(processes))
+    categories = examples.X.frequent_categories(examples.weight, processes)
+    fraction = FRACTION_WORTH_MEANS[parameters.target_encoding]
+    rare = examples.X.rare_categories(categories, examples.weight, fraction, processes)
+    n_frequent = [len(frequent) for frequent in categories]
+    categories = [np.append(*pair) for pair in zip(categories, rare, strict=True)]
+    return _recoded(estimator, parameters, examples, categories, n_frequent)
 
 
-def _with_more_levels(estimator, parameters, examples):
+def _with_more_categories(estimator, parameters, examples):
     """Return the Examples with codes for the levels known so far and those worth adding."""
     if not isinstance(examples.X, Table):
         return examples
-    levels = examples.X.frequent_levels(examples.weight)
-    n_told = [len(frequent) for frequent in levels]
+    categories = examples.X.frequent_categories(examples.weight)
+    n_frequent = [len(frequent) for frequent in categories]
     if estimator.categories_ is not None:
-        known = zip(estimator.categories_, estimator._encoding["n_told"], levels, strict=True)
-        levels, n_told = zip(*[add_levels(*column) for column in known], strict=True)
-    return _recoded(estimator, parameters, examples, list(levels), n_told)
+        known = zip(
+            estimator.categories_, estimator._encoding["n_frequent"], categories, strict=True
+        )
+        categories, n_frequent = zip(*[add_categories(*column) for column in known], strict=True)
+    return _recoded(estimator, parameters, examples, list(categories), n_frequent)
 
 
-def _recoded(estimator, parameters, examples, levels, n_told):
+def _recoded(estimator, parameters, examples, categories, n_frequent):
     table, weight, processes = examples.X, examples.weight, examples.processes
     counts = [column[:-1] for column in table.counts(weight, processes)]
     X = examples.given
-    learn_kinds(estimator, parameters, X, X, table.levels, counts, processes)
-    estimator.categories_ = levels
-    recoded = table.recoded(levels, np.array(n_told, dtype=np.intp))
+    learn_kinds(estimator, parameters, X, X, table.categories, counts, processes)
+    estimator.categories_ = categories
+    recoded = table.recoded(categories, np.array(n_frequent, dtype=np.intp))
     estimator._columns_warned_of += warn_of_others(estimator, recoded, weight, processes, RARE)
     return replace(examples, X=recoded)
 
 
-def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=ALONE):
+def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=SINGLE_PROCESS):
     """Let the estimator learn whether categories are text or numbers; warn of numbers as text.
 
     Parameters
@@ -507,7 +517,7 @@ def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=
     parameters : Parameters
     X, passed, categories, counts
         As of `text_warnings`.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows; the first one warns.
     """
     found = list(map(kinds_of_categories, categories))
@@ -521,16 +531,16 @@ def learn_kinds(estimator, parameters, X, passed, categories, counts, processes=
     estimator._columns_warned_of += tuple(text)
 
 
-def warn_of_others(estimator, table, weight=None, processes=ALONE, what=UNSEEN):
+def warn_of_others(estimator, table, weight=None, processes=SINGLE_PROCESS, what=UNSEEN):
     """Warn of columns of which nearly all values are categories that share one input.
 
     Not of those that fit has warned of. Return the indices of the others.
     """
-    if processes.sum(np.array(len(table))) <= FEW_ROWS:
+    if processes.allreduce(np.array(len(table))) <= FEW_ROWS:
         return ()
-    shares = table.share_of_others(weight, processes)
-    columns = zip(np.flatnonzero(table.is_categorical).tolist(), shares, strict=True)
-    nearly_all = [j for j, share in columns if share >= NEARLY_ALL]
+    fractions = table.fraction_of_others(weight, processes)
+    columns = zip(np.flatnonzero(table.is_categorical).tolist(), fractions, strict=True)
+    nearly_all = [j for j, fraction in columns if fraction >= NEARLY_ALL]
     found = tuple(j for j in nearly_all if j not in estimator._columns_warned_of)
     for j in found:
         warn(f"Column {_name(estimator, j)} has almost only {what}")

@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
-from skdnn.training import epoch_answers
+from skdnn.training import epoch_raw_predictions
 
-from ._start import incremental_state, settled
+from ._initialized_network import frozen, partial_fit_state
 
 
-def fitted_attributes(plan, examples, split, start, result):
+def fitted_attributes(plan, examples, split, initialized, result):
     """Return all fitted attributes by name: arrays, lists and plain values.
 
     Parameters
@@ -21,25 +21,25 @@ def fitted_attributes(plan, examples, split, start, result):
     plan : Plan
     examples : Examples
     split : Split
-    start : Start
+    initialized : Start
         Trained.
     result : TrainingResult
     """
     name, made_of_answers = plan.task.out_of_fold
-    answers = _out_of_fold(start.network, split, len(examples.y))
+    predictions = _out_of_fold(initialized.network, split, len(examples.y))
     return {
-        **learnt_attributes(plan, split, start.network, result),
-        "_incremental_state": incremental_state(plan, start) if plan.is_incremental else None,
-        name: None if answers is None else made_of_answers(answers),
+        **learned_attributes(plan, split, initialized.network, result),
+        "_partial_fit_state": partial_fit_state(plan, initialized) if plan.is_partial_fit else None,
+        name: None if predictions is None else made_of_answers(predictions),
     }
 
 
-def learnt_attributes(plan, split, network, result):
+def learned_attributes(plan, split, network, result):
     """Return those of them that an epoch changes."""
     return {
         **network_attributes(plan, split, network),
         **_training_record(result, split.training.n_rows, plan.before),
-        "_settled": settled(plan.parameters),
+        "_frozen_parameters": frozen(plan.parameters),
     }
 
 
@@ -66,11 +66,11 @@ def _fitted_weights(plan, split, network, member):
     encoder = split.encoder_of(member)
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
-    waits = plan.is_incremental and not encoder.inverse_scale.all()
-    folds = encoder.folds_exactly(dtype) and not waits
+    waits = plan.is_partial_fit and not encoder.inverse_scale.all()
+    folds = encoder.merges_exactly(dtype) and not waits
     if folds:
-        coefs[0], intercepts[0] = encoder.fold(coefs[0], intercepts[0])
-    coefs[-1], intercepts[-1] = split.target.fold(coefs[-1], intercepts[-1])
+        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
     state = encoder.state()
     return {
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
@@ -89,7 +89,7 @@ def _training_record(result, n_rows, before):
         "validation_scores_": result.validation_score_curve,
     }
     curves = {name: _while_running(curve, result.n_iter) for name, curve in curves.items()}
-    costs, watched, scores = curves.values()
+    costs, validation, scores = curves.values()
     best_iters = (record.get("n_iter_", 0) + result.best_iter).tolist()
     return {
         **{name: _longer(record.get(name), curve) for name, curve in curves.items()},
@@ -97,7 +97,7 @@ def _training_record(result, n_rows, before):
         "best_iter_": best_iters[0] if len(best_iters) == 1 else best_iters,
         "t_": record.get("t_", 0) + int(result.n_iter.sum()) * n_rows,
         "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
-        "best_loss_": _mean_of_best(costs if watched is None else watched),
+        "best_loss_": _mean_of_best(costs if validation is None else validation),
         "best_validation_score_": _mean_of_kept(scores, result.best_iter),
     }
 
@@ -130,8 +130,8 @@ def _out_of_fold(network, split, n_samples):
     """
     if split.held_out is None:
         return None
-    Z = epoch_answers(network, split.validation.epoch()).mT.cpu().numpy()
+    Z = epoch_raw_predictions(network, split.validation.epoch()).mT.cpu().numpy()
     is_row = split.held_out >= 0
-    answers = np.full((n_samples, Z.shape[-1]), np.nan)
-    answers[split.held_out[is_row]] = split.target.restored(Z[is_row])
-    return answers
+    predictions = np.full((n_samples, Z.shape[-1]), np.nan)
+    predictions[split.held_out[is_row]] = split.target.restored(Z[is_row])
+    return predictions

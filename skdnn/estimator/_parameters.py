@@ -96,16 +96,16 @@ class OneOf:
 class EachLayer:
     """A value for every hidden layer, or a sequence with one for each."""
 
-    rule: Any
+    constraint: Any
 
     def __str__(self):
-        return f"{self.rule}; or a sequence of such, one for each hidden layer"
+        return f"{self.constraint}; or a sequence of such, one for each hidden layer"
 
     def accepts(self, value):
         """Tell whether the value, or each value of the sequence, keeps the rule."""
         if is_sequence(value):
-            return all(self.rule.accepts(part) for part in value)
-        return self.rule.accepts(value)
+            return all(self.constraint.accepts(part) for part in value)
+        return self.constraint.accepts(value)
 
 
 def _is_integer(value):
@@ -180,7 +180,7 @@ def _is_dtype(value):
 
 
 @cache
-def is_narrow(dtype):
+def has_32_bits(dtype):
     """Tell whether a dtype is a float of 32 bits or fewer."""
     return dtype_name(dtype) in NARROW
 
@@ -240,7 +240,7 @@ FLAG = OneOf((True, False))
 FLAG_OR_AUTO = OneOf((True, False, "auto"))
 
 # Of the parameters that both faces have; each brings those of its own.
-RULES = {
+CONSTRAINTS = {
     "n_layers": Integer(1, or_else=(None,), high=_MOST_LAYERS),
     "n_units": EachLayer(Integer(1)),
     "activation": EachLayer(
@@ -311,23 +311,25 @@ def checked_parameters(estimator):
     ValueError: n_layers must be an integer of at least 1 or None, got 0.
     """
     parameters = {}
-    for name, rule in {**RULES, **estimator._task.rules}.items():
+    for name, constraint in {**CONSTRAINTS, **estimator._task.constraints}.items():
         given = getattr(estimator, name)
         try:
             parameters[name] = plain(given)
         except (RuntimeError, TypeError, ValueError) as error:  # a tensor without data, say
-            raise ValueError(f"{name} must be {rule}, got {_shown(given)}.") from error
-        if not rule.accepts(parameters[name]):
+            raise ValueError(f"{name} must be {constraint}, got {_shown(given)}.") from error
+        if not constraint.accepts(parameters[name]):
             raise ValueError(
-                f"{name} must be {_broken(rule, parameters[name])}, got {_shown(given)}."
+                f"{name} must be {_broken(constraint, parameters[name])}, got {_shown(given)}."
             )
     return SimpleNamespace(**parameters)
 
 
-def _broken(rule, value):
+def _broken(constraint, value):
     """Return what to say of a rule to somebody whose value breaks it."""
-    is_too_large = isinstance(rule, Integer) and _is_integer(value) and value > rule.high
-    return f"at most {rule.high}" if is_too_large else rule
+    is_too_large = (
+        isinstance(constraint, Integer) and _is_integer(value) and value > constraint.high
+    )
+    return f"at most {constraint.high}" if is_too_large else constraint
 
 
 def _shown(value):

@@ -17,7 +17,7 @@ from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import check_same
 
-from ._parameters import DTYPES, RULES, dtype_name, is_sequence
+from ._parameters import CONSTRAINTS, DTYPES, dtype_name, is_sequence
 from ._task import Task
 
 DEFAULT_N_LAYERS = 3
@@ -52,7 +52,7 @@ WITH_STATE = ("sgd", "adam", "adamw")
 PENALTY_OF_ALL_ROWS, LARGEST_WEIGHT_DECAY = 50.0, 0.01
 # It is at least so much for a column a row, and falls with the square of these; for each of several
 # networks, whose mean errs less than any, that share of it.
-PENALTY_OF_COLUMNS, SHARE_OF_SEVERAL = 1 / 3, 0.3
+PENALTY_OF_COLUMNS, FRACTION_OF_SEVERAL = 1 / 3, 0.3
 # Of one layer, a normal prior of the weights under which the answer has this variance, of features
 # that are standardised and independent. Weights of rows that add up to less than so many rows are
 # shares, such as AdaBoost's.
@@ -97,9 +97,9 @@ class Plan:
         M for a stack of networks, None for one.
     holds_out : bool
         Whether rows are held out, to see when to stop.
-    is_incremental : bool
+    is_partial_fit : bool
         Whether more rows are to come, by partial_fit.
-    processes : Alone or ProcessGroup
+    processes : SingleProcess or Communicator
         That share the rows.
     seed : int
         What `random_state` came to.
@@ -129,7 +129,7 @@ class Plan:
     dtype: torch.dtype
     n_networks: int | None
     holds_out: bool
-    is_incremental: bool
+    is_partial_fit: bool
     processes: Any
     seed: int
     generator: torch.Generator
@@ -172,7 +172,7 @@ class Plan:
         return max(usual, min(LONGEST_BATCH, n_rows // 200)) if optimizer in FAST else usual
 
 
-def make_plan(task, parameters, examples, seed=None, is_incremental=False):
+def make_plan(task, parameters, examples, seed=None, is_partial_fit=False):
     """Return the Plan for checked parameters and Examples.
 
     Parameters
@@ -183,7 +183,7 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     examples : Examples
     seed : int or None, default=None
         Instead of one drawn by `random_state`.
-    is_incremental : bool, default=False
+    is_partial_fit : bool, default=False
         For partial_fit: the generator goes on where an earlier call left it.
 
     Raises
@@ -200,8 +200,8 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
     device = resolve_device(parameters.device, examples.X)
     processes, totals, before = examples.processes, examples.totals(), examples.before
     check_same(processes, {"The kind of device": device.type})
-    seed = processes.first(_draw_seed(parameters.random_state)) if seed is None else seed
-    generator = _make_generator(seed, before if is_incremental else None)
+    seed = processes.broadcast(_draw_seed(parameters.random_state)) if seed is None else seed
+    generator = _make_generator(seed, before if is_partial_fit else None)
     generators = _for_each_network(generator, parameters.n_networks)
     schedule = parameters.learning_rate_schedule
     if schedule == "auto":
@@ -232,10 +232,10 @@ def make_plan(task, parameters, examples, seed=None, is_incremental=False):
         max_iter=_resolve_max_iter(parameters, totals),
         ends_at_max_iter=schedule in ANNEALING and is_enough,
         device=device,
-        dtype=_resolve_dtype(parameters, examples, totals, device, is_incremental),
+        dtype=_resolve_dtype(parameters, examples, totals, device, is_partial_fit),
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
         holds_out=holds_out,
-        is_incremental=is_incremental,
+        is_partial_fit=is_partial_fit,
         processes=processes,
         seed=seed,
         generator=generator,
@@ -261,13 +261,13 @@ def _resolve_weight_decay(task, parameters, total_weight, n_columns, n_layers, h
         return 0.0
     if n_layers == 1:
         return n_columns / (VARIANCE_OF_ANSWER * max(FEWEST_ROWS, total_weight))
-    share = task.share_of_penalty
+    fraction = task.penalty_fraction
     usual = min(LARGEST_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
     if holds_out:
-        usual *= share
+        usual *= fraction
     columns_a_row = min(1.0, n_columns / max(FEWEST_ROWS, total_weight))
-    several = SHARE_OF_SEVERAL if parameters.n_networks > 1 else 1.0
-    return max(usual, several * share * PENALTY_OF_COLUMNS * columns_a_row**2)
+    several = FRACTION_OF_SEVERAL if parameters.n_networks > 1 else 1.0
+    return max(usual, several * fraction * PENALTY_OF_COLUMNS * columns_a_row**2)
 
 
 def _resolve_embedding(task, parameters, examples, totals, activations):
@@ -289,7 +289,7 @@ def _resolve_embedding(task, parameters, examples, totals, activations):
 
 def _make_generator(seed, before):
     generator = torch.Generator("cpu")
-    state = getattr(before, "_incremental_state", None)
+    state = getattr(before, "_partial_fit_state", None)
     if state is not None:
         return generator.set_state(torch.from_numpy(state["generator"].copy()))
     return generator.manual_seed(seed)
@@ -336,7 +336,7 @@ def _on_device(generator, device, rank):
     return torch.Generator(device).manual_seed(seed + (rank or 0))
 
 
-def incremental(parameters):
+def partial_fit_parameters(parameters):
     """Return the parameters as partial_fit takes them: one epoch, at a constant learning rate.
 
     Raises
@@ -418,11 +418,11 @@ def resolve_device(device, X):
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device must be {RULES['device']}, got {device!r}.") from error
+        raise ValueError(f"device must be {CONSTRAINTS['device']}, got {device!r}.") from error
     if resolved.type == "cpu":
         return resolved
     if resolved.type != "cuda":
-        raise ValueError(f"device must be {RULES['device']}, got {device!r}.")
+        raise ValueError(f"device must be {CONSTRAINTS['device']}, got {device!r}.")
     n_devices = torch.cuda.device_count()
     if (resolved.index or 0) >= n_devices:
         found = f"the last CUDA device is 'cuda:{n_devices - 1}'"
@@ -436,7 +436,7 @@ def resolve_device(device, X):
     return resolved
 
 
-def _resolve_dtype(parameters, examples, totals, device, is_incremental):
+def _resolve_dtype(parameters, examples, totals, device, is_partial_fit):
     """Return the torch.dtype of the network.
 
     "auto" is that of the network that is trained on, if there is one. On CUDA it is float32, since
@@ -450,10 +450,10 @@ def _resolve_dtype(parameters, examples, totals, device, is_incremental):
         return DTYPES[examples.before.coefs_[0].dtype.name]
     if examples.target.needs_double(examples.y, examples.weight, examples.processes):
         return torch.float64
-    if device.type == "cuda" or totals.is_narrow:
+    if device.type == "cuda" or totals.has_32_bits:
         return torch.float32
     # L-BFGS ends where the gradient is smaller than float32 can tell; and how many rows are to
     # come is not known in partial_fit.
-    takes_double = parameters.optimizer == "lbfgs" or is_incremental
+    takes_double = parameters.optimizer == "lbfgs" or is_partial_fit
     is_small = totals.n_rows < ROWS_WORTH_FLOAT32
     return torch.float64 if takes_double or is_small else torch.float32

@@ -17,16 +17,16 @@ from sklearn.utils.validation import check_is_fitted
 from skdnn.data.batches import network_inputs
 from skdnn.data.frames import Table, as_tensor, row_chunks
 from skdnn.data.streaming import open_source
-from skdnn.network import Network, compute_answers, get_activation
-from skdnn.training import Workers, threads_for
+from skdnn.network import Network, compute_raw_predictions, get_activation
+from skdnn.training import ThreadPool, threads_for
 
 from ._examples import read_data
-from ._parameters import is_narrow, plain
-from ._split import known_encoder
+from ._parameters import has_32_bits, plain
+from ._split import fitted_encoder
 
 # For so little work setting threads costs more than it is worth.
 _TOO_LITTLE_FOR_THREADS = 3e6
-_ALONE = Workers()
+_ALONE = ThreadPool()
 
 _kept: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -42,28 +42,30 @@ class FittedNetwork:
     def __init__(self, fitted):
         self.made_of = _parts(fitted)  # kept, so that nothing else gets their identities
         self.identities = tuple(map(id, self.made_of))
-        self.device = _device_at_hand(fitted.device_)
+        self.device = _available_device(fitted.device_)
         self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
         intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
         self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
         self.activations = [None, *map(get_activation, fitted.activations_)]
         self.output = fitted._task.output
-        self.encoder, self.is_folded = known_encoder(fitted), fitted.input_encoding_ is None
+        self.encoder, self.is_merged = fitted_encoder(fitted), fitted.input_encoding_ is None
         self.operations = 2 * sum(coef.size for coef in fitted.coefs_)  # for a row
 
     def is_of(self, fitted):
         """Tell whether an estimator still has the arrays that this is made of."""
         return tuple(map(id, _parts(fitted))) == self.identities
 
-    def answers(self, X, has_gaps):
+    def raw_predict(self, X, has_missing):
         """Return Z[L] for rows of any kind, of shape (n_outputs, n_samples), on the host."""
-        inputs = network_inputs(X, self.encoder, self.dtype, self.device, self.is_folded, has_gaps)
-        Z = compute_answers(inputs.mT, self.W, self.b, self.activations)
+        inputs = network_inputs(
+            X, self.encoder, self.dtype, self.device, self.is_merged, has_missing
+        )
+        Z = compute_raw_predictions(inputs.mT, self.W, self.b, self.activations)
         return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 
-def answers(fitted, X):
+def raw_predict(fitted, X):
     """Return what a fitted estimator answers for X: logits or numbers.
 
     In float32 where neither the network nor the columns of numbers in X have more than 32 bits,
@@ -88,12 +90,12 @@ def answers(fitted, X):
     if not hasattr(fitted, "coefs_"):
         check_is_fitted(fitted)  # tells; and takes longer than one row through the network
     if _is_plainly_valid(fitted, X):
-        return _answers(fitted, X, has_gaps=False)
+        return _raw_predict(fitted, X, has_missing=False)
     source = open_source(X)
     if source is None:
-        return _answers(fitted, read_data(fitted, X))
+        return _raw_predict(fitted, read_data(fitted, X))
     tables = source.tables(features_in(fitted, source))
-    return np.concatenate([_answers(fitted, read_data(fitted, table)) for table in tables])
+    return np.concatenate([_raw_predict(fitted, read_data(fitted, table)) for table in tables])
 
 
 def columns_beside(X, y, sample_weight):
@@ -124,33 +126,33 @@ def features_in(fitted, source):
     return list(names)
 
 
-def _answers(fitted, X, has_gaps=True):
+def _raw_predict(fitted, X, has_missing=True):
     network = _network_of(fitted)
     operations = network.operations * X.shape[0]
     with torch.no_grad(), _threads(operations, fitted) as workers:
         n = workers.worth(operations)
         chunks = list(row_chunks(X, n))
         if len(chunks) == 1:
-            Z = network.answers(X, has_gaps)
+            Z = network.raw_predict(X, has_missing)
         else:
             # Made before the chunks: small results among them would keep what they free from reuse.
             shape = network.n_outputs, X.shape[0]
             Z = torch.empty(shape, dtype=network.dtype, device="cpu")
-            compute = partial(_compute_chunks, network, X, has_gaps, Z)
-            shares = [chunks[k::n] for k in range(min(n, len(chunks)))]
-            workers.map(compute, shares)
+            compute = partial(_compute_chunks, network, X, has_missing, Z)
+            fractions = [chunks[k::n] for k in range(min(n, len(chunks)))]
+            workers.map(compute, fractions)
     Z = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
     if math.isnan(Z.sum()) and np.isnan(Z).any():
         raise ValueError(
             f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
         )
     dtype = X.numbers_dtype if isinstance(X, Table) else X.dtype
-    return Z if is_narrow(dtype) else Z.astype(np.float64, copy=False)
+    return Z if has_32_bits(dtype) else Z.astype(np.float64, copy=False)
 
 
-def _compute_chunks(network, X, has_gaps, Z, chunks):
+def _compute_chunks(network, X, has_missing, Z, chunks):
     for rows in chunks:
-        Z[:, rows] = network.answers(X[rows], has_gaps)
+        Z[:, rows] = network.raw_predict(X[rows], has_missing)
 
 
 def _network_of(fitted):
@@ -188,7 +190,7 @@ def _is_plainly_valid(fitted, X):
     return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
 
 
-def _device_at_hand(device):
+def _available_device(device):
     """Return the device of the fit, or the CPU where there is no such device any more."""
     device = torch.device(device)
     if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
@@ -212,5 +214,5 @@ def fitted_module(fitted):
     network.load(fitted.coefs_, fitted.intercepts_)
     module = network.to_module()
     if fitted.input_encoding_ is not None:
-        module.insert(0, known_encoder(fitted).to_module(dtype))
+        module.insert(0, fitted_encoder(fitted).to_module(dtype))
     return module.eval()

@@ -9,19 +9,19 @@ import torch
 
 from skdnn.data.batches import (
     Batches,
-    LazyRows,
+    OnDemandRows,
     OwnBatches,
-    RowsOfNetworks,
-    fold_out,
+    RowsOfEachNetwork,
     hold_out,
+    make_folds,
     make_rows,
 )
 from skdnn.data.encoding import (
     Encoder,
+    assign_folds,
     columns_with_means,
-    deal_into_folds,
     fit_encoder,
-    means_of_other_folds,
+    out_of_fold_means,
 )
 from skdnn.data.streaming import Rows, StreamedBatches
 from skdnn.data.targets import encode_groups
@@ -43,7 +43,7 @@ class Split:
     training : Batches
     validation : Batches or None
         The rows to watch after each epoch: the user's, or held-out ones.
-    watched : list of Examples
+    validation : list of Examples
         The same as they are, for each network, for a scorer; empty where there is none to ask.
     held_out : array of int of shape (M, rows) or None
         The rows of X that each network of a stack holds out, filled up with -1.
@@ -56,7 +56,7 @@ class Split:
     target: Any
     training: Batches
     validation: Batches | None = None
-    watched: list = field(default_factory=list)
+    validation_rows: list = field(default_factory=list)
     held_out: np.ndarray | None = None
     member_encoders: Sequence[Encoder] = ()
 
@@ -66,7 +66,7 @@ class Split:
         return self.member_encoders[member] if has_own else self.encoder
 
 
-def known_encoder(fitted):
+def fitted_encoder(fitted):
     """Return the Encoder of a fitted estimator, or None for None."""
     return None if fitted is None else Encoder(**fitted._encoding)
 
@@ -76,22 +76,22 @@ def make_split(plan, examples):
     if isinstance(examples, FileExamples):
         return _split_file(plan, examples)
     rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
-    watched = examples.watched
-    if watched is None and plan.holds_out:
+    validation = examples.validation
+    if validation is None and plan.holds_out:
         return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
-    n_all, numbers = plan.processes.numbered(examples.weight > 0)
-    learnt, taught = _learn(plan, examples, rows)
-    training = _batches(plan, learnt, taught, rows, numbers, **_steps(plan, n_all))
-    if watched is None:
-        return Split(*learnt, training)
-    _, numbers = plan.processes.numbered(np.ones(len(watched.y), dtype=bool))
-    validation = _batches(plan, learnt, watched, np.arange(len(watched.y)), numbers)
-    return Split(*learnt, training, validation, [watched] * (plan.n_networks or 1))
+    n_all, numbers = plan.processes.number_rows(examples.weight > 0)
+    learned, training_file = _learn(plan, examples, rows)
+    training = _batches(plan, learned, training_file, rows, numbers, **_steps(plan, n_all))
+    if validation is None:
+        return Split(*learned, training)
+    _, numbers = plan.processes.number_rows(np.ones(len(validation.y), dtype=bool))
+    batches = _batches(plan, learned, validation, np.arange(len(validation.y)), numbers)
+    return Split(*learned, training, batches, [validation] * (plan.n_networks or 1))
 
 
 def _split_once(plan, examples, rows):
     """Hold out the same rows for good."""
-    n_all, numbers = plan.processes.numbered(examples.weight > 0)
+    n_all, numbers = plan.processes.number_rows(examples.weight > 0)
     training, held_out = hold_out(
         n_all,
         plan.parameters.validation_fraction,
@@ -103,18 +103,18 @@ def _split_once(plan, examples, rows):
     training, places = _found_here(training, numbers, n_all)
     held_out, places_held_out = _found_here(held_out, numbers, n_all)
     training, held_out = rows[training], rows[held_out]
-    learnt, taught = _learn(plan, examples, training)
+    learned, training_file = _learn(plan, examples, training)
     return Split(
-        *learnt,
-        _batches(plan, learnt, taught, training, places, **_steps(plan, n_training)),
-        _batches(plan, learnt, examples, held_out, places_held_out),
+        *learned,
+        _batches(plan, learned, training_file, training, places, **_steps(plan, n_training)),
+        _batches(plan, learned, examples, held_out, places_held_out),
         _if_scored(plan, examples, [held_out]),
     )
 
 
 def _split_file(plan, examples):
     """Hold out the rows that a hash of their number names, if any; the others stay in the file."""
-    holds_out = examples.watched is None and plan.holds_out
+    holds_out = examples.validation is None and plan.holds_out
     summary = examples.summary(with_held_out=not holds_out)
     rows = np.flatnonzero(examples.is_sampled & ~(examples.is_held & holds_out))
     if not len(rows):  # nearly all have a weight of 0
@@ -127,9 +127,9 @@ def _split_file(plan, examples):
             f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
             "Use early_stopping=False."
         )
-    encoder, target = learnt = _learn_of_file(plan, examples, rows, summary)
+    encoder, target = learned = _learn_of_file(plan, examples, rows, summary)
     training = StreamedBatches(
-        examples.taught(with_held_out=not holds_out),
+        examples.training_file(with_held_out=not holds_out),
         summary,
         encoder,
         target,
@@ -138,23 +138,23 @@ def _split_file(plan, examples):
         plan.device,
         **_steps(plan, summary.n_rows),
     )
-    watched = examples.watched
+    validation = examples.validation
     if holds_out:
-        watched = examples.take(held_out)
-    if watched is None:
-        return Split(*learnt, training)
-    rows = np.arange(len(watched.y))
-    tensors = LazyRows(watched.X, rows, encoder, plan.dtype, plan.device)
-    y = target.standardized(watched.y)
-    return Split(*learnt, training, Batches(tensors, y, watched.weight, plan.dtype))
+        validation = examples.take(held_out)
+    if validation is None:
+        return Split(*learned, training)
+    rows = np.arange(len(validation.y))
+    tensors = OnDemandRows(validation.X, rows, encoder, plan.dtype, plan.device)
+    y = target.standardized(validation.y)
+    return Split(*learned, training, Batches(tensors, y, validation.weight, plan.dtype))
 
 
 def _learn_of_file(plan, examples, rows, summary):
     """Return the Encoder and the target that a sample teaches, and what is known of all rows."""
     sample = examples.take(rows)
     bounded = plan.loss.is_robust
-    target = sample.target.learnt_on(sample.y, sample.weight, bounded=bounded)
-    target = target.with_spread(summary.y, summary.n_rows, bounded)
+    target = sample.target.updated(sample.y, sample.weight, bounded=bounded)
+    target = target.with_statistics(summary.y, summary.n_rows, bounded)
     target.check_precision(np.dtype(dtype_name(plan.dtype)))
     standardize = plan.parameters.standardize
     encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
@@ -166,7 +166,7 @@ def _of_all(plan, strata, numbers, n_all):
     if strata is None or plan.processes.size == 1:
         return strata
     of_all = np.empty(n_all, dtype=np.intp)
-    of_all[plan.processes.concatenated(numbers)] = plan.processes.concatenated(strata)
+    of_all[plan.processes.allgather_concat(numbers)] = plan.processes.allgather_concat(strata)
     return of_all
 
 
@@ -190,13 +190,13 @@ def _found_here(chosen, numbers, n_all):
 def _split_in_folds(plan, examples, rows):
     """Hold out another fold for each network; they share the encoded rows, but target means."""
     groups, strata = _groups_of(examples, rows), examples.target.strata(examples.y[rows])
-    training, held_out = fold_out(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
-    learnt, _ = _learn(plan, examples, rows)
-    encoder, target = learnt
+    training, held_out = make_folds(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
+    learned, _ = _learn(plan, examples, rows)
+    encoder, target = learned
     y, encoders = target.standardized(examples.y[rows]), ()
     if len(columns_with_means(examples.X)):
-        means, encoders = _means_of_networks(plan, examples, rows, learnt, training, held_out)
-        tensors = RowsOfNetworks(examples.X, rows, means, encoder, plan.dtype, plan.device)
+        means, encoders = _means_of_networks(plan, examples, rows, learned, training, held_out)
+        tensors = RowsOfEachNetwork(examples.X, rows, means, encoder, plan.dtype, plan.device)
         first_row = len(rows) * np.arange(plan.n_networks)[:, np.newaxis]
     else:
         tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
@@ -219,7 +219,7 @@ def _split_in_folds(plan, examples, rows):
     )
 
 
-def _means_of_networks(plan, examples, rows, learnt, training, held_out):
+def _means_of_networks(plan, examples, rows, learned, training, held_out):
     """Return the target means that each network sees, and its Encoder with those of its own rows.
 
     A training row gets the means of training rows in other folds, a held-out row those of all
@@ -230,7 +230,7 @@ def _means_of_networks(plan, examples, rows, learnt, training, held_out):
     plan : Plan
     examples : Examples
     rows : array of int of shape (m,)
-    learnt : tuple of (Encoder, target)
+    learned : tuple of (Encoder, target)
     training, held_out : arrays of int of shape (M, n)
         Indices into `rows`, filled up with -1.
 
@@ -239,7 +239,7 @@ def _means_of_networks(plan, examples, rows, learnt, training, held_out):
     means : array of shape (M, m, t)
     encoders : list of Encoder
     """
-    encoder, target = learnt
+    encoder, target = learned
     y, fold = target.standardized(examples.y), _deal(plan, examples, rows)
     means, encoders = [], []
     for own, held in zip(training, held_out, strict=True):
@@ -247,7 +247,7 @@ def _means_of_networks(plan, examples, rows, learnt, training, held_out):
         weight = np.zeros_like(examples.weight)
         weight[own] = examples.weight[own]
         encoders.append(encoder.with_means_of(examples.X, y, weight))
-        of_network = means_of_other_folds(examples.X, y, weight, fold)
+        of_network = out_of_fold_means(examples.X, y, weight, fold)
         n_means = of_network.shape[1]
         of_network[held] = encoders[-1].numbers_of(examples.X[held])[:, -n_means:]
         means.append(of_network[rows])
@@ -264,13 +264,13 @@ def _learn(plan, examples, rows):
     """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    target = examples.target.learnt_on(
+    target = examples.target.updated(
         examples.y, weight, bounded=plan.loss.is_robust, processes=plan.processes
     )
     target.check_precision(np.dtype(dtype_name(plan.dtype)))
-    encoder = known_encoder(plan.before)
-    if plan.is_incremental and encoder is not None:
-        return (encoder.learnt_on(examples.X, weight), target), examples
+    encoder = fitted_encoder(plan.before)
+    if plan.is_partial_fit and encoder is not None:
+        return (encoder.updated(examples.X, weight), target), examples
     y = target.standardized(examples.y)
     examples = _with_other_means(plan, examples, rows, y, weight)
     if encoder is None:
@@ -286,7 +286,7 @@ def _with_other_means(plan, examples, rows, y, weight):
     if not len(columns_with_means(examples.X)):
         return examples
     fold = _deal(plan, examples, rows)
-    means = means_of_other_folds(examples.X, y, weight, fold, plan.processes)
+    means = out_of_fold_means(examples.X, y, weight, fold, plan.processes)
     return replace(examples, X=replace(examples.X, means=means))
 
 
@@ -294,10 +294,10 @@ def _deal(plan, examples, rows):
     """Return for each row its fold for target encoding; rows of one group share a fold."""
     is_chosen = np.zeros(len(examples.y), dtype=bool)
     is_chosen[rows] = True
-    n_all, numbers = plan.processes.numbered(is_chosen)
+    n_all, numbers = plan.processes.number_rows(is_chosen)
     fold = np.zeros(len(examples.y), dtype=np.intp)
     groups = _groups_of(examples, rows)
-    fold[rows] = deal_into_folds(n_all, _draw_seed(plan), groups)[numbers]
+    fold[rows] = assign_folds(n_all, _draw_seed(plan), groups)[numbers]
     return fold
 
 
@@ -306,9 +306,9 @@ def _groups_of(examples, rows):
     return None if examples.groups is None else encode_groups(examples.groups[rows])
 
 
-def _batches(plan, learnt, examples, rows, numbers, **options):
+def _batches(plan, learned, examples, rows, numbers, **options):
     """Return the batches of some rows, which have these numbers among those of all processes."""
-    encoder, target = learnt
+    encoder, target = learned
     tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
     held = tensors, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
     if plan.processes.size == 1:

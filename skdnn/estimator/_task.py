@@ -19,14 +19,14 @@ class Task:
         `TwoClasses` or `RealNumbers`: how y is read, what is learned of it, how rows are held out.
     output : Output
         The output unit, its losses and its score.
-    rules : dict of str to rule
+    constraints : dict of str to rule
         Those of the parameters that the other estimator has not, or has with other values.
     loss : callable
         From checked parameters to a Loss.
     weigh : callable
         From checked parameters, target, encoded y, the weights of the rows and the processes that
         have the others to what they count.
-    share_of_penalty : float
+    penalty_fraction : float
         Of "auto" for `weight_decay` where held-out rows say when to stop, or columns are many.
     rows_worth_binning : int
         From so many rows on one network gets bins where `numeric_embedding` is "auto".
@@ -39,10 +39,10 @@ class Task:
 
     target: Any
     output: Output
-    rules: Mapping[str, Any]
+    constraints: Mapping[str, Any]
     loss: Callable[[Any], Loss]
     weigh: Callable[[Any, Any, np.ndarray, np.ndarray, Any], np.ndarray]
-    share_of_penalty: float
+    penalty_fraction: float
     rows_worth_binning: int
     alternates_bins: bool
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

@@ -11,7 +11,7 @@ from skdnn.processes import current_trainer
 from skdnn.training import train
 
 from ._examples import column_far_outside, keep_read
-from ._fitted import learnt_attributes, network_attributes
+from ._fitted import learned_attributes, network_attributes
 
 # By the endings of a TrainingResult.
 _NOT_CONVERGED = {
@@ -25,13 +25,13 @@ _NOT_CONVERGED = {
 
 
 def run_training(
-    plan, split, start, score=None, observers=(), state=None, trainer=train, file=None
+    plan, split, initialized, score=None, observers=(), state=None, trainer=train, file=None
 ):
     """Train, and return the TrainingResult.
 
     Parameters
     ----------
-    plan, split, start : Plan, Split, Start
+    plan, split, initialized : Plan, Split, Start
     score, observers, state : see `train`
     trainer : callable, default=train
     file : str or None, default=None
@@ -42,7 +42,7 @@ def run_training(
     KeyboardInterrupt
         If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
     """
-    parameters, network = plan.parameters, start.network
+    parameters, network = plan.parameters, initialized.network
     lines = None
     if parameters.verbose and plan.processes.rank == 0:
         name = score_name(parameters.scoring or network.output.score)
@@ -51,7 +51,7 @@ def run_training(
     result = trainer(
         network,
         split.training,
-        start.rule,
+        initialized.optimizer,
         validation=split.validation,
         score=score,
         learning_rate=plan.learning_rate(network.layer_sizes[0], split.training.batch_size),
@@ -71,61 +71,63 @@ def run_training(
     )
     if result.interrupted and result.n_iter.max() == 0:
         raise KeyboardInterrupt
-    if lines is not None and not plan.is_incremental:  # partial_fit has just its one epoch
-        watched = f"validation {'cost' if score is None else name}"
+    if lines is not None and not plan.is_partial_fit:  # partial_fit has just its one epoch
+        validation = f"validation {'cost' if score is None else name}"
         if split.validation is None or not parameters.early_stopping:
-            watched = "training cost"
+            validation = "training cost"
         options = parameters.n_iter_no_change, parameters.tol
-        print(ending_line(result, watched, plan.max_iter, *options))
+        print(ending_line(result, validation, plan.max_iter, *options))
     return result
 
 
-def run_watched_training(estimator, plan, examples, split, start, journal, tasks):
+def run_observed_training(estimator, plan, examples, split, initialized, checkpoint_file, tasks):
     """Train, before the eyes of a scorer, a checkpoint and callbacks.
 
     Parameters
     ----------
     estimator : NetworkEstimator
         Which they are shown, as if the fit had ended.
-    plan, examples, split, start : Plan, Examples, Split, Start
-    journal : Journal
+    plan, examples, split, initialized : Plan, Examples, Split, Start
+    checkpoint_file : Journal
     tasks : EpochTasks
     """
 
     def as_fitted(network, member):
         fitted = copy.copy(estimator)
         vars(fitted).update(network_attributes(plan, split, network, member))
-        keep_read(fitted, split.watched[member].given, split.watched[member].X)
+        keep_read(fitted, split.validation_rows[member].given, split.validation_rows[member].X)
         return fitted
 
-    score = make_score(plan.parameters.scoring, split.watched, as_fitted)
+    score = make_score(plan.parameters.scoring, split.validation_rows, as_fitted)
     if score is None and plan.parameters.scoring is not None:
         warn(
             f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "
             "Set early_stopping=True, or give X_val and y_val."
         )
-    tasks.begin(partial(learnt_attributes, plan, split), plan.max_iter)
-    journal.seed = plan.seed
-    state = plan.processes.first(journal.state)
-    observers = [observer for observer in (tasks, journal) if observer.looks]
+    tasks.begin(partial(learned_attributes, plan, split), plan.max_iter)
+    checkpoint_file.seed = plan.seed
+    state = plan.processes.broadcast(checkpoint_file.state)
+    observers = [observer for observer in (tasks, checkpoint_file) if observer.is_active]
     trainer = current_trainer(train)
-    result = run_training(plan, split, start, score, observers, state, trainer, journal.path)
-    if examples.watched is not None and result.n_iter.any():
+    result = run_training(
+        plan, split, initialized, score, observers, state, trainer, checkpoint_file.path
+    )
+    if examples.validation is not None and result.n_iter.any():
         _warn_of_far_validation_set(estimator, plan, examples, split, result)
     return result
 
 
 def _warn_of_far_validation_set(estimator, plan, examples, split, result):
     """Warn where X_val lies far outside X and a constant prediction is better than the network."""
-    (y, share), (y_val, share_val) = (
-        map(plan.processes.concatenated, (rows.y.double(), rows.share.double()))
+    (y, weight), (y_val, weight_val) = (
+        map(plan.processes.allgather_concat, (rows.y.double(), rows.weight.double()))
         for rows in (split.training, split.validation)
     )
-    constant = plan.loss.constant(y, share).unsqueeze(-1).expand_as(y_val)
-    of_constant = cost(plan.loss, constant, y_val, share_val).item()
+    constant = plan.loss.constant(y, weight).unsqueeze(-1).expand_as(y_val)
+    of_constant = cost(plan.loss, constant, y_val, weight_val).item()
     of_first_epoch = result.validation_cost_curve[0].mean()
     # Processes that round otherwise must not come to other decisions.
-    if not plan.processes.first(of_first_epoch > of_constant):
+    if not plan.processes.broadcast(of_first_epoch > of_constant):
         return
     column = column_far_outside(estimator, examples)
     if column is not None:

@@ -2,8 +2,8 @@
 
 from contextlib import ExitStack
 
-from skdnn.checkpoints import replaceable_path, replacing
-from skdnn.data.frames import at_hand, column_tables
+from skdnn.checkpoints import replace_atomically, replaceable_path
+from skdnn.data.frames import check_in_memory, column_tables
 from skdnn.data.streaming import concatenated, open_source
 
 from ._parameters import OneOf, plain
@@ -37,7 +37,7 @@ def write_predictions(fitted, X, path, method, keep):
     writer = None
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(replacing(path))
+            file = stack.enter_context(replace_atomically(path))
         except OSError as error:
             raise ValueError(
                 f"path must be a file that can be written, but {path!r} cannot: {error.strerror}."
@@ -53,23 +53,23 @@ def _answered(fitted, X, source, method, keep):
     """Yield tables of the columns kept and, behind them, the predictions."""
     predict = getattr(fitted, method)
     if source is None:
-        X = at_hand(X)
-        answers = predict(X)
+        X = check_in_memory(X)
+        predictions = predict(X)
         for rows, kept in column_tables(X, keep, _ROWS_OF_A_GROUP):
-            yield _with_answers(fitted, kept, method, answers[rows])
+            yield _with_answers(fitted, kept, method, predictions[rows])
         return
     source.check_names(keep, "keep")
     features = features_in(fitted, source)
     for table in source.tables([*dict.fromkeys([*features, *keep])]):
-        answers = predict(table.select(features))
-        yield _with_answers(fitted, table.select(keep), method, answers)
+        predictions = predict(table.select(features))
+        yield _with_answers(fitted, table.select(keep), method, predictions)
 
 
-def _with_answers(fitted, kept, method, answers):
+def _with_answers(fitted, kept, method, predictions):
     import pyarrow
 
-    names = _names(fitted, method, answers)
-    columns = [answers] if answers.ndim == 1 else list(answers.T)
+    names = _names(fitted, method, predictions)
+    columns = [predictions] if predictions.ndim == 1 else list(predictions.T)
     both = sorted({*names} & {*kept.column_names})
     if both:
         raise ValueError(f"keep must not name what predictions are called, got {both}.")
@@ -77,11 +77,11 @@ def _with_answers(fitted, kept, method, answers):
     return pyarrow.table(arrays, names=[*kept.column_names, *names])
 
 
-def _names(fitted, method, answers):
+def _names(fitted, method, predictions):
     if method.startswith("predict_"):
         return [str(label) for label in fitted.classes_]
     name = "prediction" if method == "predict" else method
-    return [name] if answers.ndim == 1 else [f"{name}_{k}" for k in range(answers.shape[1])]
+    return [name] if predictions.ndim == 1 else [f"{name}_{k}" for k in range(predictions.shape[1])]
 
 
 def _writer(file, schema):

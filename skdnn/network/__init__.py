@@ -33,7 +33,7 @@ from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, cost_sums, quantile_loss
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
-from ._propagation import compute_answers
+from ._propagation import compute_raw_predictions
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,7 +44,7 @@ __all__ = [
     "Loss",
     "Network",
     "Output",
-    "compute_answers",
+    "compute_raw_predictions",
     "cost",
     "cost_sums",
     "get_activation",

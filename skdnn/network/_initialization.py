@@ -22,7 +22,7 @@ import math
 import torch
 
 
-def initialize(network, init_scale, generators, answer=0.0):
+def initialize(network, init_scale, generators, constant=0.0):
     """Draw the weights of a network, or of each network of a stack, in place.
 
     Parameters
@@ -32,7 +32,7 @@ def initialize(network, init_scale, generators, answer=0.0):
         Standard deviation of the weights.
     generators : list of torch.Generator
         One for each network of the stack; on the CPU, it starts a network the same on any device.
-    answer : float or tensor of shape (..., n^[L]), default=0.0
+    constant : float or tensor of shape (..., n^[L]), default=0.0
         Where the output's biases start.
     """
     network.theta.zero_()
@@ -43,12 +43,12 @@ def initialize(network, init_scale, generators, answer=0.0):
             draw = torch.empty(W.mT.shape, dtype=torch.float64, device=generator.device)
             W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
     if network.input_mask is not None:
-        share = network.input_mask.mean(dim=-1, keepdim=True) if init_scale == "auto" else 1.0
-        network.W[1].mul_(network.input_mask).div_(share**0.5)
+        weight = network.input_mask.mean(dim=-1, keepdim=True) if init_scale == "auto" else 1.0
+        network.W[1].mul_(network.input_mask).div_(weight**0.5)
     if init_scale != 0:
         bias = network.b[network.n_layers]
-        answer = torch.as_tensor(answer, dtype=bias.dtype, device=bias.device)
-        bias.copy_(answer[..., None])
+        constant = torch.as_tensor(constant, dtype=bias.dtype, device=bias.device)
+        bias.copy_(constant[..., None])
 
 
 def standard_deviation(network, l, init_scale):
@@ -72,5 +72,5 @@ def is_symmetric(network):
 
 def is_saturated(network, X):
     """Tell whether most answers for X lie where the output unit is flat."""
-    is_flat = network.answers(X).abs() > network.output.flat_beyond
+    is_flat = network.raw_predict(X).abs() > network.output.flat_beyond
     return bool(is_flat.double().mean() > 0.5)

@@ -14,7 +14,7 @@ from ._activations import ACTIVATIONS
 from ._output import SIGMOID
 from ._propagation import (
     backward_propagation,
-    compute_answers,
+    compute_raw_predictions,
     forward_propagation,
     make_cache,
     narrowed,
@@ -89,7 +89,7 @@ class Network:
     >>> network.theta.shape  # 2 * 3 + 3 and 3 * 1 + 1
     torch.Size([13])
     >>> _ = network.W[1].fill_(1.0), network.W[2].fill_(1.0)
-    >>> network.answers(torch.tensor([[1.0], [2.0], [1.0]], dtype=torch.float64))
+    >>> network.raw_predict(torch.tensor([[1.0], [2.0], [1.0]], dtype=torch.float64))
     tensor([[9.]], dtype=torch.float64)
     """
 
@@ -231,12 +231,12 @@ class Network:
             self.dW[1].mul_(self.input_mask)
         return Z
 
-    def answers(self, X):
+    def raw_predict(self, X):
         """Return Z[L], without dropout, of shape (..., n^[L], m).
 
         For X as `propagate` takes it, of any m.
         """
-        return compute_answers(X[..., :-1, :], self.W, self.b, self.activations)
+        return compute_raw_predictions(X[..., :-1, :], self.W, self.b, self.activations)
 
     def to_module(self):
         """Return a torch.nn.Sequential from X to the answers, of a stack to their mean.

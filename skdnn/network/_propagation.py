@@ -156,7 +156,7 @@ def _chunk_length(W):
     return max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:]))
 
 
-def compute_answers(X, W, b, activations):
+def compute_raw_predictions(X, W, b, activations):
     """Propagate any number of examples forward, in chunks, without dropout and without a cache.
 
     For predictions: with nothing to keep for backward propagation, allocating the results of a
@@ -174,11 +174,11 @@ def compute_answers(X, W, b, activations):
     """
     L, is_stack = len(W) - 1, W[1].ndim > 2
     affine = torch.baddbmm if is_stack else torch.addmm
-    answers = []
+    predictions = []
     for A in (X,) if X.shape[-1] == 1 else X.split(_chunk_length(W), dim=-1):
         A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
         for l in range(1, L):
             Z = affine(b[l], W[l], A)
             A = activations[l].forward(Z, torch.empty_like(Z) if activations[l].reads_Z else Z)
-        answers.append(affine(b[L], W[L], A))
-    return answers[0] if len(answers) == 1 else torch.cat(answers, dim=-1)
+        predictions.append(affine(b[L], W[L], A))
+    return predictions[0] if len(predictions) == 1 else torch.cat(predictions, dim=-1)

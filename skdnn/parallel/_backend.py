@@ -12,7 +12,7 @@ from numbers import Integral, Real
 import joblib
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
 
-from ._scheduler import Meeting, current_call
+from ._scheduler import Scheduler, current_call
 
 NAME = "skdnn"
 MAX_TASKS = 128
@@ -47,7 +47,7 @@ class TogetherBackend(ParallelBackendBase):
         _check("max_tasks", max_tasks, Integral, "a whole number")
         _check("memory_limit", memory_limit, Real, "a number")
         self.max_tasks, self.memory_limit = max_tasks, memory_limit
-        self.meeting = self.call = self.failure = None
+        self.scheduler = self.call = self.failure = None
         self.filters = ExitStack()
 
     def effective_n_jobs(self, n_jobs):
@@ -61,8 +61,10 @@ class TogetherBackend(ParallelBackendBase):
         if self._is_too_deep():
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel, within = parallel, current_call()
-        self.meeting = within.meeting if within else Meeting(self.max_tasks, self.memory_limit)
-        self.call = self.meeting.new_call(within)
+        self.scheduler = (
+            within.scheduler if within else Scheduler(self.max_tasks, self.memory_limit)
+        )
+        self.call = self.scheduler.new_call(within)
         return self.effective_n_jobs(n_jobs)
 
     def _is_too_deep(self):
@@ -81,7 +83,7 @@ class TogetherBackend(ParallelBackendBase):
         """Let a task begin as soon as there is room, and return its Future."""
         future = Future()
         future.add_done_callback(callback)
-        self.meeting.add(self.call, func, future)
+        self.scheduler.add(self.call, func, future)
         return future
 
     apply_async = submit  # as joblib before 1.5 calls it
@@ -99,9 +101,9 @@ class TogetherBackend(ParallelBackendBase):
 
     def abort_everything(self, ensure_ready=True):
         """End the tasks of this call, and wait a little for them to end."""
-        self.meeting.end(self.call)
+        self.scheduler.end(self.call)
         if self.call.within is None:
-            self.meeting.join()
+            self.scheduler.join()
         if ensure_ready:
             self.configure(parallel=self.parallel)
 
@@ -122,10 +124,10 @@ class _Retrieval:
         self.backend, self.call = backend, backend.call
 
     def __enter__(self):
-        self.backend.meeting.await_tasks(self.call, True)
+        self.backend.scheduler.await_tasks(self.call, True)
 
     def __exit__(self, kind, error, traceback):
-        self.backend.meeting.await_tasks(self.call, False)
+        self.backend.scheduler.await_tasks(self.call, False)
         failure, self.backend.failure = self.backend.failure, None
         if failure is not None and error is failure[0]:
             raise error.with_traceback(failure[1])

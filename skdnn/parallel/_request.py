@@ -15,13 +15,13 @@ from skdnn.training import (
     OPERATIONS_WORTH_THREADS,
     Adam,
     GradientDescent,
+    ThreadPool,
     WeightAverage,
-    Workers,
     operations_of_a_step,
 )
 
 # Update rules whose tensors have a number for each parameter of a network.
-RULES = (GradientDescent, Adam)
+OPTIMIZERS = (GradientDescent, Adam)
 # A stack saves what an operation takes beside its numbers. With more networks, with longer products
 # there is nothing more to save, and more parameters leave a processor's cache.
 MOST_NETWORKS = 32
@@ -40,7 +40,7 @@ class Request:
     ----------
     network : Network
     batches : Batches
-    rule : update rule
+    optimizer : update rule
     options : dict
     is_alone : bool, default=False
         Whether it is trained by itself, whatever it is.
@@ -48,7 +48,7 @@ class Request:
 
     network: Network
     batches: Any
-    rule: Any
+    optimizer: Any
     options: dict
     is_alone: bool = False
 
@@ -67,7 +67,7 @@ class Request:
         options, rate = self.options, self.options["learning_rate"]
         rows = [self.batches, *([options["validation"]] if options["validation"] else [])]
         return (
-            isinstance(moved_by(self.rule), RULES)
+            isinstance(moved_by(self.optimizer), OPTIMIZERS)
             # A user's function may look at whatever it is shown.
             and all(g in ACTIVATIONS.values() for g in self.network.activations[1:])
             and all(type(batches) is Batches for batches in rows)
@@ -82,7 +82,7 @@ class Request:
     @cached_property
     def _kind(self):
         options, network, batches = self.options, self.network, self.batches
-        rule = moved_by(self.rule)
+        optimizer = moved_by(self.optimizer)
         return (
             network.layer_sizes,
             tuple(g.name for g in network.activations[1:]),
@@ -96,9 +96,9 @@ class Request:
             options["keep_best"],
             options["validation"] is None,
             options["score"] is None,
-            type(rule),
-            getattr(rule, "nesterov", None),
-            getattr(rule, "decoupled", None),
+            type(optimizer),
+            getattr(optimizer, "nesterov", None),
+            getattr(optimizer, "decoupled", None),
             batches.n_steps,
             batches.batch_size if batches.n_steps > 1 else None,
             # Dropout draws a number for each row.
@@ -160,32 +160,32 @@ class Request:
             known.add(batches.rows)
 
 
-def in_pieces(asked, n_processors):
+def in_pieces(pending, n_processors):
     """Return what asks for one kind in stacks, as many as are worth it.
 
     Parameters
     ----------
-    asked : list of Asked
+    pending : list of Asked
         Whose requests are of one kind.
     n_processors : int
         That have nothing else to do.
     """
-    most = asked[0].request.most
+    most = pending[0].request.most
     # Equal rates beside each other take one step of the rule.
-    asked = sorted(asked, key=lambda each: each.request.options["learning_rate"])
-    n_pieces = max(-(-len(asked) // most), min(len(asked), _n_worth(asked, n_processors)))
-    edges = np.linspace(0, len(asked), n_pieces + 1).round().astype(int).tolist()
-    return [asked[start:stop] for start, stop in pairwise(edges)]
+    pending = sorted(pending, key=lambda each: each.request.options["learning_rate"])
+    n_pieces = max(-(-len(pending) // most), min(len(pending), _n_worth(pending, n_processors)))
+    edges = np.linspace(0, len(pending), n_pieces + 1).round().astype(int).tolist()
+    return [pending[start:stop] for start, stop in pairwise(edges)]
 
 
-def _n_worth(asked, n_processors):
+def _n_worth(pending, n_processors):
     """Return on how many processors requests of a kind are faster than on one."""
-    if not asked[0].request.network.theta.is_cpu:
+    if not pending[0].request.network.theta.is_cpu:
         return 1
-    operations = sum(each.request.operations for each in asked)
-    return Workers(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
+    operations = sum(each.request.operations for each in pending)
+    return ThreadPool(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
 
 
-def moved_by(rule):
+def moved_by(optimizer):
     """Return the rule that moves the weights, whether they are averaged or not."""
-    return rule.rule if isinstance(rule, WeightAverage) else rule
+    return optimizer.optimizer if isinstance(optimizer, WeightAverage) else optimizer

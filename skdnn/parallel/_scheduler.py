@@ -27,7 +27,7 @@ from joblib.parallel import SequentialBackend, get_active_backend
 from skdnn.processes import training_by
 
 from ._request import Request, in_pieces
-from ._stack import train_as_one
+from ._stack import train_stack
 
 # Where nobody has come for so many seconds, those who wait are trained: the others may compute
 # something else for long, or wait themselves for one who waits here.
@@ -77,7 +77,7 @@ def _in_task_of(call):
     """Run a task of a Call in the block; None: outside of tasks."""
     token = _call.set(call)
     try:
-        with training_by(call and partial(call.meeting.train, call)):
+        with training_by(call and partial(call.scheduler.train, call)):
             yield
     finally:
         _call.reset(token)
@@ -88,7 +88,7 @@ class Call:
 
     Attributes
     ----------
-    meeting : Meeting
+    scheduler : Meeting
     within : Call or None
         That of the task which called.
     level : int
@@ -105,8 +105,8 @@ class Call:
         Whether it must: there are some.
     """
 
-    def __init__(self, meeting, within):
-        self.meeting, self.within = meeting, within
+    def __init__(self, scheduler, within):
+        self.scheduler, self.within = scheduler, within
         self.level = 0 if within is None else within.level + 1
         self.context, self.config = copy_context(), sklearn.get_config()
         self.n_left, self.is_awaited, self.is_blocked, self.has_ended = 0, False, False, False
@@ -117,7 +117,7 @@ class Call:
         return self.has_ended or (self.within is not None and self.within.is_over)
 
 
-class Asked:
+class PendingRequest:
     """A request that waits for its result.
 
     Attributes
@@ -144,7 +144,7 @@ class Asked:
         self.training, self.result, self.woken = None, None, Event()
 
 
-class Meeting:
+class Scheduler:
     """The tasks of a call of Parallel, and of all calls within them.
 
     Parameters
@@ -193,10 +193,10 @@ class Meeting:
             if call.within is None and not call.has_ended:
                 self.n_busy -= 1  # its caller, so that tasks in the queue begin, and end at once
             call.has_ended = True
-            for asked in self.waiting:
-                if asked.call.is_over:
-                    self._release(asked)
-            self.waiting = [asked for asked in self.waiting if asked.result is None]
+            for pending in self.waiting:
+                if pending.call.is_over:
+                    self._release(pending)
+            self.waiting = [pending for pending in self.waiting if pending.result is None]
             self._go_on()
 
     def join(self):
@@ -207,30 +207,30 @@ class Meeting:
         for thread in threads:
             thread.join(max(0.0, until - monotonic()))
 
-    def train(self, call, network, batches, rule, **options):
+    def train(self, call, network, batches, optimizer, **options):
         """Return the TrainingResult of what `train` is asked for, trained with others' own."""
         if call.is_over:
             raise KeyboardInterrupt
-        asked = Asked(Request(network, batches, rule, options), call)
+        pending = PendingRequest(Request(network, batches, optimizer, options), call)
         with self.comparing:
-            asked.request.share_rows(self.rows)
+            pending.request.share_rows(self.rows)
         with self.lock:
-            self._limit(asked.request)
-            self.waiting.append(asked)
+            self._limit(pending.request)
+            self.waiting.append(pending)
             self.last_came = monotonic()
             self.n_busy -= 1
             self._go_on()
-        while asked.result is None:
-            if not asked.woken.wait(PATIENCE):
+        while pending.result is None:
+            if not pending.woken.wait(PATIENCE):
                 with self.lock:
                     self._go_on(is_patient=monotonic() < self.last_came + PATIENCE)
-            elif asked.training is not None:
-                training, asked.training = asked.training, None
-                asked.woken.clear()
+            elif pending.training is not None:
+                training, pending.training = pending.training, None
+                pending.woken.clear()
                 training()
-        if isinstance(asked.result, BaseException):
-            raise asked.result
-        return asked.result
+        if isinstance(pending.result, BaseException):
+            raise pending.result
+        return pending.result
 
     def _train(self, stack, n_threads, n_processors):
         """Train a stack on so many processors, and hand out each result once it is there."""
@@ -245,7 +245,7 @@ class Meeting:
         backend = SequentialBackend(nesting_level=stack[0].nesting_level)
         try:
             with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
-                results = train_as_one(
+                results = train_stack(
                     [each.request for each in stack],
                     lambda: [each.call.is_over for each in stack],
                     n_threads,
@@ -260,11 +260,11 @@ class Meeting:
             self.waiting += [each for each in stack if each.result is None]
             self._go_on()
 
-    def _release(self, asked, result=None):
+    def _release(self, pending, result=None):
         """Let a thread go on that has its result, or whose call is over."""
-        asked.result = KeyboardInterrupt() if asked.call.is_over else result
+        pending.result = KeyboardInterrupt() if pending.call.is_over else result
         self.n_busy += 1
-        asked.woken.set()
+        pending.woken.set()
 
     def _note(self, call):
         is_blocked = call.is_awaited and call.n_left > 0
@@ -337,7 +337,7 @@ class Meeting:
 
     def _begin_trainings(self):
         while self.n_training < self.n_processors and (stack := self._next_stack()):
-            self.waiting = [asked for asked in self.waiting if asked not in stack]
+            self.waiting = [pending for pending in self.waiting if pending not in stack]
             leader, goes_on = stack[0], self.n_busy + self.n_training + len(self.waiting) > 0
             is_shared = goes_on or (self.queue and self._is_below_limit())
             takes_all = not is_shared or leader.request.needs_its_threads
@@ -353,8 +353,8 @@ class Meeting:
     def _next_stack(self):
         """Return the stack that has most to compute, an empty list where nobody waits."""
         kinds = defaultdict(list)
-        for asked in self.waiting:
-            kinds[asked.request.kind].append(asked)
+        for pending in self.waiting:
+            kinds[pending.request.kind].append(pending)
         n_idle = self.n_processors - self.n_training - (len(kinds) - 1)
         stacks = [
             piece for of_a_kind in kinds.values() for piece in in_pieces(of_a_kind, max(1, n_idle))

@@ -18,7 +18,7 @@ from skdnn.training import GradientDescent, WeightAverage, train
 from ._request import moved_by
 
 
-def train_as_one(requests, are_over, n_threads, hand_out):
+def train_stack(requests, are_over, n_threads, hand_out):
     """Train what requests of one kind ask for.
 
     Those without a result must be trained by themselves, since together they failed.
@@ -40,11 +40,11 @@ def train_as_one(requests, are_over, n_threads, hand_out):
         that it raised.
     """
     if len(requests) == 1:
-        return {0: _trained_alone(*requests, are_over, n_threads)}
+        return {0: _train_alone(*requests, are_over, n_threads)}
     waiting = dict(enumerate(requests))
     states = {k: [g.get_state() for g in request.generators()] for k, request in waiting.items()}
     try:
-        return _trained_as_one(requests, waiting, are_over, n_threads, hand_out)
+        return _train_stacked(requests, waiting, are_over, n_threads, hand_out)
     except BaseException:  # none must suffer from another, and each sees itself what is wrong
         for k, request in waiting.items():
             request.is_alone = True
@@ -53,7 +53,7 @@ def train_as_one(requests, are_over, n_threads, hand_out):
         return {}
 
 
-def _trained_alone(request, are_over, n_threads):
+def _train_alone(request, are_over, n_threads):
     def leave(progress):
         if any(are_over()):
             progress.stop()
@@ -62,12 +62,12 @@ def _trained_alone(request, are_over, n_threads):
     if options["n_threads"] is None and not request.needs_its_threads:
         options["n_threads"] = n_threads
     try:
-        return train(request.network, request.batches, request.rule, **options)
+        return train(request.network, request.batches, request.optimizer, **options)
     except BaseException as error:  # to be raised in the thread of its fit, whatever it is
         return error
 
 
-def _trained_as_one(requests, waiting, are_over, n_threads, hand_out):
+def _train_stacked(requests, waiting, are_over, n_threads, hand_out):
     """Train requests as one stack; those whose results are handed out leave `waiting`, a dict."""
     network, members = _stacked_network(requests), _members(requests)
     first = requests[0].options
@@ -80,7 +80,7 @@ def _trained_as_one(requests, waiting, are_over, n_threads, hand_out):
         for own, is_over in zip(members, are_over(), strict=True):
             if is_over:
                 stopping.running[own] = False
-        is_trained = stopping.trains(progress.epoch + 1)
+        is_trained = stopping.is_active(progress.epoch + 1)
         ended = [k for k in waiting if not is_trained[members[k]].any()]
         if 0 < len(ended) < len(waiting):
             hand_out(results_of(progress.result(), ended))
@@ -88,7 +88,7 @@ def _trained_as_one(requests, waiting, are_over, n_threads, hand_out):
     result = train(
         network,
         _stacked_batches(requests, [request.batches for request in requests]),
-        _stacked_rule(requests, network),
+        _stacked_optimizer(requests, network),
         validation=None if first["validation"] is None else _stacked_validation(requests),
         score=None if first["score"] is None else _score_of_each(requests, members),
         loss=first["loss"],
@@ -167,21 +167,21 @@ def _rows(tensors):
     return torch.cat([tensor if tensor.ndim == 2 else tensor.unsqueeze(0) for tensor in tensors])
 
 
-def _stacked_rule(requests, network):
-    rules = [moved_by(request.rule) for request in requests]
-    rule = copy.copy(rules[0])
-    rule.theta, rule.gradient = network.theta, network.gradient
-    rule.penalty = _stacked_penalty([rule.penalty for rule in rules], network)
-    for name in rule.tensors:
-        setattr(rule, name, _rows([getattr(one, name) for one in rules]))
-    if isinstance(rule, GradientDescent):
-        momenta = _of_each(requests, lambda request: moved_by(request.rule).momentum)
-        rule.momentum = _column(network, momenta)
-    if not any(isinstance(request.rule, WeightAverage) for request in requests):
-        return rule
+def _stacked_optimizer(requests, network):
+    optimizers = [moved_by(request.optimizer) for request in requests]
+    optimizer = copy.copy(optimizers[0])
+    optimizer.theta, optimizer.gradient = network.theta, network.gradient
+    optimizer.penalty = _stacked_penalty([optimizer.penalty for optimizer in optimizers], network)
+    for name in optimizer.tensors:
+        setattr(optimizer, name, _rows([getattr(one, name) for one in optimizers]))
+    if isinstance(optimizer, GradientDescent):
+        momenta = _of_each(requests, lambda request: moved_by(request.optimizer).momentum)
+        optimizer.momentum = _column(network, momenta)
+    if not any(isinstance(request.optimizer, WeightAverage) for request in requests):
+        return optimizer
     # One that is not averaged has the mean of its last weights alone.
-    decays = _of_each(requests, lambda request: getattr(request.rule, "decay", 0.0))
-    return WeightAverage(rule, network.theta, _column(network, decays))
+    decays = _of_each(requests, lambda request: getattr(request.optimizer, "decay", 0.0))
+    return WeightAverage(optimizer, network.theta, _column(network, decays))
 
 
 def _stacked_penalty(penalties, network):
@@ -200,10 +200,10 @@ def _stacked_penalty(penalties, network):
 def _score_of_each(requests, members):
     """Return the function from the stack and some of its networks to the score of each."""
 
-    def score(network, asked):
+    def score(network, pending):
         return np.concatenate(
             [
-                _scores(request, network, own, [k for k in asked if own.start <= k < own.stop])
+                _scores(request, network, own, [k for k in pending if own.start <= k < own.stop])
                 for request, own in zip(requests, members, strict=True)
             ]
         )
@@ -211,13 +211,13 @@ def _score_of_each(requests, members):
     return score
 
 
-def _scores(request, network, own, asked):
+def _scores(request, network, own, pending):
     """Return what the score of a request says of some networks of the stack."""
-    if not asked:
+    if not pending:
         return []
     is_stack = request.network.n_networks is not None
     its_networks = network.part(list(range(own.start, own.stop)) if is_stack else own.start)
-    return request.options["score"](its_networks, [k - own.start for k in asked])
+    return request.options["score"](its_networks, [k - own.start for k in pending])
 
 
 def _result_of(request, result, own):

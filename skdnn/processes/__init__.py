@@ -6,17 +6,15 @@ several processes is in `skdnn.distributed`, and `fit` finds it here.
 """
 
 from ._agreement import check_same
-from ._current import current_processes, current_trainer, fitting_among, training_by
-from ._elsewhere import where_the_rows_are
-from ._single_process import ALONE, Alone
+from ._context import current_processes, current_trainer, fitting_among, training_by
+from ._single_process import SINGLE_PROCESS, SingleProcess
 
 __all__ = [
-    "ALONE",
-    "Alone",
+    "SINGLE_PROCESS",
+    "SingleProcess",
     "check_same",
     "current_processes",
     "current_trainer",
     "fitting_among",
     "training_by",
-    "where_the_rows_are",
 ]

@@ -1,17 +1,17 @@
 """What processes that share a fit must have in common."""
 
 
-def check_same(processes, told):
+def check_same(processes, values):
     """Raise a ValueError where processes that share a fit do not have the same.
 
     Parameters
     ----------
-    processes : Alone or ProcessGroup
-    told : dict
+    processes : SingleProcess or Communicator
+    values : dict
         From what it is, for the error, to what this process has.
     """
-    for rank, there in enumerate(processes.gathered(told)):
-        for name, value in told.items():
+    for rank, there in enumerate(processes.allgather(values)):
+        for name, value in values.items():
             if there[name] != value:
                 raise ValueError(
                     f"{name} must be the same in all processes that share a fit, got {value} in "

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 
-class Alone:
+class SingleProcess:
     """What a group of processes is asked; by all of them, in the same order.
 
     Attributes
@@ -14,7 +14,7 @@ class Alone:
         Of this process, from 0.
     size : int
         How many processes there are.
-    readers : Alone or ProcessGroup
+    readers : SingleProcess or Communicator
         Whom to ask while rows are read: nobody, where each process reads all of them.
     """
 
@@ -34,33 +34,33 @@ class Alone:
         """Let an error in the block be one of all processes."""
         yield
 
-    def sum(self, values):
+    def allreduce(self, values):
         """Return the sum of the arrays or tensors of all processes."""
         return values
 
-    def largest(self, values):
+    def allreduce_max(self, values):
         """Return the largest of the numbers that all processes have, place by place."""
         return values
 
-    def add_up(self, tensor):
+    def allreduce_(self, tensor):
         """Put the sum of the tensors of all processes into each of them."""
 
-    def concatenated(self, values):
+    def allgather_concat(self, values):
         """Return the arrays or tensors of all processes, joined along the last axis by rank."""
         return values
 
-    def gathered(self, value):
+    def allgather(self, value):
         """Return a list of what each process has, of any kind, by rank."""
         return [value]
 
-    def first(self, value):
+    def broadcast(self, value):
         """Return what process 0 has."""
         return value
 
-    def spread(self, tensor):
+    def broadcast_(self, tensor):
         """Put what the tensor of process 0 holds into those of all."""
 
-    def numbered(self, is_chosen):
+    def number_rows(self, is_chosen):
         """Return numbers for the chosen rows of all processes.
 
         Parameters
@@ -78,8 +78,8 @@ class Alone:
         Examples
         --------
         >>> import numpy as np
-        >>> from skdnn.processes import ALONE
-        >>> n_all, numbers = ALONE.numbered(np.array([True, False, True]))
+        >>> from skdnn.processes import SINGLE_PROCESS
+        >>> n_all, numbers = SINGLE_PROCESS.number_rows(np.array([True, False, True]))
         >>> n_all, numbers.tolist()
         (2, [0, 1])
         """
@@ -87,4 +87,4 @@ class Alone:
         return n_all, np.arange(n_all)
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()

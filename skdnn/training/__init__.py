@@ -6,15 +6,15 @@ over epochs and steps in `_loop`.
 """
 
 from ._averaging import WEIGHTS, WeightAverage
+from ._early_stopping import EarlyStopping
 from ._loop import train
-from ._objective import epoch_answers, evaluate
+from ._objective import epoch_raw_predictions, evaluate
 from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
 from ._progress import Progress
 from ._result import TrainingResult
-from ._running import OPERATIONS_WORTH_GROUPS, operations_of_a_step
 from ._schedules import SCHEDULES
-from ._stopping import Stopping
-from ._threads import OPERATIONS_WORTH_THREADS, Workers, plainly, threads_for
+from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, threads_for, with_default_torch_state
+from ._training_group import OPERATIONS_WORTH_GROUPS, operations_of_a_step
 
 __all__ = [
     "OPERATIONS_WORTH_GROUPS",
@@ -23,17 +23,17 @@ __all__ = [
     "SCHEDULES",
     "WEIGHTS",
     "Adam",
+    "EarlyStopping",
     "GradientDescent",
     "Progress",
-    "Stopping",
+    "ThreadPool",
     "TrainingResult",
     "WeightAverage",
-    "Workers",
-    "epoch_answers",
+    "epoch_raw_predictions",
     "evaluate",
     "make_optimizer",
     "operations_of_a_step",
-    "plainly",
     "threads_for",
     "train",
+    "with_default_torch_state",
 ]

@@ -27,7 +27,7 @@ class WeightAverage:
 
     Parameters
     ----------
-    rule : update rule
+    optimizer : update rule
         What moves theta.
     theta : tensor of shape (P,) or (M, P)
         The same tensor that the rule updates in place.
@@ -35,15 +35,15 @@ class WeightAverage:
         β, below 1.
     """
 
-    def __init__(self, rule, theta, decay):
-        self.rule, self.theta, self.decay = rule, theta, decay
+    def __init__(self, optimizer, theta, decay):
+        self.optimizer, self.theta, self.decay = optimizer, theta, decay
         self.average, self.live = theta.clone(), theta.clone()
         self.n_steps = 0
 
     def state(self):
         """Return what the next step depends on at the end of an epoch: arrays and numbers."""
         return {
-            "rule": self.rule.state(),
+            "rule": self.optimizer.state(),
             "live": self.live.cpu().numpy(),
             "average": self.average.cpu().numpy(),
             "n_steps": self.n_steps,
@@ -51,7 +51,7 @@ class WeightAverage:
 
     def restore(self, state):
         """Go on from a state, theta included."""
-        self.rule.restore(state["rule"])
+        self.optimizer.restore(state["rule"])
         self.live.copy_(torch.from_numpy(state["live"]))
         self.theta.copy_(self.live)
         self.average.copy_(torch.from_numpy(state["average"]))
@@ -60,21 +60,21 @@ class WeightAverage:
     def part(self, network, members):
         """Return the rule for some networks of a stack, which are `network` now."""
         part = copy.copy(self)
-        part.rule, part.theta = self.rule.part(network, members), network.theta
+        part.optimizer, part.theta = self.optimizer.part(network, members), network.theta
         part.decay = option_of(self.decay, members)
         part.average, part.live = self.average[members].clone(), self.live[members].clone()
         part.theta.copy_(part.live)  # where it was the average that was seen last
         return part
 
-    def take_back(self, part, members):
+    def merge(self, part, members):
         """Take over what has become of the state of a part."""
-        self.rule.take_back(part.rule, members)
+        self.optimizer.merge(part.optimizer, members)
         self.average[members], self.live[members] = part.average, part.live
         self.n_steps = part.n_steps
 
     def step(self, objective, rate):
         """Let the rule update theta, then the average follow."""
-        self.rule.step(objective, rate)
+        self.optimizer.step(objective, rate)
         self.n_steps += 1
         self.average.lerp_(self.theta, (1 - self.decay) / (1 - self.decay**self.n_steps))
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from skdnn.network import LOSSES
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 from ._averaging import WeightAverage
+from ._early_stopping import EarlyStopping
 from ._lbfgs import LBFGS
 from ._progress import Progress
-from ._running import OPERATIONS_WORTH_GROUPS, Running, operations_of_a_step
 from ._schedules import Rate
-from ._stopping import Stopping
-from ._threads import OPERATIONS_WORTH_THREADS, Workers, flushed_denormals, threads_for
+from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, flushed_denormals, threads_for
+from ._training_group import OPERATIONS_WORTH_GROUPS, TrainingGroup, operations_of_a_step
 
 
 @dataclass
@@ -25,8 +25,8 @@ class _EpochEnd:
     """What happens after an epoch: measure, keep the best, let observers look."""
 
     progress: Progress
-    whole: Running
-    workers: Workers
+    whole: TrainingGroup
+    threads: ThreadPool
     score: object
     observers: list
     processes: object
@@ -36,23 +36,23 @@ class _EpochEnd:
         progress = self.progress
         with ExitStack() as stack:
             for group in groups:
-                if isinstance(group.rule, WeightAverage):
-                    stack.enter_context(group.rule.in_place())
+                if isinstance(group.optimizer, WeightAverage):
+                    stack.enter_context(group.optimizer.in_place())
                 group.report_to(self.whole)
             progress.check_weights()
             members = [member for group in groups for member in group.members]
             measured = [costs, *self._measure(groups, members)]
             measured = [self._of_all(members, numbers) for numbers in measured]
             # Processors that round otherwise must not come to other decisions.
-            progress.add(*self.processes.first(measured), by_score=self.score is not None)
+            progress.add(*self.processes.broadcast(measured), by_score=self.score is not None)
             for observe in self.observers:
                 observe(progress)
-            progress.stopping.running = self.processes.first(progress.stopping.running)
+            progress.stopping.running = self.processes.broadcast(progress.stopping.running)
 
     def _measure(self, groups, members):
         if self.whole.validation is None:
             return ()
-        costs, scores = zip(*self.workers.map(Running.evaluate, groups), strict=True)
+        costs, scores = zip(*self.threads.map(TrainingGroup.evaluate, groups), strict=True)
         if self.score is not None:
             scores = [self.score(self.whole.network, members)]
         return costs, scores
@@ -88,7 +88,7 @@ def train(
     state=None,
     on_start=None,
     n_threads=None,
-    processes=ALONE,
+    processes=SINGLE_PROCESS,
     fails_apart=False,
 ):
     """Train a network, or a stack of networks, from its present weights.
@@ -131,7 +131,7 @@ def train(
         Called before the first epoch with the Progress, which a state has restored.
     n_threads : int or None, default=None
         Of the processor. None is one where the work is small, else what torch is set to.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of the processes that have the other rows: it sums their gradients, and all end with the
         same weights.
     fails_apart : bool, default=False
@@ -151,7 +151,7 @@ def train(
     keep_best = keep_best and validation is not None
     if isinstance(optimizer, LBFGS) and not keep_best:
         n_iter_no_change = math.inf  # its own criterion, the gradient, is the better one
-    stopping = Stopping(
+    stopping = EarlyStopping(
         network.n_networks or 1,
         tol=tol,
         n_iter_no_change=n_iter_no_change,
@@ -169,16 +169,16 @@ def train(
     n_threads = n_threads if network.theta.is_cpu else 1
     members = list(range(network.n_networks or 1))
     ending = "max_iter"
-    with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as workers:
-        whole = Running(
+    with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as threads:
+        whole = TrainingGroup(
             network, optimizer, batches, validation, generators, rate, loss,
-            max_grad_norm, members, workers.some(1), processes,
+            max_grad_norm, members, threads.some(1), processes,
         )  # fmt: skip
         if state is not None:
             progress.restore(state)
         if on_start is not None:
             on_start(progress)
-        end_epoch = _EpochEnd(progress, whole, workers, score, observers, processes)
+        end_epoch = _EpochEnd(progress, whole, threads, score, observers, processes)
         try:
             if isinstance(optimizer, LBFGS):
                 ending = _train_by_lbfgs(end_epoch, max_iter, tol)
@@ -188,30 +188,30 @@ def train(
             if processes.size > 1:
                 raise  # the others know nothing of it
             ending = "interrupted"
-        processes.spread(progress.kept)
+        processes.broadcast_(progress.kept)
         network.theta.copy_(progress.kept)
     return progress.result(ending)
 
 
 def _train_by_steps(end_epoch):
-    progress, workers = end_epoch.progress, end_epoch.workers
+    progress, threads = end_epoch.progress, end_epoch.threads
     goes_on = groups = None
     while not progress.is_last:
-        now = progress.stopping.trains(progress.epoch + 1)
+        now = progress.stopping.is_active(progress.epoch + 1)
         if not np.array_equal(goes_on, now):
-            goes_on, groups = now, end_epoch.whole.groups(now, workers)
-        train_group = partial(Running.train, epoch=progress.epoch)
-        end_epoch(groups, workers.map(train_group, groups))
+            goes_on, groups = now, end_epoch.whole.groups(now, threads)
+        train_group = partial(TrainingGroup.train, epoch=progress.epoch)
+        end_epoch(groups, threads.map(train_group, groups))
 
 
 def _train_by_lbfgs(end_epoch, max_iter, tol):
     progress = end_epoch.progress
-    (group,) = end_epoch.whole.groups(progress.stopping.running, end_epoch.workers)
-    objective, rows = group.objective, group.slabbed.epoch()
-    (objective.slabs,), (objective.Z,) = rows.steps, rows.split(group.Z)
+    (group,) = end_epoch.whole.groups(progress.stopping.running, end_epoch.threads)
+    objective, rows = group.objective, group.in_parts.epoch()
+    (objective.micro_batches,), (objective.Z,) = rows.steps, rows.split(group.Z)
 
     def end_iteration():
         end_epoch([group], [objective.cost()])
         return progress.is_stopped
 
-    return group.rule.minimize(objective, end_iteration, max_iter=max_iter, tol=tol)
+    return group.optimizer.minimize(objective, end_iteration, max_iter=max_iter, tol=tol)

@@ -31,7 +31,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 _SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
 
 
-class UpdateRule:
+class Optimizer:
     """What update rules share: a penalty, and tensors with a number for each parameter."""
 
     tensors: tuple[str, ...] = ()
@@ -60,13 +60,13 @@ class UpdateRule:
             setattr(part, name, getattr(self, name)[members].clone())
         return part
 
-    def take_back(self, part, members):
+    def merge(self, part, members):
         """Take over what has become of the state of a part."""
         for name in self.tensors:
             getattr(self, name)[members] = getattr(part, name)
 
 
-class GradientDescent(UpdateRule):
+class GradientDescent(Optimizer):
     """``W := W - α dW``, the lecture's rule; with momentum ``v := μ v + dW``, ``W := W - α v``.
 
     Nesterov's variant looks ahead along the velocity: ``W := W - α (dW + μ v)``.
@@ -102,7 +102,7 @@ class GradientDescent(UpdateRule):
         return self.velocity
 
 
-class Adam(UpdateRule):
+class Adam(Optimizer):
     """The running mean of the gradient over the root of its running mean square.
 
     With ``decoupled=True`` it is AdamW.
@@ -123,9 +123,9 @@ class Adam(UpdateRule):
         super().restore(state)
         self.n_steps = state["n_steps"]
 
-    def take_back(self, part, members):
+    def merge(self, part, members):
         """Take over what has become of the state of a part."""
-        super().take_back(part, members)
+        super().merge(part, members)
         self.n_steps = part.n_steps
 
     def step(self, objective, rate):
@@ -162,7 +162,7 @@ def adam_step_as_written(theta, gradient, mean, square, t, rate):
     theta.addcdiv_(mean, root, value=-rate / (1 - BETA_1**t))
 
 
-def adam_step_in_one(theta, gradient, mean, square, t, rate):
+def adam_step_fused(theta, gradient, mean, square, t, rate):
     """Take the same step by torch's own kernel, in one pass over the numbers."""
     torch._fused_adam_(
         [theta],
@@ -182,7 +182,7 @@ def adam_step_in_one(theta, gradient, mean, square, t, rate):
 
 
 # The kernel is private to torch, so it may be gone one day.
-adam_step = adam_step_in_one if hasattr(torch, "_fused_adam_") else adam_step_as_written
+adam_step = adam_step_fused if hasattr(torch, "_fused_adam_") else adam_step_as_written
 
 
 class TorchOptimizer:
@@ -209,7 +209,7 @@ class TorchOptimizer:
         part.optimizers = [self.optimizers[member] for member in chosen]
         return part
 
-    def take_back(self, part, members):
+    def merge(self, part, members):
         """Take over nothing: the optimizers are the same."""
 
     def step(self, objective, rate):
@@ -336,10 +336,10 @@ def make_optimizer(
     {'velocity': array([0., 0., 0., 0.])}
     """
     if not isinstance(optimizer, str):
-        rule = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
+        optimizer = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
     else:
         options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
-        rule = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+        optimizer = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
     if weight_averaging == 0:
-        return rule
-    return WeightAverage(rule, network.theta, weight_averaging)
+        return optimizer
+    return WeightAverage(optimizer, network.theta, weight_averaging)

@@ -24,7 +24,7 @@ class Progress:
         Epochs at the most.
     n_steps : int
         Steps of an epoch.
-    watches : bool
+    has_validation : bool
         Whether there are validation rows.
     fails_apart : bool, default=False
         Whether a network that diverges leaves the others, instead of failing them all.
@@ -50,12 +50,12 @@ class Progress:
         generators,
         max_iter,
         n_steps,
-        watches,
+        has_validation,
         fails_apart=False,
     ):
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
-        self.n_steps, self.watches = n_steps, watches
+        self.n_steps, self.has_validation = n_steps, has_validation
         self.kept = network.theta.clone()
         self.costs, self.validation_costs, self.scores = [], [], []
         self.fails_apart, self.failed = fails_apart, {}
@@ -73,7 +73,7 @@ class Progress:
     @property
     def is_last(self):
         """Whether no epoch follows."""
-        return not self.stopping.trains(self.epoch + 1).any()
+        return not self.stopping.is_active(self.epoch + 1).any()
 
     def stop(self):
         """Let this epoch be the last."""
@@ -94,10 +94,10 @@ class Progress:
             self.validation_costs.append(validation_cost)
             self.scores.append(score)
         self.costs.append(cost)
-        watched = cost
+        validation = cost
         if self.stopping.keep_best:
-            watched = -score if by_score else validation_cost
-        self._keep(self.stopping.update(epoch, watched))
+            validation = -score if by_score else validation_cost
+        self._keep(self.stopping.update(epoch, validation))
 
     def result(self, ending="max_iter"):
         """Return the TrainingResult as of now.
@@ -171,11 +171,11 @@ class Progress:
 
     def _wanted(self, n_epochs):
         """Return the tree of dtypes and shapes of this training after so many epochs."""
-        n_watched = n_epochs if self.watches else 0
+        n_validation = n_epochs if self.has_validation else 0
         n_networks = len(self.stopping.n_iter)
         curves = {
             name: (np.dtype(float), (n_rows, n_networks))
-            for name, n_rows in zip(CURVES, (n_epochs, n_watched, n_watched), strict=True)
+            for name, n_rows in zip(CURVES, (n_epochs, n_validation, n_validation), strict=True)
         }
         return {**_declared(self.state()), **curves}
 
@@ -228,7 +228,7 @@ class Progress:
         self._check_finite(found, self.epoch + 1, "A weight")
 
     def _check_finite(self, costs, epoch, what="The cost"):
-        diverged = ~np.isfinite(costs) & self.stopping.trains(epoch)
+        diverged = ~np.isfinite(costs) & self.stopping.is_active(epoch)
         for member in np.flatnonzero(diverged).tolist():
             self._fail(
                 member,

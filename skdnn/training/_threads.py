@@ -29,7 +29,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 OPERATIONS_WORTH_THREADS = 6e7
 
 
-class Workers:
+class ThreadPool:
     """Threads that compute at the same time, this one among them.
 
     Parameters
@@ -51,7 +51,7 @@ class Workers:
 
     def some(self, n):
         """Return n of them."""
-        return Workers(self.executor, n, self.is_asked_for, self.is_over)
+        return ThreadPool(self.executor, n, self.is_asked_for, self.is_over)
 
     def worth(self, operations, least=OPERATIONS_WORTH_THREADS):
         """Return how many of them work of so many operations between two meetings is worth.
@@ -115,11 +115,11 @@ def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
     with on_one_thread() as found:
         n = found if n_threads is None else min(n_threads, max(found, os.cpu_count() or 1))
         if n == 1 or (n_threads is None and operations < least):
-            yield Workers()
+            yield ThreadPool()
             return
         as_here = found, torch.is_grad_enabled(), _flushes_denormals()
         with ThreadPoolExecutor(n - 1, initializer=_begin, initargs=as_here) as executor:
-            yield Workers(executor, n, n_threads is not None)
+            yield ThreadPool(executor, n, n_threads is not None)
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def _setters_of_this_thread():
         return None
 
 
-def plainly(method: Method) -> Method:
+def with_default_torch_state(method: Method) -> Method:
     """Let a method compute on one thread, without autocast or inference mode.
 
     And without NumPy's warnings: numbers that are too large for a dtype are looked for where they

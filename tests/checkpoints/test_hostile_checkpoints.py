@@ -17,8 +17,8 @@ from sklearn.metrics import roc_auc_score
 from special_files import KINDS, unix
 
 from skdnn import Checkpoint, DeepBinaryClassifier
-from skdnn.checkpoints import Journal
-from skdnn.training import Stopping
+from skdnn.checkpoints import CheckpointFile
+from skdnn.training import EarlyStopping
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
@@ -258,7 +258,7 @@ def test_a_file_of_another_version_says_so(tmp_path):
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_what_stopping_says_of_itself_is_no_contradiction(keep_best):
     rng = np.random.default_rng(0)
-    stopping = Stopping(20, tol=0.01, n_iter_no_change=3, keep_best=keep_best)
+    stopping = EarlyStopping(20, tol=0.01, n_iter_no_change=3, keep_best=keep_best)
     for epoch in range(1, 30):
         assert not list(stopping.contradictions(stopping.state(), epoch - 1))
         stopping.update(epoch, rng.random(20))
@@ -413,7 +413,7 @@ def test_a_fit_in_another_thread_is_refused(tmp_path):
 
 def hold(path, connection):
     """Be another fit, that does not end."""
-    with Journal(Checkpoint(path)):
+    with CheckpointFile(Checkpoint(path)):
         connection.send("locked")
         connection.recv()
 
@@ -438,34 +438,34 @@ def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_pa
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    journal = Journal(path)
+    checkpoint_file = CheckpointFile(path)
     child = os.fork()
     if child == 0:
         try:
-            journal.close()
+            checkpoint_file.close()
         finally:
-            os._exit(journal.file.is_locked)
+            os._exit(checkpoint_file.file.is_locked)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(ValueError, match=IN_USE):
-        Journal(path)
-    journal.close()
-    Journal(path).close()
+        CheckpointFile(path)
+    checkpoint_file.close()
+    CheckpointFile(path).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    with pytest.raises(Killed), Journal(path):
+    with pytest.raises(Killed), CheckpointFile(path):
         raise Killed
-    journal = Journal(path)
+    checkpoint_file = CheckpointFile(path)
     with pytest.raises(ValueError, match=IN_USE):
-        Journal(path)
-    del journal
+        CheckpointFile(path)
+    del checkpoint_file
     gc.collect()
-    closed = Journal(path)
+    closed = CheckpointFile(path)
     closed.close()
     closed.close()
-    Journal(path).close()
+    CheckpointFile(path).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -475,9 +475,9 @@ def test_descriptors_do_not_leak(tmp_path, content):
     bad.write_bytes(content[:-1])
 
     def use():
-        Journal(Checkpoint(path)).close()
+        CheckpointFile(Checkpoint(path)).close()
         with pytest.raises(ValueError, match="is damaged"):
-            Journal(Checkpoint(bad))
+            CheckpointFile(Checkpoint(bad))
 
     use()
     before = len(os.listdir("/proc/self/fd"))

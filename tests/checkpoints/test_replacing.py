@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from special_files import KINDS, root, unix
 
-from skdnn.checkpoints import replaceable_path, replacing
+from skdnn.checkpoints import replace_atomically, replaceable_path
 
 
 def mode(path):
@@ -15,7 +15,7 @@ def mode(path):
 
 
 def write(path, content=b"new"):
-    with replacing(replaceable_path(path, "path")) as file:
+    with replace_atomically(replaceable_path(path, "path")) as file:
         file.write(content)
 
 
@@ -58,7 +58,7 @@ def test_a_pipe_without_a_name_is_refused_by_its_kind():
 def test_what_became_a_pipe_in_between_is_not_replaced(tmp_path):
     path = tmp_path / "file"
     real = replaceable_path(path, "path")
-    with pytest.raises(OSError, match="it is a pipe"), replacing(real):
+    with pytest.raises(OSError, match="it is a pipe"), replace_atomically(real):
         os.mkfifo(path)
     assert stat.S_ISFIFO(path.stat().st_mode)
     assert list(tmp_path.iterdir()) == [path]
@@ -120,7 +120,7 @@ def test_mode_stays_and_nothing_is_readable_before(tmp_path, earlier):
     path = tmp_path / "file"
     path.touch()
     path.chmod(earlier)
-    with replacing(str(path)) as file:
+    with replace_atomically(str(path)) as file:
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == earlier
     assert mode(path) == earlier
 
@@ -185,7 +185,7 @@ def test_after_an_error_the_earlier_file_is_there_and_nothing_else(
 
     if call != "block":
         monkeypatch.setattr(os, call, fail)
-    with pytest.raises(error), replacing(str(path)) as file:
+    with pytest.raises(error), replace_atomically(str(path)) as file:
         fail() if call == "block" else file.write(b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -193,7 +193,7 @@ def test_after_an_error_the_earlier_file_is_there_and_nothing_else(
 
 def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     path = tmp_path / "file"
-    with replacing(str(path)) as one, replacing(str(path)) as other:
+    with replace_atomically(str(path)) as one, replace_atomically(str(path)) as other:
         one.write(b"one")
         other.write(b"other")
     assert path.read_bytes() == b"one"

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.distributed import _on_dask
+from skdnn.distributed import _dask
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -308,7 +308,9 @@ def test_callbacks_would_see_a_copy(client):
 
 def test_partial_fit_says_that_fit_takes_them(client):
     rows = divided(a_frame(), EDGES["even"])
-    with pytest.raises(TypeError, match="partial_fit must have its rows in memory"):
+    with pytest.raises(
+        TypeError, match=r"X must hold its rows in memory, got a DataFrame: pass X\.compute\(\)"
+    ):
         make().partial_fit(rows[COLUMNS], rows["y"], classes=["no", "yes"])
 
 
@@ -426,10 +428,10 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
 
 def test_a_cancelled_fit_waits_for_no_worker_that_is_busy(client):
     worker, frame = min(client.scheduler_info(n_workers=-1)["workers"]), a_frame()
-    where = client.submit(_on_dask._open_store, "fit", worker, workers=[worker]).result()
+    where = client.submit(_dask._open_store, "fit", worker, workers=[worker]).result()
     parts = [(0, (frame[COLUMNS], frame["y"]))]
     task = client.submit(  # the second of two processes never begins
-        _on_dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
+        _dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
         workers=[worker],
     )  # fmt: skip
     while not any(client.run(n_running).values()):

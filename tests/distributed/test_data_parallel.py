@@ -33,7 +33,7 @@ def numbers():
     return X, y
 
 
-def with_gaps():
+def with_missing():
     X, y = numbers()
     X[::7, 2] = np.nan
     X[850, 1] = 1e9  # a wild one
@@ -92,13 +92,17 @@ CASES = {
     "weights": (numbers, {"batch_size": 50}, {"sample_weight": weights()}),
     "balanced": (sorted_labels, {"class_weight": "balanced", "n_layers": 1}, {}),
     "a weight for a label": (sorted_labels, {"class_weight": {"yes": 3}}, {}),
-    "robust": (with_gaps, {"standardize": "robust", "batch_size": 64}, {}),
-    "gaps, a wild one and bins": (with_gaps, {"numeric_embedding": "piecewise_linear"}, {}),
+    "robust": (with_missing, {"standardize": "robust", "batch_size": 64}, {}),
+    "gaps, a wild one and bins": (with_missing, {"numeric_embedding": "piecewise_linear"}, {}),
     "clipping and averaging": (numbers, {"max_grad_norm": 0.1, "weight_averaging": 0.9}, {}),
-    "early stopping": (with_gaps, {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0}, {}),
+    "early stopping": (
+        with_missing,
+        {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0},
+        {},
+    ),
     "rows to watch": (numbers, {"early_stopping": True}, {"X_val": 1, "y_val": 1}),
     "weights of rows to watch": (numbers, {"early_stopping": True}, {"sample_weight_val": 1}),
-    "levels": (a_frame, {"early_stopping": True}, {}),
+    "category": (a_frame, {"early_stopping": True}, {}),
     "means of levels": (a_frame, {"target_encoding": True, "early_stopping": False}, {}),
     "sparse": (sparse_numbers, {}, {}),
     "several threads": (numbers, {"n_threads": 2}, {}),
@@ -122,7 +126,7 @@ def make(case):
     return kind(**settings), X, y, options
 
 
-def answers(estimator, X):
+def raw_predict(estimator, X):
     """Return probabilities, or numbers."""
     return getattr(estimator, "predict_proba", estimator.predict)(X)
 
@@ -161,7 +165,9 @@ def test_every_process_ends_with_the_estimator_of_one(two, three, case):
         mine = estimator.coefs_ + estimator.intercepts_
         for got, expected in zip(mine, alone.coefs_ + alone.intercepts_, strict=True):
             np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
-        np.testing.assert_allclose(answers(estimator, X), answers(alone, X), rtol=10 * tolerance)
+        np.testing.assert_allclose(
+            raw_predict(estimator, X), raw_predict(alone, X), rtol=10 * tolerance
+        )
     for estimator, first in zip(fitted, [*fitted[:1] * 2, *fitted[2:3] * 3], strict=True):
         for got, expected in zip(estimator.coefs_, first.coefs_, strict=True):
             np.testing.assert_array_equal(got, expected)
@@ -275,7 +281,7 @@ def test_the_result_is_an_ordinary_estimator(two):
     np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])
 
 
-def quantiles_of_thinned_columns(rank, shares, cut):
+def quantiles_of_thinned_columns(rank, fractions, cut):
     statistics = importlib.import_module("skdnn.data.encoding._statistics")
     X = np.random.default_rng(0).gamma(1.0, size=(N, 1))
     mine = [X[:cut], X[cut:]][rank]
@@ -283,7 +289,7 @@ def quantiles_of_thinned_columns(rank, shares, cut):
     try:
         with data_parallel("part") as group:
             weight = np.ones(len(mine))
-            (found,) = statistics.weighted_quantiles(mine, weight, shares, group)
+            (found,) = statistics.weighted_quantiles(mine, weight, fractions, group)
     finally:
         statistics._MOST_VALUES = before
     return found
@@ -291,12 +297,12 @@ def quantiles_of_thinned_columns(rank, shares, cut):
 
 @pytest.mark.parametrize("cut", [100, 0])
 def test_of_too_many_values_quantiles_are_nearly_right(two, cut):
-    shares = np.linspace(0.05, 0.95, 19)
-    found, same = two.results(quantiles_of_thinned_columns, shares, cut)
+    fractions = np.linspace(0.05, 0.95, 19)
+    found, same = two.results(quantiles_of_thinned_columns, fractions, cut)
     np.testing.assert_array_equal(found, same)
     X = np.sort(np.random.default_rng(0).gamma(1.0, size=(N, 1)).ravel())
     below = np.searchsorted(X, found, side="right") / N
-    assert 0 < np.abs(below - shares).max() < 2 / 128
+    assert 0 < np.abs(below - fractions).max() < 2 / 128
 
 
 def fit_rows_of_two_kinds(rank):

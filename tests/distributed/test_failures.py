@@ -126,7 +126,7 @@ def with_groups(rank, clf, X, y):
     clf.fit(X, y, groups=np.arange(400))
 
 
-def plainly(rank, clf, X, y):
+def with_default_torch_state(rank, clf, X, y):
     clf.fit(X, y)
 
 
@@ -178,7 +178,7 @@ def test_what_several_processes_cannot_do_is_refused_by_name(two, parameter, val
 
 
 def fit_with(rank, parameter, value):
-    return fit(rank, plainly, **{parameter: value})
+    return fit(rank, with_default_torch_state, **{parameter: value})
 
 
 def fit_where_one_does_not_come(rank, path):

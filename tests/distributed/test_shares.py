@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from skdnn.data.batches import Batches, OwnBatches, make_rows
 from skdnn.data.encoding import identity_encoder
-from skdnn.processes import Alone
+from skdnn.processes import SingleProcess
 
 
-class Counting(Alone):
+class Counting(SingleProcess):
     """One of several processes, which knows of the others only their sums."""
 
     def __init__(self, total_weight, n_rows):
-        self.answers = iter([n_rows, total_weight])
+        self.sums = iter([n_rows, total_weight])
 
-    def sum(self, values):
-        return np.broadcast_to(next(self.answers), np.shape(values))
+    def allreduce(self, values):
+        return np.broadcast_to(next(self.sums), np.shape(values))
 
 
 def steps_of(batches):
@@ -26,10 +26,10 @@ def steps_of(batches):
     return [
         {
             int(x): (float(w), float(label))
-            for X, y, share in slabs
-            for x, w, label in zip(X()[0], share[0], y[0], strict=True)
+            for X, y, fraction in micro_batches
+            for x, w, label in zip(X()[0], fraction[0], y[0], strict=True)
         }
-        for slabs in epoch.steps
+        for micro_batches in epoch.steps
     ]
 
 
@@ -49,7 +49,7 @@ def rows_and_owners(draw):
 )
 @settings(deadline=None, max_examples=150)
 def test_the_shares_of_all_ranks_partition_every_step(
-    rows, batch_size, shuffles, n_slabs, copied_size
+    rows, batch_size, shuffles, n_micro_batches, copied_size
 ):
     n_rows, owners = rows
     X, y = np.arange(n_rows, dtype=float)[:, None], np.arange(n_rows) % 2
@@ -62,7 +62,7 @@ def test_the_shares_of_all_ranks_partition_every_step(
             tensors, y[index], weight[index], torch.float64, batch_size=batch_size,
             generators=generators, **options,
         )  # fmt: skip
-        return made.in_slabs(n_slabs)
+        return made.in_micro_batches(n_micro_batches)
 
     whole = make(Batches, np.arange(n_rows))
     parts = []

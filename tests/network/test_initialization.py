@@ -55,9 +55,9 @@ def test_biases_start_at_zero():
 def test_auto_keeps_the_size_of_the_signal_through_many_layers():
     network = start("auto", sizes=(100, *[100] * 10, 1))
     X = examples(100, 200)
-    assert 0.2 < network.answers(X).std().item() < 5
+    assert 0.2 < network.raw_predict(X).std().item() < 5
     small = start(0.01, sizes=(100, *[100] * 10, 1))
-    assert small.answers(X).std().item() < 1e-9
+    assert small.raw_predict(X).std().item() < 1e-9
 
 
 def test_zeros_are_symmetric_in_a_hidden_layer_and_harmless_without_one():

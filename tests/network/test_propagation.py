@@ -46,7 +46,7 @@ def arrays(network):
     return [w.astype(float) for w in W], b
 
 
-def autograd(network, X, y, share, loss, masks):
+def autograd(network, X, y, weight, loss, masks):
     """Return the gradient by torch's autograd, from the formulas as torch.nn has them."""
     theta = network.theta.clone().requires_grad_()
     _, W, b = network.views(theta)
@@ -56,7 +56,7 @@ def autograd(network, X, y, share, loss, masks):
         if l < network.n_layers:
             A = network.activations[l].module()(Z)
             A = A if masks[l] is None else A * masks[l]
-    (share * loss.value(Z, y)).sum(-1).mean(-1).sum().backward()
+    (weight * loss.value(Z, y)).sum(-1).mean(-1).sum().backward()
     return theta.grad
 
 
@@ -65,13 +65,15 @@ def autograd(network, X, y, share, loss, masks):
 @pytest.mark.parametrize("activation", UNIQUE_NAMES)
 def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_layers, loss):
     network = make(SIZES[n_layers], activation)
-    X, y, share = data()
-    Z = network.propagate(X, y, share, LOSSES[loss])
+    X, y, weight = data()
+    Z = network.propagate(X, y, weight, LOSSES[loss])
     W, b = arrays(network)
     rows = X[:-1].T.numpy()
     np.testing.assert_allclose(Z[0], reference.logits(rows, W, b, activation), rtol=1e-11)
     derivative = reference.LOSSES[loss][1]
-    dW, db = reference.gradients(rows, y[0].numpy(), share[0].numpy(), W, b, activation, derivative)
+    dW, db = reference.gradients(
+        rows, y[0].numpy(), weight[0].numpy(), W, b, activation, derivative
+    )
     for l in range(1, n_layers + 1):
         np.testing.assert_allclose(network.dW[l].T, dW[l - 1], rtol=1e-9, atol=1e-13)
         np.testing.assert_allclose(network.db[l][:, 0], db[l - 1], rtol=1e-9, atol=1e-13)
@@ -95,10 +97,10 @@ def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_netw
     )
     generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
     for m_of_batch in (m, m - 1, m):  # the shorter one has buffers of the longer one
-        X, y, share = data(m_of_batch, stack=() if n_networks is None else (n_networks,))
-        network.propagate(X, y, share, LOSSES[loss], generators)
+        X, y, weight = data(m_of_batch, stack=() if n_networks is None else (n_networks,))
+        network.propagate(X, y, weight, LOSSES[loss], generators)
         masks = network._cache(m_of_batch).D
-        expected = autograd(network, X, y, share, LOSSES[loss], masks)
+        expected = autograd(network, X, y, weight, LOSSES[loss], masks)
         torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
@@ -108,15 +110,15 @@ def test_what_a_network_does_not_see_has_no_gradient(sizes):
     network.input_mask = torch.ones((3, 1, sizes[0]), dtype=torch.float64)
     network.input_mask[1, 0, 1:] = 0
     network.W[1].mul_(network.input_mask)
-    X, y, share = data(n=sizes[0])
-    expected = autograd(network, X, y, share, LOSSES["log_loss"], [None] * len(sizes))
+    X, y, weight = data(n=sizes[0])
+    expected = autograd(network, X, y, weight, LOSSES["log_loss"], [None] * len(sizes))
     _, dW, _ = network.views(expected)
     dW[1].mul_(network.input_mask)
-    network.propagate(X, y, share, LOSSES["log_loss"])
+    network.propagate(X, y, weight, LOSSES["log_loss"])
     torch.testing.assert_close(network.gradient, expected, rtol=1e-10, atol=1e-13)
     for some in ([1, 2], 1):
         part = network.part(some)
-        part.propagate(X, y, share, LOSSES["log_loss"])
+        part.propagate(X, y, weight, LOSSES["log_loss"])
         torch.testing.assert_close(part.gradient, expected[some], rtol=1e-10, atol=1e-13)
 
 
@@ -129,23 +131,23 @@ def test_a_linear_output_of_several_numbers_has_its_gradient_from_the_mean_loss(
     activations = [get_activation("tanh")]
     network = Network((5, 4, n_outputs), activations, output=LINEAR, n_networks=n_networks)
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
-    X, _, share = data(stack=() if n_networks is None else (n_networks,))
+    X, _, weight = data(stack=() if n_networks is None else (n_networks,))
     y = torch.randn(
         (*X.shape[:-2], n_outputs, 7), dtype=X.dtype, generator=torch.Generator().manual_seed(2)
     )
     loss = quantile_loss(0.3) if name == "quantile" else LINEAR_LOSSES[name]
-    Z = network.propagate(X, y, share, loss)
-    expected = autograd(network, X, y, share, loss, [None] * 3)
+    Z = network.propagate(X, y, weight, loss)
+    expected = autograd(network, X, y, weight, loss, [None] * 3)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-12)
     if n_networks is None:
         W, b = arrays(network)
         derivative = reference.LINEAR_LOSSES[name][1]
         dW, _ = reference.gradients(
-            X[:-1].T.numpy(), y.T.numpy(), share[0].numpy(), W, b, "tanh", derivative
+            X[:-1].T.numpy(), y.T.numpy(), weight[0].numpy(), W, b, "tanh", derivative
         )
         np.testing.assert_allclose(network.dW[1].T, dW[0], rtol=1e-9, atol=1e-13)
     torch.testing.assert_close(
-        cost(loss, Z, y, share), (share * loss.value(Z, y)).mean(-2).sum(-1), rtol=1e-12, atol=0
+        cost(loss, Z, y, weight), (weight * loss.value(Z, y)).mean(-2).sum(-1), rtol=1e-12, atol=0
     )
 
 
@@ -155,19 +157,19 @@ def test_linear_layers_on_top_of_each_other_are_one_linear_layer():
     X, _, _ = data()
     W = network.W[3] @ network.W[2] @ network.W[1]
     b = network.W[3] @ (network.W[2] @ network.b[1] + network.b[2]) + network.b[3]
-    torch.testing.assert_close(network.answers(X), W @ X[:-1] + b)
+    torch.testing.assert_close(network.raw_predict(X), W @ X[:-1] + b)
 
 
 def test_gradient_is_the_limit_of_differences():
     network = make(SIZES[3], "gelu")
-    X, y, share = data()
-    network.propagate(X, y, share, LOSSES["log_loss"])
+    X, y, weight = data()
+    network.propagate(X, y, weight, LOSSES["log_loss"])
     expected, h = network.gradient.clone(), 1e-6
     for i in range(network.n_parameters):
         J = []
         for shift in (h, -2 * h):
             network.theta[i] += shift
-            J.append(cost(LOSSES["log_loss"], network.answers(X), y, share).item())
+            J.append(cost(LOSSES["log_loss"], network.raw_predict(X), y, weight).item())
         network.theta[i] += h
         assert (J[0] - J[1]) / (2 * h) == pytest.approx(expected[i].item(), rel=5e-6, abs=1e-9)
 
@@ -176,44 +178,44 @@ def test_each_hidden_layer_may_have_its_own_activation():
     names = ["relu", "tanh", "sigmoid"]
     network = Network((2, 3, 4, 2, 1), [ACTIVATIONS[name] for name in names])
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
-    X, y, share = data(n=2)
-    network.propagate(X, y, share, LOSSES["log_loss"])
-    expected = autograd(network, X, y, share, LOSSES["log_loss"], [None] * 5)
+    X, y, weight = data(n=2)
+    network.propagate(X, y, weight, LOSSES["log_loss"])
+    expected = autograd(network, X, y, weight, LOSSES["log_loss"], [None] * 5)
     torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
 def test_extreme_inputs_give_a_finite_gradient():
     network = make(SIZES[3], "relu")
-    X, y, share = data()
+    X, y, weight = data()
     X[:-1] *= 1e6
-    network.propagate(X, y, share, LOSSES["log_loss"])
+    network.propagate(X, y, weight, LOSSES["log_loss"])
     assert torch.isfinite(network.gradient).all()
 
 
 def test_stack_computes_what_each_network_computes_alone():
     stack = make(SIZES[3], n_networks=4)
-    X, y, share = data(stack=(4,))
-    Z = stack.propagate(X, y, share, LOSSES["log_loss"]).clone()
+    X, y, weight = data(stack=(4,))
+    Z = stack.propagate(X, y, weight, LOSSES["log_loss"]).clone()
     for k in range(4):
         alone = make(SIZES[3])
         alone.theta.copy_(stack.theta[k])
-        torch.testing.assert_close(alone.propagate(X[k], y[k], share[k], LOSSES["log_loss"]), Z[k])
+        torch.testing.assert_close(alone.propagate(X[k], y[k], weight[k], LOSSES["log_loss"]), Z[k])
         torch.testing.assert_close(alone.gradient, stack.gradient[k])
 
 
 def test_stack_shares_examples_of_two_axes():
     stack = make(SIZES[3], n_networks=4)
-    X, y, share = data()
-    expanded = stack.propagate(X.expand(4, 6, 7), y, share, LOSSES["log_loss"]).clone()
+    X, y, weight = data()
+    expanded = stack.propagate(X.expand(4, 6, 7), y, weight, LOSSES["log_loss"]).clone()
     gradient = stack.gradient.clone()
-    torch.testing.assert_close(stack.propagate(X, y, share, LOSSES["log_loss"]), expanded)
+    torch.testing.assert_close(stack.propagate(X, y, weight, LOSSES["log_loss"]), expanded)
     torch.testing.assert_close(stack.gradient, gradient)
 
 
 def test_dropout_keeps_the_expected_activation():
     network = make((5, 20000, 1), "sigmoid", rates=[0.3])
-    X, y, share = data(m=1)
-    network.propagate(X, y, share, LOSSES["log_loss"], [torch.Generator().manual_seed(9)])
+    X, y, weight = data(m=1)
+    network.propagate(X, y, weight, LOSSES["log_loss"], [torch.Generator().manual_seed(9)])
     cache = network._cache(1)
     assert set(cache.D[1].unique().tolist()) == {0.0, 1 / 0.7}
     assert cache.A[1].mean().item() == pytest.approx(cache.G[1].mean().item(), rel=0.02)
@@ -222,23 +224,25 @@ def test_dropout_keeps_the_expected_activation():
 def test_dropout_is_off_outside_of_training():
     with_dropout, without = make(SIZES[3], rates=[0.5, 0.5]), make(SIZES[3])
     X, *_ = data()
-    torch.testing.assert_close(with_dropout.answers(X), without.answers(X), rtol=0, atol=0)
+    torch.testing.assert_close(with_dropout.raw_predict(X), without.raw_predict(X), rtol=0, atol=0)
 
 
 def test_logits_of_many_examples_do_not_depend_on_the_chunks():
     network = make((5, 700, 1))
     X, *_ = data(m=2000)
-    one_by_one = torch.cat([network.answers(X[:, i : i + 1]) for i in range(0, 2000, 97)], dim=1)
-    torch.testing.assert_close(network.answers(X)[:, ::97], one_by_one)
+    one_by_one = torch.cat(
+        [network.raw_predict(X[:, i : i + 1]) for i in range(0, 2000, 97)], dim=1
+    )
+    torch.testing.assert_close(network.raw_predict(X)[:, ::97], one_by_one)
 
 
 def test_permuting_hidden_units_changes_nothing():
     network = make(SIZES[2])
     X, *_ = data()
-    before, order = network.answers(X), torch.tensor([2, 0, 3, 1])
+    before, order = network.raw_predict(X), torch.tensor([2, 0, 3, 1])
     network.Wb[1].copy_(network.Wb[1][order].clone())
     network.W[2].copy_(network.W[2][:, order].clone())
-    torch.testing.assert_close(network.answers(X), before)
+    torch.testing.assert_close(network.raw_predict(X), before)
 
 
 def test_parameters_are_views_of_one_flat_tensor():
@@ -256,7 +260,7 @@ def test_module_gives_the_probabilities(n_layers):
     X, *_ = data()
     P = network.to_module()(X[:-1].T)
     assert P.shape == (7,)
-    torch.testing.assert_close(P, torch.sigmoid(network.answers(X))[0])
+    torch.testing.assert_close(P, torch.sigmoid(network.raw_predict(X))[0])
 
 
 def test_initialisation_draws_each_network_from_its_own_generator():

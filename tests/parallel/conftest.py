@@ -15,13 +15,13 @@ def watch_trainings(monkeypatch):
     monkeypatch.setattr(skdnn.parallel._scheduler, "PATIENCE", 60.0)
 
     def watch(describe):
-        seen, train_as_one = [], skdnn.parallel._scheduler.train_as_one
+        seen, train_stack = [], skdnn.parallel._scheduler.train_stack
 
         def note(requests, *arguments):
             seen.append(describe(requests))
-            return train_as_one(requests, *arguments)
+            return train_stack(requests, *arguments)
 
-        monkeypatch.setattr(skdnn.parallel._scheduler, "train_as_one", note)
+        monkeypatch.setattr(skdnn.parallel._scheduler, "train_stack", note)
         return seen
 
     return watch

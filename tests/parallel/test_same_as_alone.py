@@ -43,9 +43,9 @@ def fits_alone_and_together(models, arguments):
 def assert_equal_fits(alone, met):
     """Assert that two fitted models have learnt the same, on the same way."""
     assert vars(alone).keys() == vars(met).keys()
-    learnt = [name for name in vars(alone) if name.endswith("_")]
-    assert {"coefs_", "n_iter_", "best_iter_", "t_", "loss_curve_", "best_loss_"} <= set(learnt)
-    for name in learnt:
+    learned = [name for name in vars(alone) if name.endswith("_")]
+    assert {"coefs_", "n_iter_", "best_iter_", "t_", "loss_curve_", "best_loss_"} <= set(learned)
+    for name in learned:
         assert_equal_values(getattr(alone, name), getattr(met, name), name)
 
 

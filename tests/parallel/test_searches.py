@@ -583,10 +583,10 @@ def test_no_jobs_are_refused():
 
 @pytest.mark.timeout(60)
 def test_no_fit_waits_for_ever_where_the_training_of_a_stack_fails(monkeypatch):
-    def train_as_one(*arguments):
+    def train_stack(*arguments):
         raise RecursionError("too deep")
 
-    monkeypatch.setattr("skdnn.parallel._scheduler.train_as_one", train_as_one)
+    monkeypatch.setattr("skdnn.parallel._scheduler.train_stack", train_stack)
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     with together(), pytest.raises(RecursionError, match="too deep"):
         Parallel()(delayed(DeepBinaryClassifier(n_units=2).fit)(X, y) for _ in range(3))

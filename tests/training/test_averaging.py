@@ -27,26 +27,26 @@ def points(n, shape=(4,)):
 def walk(n, decay, n_networks=None):
     network = Network((3, 1), [], n_networks=n_networks)
     path = points(n, network.theta.shape)
-    rule = make_optimizer("sgd", network, weight_averaging=decay)
+    optimizer = make_optimizer("sgd", network, weight_averaging=decay)
     objective = Path(network, path)
     for _ in range(n):
-        rule.step(objective, 1.0)
-    return path, rule
+        optimizer.step(objective, 1.0)
+    return path, optimizer
 
 
 @pytest.mark.parametrize("n_networks", [None, 3])
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_the_average_is_the_sum_that_defines_it(n, decay, n_networks):
-    path, rule = walk(n, decay, n_networks)
+    path, optimizer = walk(n, decay, n_networks)
     weight = decay ** torch.arange(n - 1, -1, -1, dtype=torch.float64)
     expected = torch.tensordot(weight / weight.sum(), path, dims=1)
-    torch.testing.assert_close(rule.average, expected, rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(rule.theta, path[-1], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(optimizer.average, expected, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(optimizer.theta, path[-1], rtol=1e-12, atol=1e-14)
 
 
 def test_the_average_is_torchs_once_the_start_is_forgotten():
-    path, rule = walk(400, 0.9)
+    path, optimizer = walk(400, 0.9)
     model = torch.nn.utils.skip_init(torch.nn.Linear, 3, 1, dtype=torch.float64)
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
@@ -57,14 +57,16 @@ def test_the_average_is_torchs_once_the_start_is_forgotten():
             model.bias.copy_(point[3:])
             averaged.update_parameters(model)
     expected = torch.cat([averaged.module.weight[0], averaged.module.bias]).detach()
-    torch.testing.assert_close(rule.average, expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(optimizer.average, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_theta_is_the_average_for_a_while():
-    path, rule = walk(10, 0.9)
-    with rule.in_place():
-        assert torch.equal(rule.theta, rule.average)
-    assert torch.equal(rule.theta, path[-1]) or torch.allclose(rule.theta, path[-1], rtol=1e-12)
+    path, optimizer = walk(10, 0.9)
+    with optimizer.in_place():
+        assert torch.equal(optimizer.theta, optimizer.average)
+    assert torch.equal(optimizer.theta, path[-1]) or torch.allclose(
+        optimizer.theta, path[-1], rtol=1e-12
+    )
 
 
 def data():

@@ -15,8 +15,8 @@ from skdnn.data.batches import Batches, make_rows
 from skdnn.data.encoding import identity_encoder
 from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
 from skdnn.training import WeightAverage, evaluate, make_optimizer, train
-from skdnn.training._running import Running
-from skdnn.training._threads import Workers
+from skdnn.training._threads import ThreadPool
+from skdnn.training._training_group import TrainingGroup
 
 CPU = torch.device("cpu")
 SIZES = (6, 8, 5, 1)
@@ -49,8 +49,8 @@ def start(seeds=(0,), n_networks=None, dropout=0.0, activation="tanh"):
 
 
 def fit(network, loader, validation=None, optimizer="adam", weight_decay=0.0, **options):
-    rule = make_optimizer(optimizer, network, weight_decay=weight_decay)
-    return train(network, loader, rule, validation=validation, **options)
+    optimizer = make_optimizer(optimizer, network, weight_decay=weight_decay)
+    return train(network, loader, optimizer, validation=validation, **options)
 
 
 def test_full_batch_gradient_descent_is_the_lectures():
@@ -114,7 +114,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
     X, y = examples()
     theta = []
     for rows in (4096, 17):
-        monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", rows)
+        monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", rows)
         network, _ = start()
         loader = batches(X, y)
         assert len(loader.sizes[0]) == -(-120 // rows)
@@ -123,7 +123,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
 
 
 def test_lbfgs_finds_the_minimum_with_slabs_too(monkeypatch):
-    monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", 50)
+    monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 50)
     X, y = examples()
     network = Network((6, 1), [])
     result = fit(
@@ -229,10 +229,10 @@ def test_a_training_that_is_restored_ends_with_the_same_bits(
 
     def run(observers=(), state=None, seed=0):
         network, drawing = start([seed, seed + 1][: n_networks or 1], n_networks, dropout=0.2)
-        rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
+        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
         loader = batches(X, y, batch_size=32, generators=drawing)
         return train(
-            network, loader, rule, validation=batches(*examples(60, 1)), schedule="cosine",
+            network, loader, made, validation=batches(*examples(60, 1)), schedule="cosine",
             max_iter=9, generators=drawing, observers=observers, state=state,
         )  # fmt: skip
 
@@ -326,12 +326,12 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
     [(256, 1e12, 6), (256, 1e8, 3), (256, 5e7, 1), (79, 1e12, 1), (10_000, 1e12, 16)],
 )
 def test_as_many_threads_share_a_step_as_have_work_enough(n_examples, operations, expected):
-    running = Running(
+    running = TrainingGroup(
         start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
-        [0], Workers(),
+        [0], ThreadPool(),
     )  # fmt: skip
-    assert running._n_sharing(operations, Workers(n=16)) == expected
-    assert running._n_sharing(operations, Workers(n=16, is_asked_for=True)) == 16
+    assert running._n_sharing(operations, ThreadPool(n=16)) == expected
+    assert running._n_sharing(operations, ThreadPool(n=16, is_asked_for=True)) == 16
 
 
 def test_an_error_in_another_thread_is_raised():
@@ -406,12 +406,12 @@ def fit_own(options, member=None, learning_rate=RATES, batch_size=32, **in_commo
         options = {name: its_own(of, member) if np.ndim(of) else of for name, of in options.items()}
     seeds = [1, 2, 3] if member is None else [member + 1]
     network, drawing = start(seeds, 3 if member is None else None, dropout=0.1)
-    rule = make_optimizer("sgd", network, momentum=options.pop("momentum"))
+    optimizer = make_optimizer("sgd", network, momentum=options.pop("momentum"))
     decay = options.pop("weight_averaging")
     if np.ndim(decay) or decay > 0:
-        rule = WeightAverage(rule, network.theta, decay)
+        optimizer = WeightAverage(optimizer, network.theta, decay)
     return train(
-        network, batches(*examples(), batch_size=batch_size, generators=drawing), rule,
+        network, batches(*examples(), batch_size=batch_size, generators=drawing), optimizer,
         validation=batches(*examples(60, seed=1)), generators=drawing,
         **{"max_iter": 12, **options, **in_common},
     )  # fmt: skip
@@ -491,11 +491,11 @@ def test_a_gradient_too_long_to_be_measured_is_cut_only_where_it_is_to_be():
 
 # -- networks that have stopped ---------------------------------------------------------------
 
-RULES = ["sgd", "adam", "adamw", torch.optim.Adam]
+OPTIMIZERS = ["sgd", "adam", "adamw", torch.optim.Adam]
 
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
-@pytest.mark.parametrize("optimizer", RULES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
     optimizer, weight_averaging, monkeypatch
 ):
@@ -517,9 +517,9 @@ def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
         if stack is None:
             options = {name: value.item() for name, value in options.items()}
         network, drawing = start([member + 1 for member in members], stack, dropout=0.1)
-        rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging, **options)
+        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging, **options)
         return train(
-            network, batches(*examples(), batch_size=32, generators=drawing), rule,
+            network, batches(*examples(), batch_size=32, generators=drawing), made,
             validation=batches(*examples(60, seed=1)), schedule="cosine", max_iter=60,
             learning_rate=rates[k] if stack else rates[k].item(), n_iter_no_change=7,
             generators=drawing,
@@ -541,11 +541,11 @@ def test_a_training_some_of_whose_networks_have_stopped_is_restored(
 ):
     def run(observers=(), state=None, seed=0):
         network, drawing = start([seed, seed + 1, seed + 2], 3, dropout=0.2)
-        rule = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
+        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
         loader = batches(*examples(), batch_size=32, generators=drawing)
         rates = torch.tensor([[0.1], [0.003], [0.01]], dtype=torch.float64)
         return train(
-            network, loader, rule, validation=batches(*examples(60, 1)), learning_rate=rates,
+            network, loader, made, validation=batches(*examples(60, 1)), learning_rate=rates,
             max_iter=max_iter, n_iter_no_change=7, generators=drawing, observers=observers,
             state=state,
         )  # fmt: skip

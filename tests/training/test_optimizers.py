@@ -32,9 +32,9 @@ def make(n_networks=None):
 
 
 def run(network, objective, rate, optimizer, **options):
-    rule = make_optimizer(optimizer, network, **options)
+    optimizer = make_optimizer(optimizer, network, **options)
     for _ in range(N_STEPS):
-        rule.step(objective, rate)
+        optimizer.step(objective, rate)
     return network.theta
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skdnn.training import _threads, threads_for
-from skdnn.training._threads import Workers, flushed_denormals, on_one_thread
+from skdnn.training._threads import ThreadPool, flushed_denormals, on_one_thread
 
 
 def threads_of_a_new_thread():
@@ -28,31 +28,31 @@ def _two_threads():
 
 @pytest.mark.parametrize(("operations", "expected"), [(1e3, 1), (1e12, 2)])
 def test_small_work_has_one_thread_and_large_work_what_was_found(operations, expected):
-    with threads_for(operations) as workers:
-        assert workers.n == expected
-        assert workers.worth(1e12) == expected
-        assert workers.worth(1e3) == 1
-        assert workers.map(lambda _: torch.get_num_threads(), range(expected)) == [1] * expected
+    with threads_for(operations) as threads:
+        assert threads.n == expected
+        assert threads.worth(1e12) == expected
+        assert threads.worth(1e3) == 1
+        assert threads.map(lambda _: torch.get_num_threads(), range(expected)) == [1] * expected
     assert torch.get_num_threads() == 2
 
 
 def test_more_work_is_worth_more_threads():
-    workers = Workers(n=16)
-    worth = [workers.worth(operations, least=100) for operations in (0, 99, 100, 150, 500, 1e9)]
+    threads = ThreadPool(n=16)
+    worth = [threads.worth(operations, least=100) for operations in (0, 99, 100, 150, 500, 1e9)]
     assert worth == [1, 1, 2, 3, 10, 16]
-    assert Workers(n=16, is_asked_for=True).worth(0) == 16
-    assert Workers().worth(1e12) == 1
+    assert ThreadPool(n=16, is_asked_for=True).worth(0) == 16
+    assert ThreadPool().worth(1e12) == 1
 
 
 def test_workers_compute_as_this_thread_does_at_the_same_time():
-    meeting, tiny = threading.Barrier(2, timeout=60), torch.full((1,), 1e-40)
+    scheduler, tiny = threading.Barrier(2, timeout=60), torch.full((1,), 1e-40)
 
     def look(number):
-        meeting.wait()  # passes only if both are here
+        scheduler.wait()  # passes only if both are here
         return number, torch.is_grad_enabled(), (tiny * 1.0).item()
 
-    with torch.no_grad(), flushed_denormals(), threads_for(1e3, n_threads=2) as workers:
-        assert workers.map(look, [5, 6]) == [(5, False, 0.0), (6, False, 0.0)]
+    with torch.no_grad(), flushed_denormals(), threads_for(1e3, n_threads=2) as threads:
+        assert threads.map(look, [5, 6]) == [(5, False, 0.0), (6, False, 0.0)]
     assert torch.is_grad_enabled()
 
 
@@ -92,5 +92,5 @@ def test_one_thread_is_set_for_this_thread_alone(monkeypatch, can_set_one_thread
 
 
 def test_more_threads_than_the_machine_has_are_all_it_has():
-    with threads_for(1e3, n_threads=1000) as workers:
-        assert workers.n == max(2, os.cpu_count())
+    with threads_for(1e3, n_threads=1000) as threads:
+        assert threads.n == max(2, os.cpu_count())

@@ -1,26 +1,33 @@
 """Batches: rows in memory, split, encoded, shuffled and cut into mini-batches."""
 
-from ._batches import Batches, Epoch, outputs, pieces, sizes_of_slabs
-from ._inputs import DenseRows, LazyRows, RowsOfNetworks, TableRows, make_rows, network_inputs
+from ._batches import Batches, Epoch, micro_batch_sizes, outputs, pieces
+from ._inputs import (
+    DenseRows,
+    OnDemandRows,
+    RowsOfEachNetwork,
+    TableRows,
+    make_rows,
+    network_inputs,
+)
 from ._own_batches import OwnBatches
-from ._splits import count_folds, fold_out, hold_out
+from ._splits import count_folds, hold_out, make_folds
 from ._stacked_batches import StackedBatches
 
 __all__ = [
     "Batches",
     "DenseRows",
     "Epoch",
-    "LazyRows",
+    "OnDemandRows",
     "OwnBatches",
-    "RowsOfNetworks",
+    "RowsOfEachNetwork",
     "StackedBatches",
     "TableRows",
     "count_folds",
-    "fold_out",
     "hold_out",
+    "make_folds",
     "make_rows",
+    "micro_batch_sizes",
     "network_inputs",
     "outputs",
     "pieces",
-    "sizes_of_slabs",
 ]

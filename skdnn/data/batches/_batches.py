@@ -16,11 +16,11 @@ from itertools import islice, pairwise
 import numpy as np
 import torch
 
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
-_SLAB_ROWS = 4096
-_SLAB_SIZE = 2**22  # numbers in X
-_MADE_SLAB_SIZE = 2**18  # the same where X is made anew for each slab
+_MICRO_BATCH_ROWS = 4096
+_MICRO_BATCH_SIZE = 2**22  # numbers in X
+_MADE_MICRO_BATCH_SIZE = 2**18  # the same where X is made anew for each slab
 # Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
 # above, each batch is gathered, so that there is no second copy of the data.
 _COPY_SIZE = 2**22
@@ -34,34 +34,34 @@ class Epoch:
     ----------
     y : tensor of shape (..., k, m)
         0 or 1, or numbers.
-    share : tensor of shape (..., 1, m)
+    weight : tensor of shape (..., 1, m)
         Weight of each row in the cost of its batch: ``1 / batch_size`` where all weigh the same,
         the lecture's 1/m.
     steps : iterable of lists of (X, y, share)
         For each step its slabs; X is a function without arguments, which returns the tensor of
         shape (..., n_x + 1, rows): whoever computes with it makes it, too.
-    slabs : iterable of (X, y, share)
+    micro_batches : iterable of (X, y, share)
         The same without steps.
     sizes : list of lists of int
         For each step the rows of its slabs.
     """
 
     y: torch.Tensor
-    share: torch.Tensor
+    weight: torch.Tensor
     steps: Iterable
-    slabs: Iterable
+    micro_batches: Iterable
     sizes: list
 
     @classmethod
-    def of_views(cls, X, y, share, sizes):
+    def of_views(cls, X, y, weight, sizes):
         """Return that of rows X, a tensor in its order, whose slabs are views."""
-        X_slabs = [partial(_itself, part) for part in X.mT.split(_flat(sizes), -1)]
-        slabs = list(_slabs(X_slabs, y, share, sizes))
-        return cls(y, share, list(_by_step(iter(slabs), sizes)), slabs, sizes)
+        X_micro_batches = [partial(_itself, part) for part in X.mT.split(_flat(sizes), -1)]
+        micro_batches = list(_micro_batches(X_micro_batches, y, weight, sizes))
+        return cls(y, weight, list(_by_step(iter(micro_batches), sizes)), micro_batches, sizes)
 
-    def split(self, answers):
+    def split(self, predictions):
         """Cut a tensor of shape (..., m) as the rows are cut: for each step a list of slabs."""
-        return list(_by_step(iter(answers.split(_flat(self.sizes), -1)), self.sizes))
+        return list(_by_step(iter(predictions.split(_flat(self.sizes), -1)), self.sizes))
 
 
 class Batches:
@@ -69,7 +69,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : DenseRows, TableRows or LazyRows
+    rows : DenseRows, TableRows or OnDemandRows
     y : array of shape (m,), or (m, k) for several outputs
         0 or 1, or numbers.
     weight : array of shape (m,), or (M, m) for a stack of networks that weigh rows differently
@@ -82,7 +82,7 @@ class Batches:
     index : array of int of shape (M, m) or None, default=None
         The rows of each network of a stack, with y and weight of that shape (y with a last axis of
         k); None gives all of them to all.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of the processes that have the other rows.
 
     Examples
@@ -99,21 +99,30 @@ class Batches:
     """
 
     def __init__(
-        self, rows, y, weight, dtype, *, batch_size=None, generators=(), index=None, processes=ALONE
+        self,
+        rows,
+        y,
+        weight,
+        dtype,
+        *,
+        batch_size=None,
+        generators=(),
+        index=None,
+        processes=SINGLE_PROCESS,
     ):
         self.rows = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
         self.n_inputs = rows.shape[1] - 1
         self.n_here = rows.shape[0] if index is None else index.shape[1]
-        self.n_rows = int(processes.sum(np.array(self.n_here)))
+        self.n_rows = int(processes.allreduce(np.array(self.n_here)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
         self.y = outputs(y, 1 if index is None else 2, dtype, rows.device)
         # Σ share over an epoch is the number of steps, however the weights are scaled.
-        mean_weight = processes.sum(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
-        share = weight / mean_weight / self.batch_size
-        self.share = _tensor(share, dtype, rows.device).unsqueeze(-2)
-        self._cut_into_slabs()
+        mean_weight = processes.allreduce(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
+        weight = weight / mean_weight / self.batch_size
+        self.weight = _tensor(weight, dtype, rows.device).unsqueeze(-2)
+        self._cut_into_micro_batches()
 
     @property
     def n_steps(self):
@@ -130,7 +139,7 @@ class Batches:
         """Rows that a step has here, about."""
         return self.batch_size * self.n_here / self.n_rows
 
-    def _cut_into_slabs(self, n=1):
+    def _cut_into_micro_batches(self, n=1):
         """Cut each step into n slabs, or as many as memory asks for."""
         self._n_at_once = n
         self._X = self._copied = None
@@ -138,15 +147,15 @@ class Batches:
         self._cut(pieces(self.n_rows, self.batch_size))
 
     def _cut(self, steps):
-        slab_size = _MADE_SLAB_SIZE if self.rows.are_made else _SLAB_SIZE
-        self.sizes = sizes_of_slabs(steps, self._n_at_once, self.rows.shape[1], slab_size)
+        micro_batch_size = _MADE_MICRO_BATCH_SIZE if self.rows.are_made else _MICRO_BATCH_SIZE
+        self.sizes = micro_batch_sizes(steps, self._n_at_once, self.rows.shape[1], micro_batch_size)
 
-    def in_slabs(self, n):
+    def in_micro_batches(self, n):
         """Return the same batches, each in n slabs at least, of which n are needed at a time."""
         if n == 1:
             return self
         cut = copy.copy(self)
-        cut._cut_into_slabs(n)
+        cut._cut_into_micro_batches(n)
         return cut
 
     def part(self, members):
@@ -164,9 +173,9 @@ class Batches:
             part.index = self.index[members]
         if self.y.ndim == 3:
             part.y = self.y[members]
-        if self.share.ndim == 3:
-            part.share = self.share[members]
-        part._cut_into_slabs()
+        if self.weight.ndim == 3:
+            part.weight = self.weight[members]
+        part._cut_into_micro_batches()
         return part
 
     def epoch(self):
@@ -175,9 +184,9 @@ class Batches:
         index = self._index(order)
         if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
             return self._copied_epoch(order, index)
-        y, share = _reordered(self.y, order), _reordered(self.share, order)
-        slabs = _slabs(self._X_slabs(index), y, share, self.sizes)
-        return Epoch(y, share, _by_step(slabs, self.sizes), slabs, self.sizes)
+        y, weight = _reordered(self.y, order), _reordered(self.weight, order)
+        micro_batches = _micro_batches(self._X_micro_batches(index), y, weight, self.sizes)
+        return Epoch(y, weight, _by_step(micro_batches, self.sizes), micro_batches, self.sizes)
 
     def parts(self):
         """Shuffle, and return the epoch in parts of which one is in memory at a time: all of it."""
@@ -199,20 +208,22 @@ class Batches:
     def _copied_epoch(self, order, index):
         """Copy the rows in their order to where they were copied before: the slabs are views."""
         if self._copied is None:
-            y, share = _reordered(self.y, order), _reordered(self.share, order)
+            y, weight = _reordered(self.y, order), _reordered(self.weight, order)
             self._X = self.rows.take(index)
-            self._copied = Epoch.of_views(self._X, y, share, self.sizes)
+            self._copied = Epoch.of_views(self._X, y, weight, self.sizes)
         elif order is not None:
             self.rows.take(index, out=self._X)
             self._copied.y.copy_(_reordered(self.y, order))
-            self._copied.share.copy_(_reordered(self.share, order))
+            self._copied.weight.copy_(_reordered(self.weight, order))
         return self._copied
 
-    def _X_slabs(self, index):
+    def _X_micro_batches(self, index):
         if index is None:
             edges = pairwise(np.cumsum([0, *_flat(self.sizes)]).tolist())
             return (partial(self._from_to, start, stop) for start, stop in edges)
-        places = (slab % self._n_at_once for step in self.sizes for slab in range(len(step)))
+        places = (
+            micro_batch % self._n_at_once for step in self.sizes for micro_batch in range(len(step))
+        )
         return map(partial(partial, self._taken), index.split(_flat(self.sizes), -1), places)
 
     def _from_to(self, start, stop):
@@ -234,27 +245,29 @@ class Batches:
         return taken.mT
 
 
-def sizes_of_slabs(steps, n_at_once, width, slab_size=_SLAB_SIZE):
+def micro_batch_sizes(steps, n_at_once, width, micro_batch_size=_MICRO_BATCH_SIZE):
     """Return for each step, of so many rows, the rows of its slabs: n_at_once at least."""
     longest = -(-max(steps) // n_at_once)
-    slab = max(1, min(longest, _SLAB_ROWS, slab_size // width))
-    return [pieces(step, slab) for step in steps]
+    micro_batch = max(1, min(longest, _MICRO_BATCH_ROWS, micro_batch_size // width))
+    return [pieces(step, micro_batch) for step in steps]
 
 
 def _itself(X):
     return X
 
 
-def _slabs(X_slabs, y, share, sizes):
-    return zip(X_slabs, y.split(_flat(sizes), -1), share.split(_flat(sizes), -1), strict=True)
+def _micro_batches(X_micro_batches, y, weight, sizes):
+    return zip(
+        X_micro_batches, y.split(_flat(sizes), -1), weight.split(_flat(sizes), -1), strict=True
+    )
 
 
 def _flat(lists):
     return [size for step in lists for size in step]
 
 
-def _by_step(slabs, sizes):
-    return (list(islice(slabs, len(step))) for step in sizes)
+def _by_step(micro_batches, sizes):
+    return (list(islice(micro_batches, len(step))) for step in sizes)
 
 
 def _tensor(values, dtype, device):

@@ -17,7 +17,7 @@ from skdnn.data.frames import Table, as_tensor, dense_tensor, row_chunks
 
 # A data set that would fill more of a GPU's free memory than this stays on the host, and its
 # batches travel.
-_SHARE_OF_FREE_MEMORY = 0.5
+_FRACTION_OF_FREE_MEMORY = 0.5
 # A memory-mapped file of up to so many bytes is read into memory once, which is faster.
 _FILE_WORTH_COPYING = 2**27
 # An encoded table of up to so many numbers is kept; a larger one is many times the table itself.
@@ -86,7 +86,7 @@ class DenseRows:
         if self.device.type != "cuda":
             return self.device
         free, _ = torch.cuda.mem_get_info(self.device)
-        fits = np.prod(self.shape) * dtype.itemsize < _SHARE_OF_FREE_MEMORY * free
+        fits = np.prod(self.shape) * dtype.itemsize < _FRACTION_OF_FREE_MEMORY * free
         return self.device if fits else torch.device("cpu")
 
 
@@ -100,16 +100,16 @@ class TableRows:
 
     def __init__(self, X, index, encoder, dtype, device):
         self.shape, self.device = (len(index), encoder.n_outputs + 1), device
-        encodes_numbers = encoder.without_levels()
+        encodes_numbers = encoder.without_categories()
         is_kept = len(index) * encodes_numbers.n_outputs <= _NUMBERS_WORTH_KEEPING
-        self.numbers = (DenseRows if is_kept else LazyRows)(
+        self.numbers = (DenseRows if is_kept else OnDemandRows)(
             encoder.numbers_of(X), index, encodes_numbers, dtype, device
         )
-        first = encodes_numbers.n_outputs + np.cumsum(encoder.n_levels) - encoder.n_levels
-        codes = np.minimum(X.codes[index], encoder.n_told)
+        first = encodes_numbers.n_outputs + np.cumsum(encoder.n_categories) - encoder.n_categories
+        codes = np.minimum(X.codes[index], encoder.n_frequent)
         columns = (codes + first).astype(np.int32)
         # What is no level goes to the last column, which is 1 anyway.
-        columns[codes >= encoder.n_levels] = encoder.n_outputs
+        columns[codes >= encoder.n_categories] = encoder.n_outputs
         self.columns = torch.from_numpy(columns)
 
     def __getitem__(self, rows):
@@ -138,7 +138,7 @@ class TableRows:
         return out.scatter_(1, columns.to(self.device, torch.int64), 1.0)
 
 
-class LazyRows:
+class OnDemandRows:
     """Rows of a CSR matrix or a memory-mapped array, read and encoded batch by batch.
 
     Takes what `DenseRows` takes, X being sparse or a file, and answers the same questions.
@@ -165,7 +165,7 @@ class LazyRows:
         return rows if out is None else out.copy_(rows)
 
 
-class RowsOfNetworks:
+class RowsOfEachNetwork:
     """Rows whose target means differ from network to network; all else they share.
 
     The i-th row of network k has the number ``k * n_rows + i``. Same methods as `DenseRows`.
@@ -206,7 +206,7 @@ class RowsOfNetworks:
         return out
 
 
-def network_inputs(X, encoder, dtype, device, is_folded=False, has_gaps=True):
+def network_inputs(X, encoder, dtype, device, is_merged=False, has_missing=True):
     """Return rows of any kind as a tensor of shape (n, n_outputs), for predictions.
 
     Parameters
@@ -215,15 +215,15 @@ def network_inputs(X, encoder, dtype, device, is_folded=False, has_gaps=True):
     encoder : Encoder
     dtype : torch.dtype
     device : torch.device
-    is_folded : bool, default=False
+    is_merged : bool, default=False
         Whether the first layer standardises. Then numbers stay as they are, and a missing one
         becomes the centre of its column, as the encoder has it.
-    has_gaps : bool, default=True
+    has_missing : bool, default=True
         False where it is known that none is missing.
     """
-    if is_folded:
+    if is_merged:
         numbers = dense_tensor(X, dtype)
-        return (_with_centers(numbers, encoder) if has_gaps else numbers).to(device)
+        return (_with_centers(numbers, encoder) if has_missing else numbers).to(device)
     return encoder.apply(X, dtype).to(device)
 
 
@@ -236,7 +236,7 @@ def _with_centers(X, encoder):
 
 def make_rows(X, index, encoder, dtype, device):
     """Return the rows of X, of any kind, that an index array names."""
-    kind = LazyRows if sparse.issparse(X) or _is_large_file(X) else DenseRows
+    kind = OnDemandRows if sparse.issparse(X) or _is_large_file(X) else DenseRows
     if isinstance(X, Table) and len(index) * encoder.n_outputs > _TABLE_WORTH_EXPANDING:
         kind = TableRows
     return kind(X, index, encoder, dtype, device)

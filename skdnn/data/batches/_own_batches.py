@@ -18,7 +18,7 @@ class OwnBatches(Batches):
         As of `Batches`, of the rows that are here; `batch_size` counts those of all.
     numbers : array of int of shape (m,)
         The places of these rows among all rows, ascending.
-    processes : ProcessGroup
+    processes : Communicator
     """
 
     def __init__(self, rows, y, weight, dtype, *, numbers, processes, **options):

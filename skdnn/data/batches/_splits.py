@@ -30,7 +30,7 @@ def count_folds(n_networks):
     return max(n_networks, _FEWEST_FOLDS)
 
 
-def fold_out(n_rows, n_networks, seed, groups=None, strata=None):
+def make_folds(n_rows, n_networks, seed, groups=None, strata=None):
     """Give each network another fold of the rows to watch, and the others to train on.
 
     Parameters
@@ -58,8 +58,8 @@ def fold_out(n_rows, n_networks, seed, groups=None, strata=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdnn.data.batches import fold_out
-    >>> training, held_out = fold_out(20, 5, seed=0, strata=np.array([0, 1] * 10))
+    >>> from skdnn.data.batches import make_folds
+    >>> training, held_out = make_folds(20, 5, seed=0, strata=np.array([0, 1] * 10))
     >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
     ((5, 16), (5, 4), True)
     """

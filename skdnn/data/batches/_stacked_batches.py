@@ -14,7 +14,7 @@ class StackedRows:
 
     Parameters
     ----------
-    rows : list of DenseRows, TableRows or LazyRows
+    rows : list of DenseRows, TableRows or OnDemandRows
         One for each network, all with as many columns.
     """
 
@@ -54,7 +54,7 @@ class StackedBatches(Batches):
     ...     rows = make_rows(np.ones((n, 2)), np.arange(n), identity_encoder(2), torch.float32,
     ...                      torch.device("cpu"))
     ...     return Batches(rows, np.ones(n), np.ones(n), torch.float32)
-    >>> StackedBatches([of(2), of(3)], [1, 1]).share.mul(6).round()
+    >>> StackedBatches([of(2), of(3)], [1, 1]).weight.mul(6).round()
     tensor([[[3., 3., 0.]],
     <BLANKLINE>
             [[2., 2., 2.]]])
@@ -76,11 +76,11 @@ class StackedBatches(Batches):
                            for batches, k in members]  # fmt: skip
         self.generators = [generator for generator in self.drawn_from if generator is not None]
         self.index = torch.stack([self._filled(_index(*member)) for member in members])
-        self.y, self.share = (
+        self.y, self.weight = (
             torch.stack([self._filled(_of(getattr(batches, name), k)) for batches, k in members])
-            for name in ("y", "share")
+            for name in ("y", "weight")
         )
-        self._cut_into_slabs()
+        self._cut_into_micro_batches()
 
     def _filled(self, tensor):
         """Return a tensor with zeros behind its last axis, up to the most rows."""

@@ -6,24 +6,24 @@ from ._statistics import (
     column_limits,
     columns_with_infinity,
     is_far_outside,
-    is_wild,
+    is_outlier,
     moments,
     moments_within,
 )
-from ._target_means import columns_with_means, deal_into_folds, means_of_other_folds
+from ._target_means import assign_folds, columns_with_means, out_of_fold_means
 
 __all__ = [
     "Encoder",
     "Moments",
+    "assign_folds",
     "column_limits",
     "columns_with_infinity",
     "columns_with_means",
-    "deal_into_folds",
     "fit_encoder",
     "identity_encoder",
     "is_far_outside",
-    "is_wild",
-    "means_of_other_folds",
+    "is_outlier",
     "moments",
     "moments_within",
+    "out_of_fold_means",
 ]

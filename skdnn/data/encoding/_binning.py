@@ -6,7 +6,7 @@ none, would swallow several of them: it is an edge of its own, and the others sh
 
 import numpy as np
 
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 from ._statistics import columns_with_weights, quantiles
 
@@ -15,7 +15,7 @@ _N_BINS = 16
 _FEWEST_EDGES = 3
 
 
-def bins(X, weight, processes=ALONE):
+def bins(X, weight, processes=SINGLE_PROCESS):
     """Return the column, start and inverse width of every bin.
 
     Parameters
@@ -23,7 +23,7 @@ def bins(X, weight, processes=ALONE):
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
         Rows of weight 0 do not count.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Returns
@@ -65,8 +65,8 @@ def bin_edges(values, weight):
     distinct, place = np.unique(values, return_inverse=True)
     if len(distinct) <= _N_BINS + 1:
         return distinct
-    share = np.bincount(place, weight) / weight.sum()
-    is_frequent = share >= 1 / _N_BINS
+    fraction = np.bincount(place, weight) / weight.sum()
+    is_frequent = fraction >= 1 / _N_BINS
     rest = ~is_frequent[place]
     n_bins = max(1, _N_BINS - np.count_nonzero(is_frequent))
     others = quantiles(values[rest], weight[rest], np.linspace(0, 1, n_bins + 1))

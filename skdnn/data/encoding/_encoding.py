@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from skdnn.data.frames import Table, as_tensor, dense_tensor
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 from ._binning import bins
-from ._statistics import Moments, columns_with_gaps, moments, moments_within, weighted_quantiles
-from ._target_means import columns_with_means, level_means
+from ._statistics import Moments, columns_with_missing, moments, moments_within, weighted_quantiles
+from ._target_means import columns_with_means, target_means
 
 # Where the smooth clip of RealMLP levels off [1]_, in standard deviations.
 BOUND = 3.0
@@ -52,12 +52,12 @@ class Encoder:
     flagged : array of int
         Of the p numbers, those with a flag.
     bin_column, bin_start, bin_scale : arrays of shape (n_bins,)
-    n_levels, n_told : arrays of int of shape (q,)
+    n_categories, n_frequent : arrays of int of shape (q,)
         Columns of the result for each column of levels, and levels told apart there: one fewer
         where the others have a column, too, the last one.
     mean_column, n_means : arrays of int of shape (t,)
         Of the q columns those with means, and how many each has, the last one for other levels.
-    level_mean : array of shape (Σ n_means, k)
+    category_mean : array of shape (Σ n_means, k)
         Of the k outputs.
 
     References
@@ -88,18 +88,18 @@ class Encoder:
     bin_column: np.ndarray
     bin_start: np.ndarray
     bin_scale: np.ndarray
-    n_levels: np.ndarray
-    n_told: np.ndarray
+    n_categories: np.ndarray
+    n_frequent: np.ndarray
     # Pickles of before have none.
     mean_column: np.ndarray = field(default_factory=lambda: _NONE)
     n_means: np.ndarray = field(default_factory=lambda: _NONE)
-    level_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))
+    category_mean: np.ndarray = field(default_factory=lambda: np.empty((0, 1)))
 
     @property
     def n_outputs(self):
         """Columns of the result, the network's n^[0]."""
         n_numbers = len(self.center) + len(self.flagged) + len(self.bin_column)
-        return n_numbers + int(self.n_levels.sum())
+        return n_numbers + int(self.n_categories.sum())
 
     @property
     def bins(self):
@@ -122,15 +122,15 @@ class Encoder:
         unused = ("bound", "total")
         return {name: value for name, value in self.state().items() if name not in unused}
 
-    def without_levels(self):
+    def without_categories(self):
         """Return the Encoder of the numbers alone, as `numbers_of` has them."""
         is_categorical = np.zeros(len(self.center), dtype=bool)
-        none = dict.fromkeys(("n_levels", "n_told", "mean_column", "n_means"), _NONE)
-        return replace(self, is_categorical=is_categorical, **none, level_mean=np.empty((0, 1)))
+        none = dict.fromkeys(("n_categories", "n_frequent", "mean_column", "n_means"), _NONE)
+        return replace(self, is_categorical=is_categorical, **none, category_mean=np.empty((0, 1)))
 
     def of_means(self):
         """Return the Encoder of the target means alone, and where its columns are in the result."""
-        p, n_means = len(self.center), self.level_mean.shape[1] * len(self.mean_column)
+        p, n_means = len(self.center), self.category_mean.shape[1] * len(self.mean_column)
         bins = np.flatnonzero(self.bin_column >= p - n_means)
         numbers = np.arange(p - n_means, p)
         alone = _make(
@@ -155,7 +155,7 @@ class Encoder:
         like = _Tensors(self, torch.device("cpu"))
         return _with_means(dense_tensor(X.numbers), _codes(X), like).numpy()
 
-    def learnt_on(self, X, weight):
+    def updated(self, X, weight):
         """Return the Encoder that knows of these rows as well.
 
         Means and deviations are those of all rows; a column that did not vary so far may do so now.
@@ -166,33 +166,35 @@ class Encoder:
         known = Moments(self.center, deviation, self.total)
         bounded = math.isfinite(self.bound)
         known += moments_within(known, numbers, weight) if bounded else moments(numbers, weight)
-        learnt = {
+        learned = {
             "center": known.mean,
             "inverse_scale": known.inverse_deviation(np.count_nonzero(weight)),
             "total": known.total,
-            "flagged": np.union1d(self.flagged, columns_with_gaps(numbers, weight)).astype(np.intp),
+            "flagged": np.union1d(self.flagged, columns_with_missing(numbers, weight)).astype(
+                np.intp
+            ),
         }
         if isinstance(X, Table):
-            has_others = self.n_levels > self.n_told
-            learnt |= _level_counts(X, weight, has_others)
-        return replace(self, **learnt)
+            has_others = self.n_categories > self.n_frequent
+            learned |= _category_counts(X, weight, has_others)
+        return replace(self, **learned)
 
     def with_means_of(self, X, y, weight):
         """Return the Encoder with the means of y in these rows, for the same levels."""
         return replace(self, **_learn_means(X, y, weight))
 
     def outputs_in(self, later):
-        """Return where the columns of the result are in that of a later Encoder, of `learnt_on`."""
+        """Return where the columns of the result are in that of a later Encoder, of `updated`."""
         p, start = len(self.center), later.bins.stop
         flags = p + np.searchsorted(later.flagged, self.flagged)
-        bins, levels = np.arange(later.bins.start, later.bins.stop), []
+        bins, categories = np.arange(later.bins.start, later.bins.stop), []
         for n_before, told, n_later, told_later in zip(
-            self.n_levels, self.n_told, later.n_levels, later.n_told, strict=True
+            self.n_categories, self.n_frequent, later.n_categories, later.n_frequent, strict=True
         ):
             codes = np.arange(n_before)
-            levels.append(start + np.where(codes < told, codes, told_later))
+            categories.append(start + np.where(codes < told, codes, told_later))
             start += n_later
-        return np.concatenate([np.arange(p), flags, bins, *levels]).astype(np.intp)
+        return np.concatenate([np.arange(p), flags, bins, *categories]).astype(np.intp)
 
     def apply(self, X, dtype):
         """Return rows of any kind as a tensor of shape (n, n_outputs), computed in float64.
@@ -211,7 +213,7 @@ class Encoder:
         """Return the torch.nn.Module that applies this to a tensor X and answers in `dtype`."""
         return EncodingLayer(self, dtype)
 
-    def folds_exactly(self, dtype):
+    def merges_exactly(self, dtype):
         """Tell whether `fold` says all, and costs no more than a thousandth of a deviation.
 
         A feature of mean 1e6 and standard deviation 1 has lost that much in float32 before the
@@ -225,7 +227,7 @@ class Encoder:
             return False
         return np.abs(self.center * self.inverse_scale).max() * np.finfo(dtype).eps < 1e-3
 
-    def fold(self, W, b):
+    def merge(self, W, b):
         """Return the first layer for rows as they are, from that for standardised rows.
 
         ``((X - center) * s) W + b = X (s W) + (b - center (s W))``
@@ -233,7 +235,7 @@ class Encoder:
         W = self.inverse_scale[:, None] * W
         return W, b - self.center @ W
 
-    def unfold(self, W, b):
+    def unmerge(self, W, b):
         """Return the first layer for standardised rows, from that for rows as they are."""
         scale = np.where(self.inverse_scale > 0, self.scale, 0.0)
         return scale[:, None] * W, b + self.center @ W
@@ -243,7 +245,7 @@ class _Tensors:
     """The arrays of an Encoder as tensors on a device, None for an empty one."""
 
     def __init__(self, encoder, device):
-        self.bound, self.n_columns = encoder.bound, int(encoder.n_levels.sum())
+        self.bound, self.n_columns = encoder.bound, int(encoder.n_categories.sum())
         for name, array in encoder.arrays().items():
             setattr(self, name, as_tensor(array, device) if len(array) else None)
 
@@ -265,7 +267,7 @@ class EncodingLayer(torch.nn.Module):
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array.copy()) if len(array) else None)
-        self.bound, self.n_columns = encoder.bound, int(encoder.n_levels.sum())
+        self.bound, self.n_columns = encoder.bound, int(encoder.n_categories.sum())
         # Empty tensors, which a change of the module's dtype changes with the others.
         for name, its_dtype in (("inner", torch.float64), ("outer", dtype)):
             empty = torch.empty(0, dtype=its_dtype, device="cpu")
@@ -287,11 +289,11 @@ def _encode(numbers, codes, like, dtype):
     if like.flagged is not None:
         parts.append(numbers[:, like.flagged].isnan())
     if like.bin_column is not None:
-        share = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
-        parts.append(share.clamp(0, 1).nan_to_num(0.0))
+        fraction = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
+        parts.append(fraction.clamp(0, 1).nan_to_num(0.0))
     parts = [part.to(dtype) for part in parts]
     parts = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    return parts if like.n_levels is None else _with_levels(parts, codes, like)
+    return parts if like.n_categories is None else _with_categories(parts, codes, like)
 
 
 def _codes(X):
@@ -305,16 +307,16 @@ def _with_means(numbers, codes, like):
     codes, n_known = codes[:, like.mean_column], like.n_means - 1
     is_known = (codes >= 0) & (codes < n_known)
     places = torch.where(is_known, codes, n_known).long() + like.n_means.cumsum(0) - like.n_means
-    return torch.cat([numbers, like.level_mean[places].flatten(1)], dim=1)
+    return torch.cat([numbers, like.category_mean[places].flatten(1)], dim=1)
 
 
-def _with_levels(numbers, codes, like):
+def _with_categories(numbers, codes, like):
     """Return the columns of numbers and, behind them, those of 0 and 1 for the levels."""
     start = numbers.shape[1]
     stop = start + like.n_columns
-    first = start + like.n_levels.cumsum(0) - like.n_levels
-    codes = torch.minimum(codes, like.n_told.to(codes.dtype))  # those behind are others, too
-    is_known = (codes >= 0) & (codes < like.n_levels)
+    first = start + like.n_categories.cumsum(0) - like.n_categories
+    codes = torch.minimum(codes, like.n_frequent.to(codes.dtype))  # those behind are others, too
+    is_known = (codes >= 0) & (codes < like.n_categories)
     # What is no level goes to a last column, which is then left out.
     column = torch.where(is_known, codes + first, stop).long()
     columns = numbers.new_zeros((numbers.shape[0], stop + 1))
@@ -341,7 +343,9 @@ def identity_encoder(n_features):
     return _make(**_unchanged(n_features))
 
 
-def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None, processes=ALONE):
+def fit_encoder(
+    X, weight, standardize=True, numeric_embedding=None, y=None, processes=SINGLE_PROCESS
+):
     """Learn an Encoder.
 
     Parameters
@@ -355,38 +359,38 @@ def fit_encoder(X, weight, standardize=True, numeric_embedding=None, y=None, pro
         The same.
     y : array of shape (n_samples,) or (n_samples, k) or None, default=None
         For a Table with rare levels, of which means of y are learned.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
     """
     means = _learn_means(X, y, weight, processes)
     numbers = _make(**_unchanged(0), **means).numbers_of(X)
-    learnt = _center_and_scale(numbers, weight, standardize, processes)
+    learned = _center_and_scale(numbers, weight, standardize, processes)
     if isinstance(standardize, str):
-        learnt["bound"] = BOUND
-    learnt["flagged"] = columns_with_gaps(numbers, weight, processes)
+        learned["bound"] = BOUND
+    learned["flagged"] = columns_with_missing(numbers, weight, processes)
     if numeric_embedding is not None:
         names = ("bin_column", "bin_start", "bin_scale")
-        learnt |= dict(zip(names, bins(numbers, weight, processes), strict=True))
+        learned |= dict(zip(names, bins(numbers, weight, processes), strict=True))
     if isinstance(X, Table):
-        learnt["is_categorical"] = X.is_categorical
-        learnt |= _level_counts(X, weight, processes=processes)
-    return _make(**learnt, **means)
+        learned["is_categorical"] = X.is_categorical
+        learned |= _category_counts(X, weight, processes=processes)
+    return _make(**learned, **means)
 
 
-def _learn_means(X, y, weight, processes=ALONE):
+def _learn_means(X, y, weight, processes=SINGLE_PROCESS):
     """Return `mean_column`, `n_means` and `level_mean` by name, where X has rare levels."""
     columns = columns_with_means(X)
     if not len(columns):
         return {}
-    n_means, means = level_means(X, y, weight, processes)
-    return {"mean_column": columns, "n_means": n_means, "level_mean": means}
+    n_means, means = target_means(X, y, weight, processes)
+    return {"mean_column": columns, "n_means": n_means, "category_mean": means}
 
 
-def _level_counts(X, weight, has_others=False, processes=ALONE):
-    """Return `n_levels` and `n_told` by name; others have a column where there are some."""
-    n_others = (X.codes[weight > 0] >= X.n_told).sum(axis=0)
-    has_others = has_others | (processes.sum(n_others) > 0)
-    return {"n_levels": X.n_told + has_others, "n_told": X.n_told}
+def _category_counts(X, weight, has_others=False, processes=SINGLE_PROCESS):
+    """Return `n_levels` and `n_frequent` by name; others have a column where there are some."""
+    n_others = (X.codes[weight > 0] >= X.n_frequent).sum(axis=0)
+    has_others = has_others | (processes.allreduce(n_others) > 0)
+    return {"n_categories": X.n_frequent + has_others, "n_frequent": X.n_frequent}
 
 
 def _make(center, **arrays):
@@ -397,8 +401,8 @@ def _make(center, **arrays):
         "bin_column": _NONE,
         "bin_start": np.empty(0),
         "bin_scale": np.empty(0),
-        "n_levels": _NONE,
-        "n_told": _NONE,
+        "n_categories": _NONE,
+        "n_frequent": _NONE,
     }
     return Encoder(center=center, **{**nothing, **arrays})
 
@@ -411,7 +415,7 @@ def _center_and_scale(X, weight, standardize, processes):
         known = _median_and_width(X, weight, processes)
     else:
         known = moments(X, weight, standardize == "smooth_clip", processes)
-    inverse_scale = known.inverse_deviation(processes.sum(np.array(np.count_nonzero(weight))))
+    inverse_scale = known.inverse_deviation(processes.allreduce(np.array(np.count_nonzero(weight))))
     return {"center": known.mean, "inverse_scale": inverse_scale, "total": known.total}
 
 

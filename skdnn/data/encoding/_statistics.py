@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 
 from skdnn.data.frames import dense_tensor, row_chunks
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 # Where a number lies by so many deviations farther from the mean than the farthest of as many
 # normal ones is expected to, sqrt(2 log n), it may be wild.
@@ -50,11 +50,13 @@ class Moments:
            for computing sample variances", Stanford University, 1979.
         """
         total = self.total + other.total
-        share = np.divide(other.total, total, out=np.zeros_like(total), where=total > 0)
+        fraction = np.divide(other.total, total, out=np.zeros_like(total), where=total > 0)
         step = other.mean - self.mean
-        within = np.hypot(np.sqrt(1 - share) * self.deviation, np.sqrt(share) * other.deviation)
-        between = np.sqrt(share * (1 - share)) * step
-        return Moments(self.mean + share * step, np.hypot(within, between), total)
+        within = np.hypot(
+            np.sqrt(1 - fraction) * self.deviation, np.sqrt(fraction) * other.deviation
+        )
+        between = np.sqrt(fraction * (1 - fraction)) * step
+        return Moments(self.mean + fraction * step, np.hypot(within, between), total)
 
     def inverse_deviation(self, n_rows):
         """Return one over the deviations, 0 for a column that is constant.
@@ -66,7 +68,7 @@ class Moments:
         return np.divide(1.0, self.deviation, out=np.zeros_like(self.mean), where=varies)
 
 
-def moments(X, weight, bounded=False, processes=ALONE):
+def moments(X, weight, bounded=False, processes=SINGLE_PROCESS):
     """Return the Moments of the columns of X, read chunk by chunk.
 
     Parameters
@@ -76,7 +78,7 @@ def moments(X, weight, bounded=False, processes=ALONE):
     bounded : bool, default=False
         Let numbers that are wild, beyond the quartiles by five times their distance, count as if
         they were just there: one of them would draw mean and deviation to itself.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Examples
@@ -92,8 +94,8 @@ def moments(X, weight, bounded=False, processes=ALONE):
     is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
     is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
     if bounded:
-        n_rows = processes.sum(np.array(np.count_nonzero(weight)))
-        is_odd |= is_wild(farthest, found.deviation, n_rows)
+        n_rows = processes.allreduce(np.array(np.count_nonzero(weight)))
+        is_odd |= is_outlier(farthest, found.deviation, n_rows)
     if not is_odd.any():
         return found
     columns = np.flatnonzero(is_odd)
@@ -105,7 +107,7 @@ def moments(X, weight, bounded=False, processes=ALONE):
     return found
 
 
-def is_wild(farthest, deviation, n_rows):
+def is_outlier(farthest, deviation, n_rows):
     """Tell whether numbers so far from their mean may be wild among so many rows."""
     return farthest > (np.sqrt(2 * np.log(max(2, n_rows))) + _FARTHER) * deviation
 
@@ -114,7 +116,7 @@ def moments_within(known, X, weight):
     """Return the Moments of later rows, their numbers bounded by what is known of the column."""
     reach = _FENCE_OF_DEVIATIONS * np.where(known.deviation > 0, known.deviation, np.inf)
     limits = np.stack([known.mean - reach, known.mean + reach])
-    return _moments(X, weight, ALONE, np.arange(X.shape[1]), limits)[0]
+    return _moments(X, weight, SINGLE_PROCESS, np.arange(X.shape[1]), limits)[0]
 
 
 def _moments(X, weight, processes, columns=None, limits=None):
@@ -159,7 +161,7 @@ def _ratio(sums, total):
 def _weighted_sums(X, weight, processes, terms_of):
     """Return ``Σ w t``, ``Σ w`` and ``max t`` of terms t of the numbers, of shape (3, n)."""
     found = _weighted_sums_here(X, weight, terms_of)
-    sums, largest = processes.sum(found[:2]), processes.largest(found[2:])
+    sums, largest = processes.allreduce(found[:2]), processes.allreduce_max(found[2:])
     return np.concatenate([sums, largest])
 
 
@@ -198,7 +200,7 @@ def _fences(X, weight, columns, processes):
 
     Of a column that is mostly one value, the quartiles are those of its other values.
     """
-    rows, (n_all, numbers) = np.flatnonzero(weight), processes.numbered(weight > 0)
+    rows, (n_all, numbers) = np.flatnonzero(weight), processes.number_rows(weight > 0)
     if n_all > _ROWS_FOR_QUARTILES:
         draw = np.random.default_rng(0).choice(n_all, _ROWS_FOR_QUARTILES, replace=False)
         rows = rows[np.isin(numbers, draw)]
@@ -217,13 +219,13 @@ def _fence(values, weight):
     return quartiles[0] - reach, quartiles[2] + reach
 
 
-def columns_with_gaps(X, weight, processes=ALONE):
+def columns_with_missing(X, weight, processes=SINGLE_PROCESS):
     """Return the indices of the columns that miss a value in some row of a weight above 0."""
-    has_gap = np.zeros(X.shape[1], dtype=bool)
+    has_missing = np.zeros(X.shape[1], dtype=bool)
     for rows in () if sparse.issparse(X) else row_chunks(X):
         is_missing = dense_tensor(X[rows]).isnan().cpu().numpy()
-        has_gap |= is_missing[weight[rows] > 0].any(axis=0)
-    return np.flatnonzero(processes.sum(has_gap.astype(int)))
+        has_missing |= is_missing[weight[rows] > 0].any(axis=0)
+    return np.flatnonzero(processes.allreduce(has_missing.astype(int)))
 
 
 def columns_with_infinity(X):
@@ -244,7 +246,7 @@ def columns_with_infinity(X):
     return np.flatnonzero(has_infinity)
 
 
-def column_limits(X, weight, processes=ALONE):
+def column_limits(X, weight, processes=SINGLE_PROCESS):
     """Return the smallest and the largest number of each column in rows of a weight above 0.
 
     They are inf and -inf for a column without values.
@@ -262,7 +264,7 @@ def column_limits(X, weight, processes=ALONE):
         chunk = dense_tensor(X[rows]).cpu().numpy()[weight[rows] > 0]
         low = np.fmin(low, np.fmin.reduce(chunk, axis=0, initial=np.inf))
         high = np.fmax(high, np.fmax.reduce(chunk, axis=0, initial=-np.inf))
-    return -processes.largest(-low), processes.largest(high)
+    return -processes.allreduce_max(-low), processes.allreduce_max(high)
 
 
 def is_far_outside(X, low, high):
@@ -292,16 +294,16 @@ def is_far_outside(X, low, high):
     return np.concatenate([np.empty((0, len(width)), bool), *far]) & (width > 0)
 
 
-def weighted_quantiles(X, weight, shares, processes=ALONE):
+def weighted_quantiles(X, weight, fractions, processes=SINGLE_PROCESS):
     """Yield for each column the smallest values below or at which lie these shares of the weight.
 
     Parameters
     ----------
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
-    shares : array of shape (k,)
+    fractions : array of shape (k,)
         From 0 to 1.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Yields
@@ -318,10 +320,10 @@ def weighted_quantiles(X, weight, shares, processes=ALONE):
     for values, their_weight in columns_with_weights(
         X, weight, np.flatnonzero(weight), range(X.shape[1]), processes
     ):
-        yield quantiles(values, their_weight, shares)
+        yield quantiles(values, their_weight, fractions)
 
 
-def columns_with_weights(X, weight, rows, columns, processes=ALONE):
+def columns_with_weights(X, weight, rows, columns, processes=SINGLE_PROCESS):
     """Yield for each column the numbers that some rows have there, and their weights.
 
     Of several processes, each names rows of its own, and all see those of all. Where these are very
@@ -333,7 +335,7 @@ def columns_with_weights(X, weight, rows, columns, processes=ALONE):
         column = dense_tensor(column).cpu().numpy()
         is_there = ~np.isnan(column)
         found = np.stack([column[is_there], weight[rows][is_there]])
-        yield tuple(processes.concatenated(_thinned(*found, processes)))
+        yield tuple(processes.allgather_concat(_thinned(*found, processes)))
 
 
 def _thinned(values, weight, processes):
@@ -342,22 +344,24 @@ def _thinned(values, weight, processes):
     Each of the points stands for the same weight: the mean of a part of the sorted values would
     draw its ends together, so it is the middle one.
     """
-    n_all = int(processes.sum(np.array(len(values))))
+    n_all = int(processes.allreduce(np.array(len(values))))
     if n_all <= _MOST_VALUES or processes.size == 1:
         return np.stack([values, weight])
     if len(values) == 0:
         return np.empty((2, 0))
     n_points = max(1, _MOST_VALUES * len(values) // n_all)
-    shares = (np.arange(n_points) + 0.5) / n_points
-    return np.stack([quantiles(values, weight, shares), np.full(n_points, weight.sum() / n_points)])
+    fractions = (np.arange(n_points) + 0.5) / n_points
+    return np.stack(
+        [quantiles(values, weight, fractions), np.full(n_points, weight.sum() / n_points)]
+    )
 
 
-def quantiles(values, weight, shares):
+def quantiles(values, weight, fractions):
     """Return the smallest values of a column below or at which lie these shares of the weight."""
     if len(values) == 0:
         return values
     order = np.argsort(values, kind="stable")
     up_to = np.cumsum(weight[order])
     # Rounding must not push the share 1 beyond the last value.
-    position = np.searchsorted(up_to, np.multiply(shares, up_to[-1]) * (1 - 1e-12))
+    position = np.searchsorted(up_to, np.multiply(fractions, up_to[-1]) * (1 - 1e-12))
     return values[order][position]

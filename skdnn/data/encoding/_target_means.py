@@ -10,7 +10,7 @@ on must not see its own y there: it gets the mean of the rows that lie in other 
 import numpy as np
 
 from skdnn.data.frames import Table
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 # The mean of all rows counts as much as so many rows of the level.
 _ROWS_OF_ALL = 10.0
@@ -21,10 +21,10 @@ def columns_with_means(X):
     """Return which columns of levels have some that are not told apart; none but in a Table."""
     if not isinstance(X, Table):
         return np.empty(0, dtype=np.intp)
-    return np.flatnonzero(X.n_told < [len(levels) for levels in X.levels])
+    return np.flatnonzero(X.n_frequent < [len(categories) for categories in X.categories])
 
 
-def level_means(X, y, weight, processes=ALONE):
+def target_means(X, y, weight, processes=SINGLE_PROCESS):
     """Return the means of y in the levels of a Table, column after column.
 
     ``(Σ w y + 10 ȳ) / (Σ w + 10)``, for weights that are 1 on average; behind those of a column ȳ
@@ -36,7 +36,7 @@ def level_means(X, y, weight, processes=ALONE):
     y : array of shape (m,) or (m, k)
     weight : array of shape (m,)
         Rows of weight 0 do not count.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Returns
@@ -49,10 +49,10 @@ def level_means(X, y, weight, processes=ALONE):
     --------
     >>> import numpy as np
     >>> from skdnn.data.frames import read_columns
-    >>> from skdnn.data.encoding._target_means import level_means
+    >>> from skdnn.data.encoding._target_means import target_means
     >>> names = np.array([["a"]] * 30 + [["b"]] * 10, dtype=object)
-    >>> X = read_columns(names, ["levels"]).recoded([["a", "b"]], n_told=np.array([1]))
-    >>> n_means, means = level_means(X, np.repeat([1.0, 0.0], [30, 10]), np.ones(40))
+    >>> X = read_columns(names, ["category"]).recoded([["a", "b"]], n_frequent=np.array([1]))
+    >>> n_means, means = target_means(X, np.repeat([1.0, 0.0], [30, 10]), np.ones(40))
     >>> n_means, means.ravel().round(3)
     (array([3]), array([0.938, 0.375, 0.75 ]))
     """
@@ -65,13 +65,13 @@ def level_means(X, y, weight, processes=ALONE):
     return np.array([len(means) for means in found]), np.concatenate(found)
 
 
-def means_of_other_folds(X, y, weight, fold, processes=ALONE):
+def out_of_fold_means(X, y, weight, fold, processes=SINGLE_PROCESS):
     """Return for each row of a Table the means of its levels over the rows of other folds.
 
     Parameters
     ----------
     X, y, weight, processes
-        As in `level_means`.
+        As in `target_means`.
     fold : array of int of shape (m,)
         From 0 on.
 
@@ -88,7 +88,7 @@ def means_of_other_folds(X, y, weight, fold, processes=ALONE):
     return np.hstack(found)
 
 
-def deal_into_folds(n_rows, seed, groups=None):
+def assign_folds(n_rows, seed, groups=None):
     """Return for each row a fold, at random; rows of the same group share one.
 
     Parameters
@@ -103,17 +103,17 @@ def deal_into_folds(n_rows, seed, groups=None):
 
 def _sums(X, columns, y, weight, fold, processes):
     """Yield for each column ``Σ w y`` and ``Σ w`` by fold and level, and the mean of all rows."""
-    n_rows, total = processes.sum(np.array([np.count_nonzero(weight), weight.sum()]))
+    n_rows, total = processes.allreduce(np.array([np.count_nonzero(weight), weight.sum()]))
     weight = weight * (n_rows / total)
     y = y if y.ndim == 2 else y[:, None]
     terms = np.column_stack([weight[:, None] * y, weight])
-    mean = processes.sum(terms[:, :-1].sum(axis=0)) / n_rows
-    n_folds = int(processes.largest(fold.max(initial=0, keepdims=True)).item()) + 1
+    mean = processes.allreduce(terms[:, :-1].sum(axis=0)) / n_rows
+    n_folds = int(processes.allreduce_max(fold.max(initial=0, keepdims=True)).item()) + 1
     for j in columns:
-        shape = n_folds, len(X.levels[j]) + 1
+        shape = n_folds, len(X.categories[j]) + 1
         place = fold * shape[1] + X.codes[:, j]
         sums = [np.bincount(place, term, minlength=shape[0] * shape[1]) for term in terms.T]
-        sums = processes.sum(np.stack(sums, axis=-1).reshape(*shape, -1))
+        sums = processes.allreduce(np.stack(sums, axis=-1).reshape(*shape, -1))
         yield sums[..., :-1], sums[..., -1:], mean
 
 

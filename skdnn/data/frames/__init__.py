@@ -4,25 +4,25 @@ from ._chunks import row_chunks
 from ._column_tables import column_tables
 from ._columns import Column, is_missing, kinds_of_categories, objects_of, shown
 from ._sources import (
-    at_hand,
     check_in_memory,
+    check_not_lazy,
     columns_of,
     is_frame,
     is_of_sparse_columns,
     is_plain,
     take_rows,
 )
-from ._tables import Table, add_levels, find_kinds, frequent_of_counts, read_columns
+from ._tables import Table, add_categories, find_kinds, frequent_of_counts, read_columns
 from ._tensors import as_tensor, dense_tensor, to_host
 from ._text import text_warnings
 
 __all__ = [
     "Column",
     "Table",
-    "add_levels",
+    "add_categories",
     "as_tensor",
-    "at_hand",
     "check_in_memory",
+    "check_not_lazy",
     "column_tables",
     "columns_of",
     "dense_tensor",

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-NUMBER, DATE, DURATION, LEVELS = "number", "date", "duration", "levels"
+NUMBER, DATE, DURATION, CATEGORY = "number", "date", "duration", "category"
 _REFUSED = "refused"
 
 # What a column holds, by how the name of its dtype begins in pandas, polars and PyArrow; the
@@ -31,8 +31,8 @@ _REFUSED = "refused"
 _KIND_OF_DTYPE = {
     **dict.fromkeys(("date", "period", "timestamp"), DATE),
     **dict.fromkeys(("duration", "time"), DURATION),
-    **dict.fromkeys(("binary", "bool", "cat", "dictionary", "enum", "fixed_size_binary"), LEVELS),
-    **dict.fromkeys(("interval", "large_binary", "large_string", "str"), LEVELS),
+    **dict.fromkeys(("binary", "bool", "cat", "dictionary", "enum", "fixed_size_binary"), CATEGORY),
+    **dict.fromkeys(("interval", "large_binary", "large_string", "str"), CATEGORY),
     **dict.fromkeys(("null", "object"), None),
     **dict.fromkeys(("array", "complex", "fixed_size_list", "large_list", "list"), _REFUSED),
     **dict.fromkeys(("map", "month_day_nano_interval", "struct", "|v"), _REFUSED),
@@ -40,7 +40,7 @@ _KIND_OF_DTYPE = {
 _NUMERIC_NAME = re.compile(r"(u?int(8|16|32|64)|float(16|32|64)?|halffloat|double)(\[pyarrow\])?")
 _BEGINNINGS = sorted(_KIND_OF_DTYPE, key=len, reverse=True)
 _KIND_OF_TYPE = (
-    ((bool, np.bool_), LEVELS),
+    ((bool, np.bool_), CATEGORY),
     ((dt.date, np.datetime64), DATE),
     ((dt.timedelta, dt.time, np.timedelta64), DURATION),  # NumPy's are integers, too
     ((Real, Decimal, torch.Tensor), NUMBER),
@@ -72,7 +72,7 @@ class Column:
         return self.values.dtype if hasattr(self.values, "dtype") else self.values.type
 
     def kind(self):
-        """Return "number", "date", "duration" or "levels".
+        """Return "number", "date", "duration" or "category".
 
         None where the dtype leaves that open and all values are missing.
 
@@ -96,7 +96,7 @@ class Column:
             if kind_of_type(found) == _REFUSED:
                 raise self._refusal(found.__name__)
         if len(kinds) > 1:
-            return LEVELS
+            return CATEGORY
         return kinds.pop() if kinds else None
 
     def _refusal(self, found):
@@ -139,18 +139,18 @@ class Column:
                 ) from error
         return np.array(numbers, dtype=np.float64)
 
-    def levels(self):
+    def categories(self):
         """Return the codes of the values, of shape (m,), and the list of levels they stand for.
 
         What is missing has the code -1.
         """
         try:
             if hasattr(type(self.values), "factorize"):  # of pandas
-                codes, levels = self.values.factorize()
-                return codes, levels.tolist()
+                codes, categories = self.values.factorize()
+                return codes, categories.tolist()
             if hasattr(type(self.values), "dictionary_encode"):  # of PyArrow
-                return _levels_of_pyarrow(self)
-            return _codes_and_levels(self.objects())
+                return _categories_of_pyarrow(self)
+            return _codes_and_categories(self.objects())
         except TypeError as error:
             raise ValueError(f"X must hold levels in {self}, but {error}.") from error
 
@@ -181,7 +181,7 @@ class Column:
         return np.asarray(values)
 
 
-def _codes_and_levels(objects):
+def _codes_and_categories(objects):
     position = {}
     codes = [
         -1 if is_missing(value) else position.setdefault(value, len(position)) for value in objects
@@ -189,7 +189,7 @@ def _codes_and_levels(objects):
     return np.array(codes, dtype=np.intp), list(position)
 
 
-def _levels_of_pyarrow(column):
+def _categories_of_pyarrow(column):
     """Return codes and levels as of the objects, of which only the distinct ones are made."""
     values = column.values
     if hasattr(values.type, "index_type"):  # what its dictionary holds need not be there
@@ -198,10 +198,10 @@ def _levels_of_pyarrow(column):
     try:
         encoded = values.dictionary_encode()
     except NotImplementedError:
-        return _codes_and_levels(column.objects())
-    codes, levels = _codes_and_levels(encoded.dictionary.to_pylist())
+        return _codes_and_categories(column.objects())
+    codes, categories = _codes_and_categories(encoded.dictionary.to_pylist())
     indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(codes, -1)[indices], levels
+    return np.append(codes, -1)[indices], categories
 
 
 def _array_of_pandas(values, name):
@@ -252,19 +252,19 @@ def _kind_of_name(name):
 
 
 def kind_of_type(type_):
-    """Return what values of a type are: "levels" where they are no numbers, dates or durations."""
+    """Return what values of a type are; "category" unless numbers, dates or durations."""
     for types, kind in _KIND_OF_TYPE:
         if issubclass(type_, types):
             return kind
     if type_.__name__ == "Period":  # of pandas
         return DATE
-    return LEVELS if type_.__hash__ is not None else _REFUSED
+    return CATEGORY if type_.__hash__ is not None else _REFUSED
 
 
 def kinds_of_categories(values):
     """Return the set of kinds of some categories, missing ones aside.
 
-    "levels" stands for text. Booleans count as numbers, as in Python, where True equals 1.
+    "category" stands for text. Booleans count as numbers, as in Python, where True equals 1.
     """
     types = set(map(type, values)) - {type(None)}
     return {NUMBER if issubclass(t, bool | np.bool_) else kind_of_type(t) for t in types}

@@ -15,7 +15,7 @@ _ELSEWHERE = ("collect", "compute", "to_table")
 _NUMBERS = "biuf"  # kinds of NumPy's dtypes
 
 
-def at_hand(X):
+def check_in_memory(X):
     """Return X as an array, tensor, sparse matrix or frame, its rows in memory.
 
     Raises
@@ -29,7 +29,7 @@ def at_hand(X):
     elif sparse.issparse(X):
         array = X
     else:
-        check_in_memory(X, "X")
+        check_not_lazy(X, "X")
         array = X if is_frame(X) else _as_array(X)
     if len(array.shape) > 2:
         raise ValueError(f"Found array with dim {len(array.shape)}, while dim <= 2 is required.")
@@ -65,7 +65,7 @@ def _not_two_axes(X, array):
     )
 
 
-def check_in_memory(values, name):
+def check_not_lazy(values, name):
     """Raise a TypeError where the rows of something are elsewhere."""
     for method in _ELSEWHERE:
         if hasattr(type(values), method):
@@ -118,7 +118,7 @@ def is_plain(X):
 
 
 def take_rows(X, rows):
-    """Return some rows, an index array, of what `at_hand` returns, in the same container."""
+    """Return rows, by an index array, of what `check_in_memory` returns, in the same container."""
     if hasattr(type(X), "iloc"):  # of pandas
         return X.iloc[rows]
     if hasattr(type(X), "itercolumns"):  # of PyArrow

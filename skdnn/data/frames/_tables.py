@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 from ._blocks import dtypes_of, number_blocks, numeric_columns
-from ._columns import DATE, DURATION, LEVELS, NUMBER, Column, is_missing, objects_of
+from ._columns import CATEGORY, DATE, DURATION, NUMBER, Column, is_missing, objects_of
 from ._sources import columns_of, is_frame, names_of
 
 # A level in fewer rows than these, in small data than this share of them, is rare.
-_FEWEST_ROWS, _FEWEST_SHARE = 5, 20
+_FEWEST_ROWS, _FEWEST_FRACTION = 5, 20
 # So many levels, and one for the others, fit into a code of 8 bits.
-_MOST_LEVELS = 254
-_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", LEVELS: "text or categories"}
+_MOST_CATEGORIES = 254
+_PLURAL = {NUMBER: "numbers", DATE: "dates", DURATION: "durations", CATEGORY: "text or categories"}
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Table:
     numbers : array of float32, or float64 where that would lose digits, of shape (m, p)
     codes : array of unsigned int of shape (m, q)
         Indices into `levels`; their number for any other level.
-    levels : list of q arrays
+    categories : list of q arrays
         None stands for a missing one.
     is_categorical : array of bool of shape (p + q,)
         Which columns of the frame hold levels.
-    n_told : array of int of shape (q,)
+    n_frequent : array of int of shape (q,)
         So many of the levels are told apart; those behind them are rare, and kept for their means.
     numbers_dtype : dtype
         Common dtype of the frame's columns of numbers, whatever their values are; float32 where
@@ -48,9 +48,9 @@ class Table:
 
     numbers: np.ndarray
     codes: np.ndarray
-    levels: list
+    categories: list
     is_categorical: np.ndarray
-    n_told: np.ndarray
+    n_frequent: np.ndarray
     numbers_dtype: Any = np.float32
     means: np.ndarray | None = None
 
@@ -71,31 +71,33 @@ class Table:
         means = None if self.means is None else self.means[rows]
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows], means=means)
 
-    def with_levels_of_all(self, processes):
+    def with_categories_of_all_processes(self, processes):
         """Return the Table with codes for all levels that the Tables of all processes have."""
         if processes.size == 1:
             return self
-        of_all = zip(*processes.gathered(self.levels), strict=True)
-        return self.recoded([objects_of(list(dict.fromkeys(chain(*levels)))) for levels in of_all])
+        of_all = zip(*processes.allgather(self.categories), strict=True)
+        return self.recoded(
+            [objects_of(list(dict.fromkeys(chain(*categories)))) for categories in of_all]
+        )
 
-    def frequent_levels(self, weight, processes=ALONE):
+    def frequent_categories(self, weight, processes=SINGLE_PROCESS):
         """Return for each column of levels those that are not rare, sorted.
 
         Parameters
         ----------
         weight : array of shape (m,)
             Rows of weight 0 do not count.
-        processes : Alone or ProcessGroup, default=ALONE
+        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
             Of those that have the other rows.
         """
-        n_rows = int(processes.sum(np.array(np.count_nonzero(weight))))
+        n_rows = int(processes.allreduce(np.array(np.count_nonzero(weight))))
         counts = self.counts(weight, processes)
         return [
-            frequent_of_counts(column[:-1], levels, n_rows)
-            for column, levels in zip(counts, self.levels, strict=True)
+            frequent_of_counts(column[:-1], categories, n_rows)
+            for column, categories in zip(counts, self.categories, strict=True)
         ]
 
-    def rare_levels(self, frequent, weight, least_share, processes=ALONE):
+    def rare_categories(self, frequent, weight, min_fraction, processes=SINGLE_PROCESS):
         """Return for each column the levels beside the frequent ones, where they say something.
 
         Those that come again must be worth it; of one that comes once, other rows tell nothing.
@@ -105,100 +107,104 @@ class Table:
         frequent : list of q arrays
         weight : array of shape (m,)
             Rows of weight 0 do not count.
-        least_share : float
+        min_fraction : float
             In more of the rows than these there must be rare levels that come again.
-        processes : Alone or ProcessGroup, default=ALONE
+        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
             Of those that have the other rows.
         """
         counts = self.counts(weight, processes)
         return [
-            _rare(column, levels, told, least_share)
-            for column, levels, told in zip(counts, self.levels, frequent, strict=True)
+            _rare(column, categories, frequent, min_fraction)
+            for column, categories, frequent in zip(counts, self.categories, frequent, strict=True)
         ]
 
-    def counts(self, weight, processes=ALONE):
+    def counts(self, weight, processes=SINGLE_PROCESS):
         """Return for each column how many rows of a weight above 0 have each level, or another."""
         codes = self.codes[weight > 0]
         return [
-            processes.sum(np.bincount(column, minlength=len(levels) + 1))
-            for column, levels in zip(codes.T, self.levels, strict=True)
+            processes.allreduce(np.bincount(column, minlength=len(categories) + 1))
+            for column, categories in zip(codes.T, self.categories, strict=True)
         ]
 
-    def recoded(self, levels, n_told=None):
+    def recoded(self, categories, n_frequent=None):
         """Return the Table with codes for these levels, a list of arrays.
 
-        `n_told` of them are told apart, or all.
+        `n_frequent` of them are told apart, or all.
         """
-        lengths = np.array([len(now) for now in levels], dtype=np.intp)
+        lengths = np.array([len(now) for now in categories], dtype=np.intp)
         codes = np.empty(self.codes.shape, dtype=np.min_scalar_type(lengths.max()))
-        for j, (before, now) in enumerate(zip(self.levels, levels, strict=True)):
-            position = {level: code for code, level in enumerate(now)}
-            new_code = [position.get(level, len(now)) for level in before] + [len(now)]
+        for j, (before, now) in enumerate(zip(self.categories, categories, strict=True)):
+            position = {category: code for code, category in enumerate(now)}
+            new_code = [position.get(category, len(now)) for category in before] + [len(now)]
             codes[:, j] = np.array(new_code, dtype=codes.dtype)[self.codes[:, j]]
-        n_told = lengths if n_told is None else n_told
-        return replace(self, codes=codes, levels=levels, n_told=n_told)
+        n_frequent = lengths if n_frequent is None else n_frequent
+        return replace(self, codes=codes, categories=categories, n_frequent=n_frequent)
 
-    def with_levels_in_use(self):
+    def with_used_categories(self):
         """Return the Table with those levels alone that some row has."""
         used = [np.unique(column) for column in self.codes.T]
-        pairs = zip(used, self.levels, strict=True)
-        return self.recoded([levels[codes[codes < len(levels)]] for codes, levels in pairs])
+        pairs = zip(used, self.categories, strict=True)
+        return self.recoded(
+            [categories[codes[codes < len(categories)]] for codes, categories in pairs]
+        )
 
-    def share_of_others(self, weight=None, processes=ALONE):
+    def fraction_of_others(self, weight=None, processes=SINGLE_PROCESS):
         """Return for each column of levels the share of its values that are "other".
 
         0 where all values are missing. Rows of weight 0 do not count.
         """
         counts = self.counts(np.ones(len(self)) if weight is None else weight, processes)
         return [
-            _share(column[-1], np.delete(column, _code_of_missing(levels)).sum())
-            for column, levels in zip(counts, self.levels, strict=True)
+            _fraction(column[-1], np.delete(column, _code_of_missing(categories)).sum())
+            for column, categories in zip(counts, self.categories, strict=True)
         ]
 
 
-def add_levels(known, n_told, found):
+def add_categories(known, n_frequent, found):
     """Return known levels and, behind them, as many that are found and new as there is room for.
 
     And how many of them are told apart. Behind rare levels, kept for their means, there is no room.
     """
-    if n_told < len(known):
-        return known, n_told
-    told = set(known)
-    levels = [*known, *(level for level in found if level not in told)][:_MOST_LEVELS]
-    return objects_of(levels), len(levels)
+    if n_frequent < len(known):
+        return known, n_frequent
+    frequent = set(known)
+    categories = [*known, *(category for category in found if category not in frequent)][
+        :_MOST_CATEGORIES
+    ]
+    return objects_of(categories), len(categories)
 
 
-def _share(n_others, n_values):
+def _fraction(n_others, n_values):
     return n_others / n_values if n_values else 0.0
 
 
-def _code_of_missing(levels):
-    return [code for code, level in enumerate(levels) if level is None]
+def _code_of_missing(categories):
+    return [code for code, category in enumerate(categories) if category is None]
 
 
-def frequent_of_counts(counts, levels, n_rows):
+def frequent_of_counts(counts, categories, n_rows):
     """Return those of some levels that are not rare, sorted, by in how many of all rows each is."""
-    fewest = max(1, min(_FEWEST_ROWS, n_rows // _FEWEST_SHARE))
+    fewest = max(1, min(_FEWEST_ROWS, n_rows // _FEWEST_FRACTION))
     counts = np.asarray(counts)
-    common = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
-    kept = [levels[code] for code in common if counts[code] >= fewest]
+    common = np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]
+    kept = [categories[code] for code in common if counts[code] >= fewest]
     try:
-        kept.sort(key=lambda level: (level is None, level))
+        kept.sort(key=lambda category: (category is None, category))
     except TypeError:
-        kept.sort(key=lambda level: (level is None, str(level)))
+        kept.sort(key=lambda category: (category is None, str(category)))
     return objects_of(kept)
 
 
-def _rare(counts, levels, told, least_share):
-    told = set(told)
-    rare = [code for code in np.flatnonzero(counts[:-1]) if levels[code] not in told]
+def _rare(counts, categories, frequent, min_fraction):
+    frequent = set(frequent)
+    rare = [code for code in np.flatnonzero(counts[:-1]) if categories[code] not in frequent]
     is_again = counts[rare] > 1
-    is_worth_it = counts[rare][is_again].sum() > least_share * counts.sum()
-    return objects_of([levels[code] for code in rare] if is_worth_it else [])
+    is_worth_it = counts[rare][is_again].sum() > min_fraction * counts.sum()
+    return objects_of([categories[code] for code in rare] if is_worth_it else [])
 
 
-def find_kinds(X, categorical_features, processes=ALONE):
-    """Return what each column holds: "number", "date", "duration" or "levels".
+def find_kinds(X, categorical_features, processes=SINGLE_PROCESS):
+    """Return what each column holds: "number", "date", "duration" or "category".
 
     None where all are numbers.
 
@@ -208,7 +214,7 @@ def find_kinds(X, categorical_features, processes=ALONE):
     categorical_features : "from_dtype", None or sequence
         Names, indices or a mask of the columns that hold levels. "from_dtype" finds them in a
         frame; an array has none.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Raises
@@ -220,15 +226,15 @@ def find_kinds(X, categorical_features, processes=ALONE):
     chosen = () if by_dtype else _chosen(categorical_features, names_of(X))
     found = {
         **dict.fromkeys(chain(*numeric_columns(X).values()), NUMBER),
-        **dict.fromkeys(chosen, LEVELS),
+        **dict.fromkeys(chosen, CATEGORY),
     }
     others = [j for j in range(X.shape[1]) if j not in found]
     found |= {j: column.kind() for j, column in zip(others, columns_of(X, others), strict=True)}
     found = [found[j] for j in range(X.shape[1])]
-    found = [_common_kind(of_all) for of_all in zip(*processes.gathered(found), strict=True)]
-    may_hold_levels = by_dtype and is_frame(X)
+    found = [_common_kind(of_all) for of_all in zip(*processes.allgather(found), strict=True)]
+    may_hold_categories = by_dtype and is_frame(X)
     kinds = [
-        kind if j in chosen or kind not in (LEVELS, None) else _open_kind(may_hold_levels)
+        kind if j in chosen or kind not in (CATEGORY, None) else _open_kind(may_hold_categories)
         for j, kind in enumerate(found)
     ]
     return None if set(kinds) == {NUMBER} else kinds
@@ -236,12 +242,12 @@ def find_kinds(X, categorical_features, processes=ALONE):
 
 def _common_kind(kinds):
     """Return what a column holds that is told in parts, None where no part says."""
-    told = {kind for kind in kinds if kind is not None}
-    return LEVELS if len(told) > 1 else next(iter(told), None)
+    frequent = {kind for kind in kinds if kind is not None}
+    return CATEGORY if len(frequent) > 1 else next(iter(frequent), None)
 
 
-def _open_kind(may_hold_levels):
-    return LEVELS if may_hold_levels else NUMBER
+def _open_kind(may_hold_categories):
+    return CATEGORY if may_hold_categories else NUMBER
 
 
 def _chosen(columns, names):
@@ -290,18 +296,20 @@ def read_columns(X, kinds):
     others = [j for j in range(len(kinds)) if j not in in_blocks]
     pairs = list(zip(others, columns_of(X, others), strict=True))
     blocks += [
-        ([j], _read(column, _numbers, kinds[j])) for j, column in pairs if kinds[j] != LEVELS
+        ([j], _read(column, _numbers, kinds[j])) for j, column in pairs if kinds[j] != CATEGORY
     ]
-    found = [_read(column, _codes_and_levels) for j, column in pairs if kinds[j] == LEVELS]
-    is_categorical = kinds == LEVELS
+    found = [_read(column, _codes_and_categories) for j, column in pairs if kinds[j] == CATEGORY]
+    is_categorical = kinds == CATEGORY
     if not found:
         dtype = _common_dtype([block for _, block in blocks])
         return _joined(blocks, is_categorical, len(X), dtype)
-    codes, levels = zip(*found, strict=True)
+    codes, categories = zip(*found, strict=True)
     numbers = _joined(blocks, is_categorical, len(X), _narrowest_dtype(blocks))
-    n_told = np.array([len(of_column) for of_column in levels], dtype=np.intp)
+    n_frequent = np.array([len(of_column) for of_column in categories], dtype=np.intp)
     declared = _declared_dtype(X, is_categorical)
-    return Table(numbers, np.column_stack(codes), list(levels), is_categorical, n_told, declared)
+    return Table(
+        numbers, np.column_stack(codes), list(categories), is_categorical, n_frequent, declared
+    )
 
 
 def _read(column, read, *kind):
@@ -316,7 +324,7 @@ def _read(column, read, *kind):
 
 def _numbers(column, kind):
     found = column.kind()
-    is_right = found in (None, kind) or (kind, found) == (NUMBER, LEVELS)
+    is_right = found in (None, kind) or (kind, found) == (NUMBER, CATEGORY)
     if is_right or all(map(is_missing, column.objects())):
         return column.numbers()
     raise ValueError(
@@ -326,8 +334,8 @@ def _numbers(column, kind):
 
 
 def _common_dtype(arrays):
-    is_narrow = np.result_type(*[array.dtype for array in arrays]) in (np.float16, np.float32)
-    return np.float32 if is_narrow else np.float64
+    has_32_bits = np.result_type(*[array.dtype for array in arrays]) in (np.float16, np.float32)
+    return np.float32 if has_32_bits else np.float64
 
 
 def _declared_dtype(X, is_categorical):
@@ -340,10 +348,10 @@ def _declared_dtype(X, is_categorical):
 
 def _narrowest_dtype(blocks):
     with np.errstate(over="ignore"):
-        is_narrow = all(
+        has_32_bits = all(
             np.array_equal(block, block.astype(np.float32), equal_nan=True) for _, block in blocks
         )
-    return np.float32 if is_narrow else np.float64
+    return np.float32 if has_32_bits else np.float64
 
 
 def _joined(blocks, is_categorical, n_rows, dtype):
@@ -355,7 +363,7 @@ def _joined(blocks, is_categorical, n_rows, dtype):
     return array
 
 
-def _codes_and_levels(column):
-    codes, levels = column.levels()
-    codes = np.where(codes < 0, len(levels), codes)
-    return codes.astype(np.min_scalar_type(len(levels))), objects_of([*levels, None])
+def _codes_and_categories(column):
+    codes, categories = column.categories()
+    codes = np.where(codes < 0, len(categories), codes)
+    return codes.astype(np.min_scalar_type(len(categories))), objects_of([*categories, None])

@@ -1,15 +1,15 @@
 """Streaming: rows in files, with statistics learned in one pass and shuffled batches."""
 
-from ._file_rows import FileColumns, Rows, Survey, TaughtFile
-from ._files import concatenated, open_source
+from ._file_statistics import FileColumns, FileStatistics, Rows, TrainingFile
+from ._sources import concatenated, open_source
 from ._streamed_batches import StreamedBatches
 
 __all__ = [
     "FileColumns",
+    "FileStatistics",
     "Rows",
     "StreamedBatches",
-    "Survey",
-    "TaughtFile",
+    "TrainingFile",
     "concatenated",
     "open_source",
 ]

@@ -48,7 +48,7 @@ def make_strata(sizes, means):
     return [order[stratum == k] for k in np.unique(stratum)]
 
 
-def draw_mixes(sizes, strata, n_mixes, rng):
+def draw_buffers(sizes, strata, n_buffers, rng):
     """Return for each mix the ranges of rows (cell, start, stop) that it is made of.
 
     Each row is in one of them, and of each stratum as many, but for one, are in each.
@@ -57,23 +57,23 @@ def draw_mixes(sizes, strata, n_mixes, rng):
     ----------
     sizes : array of int of shape (n_cells,)
     strata : list of arrays of int
-    n_mixes : int
+    n_buffers : int
     rng : numpy.random.Generator
     """
-    mixes = [[] for _ in range(n_mixes)]
+    buffers = [[] for _ in range(n_buffers)]
     for cells in strata:
         cells = rng.permutation(cells)
         stops = np.cumsum(sizes[cells])
-        edges = stops[-1] * np.arange(n_mixes + 1) // n_mixes
-        for mix, (start, stop) in zip(mixes, pairwise(edges), strict=True):
-            mix += _ranges(cells, sizes, stops, start, stop)
-    return mixes
+        edges = stops[-1] * np.arange(n_buffers + 1) // n_buffers
+        for buffer, (start, stop) in zip(buffers, pairwise(edges), strict=True):
+            buffer += _ranges(cells, sizes, stops, start, stop)
+    return buffers
 
 
-def mixes_in_order(sizes, n_mixes):
+def buffers_in_order(sizes, n_buffers):
     """Return the same for rows that stay in their order."""
     cells, stops = np.arange(len(sizes)), np.cumsum(sizes)
-    edges = stops[-1] * np.arange(n_mixes + 1) // n_mixes
+    edges = stops[-1] * np.arange(n_buffers + 1) // n_buffers
     return [_ranges(cells, sizes, stops, start, stop) for start, stop in pairwise(edges)]
 
 
@@ -89,7 +89,7 @@ def _ranges(cells, sizes, stops, start, stop):
     return found
 
 
-def chances(seed, cell, first, n_rows):
+def uniform_draws(seed, cell, first, n_rows):
     """Return numbers from 0 to 1 for rows of a cell, the same ones whenever they are asked for.
 
     By the generator of [1]_, of which each number depends on its place alone.
@@ -107,8 +107,8 @@ def chances(seed, cell, first, n_rows):
 
     Examples
     --------
-    >>> from skdnn.data.streaming._shuffling import chances
-    >>> chances(0, 3, 5, 100)[10:12].tolist() == chances(0, 3, 15, 2).tolist()
+    >>> from skdnn.data.streaming._shuffling import uniform_draws
+    >>> uniform_draws(0, 3, 5, 100)[10:12].tolist() == uniform_draws(0, 3, 15, 2).tolist()
     True
     """
     start = (cell << 32) + first + seed * 0xD1B54A32D192ED03

@@ -13,9 +13,9 @@ from threading import Event
 import numpy as np
 import torch
 
-from skdnn.data.batches import DenseRows, Epoch, LazyRows, outputs, pieces, sizes_of_slabs
+from skdnn.data.batches import DenseRows, Epoch, OnDemandRows, micro_batch_sizes, outputs, pieces
 
-from ._shuffling import draw_mixes, make_strata, mixes_in_order
+from ._shuffling import buffers_in_order, draw_buffers, make_strata
 
 # Of the thread, which must not compute with torch: that has settings for each thread.
 READER = "skdnn reads ahead"
@@ -28,7 +28,7 @@ class StreamedBatches:
 
     Parameters
     ----------
-    file : TaughtFile
+    file : TrainingFile
     summary : Summary
         Of the rows to train on.
     encoder : Encoder
@@ -54,11 +54,11 @@ class StreamedBatches:
         self.n_rows, self.n_inputs = summary.n_rows, encoder.n_outputs
         self.batch_size, self.generators = min(batch_size or self.n_rows, self.n_rows), generators
         self.weight_of_a_row = summary.weight / summary.n_rows
-        self.rows = LazyRows(some.X, np.arange(len(some.X)), encoder, dtype, device)
+        self.rows = OnDemandRows(some.X, np.arange(len(some.X)), encoder, dtype, device)
         self.y = outputs(target.standardized(some.y), 1, dtype, device)
-        self.share = self._shares(some.weight)
-        self.sizes = file.survey.sizes
-        self.strata = make_strata(self.sizes, file.survey.means(file.target))
+        self.weight = self._weights(some.weight)
+        self.sizes = file.statistics.sizes
+        self.strata = make_strata(self.sizes, file.statistics.means(file.target))
         self._n_at_once = 1
 
     @property
@@ -77,7 +77,7 @@ class StreamedBatches:
         """Rows that a step has."""
         return self.batch_size
 
-    def in_slabs(self, n):
+    def in_micro_batches(self, n):
         """Return the same batches, each in n slabs at least, of which n are needed at a time."""
         cut = copy.copy(self)
         cut._n_at_once = n
@@ -92,12 +92,12 @@ class StreamedBatches:
             If the file has changed.
         """
         rng, n_seen = self._rng(), 0
-        mixes, is_over = self._mixes(rng), Event()
+        buffers, is_over = self._buffers(rng), Event()
         quietly = partial(np.seterr, all="ignore")
         with ThreadPoolExecutor(1, READER, initializer=quietly) as reader:
             try:
-                coming = reader.submit(self.file.read, mixes[0], None, is_over)
-                for later in [*mixes[1:], None]:
+                coming = reader.submit(self.file.read, buffers[0], None, is_over)
+                for later in [*buffers[1:], None]:
                     rows = coming.result()
                     order = np.arange(len(rows)) if rng is None else rng.permutation(len(rows))
                     n = len(rows)
@@ -123,19 +123,19 @@ class StreamedBatches:
         seed = torch.randint(2**62, (), generator=self.generators[0], device="cpu")
         return np.random.default_rng(seed.item())
 
-    def _mixes(self, rng):
-        n_mixes = -(-int(self.sizes.sum()) // self.file.survey.mix_rows)
+    def _buffers(self, rng):
+        n_buffers = -(-int(self.sizes.sum()) // self.file.statistics.buffer_rows)
         if rng is None:
-            return mixes_in_order(self.sizes, n_mixes)
-        return draw_mixes(self.sizes, self.strata, n_mixes, rng)
+            return buffers_in_order(self.sizes, n_buffers)
+        return draw_buffers(self.sizes, self.strata, n_buffers, rng)
 
     def _block(self, rows, index):
         X = DenseRows(rows.X, index, self.encoder, self.dtype, self.device)[:]
         y = outputs(self.target.standardized(rows.y[index]), 1, self.dtype, self.device)
         steps = pieces(len(index), self.batch_size)
-        sizes = sizes_of_slabs(steps, self._n_at_once, self.n_inputs + 1)
-        return Epoch.of_views(X, y, self._shares(rows.weight[index]), sizes)
+        sizes = micro_batch_sizes(steps, self._n_at_once, self.n_inputs + 1)
+        return Epoch.of_views(X, y, self._weights(rows.weight[index]), sizes)
 
-    def _shares(self, weight):
-        share = torch.from_numpy(weight / self.weight_of_a_row / self.batch_size)
-        return share.to(self.device, self.dtype).unsqueeze(0)
+    def _weights(self, weight):
+        weight = torch.from_numpy(weight / self.weight_of_a_row / self.batch_size)
+        return weight.to(self.device, self.dtype).unsqueeze(0)

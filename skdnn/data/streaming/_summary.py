@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skdnn.data.encoding import Moments, is_wild, moments
+from skdnn.data.encoding import Moments, is_outlier, moments
 from skdnn.data.frames import Table, frequent_of_counts, is_missing
 
 # Of a column with more levels than these the rarer half are forgotten.
-_MOST_LEVELS = 2**18
+_MOST_CATEGORIES = 2**18
 
 
 @dataclass(frozen=True)
-class Spread:
+class ColumnStatistics:
     """Moments of columns, and between which numbers they lie.
 
     Attributes
@@ -41,9 +41,9 @@ class Spread:
     def __add__(self, other):
         """Return the Spread of the rows of both."""
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        return Spread(self.moments + other.moments, low, high)
+        return ColumnStatistics(self.moments + other.moments, low, high)
 
-    def weighing(self, factor):
+    def scaled(self, factor):
         """Return the same for rows whose weights are multiplied."""
         return replace(self, moments=replace(self.moments, total=self.moments.total * factor))
 
@@ -53,7 +53,7 @@ class Spread:
         is_odd = ~np.isfinite(mean) | ~np.isfinite(deviation)
         if bounded:
             farthest = np.maximum(self.high - mean, mean - self.low)
-            is_odd |= is_wild(farthest, deviation, n_rows)
+            is_odd |= is_outlier(farthest, deviation, n_rows)
         return is_odd
 
 
@@ -69,9 +69,9 @@ class Summary:
         Of all of them.
     numbers : Spread
         Of the columns of numbers.
-    has_gap : array of bool
+    has_missing : array of bool
         Which of these miss a value.
-    levels : list of Counter
+    categories : list of Counter
         For each column of levels in how many rows each of them is, None for missing.
     y : Spread or None
         Of y where it holds numbers.
@@ -79,10 +79,10 @@ class Summary:
 
     n_rows: int
     weight: float
-    numbers: Spread
-    has_gap: np.ndarray
-    levels: list
-    y: Spread | None = None
+    numbers: ColumnStatistics
+    has_missing: np.ndarray
+    categories: list
+    y: ColumnStatistics | None = None
 
     @classmethod
     def of(cls, X, weight, y=None):
@@ -94,42 +94,44 @@ class Summary:
         return cls(
             len(weight),
             float(weight.sum()),
-            Spread.of(numbers, weight),
+            ColumnStatistics.of(numbers, weight),
             np.isnan(numbers).any(axis=0),
-            _level_counts(X) if isinstance(X, Table) else [],
-            None if y is None else Spread.of(y.reshape(len(y), math.prod(y.shape[1:])), weight),
+            _category_counts(X) if isinstance(X, Table) else [],
+            None
+            if y is None
+            else ColumnStatistics.of(y.reshape(len(y), math.prod(y.shape[1:])), weight),
         )
 
     def __add__(self, other):
         """Return the Summary of the rows of both; this one is of no more use."""
-        for counts, others in zip(self.levels, other.levels, strict=True):
+        for counts, others in zip(self.categories, other.categories, strict=True):
             counts.update(others)
-            if len(counts) > _MOST_LEVELS:
+            if len(counts) > _MOST_CATEGORIES:
                 _forget_rare(counts)
         return Summary(
             self.n_rows + other.n_rows,
             self.weight + other.weight,
             self.numbers + other.numbers,
-            self.has_gap | other.has_gap,
-            self.levels,
+            self.has_missing | other.has_missing,
+            self.categories,
             None if self.y is None else self.y + other.y,
         )
 
     def copied(self):
         """Return a copy, to add to."""
-        return replace(self, levels=[Counter(counts) for counts in self.levels])
+        return replace(self, categories=[Counter(counts) for counts in self.categories])
 
-    def weighing(self, factor):
+    def scaled(self, factor):
         """Return the same for rows whose weights are multiplied, by more than 0."""
-        y = None if self.y is None else self.y.weighing(factor)
-        weight, numbers = self.weight * factor, self.numbers.weighing(factor)
+        y = None if self.y is None else self.y.scaled(factor)
+        weight, numbers = self.weight * factor, self.numbers.scaled(factor)
         return replace(self, weight=weight, numbers=numbers, y=y)
 
-    def frequent_levels(self):
+    def frequent_categories(self):
         """Return for each column of levels those that are not rare, sorted."""
         return [
             frequent_of_counts(list(counts.values()), list(counts), self.n_rows)
-            for counts in map(_missing_last, self.levels)
+            for counts in map(_missing_last, self.categories)
         ]
 
     def exact(self, encoder, X, standardize):
@@ -142,13 +144,15 @@ class Summary:
             The sample, whose levels are those of all rows.
         standardize : {True, False, "smooth_clip", "robust"}
         """
-        known = {"flagged": np.flatnonzero(self.has_gap).astype(np.intp)}
+        known = {"flagged": np.flatnonzero(self.has_missing).astype(np.intp)}
         if isinstance(X, Table):
-            n_told = [
-                sum(counts[level] for level in levels[:n])
-                for counts, levels, n in zip(self.levels, X.levels, X.n_told, strict=True)
+            n_frequent = [
+                sum(counts[category] for category in categories[:n])
+                for counts, categories, n in zip(
+                    self.categories, X.categories, X.n_frequent, strict=True
+                )
             ]
-            known["n_levels"] = X.n_told + (np.array(n_told) < self.n_rows)
+            known["n_categories"] = X.n_frequent + (np.array(n_frequent) < self.n_rows)
         if standardize == "robust":
             known |= self._ranges(encoder)
         elif standardize:
@@ -174,19 +178,19 @@ class Summary:
         return {"inverse_scale": np.where(inverse_scale > 0, inverse_scale, by_range)}
 
 
-def _level_counts(X):
+def _category_counts(X):
     counts = [
-        np.bincount(column, minlength=len(levels))
-        for column, levels in zip(X.codes.T, X.levels, strict=True)
+        np.bincount(column, minlength=len(categories))
+        for column, categories in zip(X.codes.T, X.categories, strict=True)
     ]
     return [
-        Counter({levels[k]: int(column[k]) for k in np.flatnonzero(column)})
-        for column, levels in zip(counts, X.levels, strict=True)
+        Counter({categories[k]: int(column[k]) for k in np.flatnonzero(column)})
+        for column, categories in zip(counts, X.categories, strict=True)
     ]
 
 
 def _forget_rare(counts):
-    kept = counts.most_common(_MOST_LEVELS // 2)
+    kept = counts.most_common(_MOST_CATEGORIES // 2)
     missing = counts[None]
     counts.clear()
     counts.update(dict(kept))
@@ -194,4 +198,6 @@ def _forget_rare(counts):
 
 
 def _missing_last(counts):
-    return {level: n for level, n in counts.items() if not is_missing(level)} | {None: counts[None]}
+    return {category: n for category, n in counts.items() if not is_missing(category)} | {
+        None: counts[None]
+    }

@@ -1,19 +1,19 @@
 """Targets: labels, real numbers, groups and the weights of the rows."""
 
-from ._labels import TwoClasses, announced_classes, of_both_classes
+from ._labels import TwoClasses, announced_classes, both_classes
 from ._real_numbers import RealNumbers
-from ._targets import encode_groups, plain_labels, plain_numbers
-from ._weights import apply_class_weight, check_weights, plain_weights
+from ._targets import encode_groups, normalized_labels, normalized_numbers
+from ._weights import apply_class_weight, check_weights, normalized_weights
 
 __all__ = [
     "RealNumbers",
     "TwoClasses",
     "announced_classes",
     "apply_class_weight",
+    "both_classes",
     "check_weights",
     "encode_groups",
-    "of_both_classes",
-    "plain_labels",
-    "plain_numbers",
-    "plain_weights",
+    "normalized_labels",
+    "normalized_numbers",
+    "normalized_weights",
 ]

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
-from ._targets import plain_labels
+from ._targets import normalized_labels
 
 # Of more than two labels so many are enough to say that there are too many.
 _SHOWN = 20
@@ -40,7 +40,7 @@ class TwoClasses:
     @staticmethod
     def plain(y, name="y", parts=None):
         """Return y, in whatever it comes, as an array without missing values."""
-        y = plain_labels(y, name, parts)
+        y = normalized_labels(y, name, parts)
         if y is not None and y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(
                 f"{name} should be a 1d array, got an array of shape {y.shape} instead; "
@@ -49,7 +49,7 @@ class TwoClasses:
         return y
 
     @classmethod
-    def learn(cls, y, processes=ALONE):
+    def learn(cls, y, processes=SINGLE_PROCESS):
         """Learn the classes of y of shape (n_samples,), of which a process may lack some.
 
         Raises
@@ -90,7 +90,7 @@ class TwoClasses:
         """Return what is to be kept, arrays by name."""
         return {"classes_": self.classes}
 
-    def settled(self):
+    def frozen(self):
         """Return what later rows do not change, by what to call it."""
         return {"classes": self.classes.tolist()}
 
@@ -112,29 +112,29 @@ class TwoClasses:
         """Return the labels of 0 and 1."""
         return self.classes[y]
 
-    def check(self, y, weight, processes=ALONE):
+    def check(self, y, weight, processes=SINGLE_PROCESS):
         """Raise a ValueError unless encoded y has two classes where the weight is above zero."""
         where = " with a weight above zero (sample_weight times class_weight)"
-        counts = processes.sum(np.bincount(y[weight > 0], minlength=2))
+        counts = processes.allreduce(np.bincount(y[weight > 0], minlength=2))
         _check_two(np.flatnonzero(counts), where)
 
     def strata(self, y):
         """Return for each row what is to have the same share on both sides of a split."""
         return y
 
-    def count_rarest(self, y, processes=ALONE):
+    def count_rarest(self, y, processes=SINGLE_PROCESS):
         """Return the number of rows of the rarer class."""
-        return processes.sum(np.bincount(y, minlength=2)).min()
+        return processes.allreduce(np.bincount(y, minlength=2)).min()
 
-    def learnt_on(self, y, weight, bounded=False, processes=ALONE):
+    def updated(self, y, weight, bounded=False, processes=SINGLE_PROCESS):
         """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
         return self
 
-    def with_spread(self, spread, n_rows, bounded=False):
+    def with_statistics(self, statistics, n_rows, bounded=False):
         """Return itself, as above."""
         return self
 
-    def needs_double(self, y, weight, processes=ALONE):
+    def needs_double(self, y, weight, processes=SINGLE_PROCESS):
         """Return False: 0 and 1 are told apart in any precision."""
         return False
 
@@ -153,11 +153,11 @@ class TwoClasses:
         """Return answers of the network in the units of y, here logits."""
         return Z
 
-    def fold(self, W, b):
+    def merge(self, W, b):
         """Return a last layer that answers in the units of y."""
         return W, b
 
-    def unfold(self, W, b):
+    def unmerge(self, W, b):
         """Return the last layer as the network has it."""
         return W, b
 
@@ -181,7 +181,7 @@ def announced_classes(classes, known):
         raise ValueError("classes must be given in the first call of partial_fit, got None.")
     if classes is None:
         return TwoClasses(known)
-    classes = column_or_1d(plain_labels(classes, "classes"))
+    classes = column_or_1d(normalized_labels(classes, "classes"))
     if known is None:
         return TwoClasses.learn(classes)
     if not np.array_equal(np.unique(classes), known):
@@ -193,7 +193,7 @@ def _shown_by_all(y, processes):
     """Return labels of all processes, at least two where there are more than one."""
     if processes.size == 1:
         return y
-    shown = [labels for labels in processes.gathered(np.unique(y)[:_SHOWN]) if len(labels)]
+    shown = [labels for labels in processes.allgather(np.unique(y)[:_SHOWN]) if len(labels)]
     return np.concatenate(shown) if shown else y
 
 
@@ -202,7 +202,7 @@ def _check_two(classes, where=""):
         raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")
 
 
-def of_both_classes(function, Z):
+def both_classes(function, Z):
     """Return a function of the logits of both classes, of shape (n_samples, 2).
 
     Parameters

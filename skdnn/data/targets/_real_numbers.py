@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skdnn.data.encoding import Moments, moments, moments_within
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
-from ._targets import plain_numbers
+from ._targets import normalized_numbers
 
 # Of a mean of so many deviations float32 leaves less than a thousandth of a deviation.
 _FARTHEST_IN_FLOAT32 = 1e4
@@ -38,7 +38,7 @@ class RealNumbers:
     >>> import numpy as np
     >>> from skdnn.data.targets import RealNumbers
     >>> y = np.array([10.0, 20.0, 30.0])
-    >>> target = RealNumbers.learn(y).learnt_on(y, np.array([1.0, 0.0, 1.0]))
+    >>> target = RealNumbers.learn(y).updated(y, np.array([1.0, 0.0, 1.0]))
     >>> target.standardized(y), target.restored(np.array([0.5]))
     (array([-1.,  0.,  1.]), array([25.]))
     """
@@ -56,12 +56,12 @@ class RealNumbers:
     @staticmethod
     def plain(y, name="y", parts=None):
         """Return y, in whatever it comes, as an array of float64 without missing values."""
-        return plain_numbers(y, name, parts)
+        return normalized_numbers(y, name, parts)
 
     @classmethod
-    def learn(cls, y, processes=ALONE):
+    def learn(cls, y, processes=SINGLE_PROCESS):
         """Learn how many outputs y of shape (n_samples,) or (n_samples, k) has."""
-        found = [shape for shape in processes.gathered(y.shape) if shape[0]] or [y.shape]
+        found = [shape for shape in processes.allgather(y.shape) if shape[0]] or [y.shape]
         return cls(*np.zeros((3, 1 if len(found[0]) == 1 else found[0][1])))
 
     @staticmethod
@@ -82,7 +82,7 @@ class RealNumbers:
         """Return what is to be kept, arrays by name."""
         return {"_target": vars(self).copy()}
 
-    def settled(self):
+    def frozen(self):
         """Return what later rows do not change, by what to call it."""
         return {"number of outputs": self.n_outputs}
 
@@ -107,17 +107,17 @@ class RealNumbers:
         """Return y."""
         return y
 
-    def check(self, y, weight, processes=ALONE):
+    def check(self, y, weight, processes=SINGLE_PROCESS):
         """Let any numbers pass."""
 
     def strata(self, y):
         """Return None: any rows may stand for the others."""
 
-    def count_rarest(self, y, processes=ALONE):
+    def count_rarest(self, y, processes=SINGLE_PROCESS):
         """Return the number of rows: they are all of one kind."""
-        return processes.sum(np.array(len(y)))
+        return processes.allreduce(np.array(len(y)))
 
-    def learnt_on(self, y, weight, bounded=False, processes=ALONE):
+    def updated(self, y, weight, bounded=False, processes=SINGLE_PROCESS):
         """Return the RealNumbers that know of these rows as well.
 
         Parameters
@@ -126,7 +126,7 @@ class RealNumbers:
         weight : array of shape (m,)
         bounded : bool, default=False
             Let wild numbers count as if they were just where numbers begin to be wild.
-        processes : Alone or ProcessGroup, default=ALONE
+        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
             Of those that have the other rows.
 
         Raises
@@ -135,7 +135,7 @@ class RealNumbers:
             If the numbers lie farther apart than a float can tell.
         """
         # Distances from one of them: those of a constant are 0, and lose no digits far from zero.
-        given = processes.gathered(_columns(y)[np.flatnonzero(weight)[:1]])
+        given = processes.allgather(_columns(y)[np.flatnonzero(weight)[:1]])
         one = next(filter(len, given))[0]
         known = Moments(self.mean - one, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -151,28 +151,28 @@ class RealNumbers:
             raise _too_far_apart(y.min(initial=one.min()), y.max(initial=one.max()))
         return RealNumbers(**vars(known))
 
-    def with_spread(self, spread, n_rows, bounded=False):
+    def with_statistics(self, statistics, n_rows, bounded=False):
         """Return the RealNumbers of all rows, from those of a sample.
 
         Parameters
         ----------
-        spread : Spread
+        statistics : Spread
             Of y in all rows.
         n_rows : int
         bounded : bool, default=False
             As above; of wild numbers the sample knows how much they count.
         """
-        is_odd = spread.is_odd(n_rows, bounded) & (self.deviation > 0)
-        known, is_constant = spread.moments, spread.low == spread.high
-        mean = np.where(is_odd, self.mean, np.where(is_constant, spread.low, known.mean))
+        is_odd = statistics.is_odd(n_rows, bounded) & (self.deviation > 0)
+        known, is_constant = statistics.moments, statistics.low == statistics.high
+        mean = np.where(is_odd, self.mean, np.where(is_constant, statistics.low, known.mean))
         deviation = np.where(is_odd, self.deviation, np.where(is_constant, 0.0, known.deviation))
         if not np.isfinite(deviation).all():
-            raise _too_far_apart(spread.low.min(), spread.high.max())
+            raise _too_far_apart(statistics.low.min(), statistics.high.max())
         return RealNumbers(mean, deviation, known.total)
 
-    def needs_double(self, y, weight, processes=ALONE):
+    def needs_double(self, y, weight, processes=SINGLE_PROCESS):
         """Tell whether predictions in float32 would lose what tells numbers of y apart."""
-        found = self.learnt_on(y, weight, processes=processes)
+        found = self.updated(y, weight, processes=processes)
         size = np.abs(found.mean) + found.deviation
         is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
         with np.errstate(over="ignore"):
@@ -213,14 +213,14 @@ class RealNumbers:
         """Return answers of the network, of shape (..., k), in the units of y."""
         return Z * self.deviation + self.mean
 
-    def fold(self, W, b):
+    def merge(self, W, b):
         """Return a last layer that answers in the units of y.
 
         ``(A W + b) s + m = A (s W) + (s b + m)``
         """
         return W * self.deviation, b * self.deviation + self.mean
 
-    def unfold(self, W, b):
+    def unmerge(self, W, b):
         """Return the last layer as the network has it, zeros for a constant."""
         scale = np.where(self.deviation > 0, self.deviation, np.inf)
         return W / scale, (b - self.mean) / scale

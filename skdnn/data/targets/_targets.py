@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skdnn.data.frames import (
     Column,
-    check_in_memory,
+    check_not_lazy,
     columns_of,
     is_frame,
     is_missing,
@@ -18,7 +18,7 @@ from skdnn.data.frames import (
 )
 
 
-def plain_labels(y, name="y", parts=None):
+def normalized_labels(y, name="y", parts=None):
     """Return labels, in whatever they come, as an array; objects that are numbers as numbers.
 
     Parameters
@@ -38,15 +38,15 @@ def plain_labels(y, name="y", parts=None):
     Examples
     --------
     >>> from decimal import Decimal
-    >>> from skdnn.data.targets import plain_labels
-    >>> plain_labels([Decimal(0), Decimal(1)])
+    >>> from skdnn.data.targets import normalized_labels
+    >>> normalized_labels([Decimal(0), Decimal(1)])
     array([0., 1.])
     """
-    y = _without_gaps(y, name, "label", parts)
+    y = _without_missing(y, name, "label", parts)
     return y if y is None or sparse.issparse(y) else _comparable(y, name)
 
 
-def plain_numbers(y, name="y", parts=None):
+def normalized_numbers(y, name="y", parts=None):
     """Return numbers, in whatever they come, as an array of float64.
 
     Parameters
@@ -56,7 +56,7 @@ def plain_numbers(y, name="y", parts=None):
     name : str, default="y"
         Of the argument, for errors.
     parts : iterable or None, default=None
-        As of `plain_labels`.
+        As of `normalized_labels`.
 
     Raises
     ------
@@ -71,13 +71,13 @@ def plain_numbers(y, name="y", parts=None):
     Examples
     --------
     >>> from decimal import Decimal
-    >>> from skdnn.data.targets import plain_numbers
-    >>> plain_numbers([Decimal(-1), 2])
+    >>> from skdnn.data.targets import normalized_numbers
+    >>> normalized_numbers([Decimal(-1), 2])
     array([-1.,  2.])
     """
     if sparse.issparse(y):
         raise ValueError(f"{name} must be dense, got a sparse matrix of shape {y.shape}.")
-    given, y = y, _without_gaps(y, name, "number", parts)
+    given, y = y, _without_missing(y, name, "number", parts)
     if y is None:
         return y
     if 0 in y.shape[1:]:
@@ -111,11 +111,11 @@ def _found(y, given):
     return f"{shown(odd)} ({type(odd).__name__})"
 
 
-def _without_gaps(y, name, what, parts):
+def _without_missing(y, name, what, parts):
     """Return y as an array, with objects that are numbers as numbers."""
     if y is None or sparse.issparse(y):
         return y
-    check_in_memory(y, name)
+    check_not_lazy(y, name)
     given = y
     try:
         y = y if np.ma.isMaskedArray(y) else as_array(y)
@@ -176,7 +176,7 @@ def _with_plain_numbers(y):
 
 def encode_groups(groups):
     """Return groups, array-like of shape (n_samples,), as integers from 0."""
-    groups = plain_labels(groups, "groups")
+    groups = normalized_labels(groups, "groups")
     if sparse.issparse(groups) or groups.ndim != 1:
         raise ValueError(f"groups must have one axis, got shape {groups.shape}.")
     position = {group: k for k, group in enumerate(dict.fromkeys(groups.tolist()))}

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from skdnn.data.frames import check_in_memory, shown
-from skdnn.processes import ALONE
+from skdnn.data.frames import check_not_lazy, shown
+from skdnn.processes import SINGLE_PROCESS
 
 from ._targets import as_array
 
 
-def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALONE):
+def check_weights(sample_weight, n_samples, name="sample_weight", processes=SINGLE_PROCESS):
     """Return the weights of the rows as float64, ones for None.
 
     Parameters
@@ -17,7 +17,7 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALON
     n_samples : int
     name : str, default="sample_weight"
         Of the argument, for errors.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Raises
@@ -29,15 +29,15 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=ALON
         sample_weight = np.ones(n_samples)
         if processes.size == 1:
             return sample_weight
-    weight = plain_weights(sample_weight, n_samples, name)
-    if not processes.sum(np.array(np.count_nonzero(weight))):
+    weight = normalized_weights(sample_weight, n_samples, name)
+    if not processes.allreduce(np.array(np.count_nonzero(weight))):
         raise ValueError(f"{name} must hold a weight above zero, got all zero.")
     return _with_finite_sum(weight, name, processes)
 
 
-def plain_weights(sample_weight, n_samples, name="sample_weight"):
+def normalized_weights(sample_weight, n_samples, name="sample_weight"):
     """Return weights of some rows as float64, of which all may be 0; else as `check_weights`."""
-    check_in_memory(sample_weight, name)
+    check_not_lazy(sample_weight, name)
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
         weight = sample_weight if is_masked else as_array(sample_weight)
@@ -58,7 +58,7 @@ def plain_weights(sample_weight, n_samples, name="sample_weight"):
 
 
 def _with_finite_sum(weight, name, processes):
-    if not np.finfo(np.float64).tiny < processes.sum(weight.sum()) < np.inf:
+    if not np.finfo(np.float64).tiny < processes.allreduce(weight.sum()) < np.inf:
         raise ValueError(
             f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
             f"{weight.max(initial=0):g}."
@@ -66,7 +66,7 @@ def _with_finite_sum(weight, name, processes):
     return weight
 
 
-def apply_class_weight(weight, y, classes, class_weight, processes=ALONE):
+def apply_class_weight(weight, y, classes, class_weight, processes=SINGLE_PROCESS):
     """Return the weights of the rows times the weight of their class.
 
     Parameters
@@ -78,7 +78,7 @@ def apply_class_weight(weight, y, classes, class_weight, processes=ALONE):
     class_weight : None, "balanced" or dict
         "balanced" gives both classes the same total weight and leaves the sum as it is; a dict
         gives each label its weight, 1 where it is missing.
-    processes : Alone or ProcessGroup, default=ALONE
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         Of those that have the other rows.
 
     Examples
@@ -92,7 +92,7 @@ def apply_class_weight(weight, y, classes, class_weight, processes=ALONE):
     if class_weight is None:
         return weight
     if isinstance(class_weight, str):
-        totals = processes.sum(np.bincount(y, weights=weight, minlength=2))
+        totals = processes.allreduce(np.bincount(y, weights=weight, minlength=2))
         balanced = weight * (totals.sum() / (2 * totals))[y]
         return _with_finite_sum(balanced, "class_weight times sample_weight", processes)
     known = set(classes.tolist())
@@ -102,6 +102,6 @@ def apply_class_weight(weight, y, classes, class_weight, processes=ALONE):
             f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."
         )
     weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
-    if not processes.sum(np.array(np.count_nonzero(weight))):
+    if not processes.allreduce(np.array(np.count_nonzero(weight))):
         raise ValueError("class_weight and sample_weight must leave a weight above zero.")
     return _with_finite_sum(weight, "class_weight times sample_weight", processes)

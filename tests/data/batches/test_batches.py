@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from skdnn.data.batches import Batches, StackedBatches, TableRows, hold_out, make_rows
-from skdnn.data.batches._inputs import DenseRows, LazyRows
+from skdnn.data.batches._inputs import DenseRows, OnDemandRows
 from skdnn.data.encoding import fit_encoder, identity_encoder
 from skdnn.data.frames import Table
 
@@ -28,21 +28,21 @@ def generators(n):
 def flat(epoch):
     """Return the X, y and share of all slabs of an epoch, one after the other, a row each."""
     # A copy, since the X of one step may be where that of the step before was.
-    slabs = [(X().clone(), y, share) for step in epoch.steps for X, y, share in step]
-    return [torch.cat(parts, dim=-1).mT for parts in zip(*slabs, strict=True)]
+    micro_batches = [(X().clone(), y, weight) for step in epoch.steps for X, y, weight in step]
+    return [torch.cat(parts, dim=-1).mT for parts in zip(*micro_batches, strict=True)]
 
 
-@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
+@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["allgather", "copied"])
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_an_epoch_has_every_row_once_with_its_label_and_weight(convert, copy_size, monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._COPY_SIZE", copy_size)
     batches = make(convert(X), batch_size=5, generators=generators(1))
-    rows, y, share = flat(batches.epoch())
+    rows, y, weight = flat(batches.epoch())
     order = (rows[:, 0] / 2).long()
     assert sorted(order.tolist()) == list(range(M))
     assert order.tolist() != list(range(M))
     np.testing.assert_array_equal(y[:, 0], Y[order])
-    np.testing.assert_allclose(share[:, 0], WEIGHT[order] / WEIGHT.mean() / 5)
+    np.testing.assert_allclose(weight[:, 0], WEIGHT[order] / WEIGHT.mean() / 5)
 
 
 def test_epochs_are_shuffled_anew_and_repeat_with_the_seed():
@@ -69,7 +69,7 @@ def test_a_full_batch_is_never_shuffled(batch_size):
 
 def test_shares_of_the_full_batch_sum_to_one_however_weights_are_scaled():
     for scale in (1e-30, 1.0, 1e30):
-        assert make(weight=scale * WEIGHT).share.sum().item() == pytest.approx(1)
+        assert make(weight=scale * WEIGHT).weight.sum().item() == pytest.approx(1)
 
 
 def test_networks_of_a_stack_see_their_own_order():
@@ -84,32 +84,32 @@ def test_networks_of_a_stack_see_their_own_order():
 
 
 def test_large_batches_come_in_slabs(monkeypatch):
-    monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", 4)
+    monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
     steps = list(make(batch_size=10).epoch().steps)
     assert [[X().shape[-1] for X, *_ in step] for step in steps] == [[4, 4, 2], [4, 4, 2], [3]]
 
 
 def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
-    monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", 4)
+    monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
     batches, made = make(), []
     take = type(batches.rows).__getitem__
     monkeypatch.setattr(
         type(batches.rows), "__getitem__", lambda rows, i: made.append(i) or take(rows, i)
     )
-    slabs = iter(batches.epoch().slabs)
-    first = next(slabs)[0]()
+    micro_batches = iter(batches.epoch().micro_batches)
+    first = next(micro_batches)[0]()
     assert first.shape == (3, 4)
     assert len(made) == 1
     (step,) = batches.epoch().steps
     expected = torch.cat([X().clone() for X, *_ in step], dim=-1)
-    assert torch.equal(torch.cat([first, *(X() for X, *_ in slabs)], dim=-1), expected)
+    assert torch.equal(torch.cat([first, *(X() for X, *_ in micro_batches)], dim=-1), expected)
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._COPY_SIZE", 0)
-    monkeypatch.setattr("skdnn.data.batches._batches._SLAB_ROWS", 4)
-    batches = make(batch_size=12, generators=generators(1)).in_slabs(n)
+    monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
+    batches = make(batch_size=12, generators=generators(1)).in_micro_batches(n)
     expected = flat(make(batch_size=12, generators=generators(1)).epoch())[0]
     (step, _) = batches.epoch().steps
     assert len(step) == 3
@@ -132,7 +132,7 @@ def of_training(n, seed=None, kind="dense", batch_size=5):
         "sparse": lambda: sparse.csr_array(rng.normal(size=(n, 3))),
         "table": lambda: Table(
             rng.normal(size=(n, 1)), codes, [np.array(["a", "b"])], np.array([False, True]),
-            n_told=np.array([2]),
+            n_frequent=np.array([2]),
         ),
     }[kind]()  # fmt: skip
     encoder = fit_encoder(data, np.ones(n)) if kind == "table" else identity_encoder(3)
@@ -175,10 +175,10 @@ TRAININGS = {
     "all in order": [{"n": 23}, {"n": 21}],
     "full batches": [{"n": n, "seed": 0, "batch_size": None} for n in (5, 23, 12)],
 }
-KINDS = {"dense": DenseRows, "sparse": LazyRows, "table": TableRows}
+KINDS = {"dense": DenseRows, "sparse": OnDemandRows, "table": TableRows}
 
 
-@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
+@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["allgather", "copied"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TRAININGS)
 def test_networks_of_several_trainings_see_the_rows_they_see_alone(
@@ -193,7 +193,7 @@ def test_networks_of_several_trainings_see_the_rows_they_see_alone(
     assert stacked.n_steps == alone[0].n_steps
     assert stacked.n_rows == stacked.most_rows == max(batches.n_rows for batches in alone)
     assert_epochs_are_their_own(stacked, alone)
-    assert_epochs_are_their_own(stacked.in_slabs(2), alone)
+    assert_epochs_are_their_own(stacked.in_micro_batches(2), alone)
 
 
 def test_the_rows_of_a_stack_are_those_of_its_trainings_filled_up():
@@ -202,12 +202,12 @@ def test_the_rows_of_a_stack_are_those_of_its_trainings_filled_up():
     first, several, last = trainings
     index = [[0, 1, 2, 0, 0], *several.index.tolist(), [0, 1, 2, 3, 0]]
     assert stacked.index.tolist() == index
-    for name in ("y", "share"):
+    for name in ("y", "weight"):
         ends = [getattr(batches, name).flatten().tolist() for batches in (first, last)]
         expected = [ends[0] + [0, 0], *getattr(several, name)[:, 0].tolist(), ends[1] + [0]]
         assert getattr(stacked, name)[:, 0].tolist() == expected
     # Of a full batch the shares add up to 1, as they do alone.
-    np.testing.assert_allclose(stacked.share.sum(-1)[:, 0], [1, 1, 1, 1])
+    np.testing.assert_allclose(stacked.weight.sum(-1)[:, 0], [1, 1, 1, 1])
 
 
 def stack_and_singles():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data.batches import RowsOfNetworks, TableRows, make_rows, network_inputs
+from skdnn.data.batches import RowsOfEachNetwork, TableRows, make_rows, network_inputs
 from skdnn.data.encoding import fit_encoder, identity_encoder
 from skdnn.data.frames import Table, read_columns
 
@@ -59,28 +59,28 @@ def test_rows_come_out_the_same_from_every_dtype(dtype):
 
 
 @pytest.mark.parametrize("layout", layouts())
-@pytest.mark.parametrize("is_folded", [False, True])
-def test_inputs_of_any_layout_are_the_rows_and_gaps_are_centres(layout, is_folded):
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_inputs_of_any_layout_are_the_rows_and_gaps_are_centres(layout, is_merged):
     data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
-    inputs = network_inputs(data, encoder, torch.float64, CPU, is_folded)
-    expected = X if is_folded else (X - X.mean(axis=0)) / X.std(axis=0)
+    inputs = network_inputs(data, encoder, torch.float64, CPU, is_merged)
+    expected = X if is_merged else (X - X.mean(axis=0)) / X.std(axis=0)
     np.testing.assert_allclose(inputs, expected, rtol=1e-12, atol=1e-12)
     gappy = X.copy()
     gappy[3, 1] = np.nan
-    filled = network_inputs(gappy, encoder, torch.float64, CPU, is_folded)
-    assert filled[3, 1].item() == (encoder.center[1] if is_folded else 0)
+    filled = network_inputs(gappy, encoder, torch.float64, CPU, is_merged)
+    assert filled[3, 1].item() == (encoder.center[1] if is_merged else 0)
     assert torch.equal(filled[4:], inputs[4:])
 
 
-def table(levels_beyond):
+def table(categories_beyond):
     """Return numbers with gaps, and codes of which some name no level that is known."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(50, 3)).astype(np.float32)
     numbers[::5, 1] = np.nan
-    codes = rng.integers(0, np.array([3, 2]) + levels_beyond, size=(50, 2)).astype(np.uint8)
+    codes = rng.integers(0, np.array([3, 2]) + categories_beyond, size=(50, 2)).astype(np.uint8)
     is_categorical = np.array([False, True, False, True, False])
-    levels = [np.array(list("abc")), np.array(list("xy"))]
-    return Table(numbers, codes, levels, is_categorical, n_told=np.array([3, 2]))
+    categories = [np.array(list("abc")), np.array(list("xy"))]
+    return Table(numbers, codes, categories, is_categorical, n_frequent=np.array([3, 2]))
 
 
 @pytest.mark.parametrize("learnt_with", [0, 1])
@@ -138,12 +138,12 @@ def test_networks_share_rows_but_for_their_target_means(
     if not is_expanded:
         monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
     table = read_columns(
-        pd.DataFrame({"x": X[:, 0], "c": list("abcde") * 10}), ["number", "levels"]
+        pd.DataFrame({"x": X[:, 0], "c": list("abcde") * 10}), ["number", "category"]
     )
-    table = table.recoded(table.levels, n_told=np.array([2]))
+    table = table.recoded(table.categories, n_frequent=np.array([2]))
     encoder = fit_encoder(table, np.ones(50), True, numeric_embedding, X[:, 1])
     index, means = np.array([7, 3, 40]), RNG.normal(size=(2, 3, 1))
-    rows = RowsOfNetworks(table, index, means, encoder, torch.float64, CPU)
+    rows = RowsOfEachNetwork(table, index, means, encoder, torch.float64, CPU)
     expected = [
         encoder.apply(replace(table[index], means=of_network), torch.float64)
         for of_network in means

@@ -50,7 +50,7 @@ def test_a_step_narrower_than_any_number_stays_finite():
 
 def test_each_bin_says_how_much_of_it_lies_below():
     values = np.array([[0.0], [0.0], [1.0], [3.0]])
-    shares = fit_encoder(values, np.ones(4), False, "piecewise_linear").apply(
+    fractions = fit_encoder(values, np.ones(4), False, "piecewise_linear").apply(
         np.array([[-1.0], [0.5], [2.0], [9.0]]), torch.float64
     )
-    assert shares[:, 1:].tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]
+    assert fractions[:, 1:].tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]

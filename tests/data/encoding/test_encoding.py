@@ -113,7 +113,7 @@ def test_a_constant_feature_becomes_zero_and_stays_silent(constant):
     assert encoder.inverse_scale[0] == 0
     unseen = encoder.apply(np.array([[constant + 5, 0.0]]), DOUBLE)
     assert unseen[0, 0] == 0
-    W, _ = encoder.fold(np.ones((2, 1)), np.zeros(1))
+    W, _ = encoder.merge(np.ones((2, 1)), np.zeros(1))
     assert W[0] == 0
 
 
@@ -134,20 +134,20 @@ def test_a_large_mean_loses_no_digits():
 def test_folding_moves_standardising_into_the_first_layer_and_back():
     encoder = fit_encoder(X, ONES)
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
-    raw_W, raw_b = encoder.fold(W, b)
+    raw_W, raw_b = encoder.merge(W, b)
     expected = encoder.apply(X, DOUBLE).numpy() @ W + b
     np.testing.assert_allclose(X @ raw_W + raw_b, expected, rtol=1e-12)
-    for got, expected in zip(encoder.unfold(raw_W, raw_b), (W, b), strict=True):
+    for got, expected in zip(encoder.unmerge(raw_W, raw_b), (W, b), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
 def test_folding_is_refused_where_it_would_lose_something():
     far = fit_encoder(1e6 + X[:, :1] / X[:, :1].std(), ONES)
-    assert not far.folds_exactly(np.float32)
-    assert far.folds_exactly(np.float64)
-    assert not fit_encoder(X, ONES, "smooth_clip").folds_exactly(np.float64)
-    assert not fit_encoder(gappy(), ONES).folds_exactly(np.float64)
-    assert identity_encoder(4).folds_exactly(np.float32)
+    assert not far.merges_exactly(np.float32)
+    assert far.merges_exactly(np.float64)
+    assert not fit_encoder(X, ONES, "smooth_clip").merges_exactly(np.float64)
+    assert not fit_encoder(gappy(), ONES).merges_exactly(np.float64)
+    assert identity_encoder(4).merges_exactly(np.float32)
 
 
 def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
@@ -155,16 +155,16 @@ def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
     encoder = fit_encoder(data, np.ones(1601), False, "piecewise_linear")
     edges = np.quantile(data[:, 0], np.linspace(0, 1, 17), method="inverted_cdf")
     np.testing.assert_allclose(encoder.bin_start, edges[:-1], rtol=1e-12)
-    shares = encoder.apply(data, DOUBLE)[:, 1:].numpy()
+    fractions = encoder.apply(data, DOUBLE)[:, 1:].numpy()
     expected = [np.interp(data[:, 0], edges[k : k + 2], [0, 1]) for k in range(16)]
-    np.testing.assert_allclose(shares, np.transpose(expected), atol=1e-12)
+    np.testing.assert_allclose(fractions, np.transpose(expected), atol=1e-12)
 
 
 FRAME = pd.DataFrame(
     {
         "colour": pd.Categorical(RNG.choice(["red", "green", None], 50)),
         "width": gappy()[:, 0],
-        "is_wild": RNG.random(50) < 0.5,
+        "is_outlier": RNG.random(50) < 0.5,
     }
 )
 
@@ -175,14 +175,14 @@ def table(frame=FRAME):
 
 def coded():
     raw = table()
-    return raw.recoded(raw.frequent_levels(ONES))
+    return raw.recoded(raw.frequent_categories(ONES))
 
 
 def test_levels_are_one_hot_as_those_of_one_hot_encoder():
     encoder = fit_encoder(coded(), ONES, "smooth_clip")
     encoded = encoder.apply(coded(), DOUBLE).numpy()
-    levels = FRAME[["colour", "is_wild"]].astype(object)
-    expected = OneHotEncoder(sparse_output=False).fit_transform(levels)
+    categories = FRAME[["colour", "is_outlier"]].astype(object)
+    expected = OneHotEncoder(sparse_output=False).fit_transform(categories)
     np.testing.assert_array_equal(encoded[:, 2:], expected)
     np.testing.assert_array_equal(encoded[:, 1], FRAME["width"].isna())
 

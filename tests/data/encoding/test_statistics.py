@@ -63,8 +63,8 @@ def test_of_a_column_that_is_mostly_one_value_the_others_say_what_is_wild():
     calm = moments(data, np.ones(300), bounded=True)
     np.testing.assert_allclose(calm.deviation, data.std(axis=0))
     data[0] = 1e6
-    wild = moments(data, np.ones(300), bounded=True)
-    np.testing.assert_allclose(wild.deviation, calm.deviation, rtol=0.2)
+    outlier = moments(data, np.ones(300), bounded=True)
+    np.testing.assert_allclose(outlier.deviation, calm.deviation, rtol=0.2)
 
 
 def test_rows_of_weight_zero_make_nothing_wild():

@@ -8,12 +8,12 @@ from sklearn.preprocessing import TargetEncoder
 
 from skdnn.data.encoding import (
     Encoder,
+    assign_folds,
     columns_with_means,
-    deal_into_folds,
     fit_encoder,
-    means_of_other_folds,
+    out_of_fold_means,
 )
-from skdnn.data.encoding._target_means import level_means
+from skdnn.data.encoding._target_means import target_means
 from skdnn.data.frames import find_kinds, read_columns
 
 RNG = np.random.default_rng(0)
@@ -29,12 +29,12 @@ LABELS, NUMBERS = RNG.integers(0, 2, 300).astype(float), RNG.normal(5, 3, (300, 
 ONES = np.ones(300)
 
 
-def table(frame=NAMES, weight=ONES, least_share=0.0):
+def table(frame=NAMES, weight=ONES, min_fraction=0.0):
     raw = read_columns(frame, find_kinds(NAMES, "from_dtype"))
-    frequent = raw.frequent_levels(weight)
-    rare = raw.rare_levels(frequent, weight, least_share)
-    levels = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
-    return raw.recoded(levels, np.array([len(told) for told in frequent]))
+    frequent = raw.frequent_categories(weight)
+    rare = raw.rare_categories(frequent, weight, min_fraction)
+    categories = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
+    return raw.recoded(categories, np.array([len(told) for told in frequent]))
 
 
 def of_columns(X, means, n_means):
@@ -46,7 +46,7 @@ def of_columns(X, means, n_means):
 
 def test_columns_with_rare_levels_have_means():
     assert columns_with_means(table()).tolist() == [0, 2]
-    assert columns_with_means(table(least_share=1.0)).tolist() == []
+    assert columns_with_means(table(min_fraction=1.0)).tolist() == []
     assert columns_with_means(np.zeros((3, 2))).tolist() == []
 
 
@@ -55,14 +55,14 @@ def test_rare_levels_must_come_again_to_be_worth_it():
     assert columns_with_means(table(frame)).tolist() == [0]
     frame.loc[:5, "street"] = "twice"  # frequent by now
     frame.loc[6:9, "street"] = "again"
-    assert columns_with_means(table(frame, least_share=0.01)).tolist() == [0, 2]
-    assert columns_with_means(table(frame, least_share=0.02)).tolist() == [0]
+    assert columns_with_means(table(frame, min_fraction=0.01)).tolist() == [0, 2]
+    assert columns_with_means(table(frame, min_fraction=0.02)).tolist() == [0]
 
 
 @pytest.mark.parametrize("y", [LABELS, NUMBERS[:, 0], NUMBERS], ids=["labels", "numbers", "two"])
 def test_means_are_those_of_target_encoder(y):
     X = table()
-    got = of_columns(X, *level_means(X, y, ONES)[::-1]).reshape(300, 2, -1)
+    got = of_columns(X, *target_means(X, y, ONES)[::-1]).reshape(300, 2, -1)
     for k, one in enumerate(y.reshape(300, -1).T):
         kind = "binary" if y is LABELS else "continuous"
         peer = TargetEncoder(smooth=10.0, target_type=kind).fit(NAMES[["town", "street"]], one)
@@ -73,9 +73,9 @@ def test_means_are_those_of_target_encoder(y):
 def test_rows_without_weight_do_not_count_nor_does_the_unit_of_weights():
     weight = RNG.integers(0, 3, 300).astype(float)
     X, y = table(weight=weight), np.where(weight > 0, LABELS, np.nan_to_num(np.inf))
-    n_means, means = level_means(X, y, weight)
+    n_means, means = target_means(X, y, weight)
     kept = weight > 0
-    n_kept, expected = level_means(X[kept], y[kept], 1e-6 * weight[kept])
+    n_kept, expected = target_means(X[kept], y[kept], 1e-6 * weight[kept])
     assert n_means.tolist() == n_kept.tolist()
     np.testing.assert_allclose(means, expected, rtol=1e-9)
 
@@ -83,15 +83,15 @@ def test_rows_without_weight_do_not_count_nor_does_the_unit_of_weights():
 def test_a_heavier_row_draws_the_mean_of_its_level():
     X, weight = table(), ONES.copy()
     weight[0] = 100
-    _, light = level_means(X, LABELS, ONES)
-    _, heavy = level_means(X, LABELS, weight)
+    _, light = target_means(X, LABELS, ONES)
+    _, heavy = target_means(X, LABELS, weight)
     code = X.codes[0, 0]
     assert abs(heavy[code, 0] - LABELS[0]) < 0.1 < abs(light[code, 0] - LABELS[0])
 
 
 def test_a_row_to_train_on_gets_the_mean_of_other_folds():
-    X, fold = table(), deal_into_folds(300, seed=0)
-    got = means_of_other_folds(X, NUMBERS, ONES, fold)
+    X, fold = table(), assign_folds(300, seed=0)
+    got = out_of_fold_means(X, NUMBERS, ONES, fold)
     mean = NUMBERS.mean(axis=0)
     for i in range(0, 300, 7):
         expected = []
@@ -102,10 +102,10 @@ def test_a_row_to_train_on_gets_the_mean_of_other_folds():
 
 
 def test_folds_are_even_and_keep_groups_together():
-    fold = deal_into_folds(103, seed=1)
+    fold = assign_folds(103, seed=1)
     assert np.ptp(np.bincount(fold)) <= 1
     groups = np.repeat([7, 3, 9, 4, 11, 5, 40], 5)
-    fold = deal_into_folds(35, seed=1, groups=groups)
+    fold = assign_folds(35, seed=1, groups=groups)
     assert (np.ptp(fold.reshape(7, 5), axis=1) == 0).all()
     assert set(fold) == set(range(5))
 
@@ -113,10 +113,10 @@ def test_folds_are_even_and_keep_groups_together():
 def test_the_encoder_adds_the_means_to_the_numbers():
     X = table()
     encoder = fit_encoder(X, ONES, True, y=LABELS)
-    means = of_columns(X, encoder.level_mean, encoder.n_means)
+    means = of_columns(X, encoder.category_mean, encoder.n_means)
     expected = (means - means.mean(axis=0)) / means.std(axis=0)
     np.testing.assert_allclose(encoder.apply(X, torch.float64)[:, 1:3], expected, atol=1e-12)
-    seen = means_of_other_folds(X, LABELS, ONES, deal_into_folds(300, seed=0))
+    seen = out_of_fold_means(X, LABELS, ONES, assign_folds(300, seed=0))
     from_other_folds = table()
     object.__setattr__(from_other_folds, "means", seen)
     encoder = fit_encoder(from_other_folds, ONES, True, y=LABELS)
@@ -131,10 +131,10 @@ def test_what_was_never_seen_gets_the_mean_of_all_rows_and_shares_an_input_with_
         pd.DataFrame({"town": ["nowhere"], "colour": ["red"], "street": ["s0"], "width": [0.0]}),
         find_kinds(NAMES, "from_dtype"),
     )
-    encoded = encoder.apply(raw.recoded(table().levels), torch.float64)[0]
+    encoded = encoder.apply(raw.recoded(table().categories), torch.float64)[0]
     np.testing.assert_allclose(encoded[1], LABELS.mean())
-    n_towns = encoder.n_levels[0]
-    assert n_towns == encoder.n_told[0] + 1
+    n_towns = encoder.n_categories[0]
+    assert n_towns == encoder.n_frequent[0] + 1
     assert encoded[3 : 3 + n_towns].tolist() == [0] * (n_towns - 1) + [1]
 
 
@@ -149,7 +149,7 @@ def test_the_module_looks_the_means_up_as_well():
 
 
 def test_the_state_of_an_encoder_of_before_has_no_means():
-    X = table(least_share=1.0)
+    X = table(min_fraction=1.0)
     encoder = fit_encoder(X, ONES)
     state = encoder.state()
     before = {name: state[name] for name in state if "mean" not in name}

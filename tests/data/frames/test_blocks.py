@@ -63,7 +63,7 @@ def read(frame):
         return type(error), str(error)
     if isinstance(X, np.ndarray):
         return kinds, X, X.dtype
-    return kinds, X.numbers, X.numbers.dtype, X.codes, list(map(list, X.levels))
+    return kinds, X.numbers, X.numbers.dtype, X.codes, list(map(list, X.categories))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -89,7 +89,7 @@ def test_numbers_of_several_dtypes_keep_their_places(library):
     frame = pd.DataFrame(numbers, columns=list("abcdef"))
     frame = frame.astype({"b": "int8", "d": "float32", "e": "int8"})
     frame.insert(2, "text", list("xyxy"))
-    X = read_columns(LIBRARIES[library](frame), ["number"] * 2 + ["levels"] + ["number"] * 4)
+    X = read_columns(LIBRARIES[library](frame), ["number"] * 2 + ["category"] + ["number"] * 4)
     np.testing.assert_array_equal(X.numbers, numbers)
 
 

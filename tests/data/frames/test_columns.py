@@ -177,8 +177,8 @@ def test_integers_of_128_bits_are_numbers():
 BESIDE = {
     "nothing": {},
     "floats": {"z": [0.5, 1.5, 2.5, 3.5]},
-    "levels": {"z": ["a", "b", "a", "b"]},
-    "gaps": {"z": [None, 1.0, None, 2.0]},
+    "category": {"z": ["a", "b", "a", "b"]},
+    "missing": {"z": [None, 1.0, None, 2.0]},
 }
 COLUMNS = {
     "dates": DATETIMES,
@@ -198,8 +198,10 @@ def test_a_column_is_read_in_one_way_whatever_stands_beside_it(name, beside, lib
     kinds = (find_kinds(frame, "from_dtype") or ["number"])[0]
     assert [kinds] == (find_kinds(alone, "from_dtype") or ["number"])
     read, expected = (read_columns(f, find_kinds(f, "from_dtype")) for f in (frame, alone))
-    if kinds == "levels":
-        same = [[table.levels[0][code] for code in table.codes[:, 0]] for table in (read, expected)]
+    if kinds == "category":
+        same = [
+            [table.categories[0][code] for code in table.codes[:, 0]] for table in (read, expected)
+        ]
         assert same[0] == same[1]
     else:
         first = getattr(read, "numbers", read)[:, 0]
@@ -230,9 +232,9 @@ def test_cells_of_an_array_are_refused_by_place():
         read_columns(array, None)
 
 
-@pytest.mark.parametrize("wild", [np.inf, Decimal("Infinity"), -np.inf])
-def test_infinity_is_named_with_its_column(wild):
-    frame = pd.DataFrame({"a": [1.0, 2.0], "far": pd.Series([wild, 1.0], dtype=object)})
+@pytest.mark.parametrize("outlier", [np.inf, Decimal("Infinity"), -np.inf])
+def test_infinity_is_named_with_its_column(outlier):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "far": pd.Series([outlier, 1.0], dtype=object)})
     with pytest.raises(ValueError, match="Input X contains infinity in column 'far'"):
         read_columns(frame, None)
 
@@ -258,16 +260,16 @@ def test_a_column_of_nothing_may_be_anything(kind, dtype):
 
 
 def test_objects_of_which_nothing_is_known_are_levels():
-    assert find_kinds(pandas([None, np.nan], object), "from_dtype") == ["levels"]
-    assert find_kinds(arrow([None, None]), "from_dtype") == ["levels"]
+    assert find_kinds(pandas([None, np.nan], object), "from_dtype") == ["category"]
+    assert find_kinds(arrow([None, None]), "from_dtype") == ["category"]
     assert find_kinds(np.array([[None], [None]], dtype=object), "from_dtype") is None
 
 
 def test_columns_may_have_any_name():
     frame = pd.DataFrame({"column_names": [1.0], "iloc": ["a"], "columns": [2.0], "dtype": [True]})
-    assert find_kinds(frame, "from_dtype") == ["number", "levels", "number", "levels"]
+    assert find_kinds(frame, "from_dtype") == ["number", "category", "number", "category"]
 
 
 def test_columns_of_several_levels_of_names_are_chosen_by_tuples():
     frame = pd.DataFrame({("a", "k"): [1, 2], ("b", "k"): [1, 2]})
-    assert find_kinds(frame, (("b", "k"),)) == ["number", "levels"]
+    assert find_kinds(frame, (("b", "k"),)) == ["number", "category"]

@@ -47,11 +47,11 @@ FRAMES = {
 def test_frames_of_every_kind_read_the_same(kind):
     frame = FRAMES[kind]()
     kinds = find_kinds(frame, "from_dtype")
-    assert kinds == ["levels", "number"]
+    assert kinds == ["category", "number"]
     table = read_columns(frame, kinds)
-    levels = table.frequent_levels(np.ones(6))
-    assert [list(column) for column in levels] == [["blue", "green", "red", None]]
-    table = table.recoded(levels)
+    categories = table.frequent_categories(np.ones(6))
+    assert [list(column) for column in categories] == [["blue", "green", "red", None]]
+    table = table.recoded(categories)
     assert table.codes[:, 0].tolist() == [2, 0, 3, 2, 1, 0]
     np.testing.assert_array_equal(table.numbers[:, 0], WIDTHS)
 
@@ -66,26 +66,26 @@ BOOLEANS = {
 
 @pytest.mark.parametrize("kind", BOOLEANS)
 def test_booleans_are_levels(kind):
-    frame = pd.DataFrame({"is_wild": BOOLEANS[kind]()})
-    assert find_kinds(frame, "from_dtype") == ["levels"]
+    frame = pd.DataFrame({"is_outlier": BOOLEANS[kind]()})
+    assert find_kinds(frame, "from_dtype") == ["category"]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_objects_that_all_are_numbers_are_numbers(missing):
     frame = pd.DataFrame({"width": pd.Series([1, 2.5, missing], dtype=object), "kind": list("aba")})
     kinds = find_kinds(frame, "from_dtype")
-    assert kinds == ["number", "levels"]
+    assert kinds == ["number", "category"]
     np.testing.assert_array_equal(read_columns(frame, kinds).numbers[:, 0], [1, 2.5, np.nan])
 
 
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        ((0,), ["levels", "number"]),
-        ((-1,), ["number", "levels"]),
-        (("width",), ["number", "levels"]),
-        ((False, True), ["number", "levels"]),
-        (("colour", "width"), ["levels", "levels"]),
+        ((0,), ["category", "number"]),
+        ((-1,), ["number", "category"]),
+        (("width",), ["number", "category"]),
+        ((False, True), ["number", "category"]),
+        (("colour", "width"), ["category", "category"]),
     ],
 )
 def test_columns_may_be_chosen(chosen, expected):
@@ -102,37 +102,37 @@ def test_numbers_alone_are_none():
 
 def test_rare_levels_and_unseen_ones_share_a_code():
     frame = pd.DataFrame({"letter": list("a" * 60 + "b" * 36 + "cdef")})
-    table = read_columns(frame, ["levels"])
-    levels = table.frequent_levels(np.ones(100))
-    assert list(levels[0]) == ["a", "b"]
-    unseen = read_columns(pd.DataFrame({"letter": ["b", "f", "z", None]}), ["levels"])
-    assert unseen.recoded(levels).codes[:, 0].tolist() == [1, 2, 2, 2]
+    table = read_columns(frame, ["category"])
+    categories = table.frequent_categories(np.ones(100))
+    assert list(categories[0]) == ["a", "b"]
+    unseen = read_columns(pd.DataFrame({"letter": ["b", "f", "z", None]}), ["category"])
+    assert unseen.recoded(categories).codes[:, 0].tolist() == [1, 2, 2, 2]
 
 
 def test_rows_of_weight_zero_teach_no_level():
     frame = pd.DataFrame({"letter": list("ab" * 20)})
     weight = np.array([1.0, 0.0] * 20)
-    assert list(read_columns(frame, ["levels"]).frequent_levels(weight)[0]) == ["a"]
+    assert list(read_columns(frame, ["category"]).frequent_categories(weight)[0]) == ["a"]
 
 
 def test_of_very_many_levels_the_most_frequent_are_told_apart():
     names = np.repeat([f"level {k}" for k in range(1000)], 6)
     names = np.concatenate([names, np.repeat([f"often {k}" for k in range(200)], 9)])
-    table = read_columns(pd.DataFrame({"name": names}), ["levels"])
-    (levels,) = table.frequent_levels(np.ones(len(names)))
-    assert len(levels) == 254
-    assert {f"often {k}" for k in range(200)} <= set(levels)
-    assert table.recoded([levels]).codes.dtype == np.uint8
+    table = read_columns(pd.DataFrame({"name": names}), ["category"])
+    (categories,) = table.frequent_categories(np.ones(len(names)))
+    assert len(categories) == 254
+    assert {f"often {k}" for k in range(200)} <= set(categories)
+    assert table.recoded([categories]).codes.dtype == np.uint8
 
 
 def test_levels_of_different_types_stay_apart():
     frame = pd.DataFrame({"mixed": pd.Series([1, "1", 2.5, (3, 4)] * 10, dtype=object)})
-    (levels,) = read_columns(frame, ["levels"]).frequent_levels(np.ones(40))
-    assert len(levels) == 4
+    (categories,) = read_columns(frame, ["category"]).frequent_categories(np.ones(40))
+    assert len(categories) == 4
 
 
 def test_rows_are_taken_as_from_an_array():
-    table = read_columns(pandas_frame(object), ["levels", "number"])
+    table = read_columns(pandas_frame(object), ["category", "number"])
     assert table.shape == (6, 2)
     part = table[np.array([4, 0])]
     assert len(part) == 2
@@ -144,5 +144,5 @@ def test_an_array_has_levels_where_it_is_told_so():
     array = np.array([["red", 1.0], ["blue", 2.0], ["red", 3.0]], dtype=object)
     table = read_columns(array, find_kinds(array, (0,)))
     np.testing.assert_array_equal(table.numbers[:, 0], [1.0, 2.0, 3.0])
-    codes = read_columns(np.array([[3.0], [np.nan], [1.0]]), ["levels"])
-    assert [list(column) for column in codes.frequent_levels(np.ones(3))] == [[1.0, 3.0, None]]
+    codes = read_columns(np.array([[3.0], [np.nan], [1.0]]), ["category"])
+    assert [list(column) for column in codes.frequent_categories(np.ones(3))] == [[1.0, 3.0, None]]

@@ -62,7 +62,7 @@ def warned(X, passed=None, weight=None):
     table = read_columns(X, find_kinds(X, "from_dtype"))
     counts = [found[:-1] for found in table.counts(np.ones(len(X)) if weight is None else weight)]
     passed = X if passed is None else passed
-    return text_warnings(X, passed, table.is_categorical, table.levels, counts)
+    return text_warnings(X, passed, table.is_categorical, table.categories, counts)
 
 
 def column(values, dtype=None):

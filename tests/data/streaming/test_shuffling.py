@@ -4,7 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdnn.data.streaming._shuffling import chances, draw_mixes, make_strata, mixes_in_order
+from skdnn.data.streaming._shuffling import (
+    buffers_in_order,
+    draw_buffers,
+    make_strata,
+    uniform_draws,
+)
 
 SIZES = st.lists(st.integers(0, 60), min_size=1, max_size=40).filter(any)
 
@@ -13,57 +18,62 @@ def rows_of(ranges):
     return [(cell, row) for cell, start, stop in ranges for row in range(start, stop)]
 
 
-@given(sizes=SIZES, n_mixes=st.integers(1, 12), seed=st.integers(0, 99))
-def test_every_row_is_in_one_mix(sizes, n_mixes, seed):
+@given(sizes=SIZES, n_buffers=st.integers(1, 12), seed=st.integers(0, 99))
+def test_every_row_is_in_one_mix(sizes, n_buffers, seed):
     sizes, rng = np.array(sizes), np.random.default_rng(seed)
     all_rows = rows_of((cell, 0, size) for cell, size in enumerate(sizes))
     strata = make_strata(sizes, rng.normal(size=len(sizes)))
-    for mixes in (draw_mixes(sizes, strata, n_mixes, rng), mixes_in_order(sizes, n_mixes)):
-        assert len(mixes) == n_mixes
-        assert sorted(row for ranges in mixes for row in rows_of(ranges)) == all_rows
+    for buffers in (
+        draw_buffers(sizes, strata, n_buffers, rng),
+        buffers_in_order(sizes, n_buffers),
+    ):
+        assert len(buffers) == n_buffers
+        assert sorted(row for ranges in buffers for row in rows_of(ranges)) == all_rows
 
 
-@given(sizes=SIZES, n_mixes=st.integers(1, 12))
-def test_each_mix_has_as_many_rows_of_each_stratum(sizes, n_mixes):
+@given(sizes=SIZES, n_buffers=st.integers(1, 12))
+def test_each_mix_has_as_many_rows_of_each_stratum(sizes, n_buffers):
     sizes = np.array(sizes)
     strata = make_strata(sizes, np.arange(len(sizes)))
-    mixes = draw_mixes(sizes, strata, n_mixes, np.random.default_rng(0))
+    buffers = draw_buffers(sizes, strata, n_buffers, np.random.default_rng(0))
     for cells in strata:
-        counts = [sum(cell in cells for cell, _ in rows_of(ranges)) for ranges in mixes]
+        counts = [sum(cell in cells for cell, _ in rows_of(ranges)) for ranges in buffers]
         assert max(counts) - min(counts) <= 1
 
 
 def test_mixes_in_order_are_in_order():
-    mixes = mixes_in_order(np.array([5, 0, 7]), 3)
-    assert mixes == [[(0, 0, 4)], [(0, 4, 5), (2, 0, 3)], [(2, 3, 7)]]
+    buffers = buffers_in_order(np.array([5, 0, 7]), 3)
+    assert buffers == [[(0, 0, 4)], [(0, 4, 5), (2, 0, 3)], [(2, 3, 7)]]
 
 
 def test_a_rare_label_at_the_end_is_in_every_mix():
     sizes, means = np.full(100, 50), np.repeat([0.0, 1.0], [97, 3])
-    mixes = draw_mixes(sizes, make_strata(sizes, means), 20, np.random.default_rng(0))
-    shares = [np.mean([means[cell] for cell, _ in rows_of(ranges)]) for ranges in mixes]
-    assert min(shares) > 0.02
-    assert max(shares) < 0.04
+    buffers = draw_buffers(sizes, make_strata(sizes, means), 20, np.random.default_rng(0))
+    fractions = [np.mean([means[cell] for cell, _ in rows_of(ranges)]) for ranges in buffers]
+    assert min(fractions) > 0.02
+    assert max(fractions) < 0.04
 
 
 def test_another_generator_draws_other_mixes():
     sizes = np.full(20, 10)
     strata = make_strata(sizes, np.arange(20.0))
     first, again, other = (
-        draw_mixes(sizes, strata, 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        draw_buffers(sizes, strata, 3, np.random.default_rng(seed)) for seed in (0, 0, 1)
     )
     assert first == again != other
 
 
 @given(cell=st.integers(0, 2**20), first=st.integers(0, 2**20), n_rows=st.integers(0, 50))
 def test_chances_are_those_of_the_row(cell, first, n_rows):
-    wider = chances(1, cell, max(0, first - 7), n_rows + 7)
-    some = chances(1, cell, first, n_rows)
+    wider = uniform_draws(1, cell, max(0, first - 7), n_rows + 7)
+    some = uniform_draws(1, cell, first, n_rows)
     assert np.array_equal(some, wider[min(first, 7) :][:n_rows])
 
 
 def test_chances_are_uniform_and_independent_of_each_other():
-    by_seed = [np.concatenate([chances(seed, k, 0, 500) for k in range(40)]) for seed in (1, 2)]
+    by_seed = [
+        np.concatenate([uniform_draws(seed, k, 0, 500) for k in range(40)]) for seed in (1, 2)
+    ]
     for numbers in by_seed:
         counts = np.histogram(numbers, bins=20, range=(0, 1))[0]
         assert np.abs(counts - 1000).max() < 150

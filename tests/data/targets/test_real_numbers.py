@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import DataConversionWarning
 
-from skdnn.data.targets import RealNumbers, plain_numbers
+from skdnn.data.targets import RealNumbers, normalized_numbers
 
 NUMBERS = [-1.0, 0.5, 3.0]
 SAME = [
@@ -33,7 +33,7 @@ SAME = [
 
 @pytest.mark.parametrize("y", SAME, ids=[type(y).__name__ + str(k) for k, y in enumerate(SAME)])
 def test_numbers_come_in_anything(y):
-    plain = plain_numbers(y)
+    plain = normalized_numbers(y)
     assert plain.dtype == np.float64
     assert plain.tolist() == NUMBERS
 
@@ -50,17 +50,17 @@ def test_numbers_come_in_anything(y):
     ids=["array", "pandas", "nullable", "arrow", "tensor"],
 )
 def test_several_numbers_come_in_a_matrix_or_a_frame(y):
-    assert plain_numbers(y).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert normalized_numbers(y).tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize("y", [[[1], [2]], pd.DataFrame({"a": [1, 2]}), np.array([[1.0], [2.0]])])
 def test_a_single_column_is_taken_with_a_warning(y):
     with pytest.warns(DataConversionWarning):
-        assert plain_numbers(y).tolist() == [1.0, 2.0]
+        assert normalized_numbers(y).tolist() == [1.0, 2.0]
 
 
 def test_booleans_are_0_and_1():
-    assert plain_numbers([True, False]).tolist() == [1.0, 0.0]
+    assert normalized_numbers([True, False]).tolist() == [1.0, 0.0]
 
 
 BAD = [
@@ -87,18 +87,18 @@ BAD = [
 @pytest.mark.parametrize(("y", "message"), BAD, ids=[str(k) for k in range(len(BAD))])
 def test_what_is_no_number_is_named(y, message):
     with pytest.raises(ValueError, match=message):
-        plain_numbers(y)
+        normalized_numbers(y)
 
 
 def test_polars():
     pl = pytest.importorskip("polars")
-    assert plain_numbers(pl.Series(NUMBERS)).tolist() == NUMBERS
+    assert normalized_numbers(pl.Series(NUMBERS)).tolist() == NUMBERS
     frame = pl.DataFrame({"a": [1, 3], "b": [2.0, 4.0]})
-    assert plain_numbers(frame).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert normalized_numbers(frame).tolist() == [[1.0, 2.0], [3.0, 4.0]]
     with pytest.raises(ValueError, match="y must hold real numbers, got dates"):
-        plain_numbers(pl.Series([pd.Timestamp("2020-01-01")]))
+        normalized_numbers(pl.Series([pd.Timestamp("2020-01-01")]))
     with pytest.raises(TypeError, match=r"y must hold its rows in memory.*pass y\.collect\(\)"):
-        plain_numbers(pl.LazyFrame({"a": [1, 2]}))
+        normalized_numbers(pl.LazyFrame({"a": [1, 2]}))
 
 
 # -- means and deviations -----------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_polars():
 def test_means_and_deviations_are_weighted():
     rng = np.random.default_rng(0)
     y, weight = rng.normal(3.0, 5.0, size=(50, 2)), rng.integers(0, 4, size=50).astype(float)
-    target = RealNumbers.learn(y).learnt_on(y, weight)
+    target = RealNumbers.learn(y).updated(y, weight)
     repeated = np.repeat(y, weight.astype(int), axis=0)
     np.testing.assert_allclose(target.mean, repeated.mean(axis=0))
     np.testing.assert_allclose(target.deviation, repeated.std(axis=0))
@@ -118,8 +118,8 @@ def test_rows_that_come_later_are_learnt_as_if_they_had_come_at_once():
     y, weight = np.random.default_rng(0).normal(size=90), np.ones(90)
     target = RealNumbers.learn(y)
     for rows in np.split(np.arange(90), 3):
-        target = target.learnt_on(y[rows], weight[rows])
-    at_once = RealNumbers.learn(y).learnt_on(y, weight)
+        target = target.updated(y[rows], weight[rows])
+    at_once = RealNumbers.learn(y).updated(y, weight)
     np.testing.assert_allclose(target.mean, at_once.mean)
     np.testing.assert_allclose(target.deviation, at_once.deviation)
 
@@ -127,7 +127,7 @@ def test_rows_that_come_later_are_learnt_as_if_they_had_come_at_once():
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e300, 1e-300, 3])
 def test_a_constant_is_told_exactly_and_becomes_zero(constant):
     y = np.full(10, constant)
-    target = RealNumbers.learn(y).learnt_on(y, np.linspace(0, 1, 10))
+    target = RealNumbers.learn(y).updated(y, np.linspace(0, 1, 10))
     assert target.mean.tolist() == [constant]
     assert target.deviation.tolist() == [0.0]
     assert target.standardized(y).tolist() == [0.0] * 10
@@ -135,7 +135,7 @@ def test_a_constant_is_told_exactly_and_becomes_zero(constant):
 
 def test_what_varies_far_from_zero_is_no_constant():
     y = 1.7e15 + np.arange(100_000.0) % 7
-    target = RealNumbers.learn(y).learnt_on(y, np.ones(len(y)))
+    target = RealNumbers.learn(y).updated(y, np.ones(len(y)))
     assert target.deviation.item() == pytest.approx(2.0, rel=1e-3)
     assert target.mean.item() == pytest.approx(1.7e15 + 3, abs=0.5)
 
@@ -143,13 +143,13 @@ def test_what_varies_far_from_zero_is_no_constant():
 def test_numbers_too_far_apart_for_a_float_are_named():
     y = np.array([-1.7e308, 1.7e308])
     with pytest.raises(ValueError, match="y must hold numbers whose distances a float can hold"):
-        RealNumbers.learn(y).learnt_on(y, np.ones(2))
+        RealNumbers.learn(y).updated(y, np.ones(2))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_numbers_of_any_size_are_standardised(scale):
     y = scale * np.array([1.0, 2.0, 3.0])
-    target = RealNumbers.learn(y).learnt_on(y, np.ones(3))
+    target = RealNumbers.learn(y).updated(y, np.ones(3))
     np.testing.assert_allclose(target.standardized(y), [-np.sqrt(1.5), 0, np.sqrt(1.5)], atol=1e-12)
 
 
@@ -157,13 +157,13 @@ def test_numbers_of_any_size_are_standardised(scale):
 def test_a_folded_layer_answers_in_the_units_of_y(n_networks):
     rng = np.random.default_rng(0)
     y = rng.normal([5.0, -100.0], [2.0, 30.0], size=(40, 2))
-    target = RealNumbers.learn(y).learnt_on(y, np.ones(40))
+    target = RealNumbers.learn(y).updated(y, np.ones(40))
     stack = () if n_networks is None else (n_networks,)
     A, W, b = rng.normal(size=(7, 4)), rng.normal(size=(*stack, 4, 2)), rng.normal(size=(*stack, 2))
-    folded = target.fold(W, b)
+    folded = target.merge(W, b)
     expected = target.restored(A @ W + b[..., None, :])
     np.testing.assert_allclose(A @ folded[0] + folded[1][..., None, :], expected)
-    for unfolded, before in zip(target.unfold(*folded), (W, b), strict=True):
+    for unfolded, before in zip(target.unmerge(*folded), (W, b), strict=True):
         np.testing.assert_allclose(unfolded, before)
 
 

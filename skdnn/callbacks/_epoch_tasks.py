@@ -62,21 +62,21 @@ class EpochTasks:
         self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
     @property
-    def looks(self):
+    def is_active(self):
         """Whether there are callbacks."""
         return self.context is not None
 
-    def begin(self, learnt, max_iter):
+    def begin(self, learned, max_iter):
         """Begin the fit and its first epoch.
 
         Parameters
         ----------
-        learnt : callable
+        learned : callable
             From (network, result) to the fitted attributes, as if the fit had ended there.
         max_iter : int
             Epochs at the most.
         """
-        self.learnt = learnt
+        self.learned = learned
         if self.context is not None:
             self.context.max_subtasks = max_iter
             self.context.call_on_fit_task_begin(**self.passed)
@@ -88,7 +88,7 @@ class EpochTasks:
             return
         stops = self.epoch.call_on_fit_task_end(
             **self.passed,
-            reconstruction_attributes=lambda: self.learnt(progress.network, progress.result()),
+            reconstruction_attributes=lambda: self.learned(progress.network, progress.result()),
         )
         if stops:
             progress.stop()

@@ -13,7 +13,7 @@ import numpy as np
 STATE = ("best", "best_iter", "n_iter", "running", "without_improvement")
 
 
-class Stopping:
+class EarlyStopping:
     """The state of that decision for M networks.
 
     Parameters
@@ -51,7 +51,7 @@ class Stopping:
         self.running = np.ones(n_networks, dtype=bool)
         self.without_improvement = np.zeros(n_networks, dtype=int)
 
-    def trains(self, epoch):
+    def is_active(self, epoch):
         """Return which networks are to be trained in an epoch, counted from 1, as bools."""
         return self.running & (epoch <= self.max_iter)
 
@@ -103,15 +103,15 @@ class Stopping:
         Examples
         --------
         >>> import numpy as np
-        >>> from skdnn.training import Stopping
-        >>> stopping = Stopping(1, tol=0.1, n_iter_no_change=2, keep_best=True)
+        >>> from skdnn.training import EarlyStopping
+        >>> stopping = EarlyStopping(1, tol=0.1, n_iter_no_change=2, keep_best=True)
         >>> [bool(stopping.update(epoch, np.array([J]))[0])
         ...  for epoch, J in enumerate((1.0, 0.5, 0.45, 0.6), start=1)]
         [True, True, True, False]
         >>> bool(stopping.running.any()), stopping.best_iter.item()
         (False, 3)
         """
-        trained = self.trains(epoch)
+        trained = self.is_active(epoch)
         improved = trained & (cost < self.best - self.tol)
         lower = trained & (cost < self.best)
         self.without_improvement = np.where(

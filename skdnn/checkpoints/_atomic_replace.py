@@ -68,7 +68,7 @@ def find_regular_file(path):
 
 
 @contextmanager
-def replacing(path, beside=None):
+def replace_atomically(path, beside=None):
     """Give a binary file that replaces another one if the block ends without an error.
 
     It has the owner and the mode of the file that it replaces; the mode of a new file follows the

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.training import SCHEDULES, Stopping
+from skdnn.training import SCHEDULES, EarlyStopping
 from skdnn.training._schedules import Rate
 
 
@@ -95,8 +95,8 @@ def _from_behind(members):
 def test_schedules_and_epochs_may_differ_one_without_the_other(schedule, max_iter):
     rates = torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64)
     now = Rate(rates, schedule, max_iter, torch.float64).at(5)
-    shares = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
-    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * shares)) / 2)
+    weights = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
+    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * weights)) / 2)
 
 
 def test_a_schedule_that_networks_have_in_common_is_asked_once():
@@ -114,7 +114,9 @@ def test_a_schedule_that_networks_have_in_common_is_asked_once():
 
 def follow(costs, **options):
     """Feed a sequence of costs of one network until it stops; return the Stopping."""
-    stopping = Stopping(1, **{"tol": 1e-3, "n_iter_no_change": 3, "keep_best": True, **options})
+    stopping = EarlyStopping(
+        1, **{"tol": 1e-3, "n_iter_no_change": 3, "keep_best": True, **options}
+    )
     for epoch, cost in enumerate(costs, start=1):
         stopping.update(epoch, np.array([cost]))
         if not stopping.running.any():
@@ -144,7 +146,7 @@ def test_the_best_epoch_or_the_last_one_is_kept():
 
 
 def test_networks_stop_by_themselves():
-    stopping = Stopping(2, tol=0.0, n_iter_no_change=2, keep_best=True)
+    stopping = EarlyStopping(2, tol=0.0, n_iter_no_change=2, keep_best=True)
     curves = np.array([[3.0, 1.0], [2.0, 1.5], [1.0, 1.5], [0.5, 0.1], [0.6, 0.1], [0.6, 0.1]])
     kept = np.array([stopping.update(e, costs) for e, costs in enumerate(curves, start=1)])
     np.testing.assert_array_equal(stopping.n_iter, [6, 3])
@@ -171,14 +173,14 @@ OPTIONS = {
 
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_networks_of_a_stack_stop_by_their_own_criteria(keep_best):
-    stopping = Stopping(4, keep_best=keep_best, **OPTIONS)
+    stopping = EarlyStopping(4, keep_best=keep_best, **OPTIONS)
     singles = [
-        Stopping(1, keep_best=keep_best, **{name: value[k] for name, value in OPTIONS.items()})
+        EarlyStopping(1, keep_best=keep_best, **{name: value[k] for name, value in OPTIONS.items()})
         for k in range(4)
     ]
     for epoch, costs in enumerate(CURVES, start=1):
-        trained = np.concatenate([one.trains(epoch) for one in singles])
-        np.testing.assert_array_equal(stopping.trains(epoch), trained)
+        trained = np.concatenate([one.is_active(epoch) for one in singles])
+        np.testing.assert_array_equal(stopping.is_active(epoch), trained)
         kept = [one.update(epoch, costs[[k]])[0] for k, one in enumerate(singles)]
         np.testing.assert_array_equal(stopping.update(epoch, costs), kept)
         for name, numbers in stopping.state().items():
@@ -190,11 +192,13 @@ def test_networks_of_a_stack_stop_by_their_own_criteria(keep_best):
 
 
 def test_after_max_iter_epochs_a_network_is_no_longer_trained_though_it_has_not_stopped():
-    stopping = Stopping(2, tol=0.0, n_iter_no_change=2, keep_best=True, max_iter=np.array([2, 4]))
+    stopping = EarlyStopping(
+        2, tol=0.0, n_iter_no_change=2, keep_best=True, max_iter=np.array([2, 4])
+    )
     falling = np.arange(9.0, 0.0, -1.0)
     trained = []
     for epoch, cost in enumerate(falling, start=1):
-        trained.append(stopping.trains(epoch).tolist())
+        trained.append(stopping.is_active(epoch).tolist())
         stopping.update(epoch, np.array([cost, cost]))
     assert trained == [[True, True]] * 2 + [[False, True]] * 2 + [[False, False]] * 5
     assert stopping.running.all()

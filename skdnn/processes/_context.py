@@ -3,13 +3,13 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ._single_process import ALONE
+from ._single_process import SINGLE_PROCESS
 
-_current: ContextVar = ContextVar("processes", default=ALONE)
+_current: ContextVar = ContextVar("processes", default=SINGLE_PROCESS)
 
 
 def current_processes():
-    """Return the group of the innermost `fitting_among`, ALONE outside."""
+    """Return the group of the innermost `fitting_among`, SINGLE_PROCESS outside."""
     return _current.get()
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
-from ._failing import ConnectionCut, tell, time_limit, wait_until_known, what_happened
+from ._failures import ConnectionCut, tell, time_limit, wait_until_known, what_happened
 
 
-class ProcessGroup:
+class Communicator:
     """Answers the questions of `skdnn.processes.Alone` for one of several processes.
 
     All of them ask the same questions in the same order.
@@ -59,7 +59,7 @@ class ProcessGroup:
         is_keeper=False,
     ):
         self.rank, self.size, self.rows, self.timeout = rank, size, rows, timeout
-        self.readers = ALONE if rows == "all" else self
+        self.readers = SINGLE_PROCESS if rows == "all" else self
         self.pieces, self.host = pieces, host
         self._store, self._is_keeper = store, is_keeper
         self._n_failed, self._told, self._connections = 0, None, {}
@@ -75,7 +75,7 @@ class ProcessGroup:
         """Let an error in the block be one of all processes."""
         try:
             yield
-            self.gathered(None)  # until the others are through
+            self.allgather(None)  # until the others are through
         except ConnectionCut as error:
             self.close()
             self._told = what_happened(self._here("failures"), self.size, self.timeout)
@@ -85,26 +85,26 @@ class ProcessGroup:
             self.tell(error)
             raise
 
-    def sum(self, values):
+    def allreduce(self, values):
         """Return the sum of the arrays or tensors of all processes."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
-    def largest(self, values):
+    def allreduce_max(self, values):
         """Return the largest of the numbers that all processes have, place by place."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
-    def add_up(self, tensor):
+    def allreduce_(self, tensor):
         """Put the sum of the tensors of all processes into each of them."""
         self._reduce(tensor, dist.ReduceOp.SUM)
 
-    def concatenated(self, values):
+    def allgather_concat(self, values):
         """Return the arrays or tensors of all processes, joined along the last axis by rank."""
         if isinstance(values, torch.Tensor):
-            parts = self.gathered(values.cpu())
+            parts = self.allgather(values.cpu())
             return torch.cat(parts, dim=-1).to(values.device)
-        return np.concatenate(self.gathered(values), axis=-1)
+        return np.concatenate(self.allgather(values), axis=-1)
 
-    def gathered(self, value):
+    def allgather(self, value):
         """Return a list of what each process has, of any kind, by rank."""
         here = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         sizes = [torch.empty(1, dtype=torch.int64, device="cpu") for _ in range(self.size)]
@@ -117,17 +117,17 @@ class ProcessGroup:
         pairs = zip(parts, sizes, strict=True)
         return [pickle.loads(part[:size].numpy().tobytes()) for part, size in pairs]
 
-    def first(self, value):
+    def broadcast(self, value):
         """Return what process 0 has."""
-        return self.gathered(value if self.rank == 0 else None)[0]
+        return self.allgather(value if self.rank == 0 else None)[0]
 
-    def spread(self, tensor):
+    def broadcast_(self, tensor):
         """Put what the tensor of process 0 holds into those of all."""
         if self.rank > 0:
             tensor.zero_()
         self._reduce(tensor, dist.ReduceOp.SUM)
 
-    def numbered(self, is_chosen):
+    def number_rows(self, is_chosen):
         """Return numbers for the chosen rows of all processes, piece by piece in their order."""
         pieces = self.pieces
         if pieces is None or sum(n_rows for _, n_rows in pieces) != len(is_chosen):
@@ -135,7 +135,7 @@ class ProcessGroup:
         ends = np.cumsum([n_rows for _, n_rows in pieces])
         counts = [np.count_nonzero(part) for part in np.split(is_chosen, ends[:-1])]
         here = [(key, self.rank, n) for (key, _), n in zip(pieces, counts, strict=True)]
-        in_order = sorted(chain.from_iterable(self.gathered(here)))
+        in_order = sorted(chain.from_iterable(self.allgather(here)))
         edges = np.cumsum([0, *(n for *_, n in in_order)]).tolist()
         numbers = [
             np.arange(start, end)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from skdnn.network import cost_sums
-from skdnn.processes import ALONE
+from skdnn.processes import SINGLE_PROCESS
 
 from ._objective import Objective, evaluate
 from ._penalty import option_of
-from ._threads import Workers
+from ._threads import ThreadPool
 
 # Operations of a step from where groups on two threads are faster than one: below, one thread has
 # Python most of the time, and the other waits for it.
@@ -25,13 +25,13 @@ EXAMPLES_OF_A_THREAD = 40
 
 
 @dataclass
-class Running:
+class TrainingGroup:
     """A stack of networks, or some of it, and all that trains it.
 
     Attributes
     ----------
     network : Network
-    rule : update rule
+    optimizer : update rule
         For the network.
     batches : Batches
     validation : Batches or None
@@ -42,14 +42,14 @@ class Running:
     max_norm : float, tensor of shape (M, 1) or None
     members : list of int
         Which networks of the whole stack these are.
-    workers : Workers
+    threads : Workers
         That share the examples of a step.
-    processes : Alone or ProcessGroup
+    processes : SingleProcess or Communicator
         Of the processes that share them, too.
     """
 
     network: Any
-    rule: Any
+    optimizer: Any
     batches: Any
     validation: Any
     generators: Any
@@ -57,57 +57,57 @@ class Running:
     loss: Any
     max_norm: Any
     members: list[int]
-    workers: Workers
-    processes: Any = ALONE
+    threads: ThreadPool
+    processes: Any = SINGLE_PROCESS
 
     def __post_init__(self):
-        n = self.workers.n
-        self.slabbed = self.batches.in_slabs(n)
-        self.watched = None if self.validation is None else self.validation.in_slabs(n)
+        n = self.threads.n
+        self.in_parts = self.batches.in_micro_batches(n)
+        self.validation = None if self.validation is None else self.validation.in_micro_batches(n)
         self.objective = Objective(
             self.network,
             self.loss,
             self.generators,
             max_norm=self.max_norm,
-            workers=self.workers,
+            threads=self.threads,
             n_twins=n,
             processes=self.processes,
         )
         self.Z = self.network.new_output(self.batches.most_rows)
 
-    def groups(self, goes_on, workers):
+    def groups(self, goes_on, threads):
         """Return the networks that go on in groups, one for each of the workers it is worth.
 
         Parameters
         ----------
         goes_on : array of bool of shape (M,)
-        workers : Workers
+        threads : Workers
         """
         members = [member for member in self.members if goes_on[member]]
         operations = operations_of_a_step(self.network, self.batches)
         operations *= len(members) / len(self.members)
-        n = min(len(members), workers.worth(operations, OPERATIONS_WORTH_GROUPS))
+        n = min(len(members), threads.worth(operations, OPERATIONS_WORTH_GROUPS))
         if n > 1:
             parts = np.array_split(members, n)
-            return [self._part(part.tolist(), workers.some(1)) for part in parts]
-        sharing = workers.some(self._n_sharing(operations, workers))
+            return [self._part(part.tolist(), threads.some(1)) for part in parts]
+        sharing = threads.some(self._n_sharing(operations, threads))
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
-        return [self if sharing.n == self.workers.n else replace(self, workers=sharing)]
+        return [self if sharing.n == self.threads.n else replace(self, threads=sharing)]
 
-    def _n_sharing(self, operations, workers):
+    def _n_sharing(self, operations, threads):
         """Return how many of the workers are to share the examples of a step."""
-        n = workers.worth(operations)
-        if workers.is_asked_for:
+        n = threads.worth(operations)
+        if threads.is_asked_for:
             return n
         return max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_OF_A_THREAD)))
 
-    def _part(self, members, workers):
+    def _part(self, members, threads):
         chosen = members if len(members) > 1 else members[0]
         network = self.network.part(chosen)
-        return Running(
+        return TrainingGroup(
             network,
-            self.rule.part(network, chosen),
+            self.optimizer.part(network, chosen),
             self.batches.part(chosen),
             None if self.validation is None else self.validation.part(chosen),
             [self.generators[member] for member in members] if self.generators else (),
@@ -115,7 +115,7 @@ class Running:
             self.loss,
             option_of(self.max_norm, chosen),
             members,
-            workers,
+            threads,
             self.processes,
         )
 
@@ -127,28 +127,28 @@ class Running:
         epoch : int
             Epochs before this one.
         """
-        step, n_steps, sums = 0, self.slabbed.n_steps, 0
-        for rows in self.slabbed.parts():
-            answers = self.Z[..., : rows.y.shape[-1]]
-            for slabs, Z in zip(rows.steps, rows.split(answers), strict=True):
-                if self.workers.is_over.is_set():
+        step, n_steps, sums = 0, self.in_parts.n_steps, 0
+        for rows in self.in_parts.parts():
+            predictions = self.Z[..., : rows.y.shape[-1]]
+            for micro_batches, Z in zip(rows.steps, rows.split(predictions), strict=True):
+                if self.threads.is_over.is_set():
                     break
-                self.objective.slabs, self.objective.Z = slabs, Z
-                self.rule.step(self.objective, self.rate.at(epoch + step / n_steps))
+                self.objective.micro_batches, self.objective.Z = micro_batches, Z
+                self.optimizer.step(self.objective, self.rate.at(epoch + step / n_steps))
                 step += 1
-            sums = sums + cost_sums(self.loss, answers, rows.y, rows.share)
-        losses, total = self.processes.sum(sums)
+            sums = sums + cost_sums(self.loss, predictions, rows.y, rows.weight)
+        losses, total = self.processes.allreduce(sums)
         return losses / total
 
     def evaluate(self):
         """Return cost and score on the validation rows, of shape (...)."""
-        return evaluate(self.network, self.watched, self.loss, self.workers, self.processes)
+        return evaluate(self.network, self.validation, self.loss, self.threads, self.processes)
 
     def report_to(self, whole):
         """Let the whole stack know what has become of its networks and of their rule."""
         if self.network is not whole.network:
             whole.network.theta[self.members] = self.network.theta
-            whole.rule.take_back(self.rule, self.members)
+            whole.optimizer.merge(self.optimizer, self.members)
 
 
 def operations_of_a_step(network, batches):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from skdnn.data.frames import Column, Table, objects_of, read_columns
-from skdnn.data.targets import plain_weights
+from skdnn.data.targets import normalized_weights
 
-from ._files import Source
-from ._shuffling import chances
+from ._shuffling import uniform_draws
+from ._sources import Source
 from ._summary import Summary
 
 # Of a mix; of the sample, and of the rows to watch.
@@ -79,12 +79,12 @@ class FileColumns:
             weight = np.ones(len(table))
             if self.weight is not None:
                 weight = Column(self.weight, table.column(self.weight)).array()
-                weight = plain_weights(weight, len(table))
+                weight = normalized_weights(weight, len(table))
             of_all = (part.column(self.y) for part in self.source.tables([self.y]))
             y = self.target.plain(table.column(self.y), parts=of_all)
             yield cell, first, read_columns(table.select(self.names), self.kinds), y, weight
 
-    def survey(self, validation_fraction, tell=lambda n_rows: None):
+    def statistics(self, validation_fraction, tell=lambda n_rows: None):
         """Return the Survey of all rows.
 
         Parameters
@@ -104,16 +104,16 @@ class FileColumns:
             raise ValueError("X must hold rows, got none.")
         row_bytes = self._row_bytes()
         most_kept = min(_MOST_KEPT, max(1, _KEPT_BYTES // row_bytes))
-        shares = min(validation_fraction, most_kept / n_rows), min(1.0, most_kept / n_rows)
-        mix_rows = max(_CELLS_OF_A_MIX, _MIX_BYTES // row_bytes)
-        cells = self.source.cells(min(_CELL_ROWS, max(1, mix_rows // _CELLS_OF_A_MIX)))
-        survey = Survey(self, cells, mix_rows, *shares)
+        fractions = min(validation_fraction, most_kept / n_rows), min(1.0, most_kept / n_rows)
+        buffer_rows = max(_CELLS_OF_A_MIX, _MIX_BYTES // row_bytes)
+        cells = self.source.cells(min(_CELL_ROWS, max(1, buffer_rows // _CELLS_OF_A_MIX)))
+        statistics = FileStatistics(self, cells, buffer_rows, *fractions)
         for k, chunk in enumerate(self.read(cells)):
             if k % 100 == 0:
-                tell(int(survey.sizes.sum()))
-            survey.add(*chunk)
-        survey.check_rows()
-        return survey
+                tell(int(statistics.sizes.sum()))
+            statistics.add(*chunk)
+        statistics.check_rows()
+        return statistics
 
     def _row_bytes(self):
         """Return how much memory a row needs, by the first ones."""
@@ -124,16 +124,16 @@ class FileColumns:
 
 
 @dataclass
-class Survey:
+class FileStatistics:
     """What a pass over all rows has learned.
 
     Attributes
     ----------
     columns : FileColumns
     cells : list of Cell
-    mix_rows : int
+    buffer_rows : int
         Of a mix, at the most.
-    share_held, share_sampled : float
+    held_out_fraction, sampled_fraction : float
         Of the rows: that might be held out, and that are kept as a sample.
     sizes : array of int of shape (n_cells,)
         Rows of each cell that the source's condition leaves.
@@ -151,9 +151,9 @@ class Survey:
 
     columns: FileColumns
     cells: list
-    mix_rows: int
-    share_held: float
-    share_sampled: float
+    buffer_rows: int
+    held_out_fraction: float
+    sampled_fraction: float
     sums: dict = field(default_factory=dict)
     found: dict = field(default_factory=dict)
     kept: list = field(default_factory=list)
@@ -169,8 +169,8 @@ class Survey:
         of_X = _arrays(X)[0].dtype
         self.dtype = of_X if self.dtype is None else np.result_type(self.dtype, of_X)
         self.label_dtype = self.label_dtype or y.dtype
-        is_held = chances(_HELD_OUT, cell, first, len(y)) < self.share_held
-        is_sampled = chances(_SAMPLED, cell, first, len(y)) < self.share_sampled
+        is_held = uniform_draws(_HELD_OUT, cell, first, len(y)) < self.held_out_fraction
+        is_sampled = uniform_draws(_SAMPLED, cell, first, len(y)) < self.sampled_fraction
         if not self.kept:  # nearly all may have a weight of 0
             is_sampled[np.flatnonzero(weight)[:1]] = True
         is_kept = (weight > 0) & (is_held | is_sampled)
@@ -231,7 +231,7 @@ class Survey:
         for (label, held), found in self.found.items():
             factor = factors.get(label, 1.0)
             if factor > 0 and (with_held_out or not held):
-                found = found.weighing(factor)
+                found = found.scaled(factor)
                 total = found.copied() if total is None else total + found
         return total
 
@@ -243,16 +243,16 @@ class Survey:
         )
         return np.nan_to_num(sums / np.maximum(1, self.sizes))
 
-    def kept_rows(self, levels, n_told):
+    def kept_rows(self, categories, n_frequent):
         """Return all Rows kept, which of them are held out, and which are of the sample; once.
 
         Parameters
         ----------
-        levels : list of arrays
-            Those of a Table, of which the first `n_told` are told apart.
+        categories : list of arrays
+            Those of a Table, of which the first `n_frequent` are told apart.
         """
         rows, is_held, is_sampled = zip(*self.kept, strict=True)
-        like, n_rows = recoded(rows[0].X[:0], levels, n_told), sum(map(len, rows))
+        like, n_rows = recoded(rows[0].X[:0], categories, n_frequent), sum(map(len, rows))
         held = [np.empty((n_rows, array.shape[1]), array.dtype) for array in _arrays(like)]
         held[0] = held[0].astype(self.dtype)
         y, weight = (np.concatenate([getattr(some, n) for some in rows]) for n in ("y", "weight"))
@@ -260,19 +260,21 @@ class Survey:
         n = 0
         while self.kept:  # each is forgotten when it is copied
             some, *_ = self.kept.pop(0)
-            for array, part in zip(held, _arrays(recoded(some.X, levels, n_told)), strict=True):
+            for array, part in zip(
+                held, _arrays(recoded(some.X, categories, n_frequent)), strict=True
+            ):
                 array[n : n + len(some)] = part
             n += len(some)
         return Rows(_made_of(like, held), y, weight), *map(np.concatenate, (is_held, is_sampled))
 
 
 @dataclass(frozen=True)
-class TaughtFile:
+class TrainingFile:
     """The examples of a file to train on, as what was learned of them makes them.
 
     Attributes
     ----------
-    survey : Survey
+    statistics : Survey
     target : TwoClasses or RealNumbers
     factors : array of shape (2,) or None
         What the weights of each class are multiplied by.
@@ -282,7 +284,7 @@ class TaughtFile:
         Whether rows that might be held out are trained on.
     """
 
-    survey: Survey
+    statistics: FileStatistics
     target: Any
     factors: np.ndarray | None
     like: Any
@@ -293,7 +295,7 @@ class TaughtFile:
 
         Rows of weight 0 are left out. None where an Event says that nobody needs them any more.
         """
-        survey = self.survey
+        statistics = self.statistics
         n_rows = sum(stop - start for _, start, stop in ranges)
         n_rows += 0 if before is None else len(before)
         held = [
@@ -301,7 +303,7 @@ class TaughtFile:
             for array, dtype in zip(_arrays(self.like), self._dtypes(), strict=True)
         ]
         y, weight, n = np.empty(n_rows), np.empty(n_rows), 0
-        for some in self._pieces(survey.columns.read(survey.cells, ranges), before):
+        for some in self._pieces(statistics.columns.read(statistics.cells, ranges), before):
             if is_over is not None and is_over.is_set():
                 return None
             rows = slice(n, n + len(some))
@@ -312,7 +314,7 @@ class TaughtFile:
         return Rows(_made_of(self.like, [array[:n] for array in held]), y[:n], weight[:n])
 
     def _dtypes(self):
-        return [self.survey.dtype, *(array.dtype for array in _arrays(self.like)[1:])]
+        return [self.statistics.dtype, *(array.dtype for array in _arrays(self.like)[1:])]
 
     def _pieces(self, chunks, before):
         if before is not None:
@@ -322,20 +324,23 @@ class TaughtFile:
             weight = weight if self.factors is None else weight * self.factors[y]
             counts = weight > 0
             if not self.with_held_out:
-                counts &= chances(_HELD_OUT, cell, first, len(y)) >= self.survey.share_held
+                counts &= (
+                    uniform_draws(_HELD_OUT, cell, first, len(y))
+                    >= self.statistics.held_out_fraction
+                )
             if isinstance(X, Table):
-                X = recoded(X, self.like.levels, self.like.n_told)
+                X = recoded(X, self.like.categories, self.like.n_frequent)
             some = Rows(X, y, weight)
             yield some if counts.all() else some.take(counts)
 
 
-def recoded(X, levels, n_told):
+def recoded(X, categories, n_frequent):
     """Return a Table with codes for some levels; an array as it is."""
-    return X.recoded(levels, n_told) if isinstance(X, Table) else X
+    return X.recoded(categories, n_frequent) if isinstance(X, Table) else X
 
 
 def _compact(X):
-    return X.with_levels_in_use() if isinstance(X, Table) else X
+    return X.with_used_categories() if isinstance(X, Table) else X
 
 
 def _arrays(X):

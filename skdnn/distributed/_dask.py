@@ -21,8 +21,8 @@ from sklearn.utils.validation import check_is_fitted
 from skdnn.processes import fitting_among, training_by
 from skdnn.training import train
 
-from ._failing import SECONDS_BETWEEN_LOOKS, time_limit
-from ._group import ProcessGroup
+from ._communicator import Communicator
+from ._failures import SECONDS_BETWEEN_LOOKS, time_limit
 
 _INSTALL = 'Rows of Dask must find skdnn[dask] installed: pip install "skdnn[dask]".'
 _TIMEOUT = 600.0
@@ -30,31 +30,10 @@ _TIMEOUT = 600.0
 _stores: dict = {}
 
 
-def do_on_workers(name, estimator, X, *arguments, **options):
-    """Do what a method of an estimator does, for X, a collection of Dask.
-
-    Parameters
-    ----------
-    name : str
-        Of the method.
-    estimator : NetworkEstimator
-    X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
-    *arguments, **options
-        The others of the method.
-
-    Returns
-    -------
-    object
-        Of `fit` the estimator, of `score` a number, else a Dask array, which nothing is computed
-        of yet.
-    """
-    _check_rows(X, "X")
-    if name == "partial_fit":
-        raise TypeError("partial_fit must have its rows in memory, got a Dask collection: use fit.")
-    do = {"fit": _fit, "score": _score}.get(name)
-    if do is not None:
-        return do(estimator, X, *arguments, **options)
-    return _predict(name, estimator, X)
+def is_dask_collection(X):
+    """Return whether X is a Dask object, also of a kind that cannot be fitted on."""
+    # By the name of its module: Dask itself is imported only where it is used.
+    return type(X).__module__.partition(".")[0] == "dask"
 
 
 def _check_rows(X, name):
@@ -69,16 +48,17 @@ def _check_rows(X, name):
         raise ValueError(f"Expected 2D array for {name}, got a Dask array of {X.ndim} axes.")
 
 
-def _fit(
-    estimator,
-    X,
-    y,
-    sample_weight=None,
-    X_val=None,
-    y_val=None,
-    groups=None,
-    sample_weight_val=None,
-):
+def fit_on_dask(estimator, X, y, sample_weight, X_val, y_val, groups, sample_weight_val):
+    """Fit an estimator on the workers that hold the partitions of X, and return it.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
+    y, sample_weight, X_val, y_val, groups, sample_weight_val
+        As in `fit`. y and the weights are Dask collections, the validation set is in memory.
+    """
+    _check_rows(X, "X")
     validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
     _refuse(estimator, validation, groups)
     with _client() as client:
@@ -301,7 +281,7 @@ def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
         _check_wanted(task)
         time.sleep(SECONDS_BETWEEN_LOOKS)
     X, y, *weight = (_joined(column) for column in zip(*(part for _, part in parts), strict=True))
-    group = ProcessGroup(
+    group = Communicator(
         store,
         rank,
         size,
@@ -347,33 +327,42 @@ def _joined(parts):
     return np.concatenate(parts)
 
 
-def _predict(name, estimator, X):
-    """Return the Dask array of what a method answers for each row."""
+def predict_on_dask(estimator, method, X):
+    """Return a lazy Dask array of the predictions, computed where the rows of X are.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    method : str
+        Such as "predict_proba".
+    X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
+    """
+    _check_rows(X, "X")
     check_is_fitted(estimator)
     if not _is_array(X):
         row = X._meta_nonempty.iloc[:1]
         # What Dask puts into columns of text and objects might be none that the fit knows.
         row = row.where(np.array([[dtype.kind in "iuf" for dtype in row.dtypes]]))
-        meta = getattr(estimator, name)(row)[:0]
-        return X.map_partitions(_answers, estimator, name, meta, meta=meta)
+        meta = getattr(estimator, method)(row)[:0]
+        return X.map_partitions(_predict_part, estimator, method, meta, meta=meta)
     X = X.rechunk({1: -1})
     is_number = X.dtype.kind in "biuf"
     row = np.full((1, X.shape[1]), 0 if is_number else None, X.dtype if is_number else object)
-    meta = getattr(estimator, name)(row)[:0]
+    meta = getattr(estimator, method)(row)[:0]
     if meta.ndim == 1:
-        return X.map_blocks(_answers, estimator, name, meta, drop_axis=1, meta=meta)
+        return X.map_blocks(_predict_part, estimator, method, meta, drop_axis=1, meta=meta)
     chunks = X.chunks[0], meta.shape[1:]
-    return X.map_blocks(_answers, estimator, name, meta, chunks=chunks, meta=meta)
+    return X.map_blocks(_predict_part, estimator, method, meta, chunks=chunks, meta=meta)
 
 
-def _answers(X, estimator, name, none):
-    return getattr(estimator, name)(X) if X.shape[0] else none
+def _predict_part(X, estimator, method, none):
+    return getattr(estimator, method)(X) if X.shape[0] else none
 
 
-def _score(estimator, X, y, sample_weight=None):
+def score_on_dask(estimator, X, y, sample_weight):
     """Return accuracy or R²; the predictions, which it is made of, come to this process."""
     _refuse_event_loop("score")
-    predicted, y, weight = map(_here, (_predict("predict", estimator, X), y, sample_weight))
+    predicted, y, weight = map(_here, (predict_on_dask(estimator, "predict", X), y, sample_weight))
     scored = copy.copy(estimator)
     scored.predict = lambda predicted: predicted  # `score` then checks and weighs as in memory
     return scored.score(predicted, y, weight)

@@ -17,31 +17,31 @@ from skdnn.network import (
 )
 from skdnn.training import WEIGHTS, make_optimizer
 
-from ._split import known_encoder
+from ._split import fitted_encoder
 
 # Of a network's parameters in its flat tensor; a pickle may come from a version with another one.
 LAYOUT = "[W b]"
 
 
 @dataclass(frozen=True)
-class Start:
+class InitializedNetwork:
     """What is to be trained.
 
     Attributes
     ----------
     network : Network
-    rule : update rule
+    optimizer : update rule
         For this network.
     """
 
     network: Network
-    rule: Any
+    optimizer: Any
 
 
-def make_start(plan, split):
+def initialize_network(plan, split):
     """Return the Start of a training: from new weights, or where an earlier one ended."""
     network = _new_network(plan, split) if plan.before is None else _fitted_network(plan, split)
-    return Start(network, _make_rule(plan, split, network))
+    return InitializedNetwork(network, _make_optimizer(plan, split, network))
 
 
 def _new_network(plan, split):
@@ -57,9 +57,11 @@ def _new_network(plan, split):
     if plan.alternates_bins:
         network.input_mask = network.theta.new_ones((plan.n_networks, 1, training.n_inputs))
         network.input_mask[1::2, :, split.encoder.bins] = 0
-    y, share = map(plan.processes.concatenated, (training.y.double(), training.share.double()))
-    answer = plan.loss.constant(y, share)
-    initialize(network, plan.parameters.init_scale, plan.generators, answer)
+    y, weight = map(
+        plan.processes.allgather_concat, (training.y.double(), training.weight.double())
+    )
+    constant = plan.loss.constant(y, weight)
+    initialize(network, plan.parameters.init_scale, plan.generators, constant)
     # Without a weight a constant output is right from the start, and so stays.
     network.W[-1][..., split.target.constant_outputs(), :] = 0
     if is_symmetric(network):
@@ -69,7 +71,7 @@ def _new_network(plan, split):
             f"{plan.parameters.init_scale}.",
         )
     some_rows = training.rows[:64].mT
-    if plan.processes.first(some_rows.numel() > 0 and is_saturated(network, some_rows)):
+    if plan.processes.broadcast(some_rows.numel() > 0 and is_saturated(network, some_rows)):
         warn(
             "The output starts saturated: its answers lie where it is flat, where the gradient is "
             f"almost zero. {_cure(plan.parameters)}"
@@ -128,10 +130,10 @@ def _load(network, coefs, intercepts, plan, split):
     """Give a network the weights that an estimator fitted before has, or has had."""
     fitted, encoder = plan.before, split.encoder
     coefs, intercepts = list(coefs), list(intercepts)
-    coefs[-1], intercepts[-1] = split.target.unfold(coefs[-1], intercepts[-1])
+    coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
     if fitted.input_encoding_ is None:
-        coefs[0], intercepts[0] = encoder.unfold(coefs[0], intercepts[0])
-    places = known_encoder(fitted).outputs_in(encoder)
+        coefs[0], intercepts[0] = encoder.unmerge(coefs[0], intercepts[0])
+    places = fitted_encoder(fitted).outputs_in(encoder)
     W = _with_more_inputs(coefs[0].swapaxes(-2, -1), places, encoder.n_outputs)
     coefs[0] = W.swapaxes(-2, -1)
     network.load(coefs, intercepts)
@@ -142,17 +144,17 @@ def _check_same(plan, split, network):
     stack = fitted.coefs_[0].shape[:-2]
     before = {
         "number of networks": stack[0] if stack else 1,
-        **target.settled(),
+        **target.frozen(),
         "layer sizes": fitted.layer_sizes_[1:],
         "activations": fitted.activations_,
-        **fitted._settled,
+        **fitted._frozen_parameters,
     }
     now = {
         "number of networks": plan.n_networks or 1,
-        **split.target.settled(),
+        **split.target.frozen(),
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
-        **settled(plan.parameters),
+        **frozen(plan.parameters),
     }
     for what, value in before.items():
         if value != now[what]:
@@ -162,7 +164,7 @@ def _check_same(plan, split, network):
             )
 
 
-def settled(parameters):
+def frozen(parameters):
     """Return the parameters that the first fit settles, since its encoder stays, by name."""
     return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
 
@@ -179,10 +181,10 @@ def _with_more_inputs(W, places, n_inputs):
     return grown
 
 
-def _make_rule(plan, split, network):
+def _make_optimizer(plan, split, network):
     """Return the update rule for a network, as an earlier call of partial_fit left the same."""
     parameters = plan.parameters
-    rule = make_optimizer(
+    optimizer = make_optimizer(
         parameters.optimizer,
         network,
         weight_decay=plan.weight_decay,
@@ -190,32 +192,32 @@ def _make_rule(plan, split, network):
         nesterov=parameters.nesterovs_momentum,
         weight_averaging=parameters.weight_averaging,
     )
-    state = getattr(plan.before, "_incremental_state", None) if plan.is_incremental else None
+    state = getattr(plan.before, "_partial_fit_state", None) if plan.is_partial_fit else None
     if state is None:
-        return rule
+        return optimizer
     if state.get("layout") != LAYOUT:
         raise ValueError(
             "partial_fit must go on from an estimator of this version of skdnn: an earlier one has "
             "kept the state of its optimizer in another order. Fit it anew."
         )
-    if state["rule"] == _describe_rule(parameters):
-        places = known_encoder(plan.before).outputs_in(split.encoder)
+    if state["rule"] == _describe_optimizer(parameters):
+        places = fitted_encoder(plan.before).outputs_in(split.encoder)
         kept = state["optimizer"]
         moved = {name: _moved(kept[name], plan, split) for name in WEIGHTS if name in kept}
-        rule.restore(_for_more_inputs(kept, places, network) | moved)
-    return rule
+        optimizer.restore(_for_more_inputs(kept, places, network) | moved)
+    return optimizer
 
 
 def _moved(theta, plan, split):
     """Return weights beside the network's own as they are for means and deviations of now."""
-    fitted, encoder = plan.before, known_encoder(plan.before)
+    fitted, encoder = plan.before, fitted_encoder(plan.before)
     target = plan.task.target.known(vars(fitted))
     network = _empty_network(plan, encoder.n_outputs)
     network.theta.copy_(torch.from_numpy(theta))
     coefs, intercepts = network.arrays()
     if fitted.input_encoding_ is None:
-        coefs[0], intercepts[0] = encoder.fold(coefs[0], intercepts[0])
-    coefs[-1], intercepts[-1] = target.fold(coefs[-1], intercepts[-1])
+        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = target.merge(coefs[-1], intercepts[-1])
     network = _empty_network(plan, split.encoder.n_outputs)
     _load(network, coefs, intercepts, plan, split)
     return network.theta.cpu().numpy()
@@ -238,16 +240,16 @@ def _for_more_inputs(state, places, network):
     return grown
 
 
-def incremental_state(plan, start):
+def partial_fit_state(plan, initialized):
     """Return what, beside the fitted attributes, the next call of partial_fit depends on."""
     return {
         "generator": plan.generator.get_state().numpy(),
         "layout": LAYOUT,
-        "rule": _describe_rule(plan.parameters),
-        "optimizer": start.rule.state(),
+        "rule": _describe_optimizer(plan.parameters),
+        "optimizer": initialized.optimizer.state(),
     }
 
 
-def _describe_rule(parameters):
+def _describe_optimizer(parameters):
     """Name the rule by what its state depends on: another one starts anew."""
     return f"{parameters.optimizer}, averaged: {parameters.weight_averaging > 0}"
