@@ -62,7 +62,7 @@ def save(display, tmp_path, name):
 # -- curves -----------------------------------------------------------------------------------
 
 
-def test_curves_of_training_and_validation(tmp_path):
+def test_training_and_validation_curves_are_drawn(tmp_path):
     clf = fit(early_stopping=True)
     display = LossCurveDisplay.from_estimator(clf)
     training, validation = display.lines_
@@ -74,7 +74,7 @@ def test_curves_of_training_and_validation(tmp_path):
     save(display, tmp_path, "curves")
 
 
-def test_curve_of_training_alone():
+def test_only_the_training_curve_is_drawn_without_validation():
     display = LossCurveDisplay.from_estimator(
         fit(early_stopping=False), color="black", label="deep"
     )
@@ -83,7 +83,7 @@ def test_curve_of_training_alone():
 
 
 @pytest.mark.parametrize("display_class", [LossCurveDisplay, NetworkDisplay])
-def test_displays_draw_where_they_are_told(display_class):
+def test_displays_draw_on_the_given_axes(display_class):
     figure, ax = plt.subplots()
     display = display_class.from_estimator(fit(), ax=ax)
     assert (display.ax_, display.figure_) == (ax, figure)
@@ -94,7 +94,7 @@ def test_displays_draw_where_they_are_told(display_class):
 # -- networks ---------------------------------------------------------------------------------
 
 
-def test_a_circle_for_each_unit_and_an_arrow_for_each_weight(tmp_path):
+def test_each_unit_is_a_circle_and_each_weight_an_arrow(tmp_path):
     display = NetworkDisplay.from_estimator(fit())
     assert circles(display) == 2 + 8 + 9 + 3 + 1
     assert texts(display).count("") == 2 * 8 + 8 * 9 + 9 * 3 + 3 * 1
@@ -104,7 +104,7 @@ def test_a_circle_for_each_unit_and_an_arrow_for_each_weight(tmp_path):
     save(display, tmp_path, "network")
 
 
-def test_text_is_as_small_as_the_circles():
+def test_text_fits_into_the_circles():
     sizes = []
     for columns in (1, 2, 4):
         ax = plt.subplots(1, columns, squeeze=False)[1][0, 0]
@@ -130,7 +130,7 @@ def test_networks_of_any_depth(tmp_path, n_layers):
 
 
 @pytest.mark.parametrize("max_units", [2, 3, 5])
-def test_layers_have_as_many_circles_as_allowed(max_units):
+def test_layers_have_at_most_max_units_circles(max_units):
     display = NetworkDisplay((50, 40, 1), ["tanh"], max_units=max_units).plot()
     assert circles(display) == 2 * max_units + 1
 
@@ -139,7 +139,7 @@ def torch_sin(Z):
     return Z.sin()
 
 
-def test_own_activations_are_named():
+def test_custom_activations_are_named():
     display = NetworkDisplay.from_estimator(fit(activation=torch_sin, n_units=2))
     assert any("torch_sin" in text for text in texts(display))
     display = NetworkDisplay.from_estimator(fit(activation=partial(torch_sin), n_units=2))
@@ -150,7 +150,7 @@ def test_own_activations_are_named():
 
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, torch_sin])
-def test_the_curve_of_the_derivative_is_the_slope_of_the_curve(activation):
+def test_the_derivative_curve_is_the_slope_of_the_activation(activation):
     display = ActivationDisplay.from_activation(activation, limits=(-2.5, 2), n_points=1000)
     z, slope = display.Z, np.gradient(display.A, display.Z)
     smooth = np.abs(z) > 0.01  # ReLU has a corner at 0, where differences do not count
@@ -160,7 +160,7 @@ def test_the_curve_of_the_derivative_is_the_slope_of_the_curve(activation):
         np.testing.assert_array_equal(line.get_ydata(), curve)
 
 
-def test_an_activation_is_drawn_under_its_name(tmp_path):
+def test_the_title_is_the_name_of_the_activation(tmp_path):
     display = ActivationDisplay.from_activation("logistic", color="green")
     assert display.ax_.get_title() == "sigmoid"
     assert [line.get_color() for line in display.lines_] == ["green", "green"]
@@ -172,7 +172,7 @@ def test_an_activation_is_drawn_under_its_name(tmp_path):
 # -- boundaries -------------------------------------------------------------------------------
 
 
-def test_boundaries_stand_side_by_side(tmp_path):
+def test_decision_boundaries_are_drawn_side_by_side(tmp_path):
     models = {"a line": LogisticRegression().fit(X, Y), "a curve": fit()}
     display = DecisionBoundariesDisplay.from_estimators(models, X, Y, grid_resolution=20)
     assert [ax.get_title() for ax in display.axes_] == list(models)
@@ -187,7 +187,7 @@ def test_boundaries_stand_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(("n", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))])
-def test_no_more_than_three_pictures_stand_in_a_row(n, shape):
+def test_a_row_has_at_most_three_plots(n, shape):
     names = [str(k) for k in range(n)]
     display = DecisionBoundariesDisplay.from_estimators(dict.fromkeys(names, fit()), X, Y)
     assert [ax.get_title() for ax in display.figure_.axes] == names
@@ -196,7 +196,7 @@ def test_no_more_than_three_pictures_stand_in_a_row(n, shape):
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_a_frame_keeps_its_columns(library):
+def test_a_data_frame_keeps_its_columns(library):
     data = pytest.importorskip(library).DataFrame(dict(zip(["length", "width"], X.T, strict=True)))
     labels = np.where(Y == 1, "yes", "no")
     clf = DeepBinaryClassifier(1, max_iter=3, random_state=0).fit(data, labels)
@@ -205,7 +205,7 @@ def test_a_frame_keeps_its_columns(library):
     np.testing.assert_array_equal(display.points, X)
 
 
-def test_boundaries_are_drawn_where_they_are_told():
+def test_decision_boundaries_are_drawn_on_the_given_axes():
     figure, axes = plt.subplots(1, 2)
     models = {"1": fit(n_layers=1, n_units=3), "2": fit(n_layers=2, n_units=3)}
     display = DecisionBoundariesDisplay.from_estimators(models, X, Y, axes=axes, grid_resolution=9)
@@ -214,12 +214,12 @@ def test_boundaries_are_drawn_where_they_are_told():
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_boundaries_need_two_features(columns):
+def test_decision_boundaries_require_two_features(columns):
     with pytest.raises(ValueError, match=r"X must have two columns, got shape \(200, [13]\)"):
         DecisionBoundariesDisplay.from_estimators({"": fit()}, np.ones((200, columns)), Y)
 
 
-def test_boundaries_need_titles_and_an_axis_each():
+def test_decision_boundaries_require_titles_and_one_axes_each():
     with pytest.raises(TypeError, match=r"estimators must be a dict .* got DeepBinaryClassifier"):
         DecisionBoundariesDisplay.from_estimators(fit(), X, Y)
     axes = plt.subplots(1, 3)[1]
@@ -245,7 +245,7 @@ def image_model(mode="RGB", **parameters):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_weights_are_bright_where_the_unit_wants_light(tmp_path, mode):
+def test_large_positive_weights_are_bright(tmp_path, mode):
     images, is_left = photographs(mode)
     display = WeightImagesDisplay.from_estimator(image_model(mode).fit(images, is_left))
     assert display.images.shape == (1, *images.shape[1:])
@@ -254,7 +254,7 @@ def test_weights_are_bright_where_the_unit_wants_light(tmp_path, mode):
 
 
 @pytest.mark.parametrize(("order", "scale"), [("planes", "unit"), ("interleaved", None)])
-def test_weights_are_laid_out_as_the_pixels_were(order, scale):
+def test_weights_have_the_layout_of_the_pixels(order, scale):
     images, is_left = photographs()
     model = image_model().set_params(imagevectorizer__order=order, imagevectorizer__scale=scale)
     W = model.fit(images, is_left)[-1].coefs_[0][:, 0]
@@ -263,7 +263,7 @@ def test_weights_are_laid_out_as_the_pixels_were(order, scale):
     np.testing.assert_allclose(shown, 127.5 + 127.5 * W / np.abs(W).max(), atol=0.51)
 
 
-def test_rows_of_pixels_need_a_shape():
+def test_image_shape_is_required_without_an_image_vectorizer():
     images, is_left = photographs("L")
     search = GridSearchCV(DeepBinaryClassifier(2, 3), {"n_units": [5]}, cv=2)
     search.fit(images.reshape(60, 48), is_left)
@@ -300,7 +300,7 @@ def test_weights_of_zero_are_grey():
 # -- what they take ---------------------------------------------------------------------------
 
 
-def test_the_network_is_found_in_pipelines_and_searches():
+def test_the_network_in_a_pipeline_or_search_is_drawn():
     model = make_pipeline(StandardScaler(), DeepBinaryClassifier(n_units=3, max_iter=3))
     search = GridSearchCV(model, {"deepbinaryclassifier__n_layers": [2]}, cv=2).fit(X, Y)
     assert circles(NetworkDisplay.from_estimator(search)) == 2 + 3 + 1
@@ -308,14 +308,14 @@ def test_the_network_is_found_in_pipelines_and_searches():
 
 
 @pytest.mark.parametrize("display_class", [LossCurveDisplay, NetworkDisplay, WeightImagesDisplay])
-def test_what_is_no_fitted_network_is_an_error(display_class):
+def test_anything_but_a_fitted_network_is_an_error(display_class):
     with pytest.raises(TypeError, match=r"must be a DeepBinaryClassifier or .* got LogisticReg"):
         display_class.from_estimator(LogisticRegression().fit(X, Y))
     with pytest.raises(NotFittedError):
         display_class.from_estimator(DeepBinaryClassifier())
 
 
-def test_too_few_circles_are_an_error():
+def test_max_units_that_is_too_small_is_an_error():
     with pytest.raises(ValueError, match="max_units must be at least 2, got 1"):
         NetworkDisplay.from_estimator(fit(), max_units=1)
 
@@ -378,23 +378,23 @@ def boundaries(estimators=None, y=MOONS[1], **options):
 
 
 @pytest.mark.parametrize(("call", "message"), BAD_ARGUMENTS)
-def test_what_cannot_be_drawn_is_named(call, message):
+def test_invalid_arguments_are_errors_that_name_them(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
 
 
-def test_a_layer_of_any_size_is_drawn_at_once():
+def test_a_very_large_layer_is_drawn_quickly():
     assert len(NetworkDisplay((10**9, 4, 1), ["relu"]).plot().ax_.patches) == 10 + 4 + 1
 
 
-def test_displays_that_were_never_drawn_need_no_matplotlib(monkeypatch):
+def test_displays_that_are_not_drawn_do_not_import_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     display = NetworkDisplay((3, 1), [])
     with pytest.raises(ImportError, match=r"pip install 'skdnn\[plot\]'"):
         display.plot()
 
 
-def test_decision_boundary_display_works_as_it_is(tmp_path):
+def test_decision_boundary_display_of_scikit_learn_works(tmp_path):
     display = DecisionBoundaryDisplay.from_estimator(fit(n_units=32), X)
     display.ax_.scatter(*X.T, c=Y, edgecolor="black")
     display.ax_.figure.savefig(tmp_path / "boundary.png")

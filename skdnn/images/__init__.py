@@ -1,7 +1,5 @@
-"""Images: from files or arrays of photographs to pixel vectors, and back."""
+"""Image files and arrays to pixel vectors, and back."""
 
 from ._vectorizer import ImageVectorizer
 
-__all__ = [
-    "ImageVectorizer",
-]
+__all__ = ["ImageVectorizer"]

@@ -5,10 +5,8 @@ import os
 import signal
 import socket
 import struct
-import threading
 import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +80,7 @@ def ghostscript_ran(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.eps", "photo"])
-def test_no_program_runs_for_what_is_postscript_inside(name, tmp_path, ghostscript_ran):
+def test_no_program_runs_for_postscript_content(name, tmp_path, ghostscript_ran):
     path = written(tmp_path / name, POSTSCRIPT)
     assert_refused(path, ValueError, f"{name}'.*parameter formats, JPEG, .*add the name to formats")
     assert_refused(io.BytesIO(POSTSCRIPT), ValueError, "parameter formats")
@@ -101,7 +99,7 @@ def test_the_trace_of_ghostscript_works(ghostscript_ran):
 @pytest.mark.parametrize(
     "name", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF", "MPO"]
 )
-def test_files_of_photographs_are_opened(name):
+def test_photo_formats_are_opened(name):
     if name == "AVIF" and not ("avif" in features.modules and features.check("avif")):
         pytest.skip("Pillow without AVIF")
     file = saved(Image.fromarray(random_levels(16, 24, 3)), name)
@@ -110,20 +108,20 @@ def test_files_of_photographs_are_opened(name):
 
 
 @pytest.mark.parametrize("wider", [["TGA", "PNG"], ("tga",)])
-def test_formats_can_be_widened(wider):
+def test_formats_can_be_added(wider):
     pixels = random_levels(4, 6, 3)
     file = saved(Image.fromarray(pixels), "TGA")
     assert_refused(file, ValueError, "formats")
     np.testing.assert_array_equal(seen_pixels(file, formats=wider), pixels)
 
 
-def test_formats_can_be_narrowed(tmp_path):
+def test_formats_can_be_removed(tmp_path):
     jpeg = saved(Image.fromarray(random_levels(4, 6, 3)), "JPEG").getvalue()
     path = written(tmp_path / "photo.png", jpeg)
     assert_refused(path, ValueError, r"photo\.png'.*formats, PNG, GIF, got", formats=("PNG", "GIF"))
 
 
-def test_an_image_of_another_format_is_taken_when_the_user_has_loaded_it():
+def test_a_loaded_image_of_another_format_is_accepted():
     pixels = random_levels(4, 6, 3)
     with Image.open(saved(Image.fromarray(pixels), "TGA")) as image:
         assert_refused(image, ValueError, "got TGA. Call its method load")
@@ -132,14 +130,16 @@ def test_an_image_of_another_format_is_taken_when_the_user_has_loaded_it():
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"])
-def test_heic_without_its_plugin_says_what_to_install(brand, tmp_path, monkeypatch):
+def test_heic_without_the_plugin_is_an_error_that_says_what_to_install(
+    brand, tmp_path, monkeypatch
+):
     Image.init()
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     path = written(tmp_path / "photo.jpg", b"\0\0\0\x18ftyp" + brand + bytes(40))
     assert_refused(path, ValueError, "photo.jpg'.*pip install pillow-heif.*register_heif_opener")
 
 
-def test_heic_is_read_when_a_plugin_registers_it(monkeypatch):
+def test_heic_is_read_with_a_registered_plugin(monkeypatch):
     pixels = random_levels(4, 6, 3)
 
     def read(file, name):
@@ -168,12 +168,12 @@ def test_heic_is_read_when_a_plugin_registers_it(monkeypatch):
         ({"scale": np.array([1, 2])}, TypeError, "scale must be 'unit' or None, got array"),
     ],
 )
-def test_wrong_parameters_are_refused_in_fit(parameters, error, message):
+def test_invalid_parameters_are_errors_in_fit(parameters, error, message):
     with pytest.raises(error, match=message):
         ImageVectorizer(**parameters).fit([random_levels(4, 6, 3)])
 
 
-def test_a_size_beyond_all_memory_is_an_error_that_names_it():
+def test_a_size_too_large_for_memory_is_an_error_that_names_it():
     image = random_levels(4, 6, 3)
     vectorizer = ImageVectorizer(size=(2**40, 2**40)).fit([image])
     with pytest.raises(MemoryError, match=r"m=1 images of size=\(1099511627776, 1099511627776\)"):
@@ -194,10 +194,10 @@ def bomb(width, height):
 
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM"])
-def test_the_bound_of_pixels_holds_for_every_source(name, tmp_path):
+def test_max_pixels_applies_to_every_kind_of_source(name, tmp_path):
     file = saved(Image.fromarray(random_levels(4, 6, 3)), name)
     path = written(tmp_path / "photo", file.getvalue())
-    message = "at most 23 pixels, as the parameter max_pixels=23 says, got 6 × 4 = 24"
+    message = "at most 23 pixels because of the parameter max_pixels=23, got 6 × 4 = 24"
     with Image.open(path) as lazy, path.open("rb") as opened:
         for source in (path, str(path), file, opened, lazy):
             assert seen_pixels(source, max_pixels=24).shape == (4, 6, 3)
@@ -208,12 +208,14 @@ def test_the_bound_of_pixels_holds_for_every_source(name, tmp_path):
 
 
 @pytest.mark.parametrize("width", [10_000, 60_000, 2**31 - 1])
-def test_a_bomb_is_known_by_its_header(width, tmp_path):
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_decompression_bomb_is_refused_by_its_header(width, tmp_path):
     path = written(tmp_path / "bomb.png", bomb(width, 10_000))
     assert_refused(path, ValueError, rf"bomb\.png'.*pixels.*max_pixels='auto'.*{width}")
 
 
-def test_auto_is_pillows_limit_and_none_is_twice_as_much(monkeypatch):
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_max_pixels_auto_is_pillows_limit_and_none_twice_as_much(monkeypatch):
     file = saved(Image.fromarray(random_levels(10, 15, 3)), "PNG")
     assert seen_pixels(file).shape == (10, 15, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 149)
@@ -228,7 +230,7 @@ def test_auto_is_pillows_limit_and_none_is_twice_as_much(monkeypatch):
     assert seen_pixels(file).shape == (10, 15, 3)
 
 
-def test_a_bomb_of_text_inside_is_refused():
+def test_a_decompression_bomb_in_a_text_chunk_is_refused():
     whole = saved(Image.fromarray(random_levels(4, 6, 3)), "PNG").getvalue()
     text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000)))
     assert_refused(io.BytesIO(whole[:33] + text + whole[33:]), ValueError, "[Tt]oo [Ll]arge")
@@ -264,7 +266,7 @@ def rotated(image, orientation, **options):
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_large_jpegs_decoded_in_reduced_size_look_the_same(
+def test_large_jpegs_decoded_at_reduced_size_look_the_same(
     orientation, mode, photograph, decoded_sizes
 ):
     file = rotated(photograph, orientation)
@@ -293,7 +295,7 @@ def test_without_a_size_jpegs_are_decoded_in_full(photograph):
         np.testing.assert_array_equal(seen_pixels(file), np.asarray(image))
 
 
-def test_a_lazy_image_of_the_user_is_not_reduced(photograph):
+def test_a_lazily_opened_image_is_not_decoded_at_reduced_size(photograph):
     with Image.open(saved(photograph, "JPEG")) as image:
         seen_pixels(image, size=(9, 9))
         assert image.size == np.asarray(image).shape[1::-1] == (1283, 857)
@@ -315,13 +317,13 @@ def odd_paths(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("name", ["pipe.png", "link.png", "socket.png", "/dev/zero", "/dev/null"])
-def test_pipes_sockets_and_devices_are_refused_not_waited_for(name, odd_paths):
+def test_pipes_sockets_and_devices_are_errors_at_once(name, odd_paths):
     for path in (odd_paths / name, str(odd_paths / name)):
         assert_refused(path, ValueError, f"{name}'.*a regular file, got a pipe, a socket or a dev")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
-def test_folders_are_refused(odd_paths):
+def test_a_folder_is_an_error(odd_paths):
     assert_refused(odd_paths / "folder.png", ValueError, r"folder\.png'.*got a folder")
     assert_refused(str(odd_paths), ValueError, "got a folder")
 
@@ -336,26 +338,26 @@ def test_folders_are_refused(odd_paths):
         ("x" * 5000, ValueError, "too long"),
     ],
 )
-def test_strings_that_are_no_files_are_refused(path, error, message):
+def test_strings_that_are_not_paths_are_errors(path, error, message):
     assert_refused(path, error, message)
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_streams_are_refused_not_waited_for():
+def test_streams_are_errors_at_once():
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as other_end:
         assert_refused(stream, ValueError, r"seekable, got a stream\. Pass io\.BytesIO")
         assert_refused(other_end, ValueError, "not readable")
 
 
-def test_files_that_are_closed_or_of_text_are_refused(tmp_path):
+def test_closed_files_and_text_files_are_errors(tmp_path):
     path = written(tmp_path / "photo.png", saved(Image.new("RGB", (6, 4)), "PNG").getvalue())
     with (
         path.open(encoding="utf-8") as text,
         path.open("rb") as closed,
         path.open("wb", buffering=0) as writing,
     ):
-        assert_refused(text, TypeError, "photo.png'.*binary mode, 'rb', got one that gives text")
+        assert_refused(text, TypeError, "photo.png'.*binary mode, 'rb', got one open in text mode")
         assert_refused(writing, ValueError, "for reading, got one that is not readable")
         closed.close()
         assert_refused(closed, ValueError, "photo.png'.*must be open, got a closed one")
@@ -369,7 +371,7 @@ class Wrapped:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
-def test_any_object_that_reads_and_seeks_is_a_file():
+def test_any_object_with_read_and_seek_is_accepted_as_a_file():
     pixels = random_levels(4, 6, 3)
     file = Wrapped(saved(Image.fromarray(pixels), "PNG"))
     np.testing.assert_array_equal(seen_pixels(file), pixels)
@@ -409,11 +411,11 @@ def fail(error):
         (lambda: fail(RecursionError("deep")), ValueError, "deep"),
     ],
 )
-def test_every_error_comes_out_as_one_of_four_types(raising, error, message):
+def test_errors_of_readers_become_one_of_four_types(raising, error, message):
     assert_refused(Raising(raising), error, message)
 
 
-def test_closed_pillow_images_are_refused():
+def test_closed_pillow_images_are_errors():
     file = saved(Image.fromarray(random_levels(4, 6, 3)), "PNG")
     left, closed, loaded, of_closed_file = (Image.open(io.BytesIO(file.getvalue())) for _ in "1234")
     with left:
@@ -429,7 +431,7 @@ def test_closed_pillow_images_are_refused():
 # --- Arrays and lists ------------------------------------------------------------------------
 
 
-def test_channels_first_are_refused_with_the_way_out():
+def test_channels_first_is_an_error_that_says_how_to_move_them():
     images = random_levels(2, 8, 6, 3)
     first = np.moveaxis(images, -1, 1)
     assert_refused(first[0], ValueError, r"channels come last: np\.moveaxis\(image, 0, -1\)")
@@ -441,21 +443,21 @@ def test_channels_first_are_refused_with_the_way_out():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_a_little_outside_are_clipped(dtype):
+def test_floats_slightly_outside_the_range_are_clipped(dtype):
     image = np.array([[-1e-7, -0.0019, 0.5, 1 + 1e-6, 1.0019]]).astype(dtype)
     np.testing.assert_array_equal(seen_pixels(image, mode="L"), [[0, 0, 128, 255, 255]])
     for value in (-0.003, 1.003, 1.5, np.nan, np.inf, -np.inf):
         assert_refused(np.full((4, 6), value, dtype), ValueError, r"must be in 0\.\.1, got")
 
 
-def test_tensors_are_arrays():
+def test_tensors_are_accepted_as_arrays():
     images = random_levels(5, 8, 6, 3)
     expected = ImageVectorizer().fit_transform(images)
     for X in (torch.from_numpy(images), list(torch.from_numpy(images))):
         np.testing.assert_array_equal(ImageVectorizer().fit_transform(X), expected)
 
 
-def test_tensors_that_are_no_arrays_are_refused():
+def test_tensors_that_numpy_cannot_convert_are_errors():
     tensor = torch.zeros(5, 8, 6, requires_grad=True)
     assert_refused(tensor[0], ValueError, "detach")
     with pytest.raises(TypeError, match=r"X must be .* got Tensor: .*detach"):
@@ -471,12 +473,12 @@ def test_tensors_that_are_no_arrays_are_refused():
         (np.full((4, 6), "a"), TypeError, "whole numbers or floats, got <U1"),
         (np.full((4, 6), None), TypeError, "whole numbers or floats, got object"),
         (np.full((4, 6), 2**64 - 1, np.uint64), ValueError, "got 18446744073709551615"),
-        (np.ma.masked_equal(np.zeros((4, 6)), 0), ValueError, "no masked values"),
+        (np.ma.masked_equal(np.zeros((4, 6)), 0), ValueError, "not have masked values"),
         (np.array(3), ValueError, r"an array must be .* got \(\)"),
         (Image, TypeError, "got module"),
     ],
 )
-def test_odd_things_in_the_list_are_refused(image, error, message):
+def test_other_objects_in_the_list_are_errors(image, error, message):
     assert_refused(image, error, message)
 
 
@@ -489,7 +491,7 @@ def polars_series(paths):
 
 
 @pytest.mark.parametrize("contain", [polars_series, pa.array, polars_frame])
-def test_columns_of_polars_and_arrow_are_lists_of_paths(contain, tmp_path):
+def test_columns_of_polars_and_pyarrow_are_lists_of_paths(contain, tmp_path):
     images = random_levels(3, 4, 6, 3)
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
     for path, image in zip(paths, images, strict=True):
@@ -508,10 +510,10 @@ def test_columns_of_polars_and_arrow_are_lists_of_paths(contain, tmp_path):
         (frozenset(["a.png"]), TypeError, "got frozenset"),
         (bytearray(b"a.png"), TypeError, "got bytearray"),
         (pa.table({"a": ["x.png"], "b": ["y.png"]}), ValueError, r"got shape \(1, 2\)"),
-        (np.ma.masked_equal(np.zeros((2, 4, 6)), 0), ValueError, "no masked values"),
+        (np.ma.masked_equal(np.zeros((2, 4, 6)), 0), ValueError, "not have masked values"),
     ],
 )
-def test_what_is_no_list_is_refused(X, error, message):
+def test_x_that_is_not_a_list_is_an_error(X, error, message):
     with pytest.raises(error, match=rf"X must .*{message}"):
         ImageVectorizer().fit(X)
 
@@ -539,7 +541,7 @@ def error_of(call):
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "PPM", "TIFF"])
-def test_damaged_files_are_read_or_refused_by_name(name, tmp_path):
+def test_damaged_files_are_read_or_raise_an_error_with_their_name(name, tmp_path):
     whole = saved(Image.fromarray(random_levels(16, 24, 3)), name).getvalue()
     fitted = ImageVectorizer(max_pixels=10**6).fit([random_levels(4, 6, 3)])
     for seed in range(40):
@@ -555,36 +557,15 @@ def with_damaged_exif(pixels):
     return saved(Image.fromarray(pixels), "JPEG", exif=exif.tobytes()[:-500], quality=95)
 
 
-def test_damaged_metadata_warn_of_nothing():
+def test_an_image_with_damaged_metadata_is_read_with_the_warning_of_pillow():
     file = with_damaged_exif(random_levels(4, 6, 3))
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as expected:
         warnings.simplefilter("always")
         with Image.open(file) as image:
             image.getexif()
             pixels = np.asarray(image)
-    assert len(caught) > 0
-    before = list(warnings.filters)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         np.testing.assert_array_equal(seen_pixels(file), pixels)
-    assert caught == []
-    assert warnings.filters == before
-
-
-class WarningMeanwhile(io.BytesIO):
-    """A file; while it is read, another thread and Pillow's module there warn."""
-
-    def read(self, *args):
-        with ThreadPoolExecutor(1) as pool:
-            self.error = pool.submit(self.warn).exception()
-        return super().read(*args)
-
-    def warn(self):
-        assert threading.current_thread() is not threading.main_thread()
-        warnings.warn_explicit("theirs", UserWarning, "f.py", 1, module="PIL.Image", registry={})
-
-
-def test_warnings_of_other_threads_are_not_touched():
-    file = WarningMeanwhile(saved(Image.fromarray(random_levels(4, 6, 3)), "PNG").getvalue())
-    seen_pixels(file)
-    assert isinstance(file.error, UserWarning)  # pytest turns warnings into errors
+    assert {str(w.message) for w in caught} == {str(w.message) for w in expected}
+    assert caught

@@ -74,7 +74,7 @@ def test_default_size_gives_40_rows_of_60_pixels_and_7200_columns():
     np.testing.assert_array_equal(X[0], image.transpose(2, 0, 1).ravel() / np.float32(255))
 
 
-def test_planes_order_reads_each_colour_like_a_book():
+def test_planes_order_flattens_each_plane_row_by_row():
     image = np.array([[[1, 11, 21], [2, 12, 22]], [[3, 13, 23], [4, 14, 24]]], dtype=np.uint8)
     expected = [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24]
     np.testing.assert_array_equal(kept().fit_transform([image]), [expected])
@@ -87,7 +87,7 @@ def test_interleaved_order_is_a_plain_reshape():
 
 
 @pytest.mark.parametrize("order", ["planes", "interleaved"])
-def test_grey_mode_reads_its_plane_like_a_book(order):
+def test_grey_mode_flattens_its_plane_row_by_row(order):
     images = random_levels(5, 4, 6)
     X = kept(mode="L", order=order).fit_transform(images)
     np.testing.assert_array_equal(X, images.reshape(5, 24))
@@ -95,7 +95,7 @@ def test_grey_mode_reads_its_plane_like_a_book(order):
 
 @pytest.mark.parametrize("order", ["planes", "interleaved"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_feature_names_say_where_a_column_comes_from(mode, order):
+def test_feature_names_contain_plane_row_and_column(mode, order):
     plane_of = {"red": 0, "green": 1, "blue": 2, "grey": 0}
     image = random_levels(4, 6, 3) if mode == "RGB" else random_levels(4, 6)
     vectorizer = kept(mode=mode, order=order)
@@ -132,7 +132,7 @@ def test_unit_scale_divides_by_255(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
-def test_scale_none_keeps_the_levels(dtype):
+def test_scale_none_keeps_the_pixel_values(dtype):
     every_level = np.arange(256, dtype=np.uint8).reshape(16, 16)
     X = kept(mode="L", dtype=dtype).fit_transform([every_level])
     assert X.dtype == dtype
@@ -172,7 +172,7 @@ def test_inverse_transform_rounds_and_clips():
     np.testing.assert_array_equal(back, [[[0, 0, 1, 255, 255]]])
 
 
-def test_inverse_transform_takes_the_data_frame_of_set_output():
+def test_inverse_transform_accepts_the_data_frame_of_set_output():
     images = random_levels(2, 4, 6, 3)
     vectorizer = ImageVectorizer(size=None).set_output(transform="pandas")
     X = vectorizer.fit_transform(images)
@@ -188,7 +188,7 @@ def test_inverse_transform_takes_the_data_frame_of_set_output():
         (np.full((1, 72), np.nan), "NaN"),
     ],
 )
-def test_inverse_transform_refuses_what_is_no_matrix_of_its_features(X, message):
+def test_inverse_transform_of_another_matrix_is_an_error(X, message):
     vectorizer = ImageVectorizer(size=None).fit([random_levels(4, 6, 3)])
     with pytest.raises(ValueError, match=message):
         vectorizer.inverse_transform(X)
@@ -203,17 +203,17 @@ def test_resizing_is_pillows_bilinear_filter():
     np.testing.assert_array_equal(seen_pixels(image, size=(10, 7)), by_hand)
 
 
-def test_making_an_image_smaller_does_not_alias():
+def test_downsizing_does_not_alias():
     stripes = np.tile(np.array([0, 255], dtype=np.uint8), (32, 32))
     inner = seen_pixels(stripes, size=(8, 8), mode="L")[:, 1:-1]
     assert np.all(np.abs(inner.astype(int) - 127.5) < 3)
 
 
-def test_size_none_learns_the_size_of_the_first_image():
+def test_size_none_uses_the_size_of_the_first_image():
     assert kept().fit([random_levels(4, 6, 3), random_levels(9, 9, 3)]).size_ == (6, 4)
 
 
-def test_size_none_names_an_image_of_another_size(png):
+def test_size_none_with_an_image_of_another_size_is_an_error_that_names_it(png):
     paths = [png("a.png"), png("b.png"), png("odd.png", height=5)]
     vectorizer = kept().fit(paths)
     with pytest.raises(ValueError, match=r"6 × 4 pixels, got 6 × 5 for X\[2\] \('.*odd\.png'\)"):
@@ -223,7 +223,7 @@ def test_size_none_names_an_image_of_another_size(png):
 # --- What an image may be --------------------------------------------------------------------
 
 
-def test_every_source_of_an_image_gives_the_same_row(png):
+def test_every_kind_of_source_gives_the_same_row(png):
     path = png("a.png")
     pixels = random_levels(4, 6, 3)
     with open(path, "rb") as file, Image.open(path) as opened:
@@ -270,31 +270,31 @@ def test_every_container_of_paths_gives_the_same_matrix(contain, png):
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1)])
-def test_grey_arrays_become_three_equal_planes(shape):
+def test_a_grey_array_becomes_three_equal_planes(shape):
     image = random_levels(*shape)
     expected = np.repeat(image.reshape(4, 6, 1), 3, axis=2)
     np.testing.assert_array_equal(seen_pixels(image), expected)
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 6), (5, 4, 6, 1), (5, 4, 6, 3), (5, 4, 6, 4)])
-def test_one_array_is_the_list_of_its_images(shape):
+def test_one_array_is_equivalent_to_a_list_of_its_images(shape):
     images = random_levels(*shape)
     np.testing.assert_array_equal(kept().fit_transform(images), kept().fit_transform(list(images)))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_float_arrays_of_levels_are_exact(dtype):
+def test_float_arrays_of_pixel_values_are_exact(dtype):
     levels = np.arange(256).reshape(16, 16)
     image = (levels / 255).astype(dtype)
     np.testing.assert_array_equal(seen_pixels(image, mode="L"), levels)
 
 
-def test_float_arrays_are_rounded_to_the_nearest_level():
+def test_float_arrays_are_rounded_to_the_nearest_pixel_value():
     image = np.array([[0.4, 0.6, 99.6, 100.4, 254.4, 254.6]]) / 255
     np.testing.assert_array_equal(seen_pixels(image, mode="L"), [[0, 1, 100, 100, 254, 255]])
 
 
-def test_colour_becomes_grey_by_the_usual_weights():
+def test_colour_is_converted_to_grey_by_the_usual_weights():
     image = random_levels(4, 6, 3)
     by_hand = image @ [0.299, 0.587, 0.114]
     assert np.abs(seen_pixels(image, mode="L") - by_hand).max() <= 1
@@ -313,7 +313,7 @@ def test_colour_becomes_grey_by_the_usual_weights():
         (8, lambda a: np.rot90(a)),
     ],
 )
-def test_exif_rotation_is_respected(orientation, turn, tmp_path):
+def test_exif_orientation_is_applied(orientation, turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(random_levels(8, 16, 3)).save(tmp_path / "photo.jpg", exif=exif)
@@ -322,7 +322,7 @@ def test_exif_rotation_is_respected(orientation, turn, tmp_path):
     np.testing.assert_array_equal(seen_pixels(tmp_path / "photo.jpg"), turn(stored))
 
 
-def test_the_callers_pillow_image_is_left_as_it_is():
+def test_the_pillow_image_of_the_user_is_unchanged():
     exif = Image.Exif()
     exif[0x0112] = 6
     file = io.BytesIO()
@@ -358,7 +358,7 @@ def deep_png(values, transparent=None):
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunks)
 
 
-def test_palette_images_get_their_colours():
+def test_palette_images_are_converted_to_their_colours():
     np.testing.assert_array_equal(seen_pixels(saved(palette_image())), [[RED, GREEN, BLUE]])
 
 
@@ -368,7 +368,7 @@ def test_transparent_palette_entries_become_white(transparency):
     np.testing.assert_array_equal(seen_pixels(file), [[RED, WHITE, BLUE]])
 
 
-def test_transparency_lies_over_white():
+def test_transparent_pixels_are_placed_over_white():
     colours = random_levels(16, 16, 3).astype(float)
     alpha = np.arange(256).reshape(16, 16, 1)
     rgba = np.concatenate([colours, alpha], axis=2).astype(np.uint8)
@@ -380,7 +380,7 @@ def test_transparency_lies_over_white():
         np.testing.assert_array_equal(seen[15, 15], colours[15, 15])
 
 
-def test_transparent_grey_lies_over_white():
+def test_transparent_grey_is_placed_over_white():
     image = Image.merge("LA", [Image.new("L", (2, 1), 100), Image.new("L", (2, 1), 0)])
     image.putpixel((1, 0), (100, 255))
     np.testing.assert_array_equal(seen_pixels(saved(image), mode="L"), [[255, 100]])
@@ -398,7 +398,7 @@ def test_cmyk_images_become_rgb():
     assert np.abs(seen_pixels(image, mode="L") - 76.0).max() <= 1
 
 
-def test_grey_of_16_bits_is_brought_to_8_bits_and_not_clipped():
+def test_16_bit_grey_is_scaled_to_8_bits_and_not_clipped():
     values = [0, 128, 129, 257 * 100, 40000, 65535]
     expected = [[0, 0, 1, 100, 156, 255]]
     np.testing.assert_array_equal(seen_pixels(deep_png(values), mode="L"), expected)
@@ -413,7 +413,7 @@ def test_the_transparent_value_of_16_bit_grey_becomes_white():
     np.testing.assert_array_equal(seen_pixels(file, mode="L"), [[0, 255, 1]])
 
 
-def test_float_images_are_taken_from_0_to_1():
+def test_float_images_are_scaled_from_0_to_1():
     image = Image.fromarray(np.array([[0, 0.5, 1]], dtype=np.float32))
     assert image.mode == "F"
     np.testing.assert_array_equal(seen_pixels(image, mode="L"), [[0, 128, 255]])
@@ -424,11 +424,11 @@ def animation():
     return saved(frames[0], ".gif", save_all=True, append_images=frames[1:])
 
 
-def test_an_animation_gives_its_first_frame():
+def test_the_first_frame_of_an_animation_is_used():
     np.testing.assert_array_equal(seen_pixels(animation()), np.full((2, 2, 3), RED))
 
 
-def test_a_pillow_image_that_is_open_stays_open(tmp_path):
+def test_an_open_pillow_image_stays_open(tmp_path):
     path = tmp_path / "animation.gif"
     path.write_bytes(animation().getvalue())
     with Image.open(path) as image:
@@ -459,7 +459,7 @@ def test_a_pillow_image_that_is_open_stays_open(tmp_path):
         ({"dtype": "uint8"}, ValueError, "dtype 'uint8' needs scale=None, got scale='unit'"),
     ],
 )
-def test_wrong_parameters_are_refused_in_fit(parameters, error, message):
+def test_invalid_parameters_are_errors_in_fit(parameters, error, message):
     vectorizer = ImageVectorizer(**parameters)
     with pytest.raises(error, match=message):
         vectorizer.fit([random_levels(4, 6, 3)])
@@ -487,7 +487,7 @@ def test_wrong_parameters_are_refused_in_fit(parameters, error, message):
         (np.empty((0, 4, 6, 3)), ValueError, "at least one image"),
     ],
 )
-def test_what_is_no_list_of_images_is_refused(X, error, message):
+def test_anything_but_a_list_of_images_is_an_error(X, error, message):
     for method in (ImageVectorizer().fit, fitted().transform):
         with pytest.raises(error, match=message):
             method(X)
@@ -519,7 +519,7 @@ def fitted():
         (Image.new("RGB", (0, 4)), ValueError, "has no pixels"),
     ],
 )
-def test_what_is_no_image_is_refused_by_its_place(image, error, message):
+def test_an_item_that_is_not_an_image_is_an_error_with_its_index(image, error, message):
     with pytest.raises(error, match=rf"X\[1\]: .*{message}"):
         fitted().transform([random_levels(4, 6, 3), image])
 
@@ -549,7 +549,7 @@ def test_a_broken_file_is_an_error_that_names_it(name, data, tmp_path):
         fitted().transform([file])
 
 
-def test_a_lazily_opened_image_that_turns_out_broken_is_named(tmp_path):
+def test_a_broken_lazily_opened_image_is_named_in_the_error(tmp_path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(broken_files()["truncated-jpeg"])
     with Image.open(path) as image, pytest.raises(ValueError, match=r"X\[0\] \('.*broken\.jpg'\)"):
@@ -568,13 +568,13 @@ def test_a_directory_is_an_error_that_names_it(tmp_path):
         fitted().transform([tmp_path])
 
 
-def test_pillows_settings_are_left_alone(png):
+def test_pillows_settings_are_unchanged(png):
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     fitted().transform([png("a.png")])
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 
-def test_methods_need_fit_first():
+def test_methods_raise_not_fitted_error_before_fit():
     vectorizer = ImageVectorizer()
     for call in (
         lambda: vectorizer.transform([random_levels(4, 6, 3)]),
@@ -598,7 +598,7 @@ def test_numpy_memory_is_the_output_plus_a_few_images():
     assert X.nbytes <= peak < X.nbytes + 4 * images[0].nbytes
 
 
-def test_only_a_few_pillow_images_live_at_a_time(png, monkeypatch):
+def test_few_pillow_images_are_alive_at_a_time(png, monkeypatch):
     paths = [png(f"{i}.png") for i in range(15)]
     vectorizer = kept().fit(paths)
     counts = []
@@ -647,7 +647,7 @@ def test_scikit_learns_checks_of_parameters_and_tags_pass(check):
     check("ImageVectorizer", ImageVectorizer())
 
 
-def test_tags_say_which_input_it_takes():
+def test_tags_describe_the_accepted_input():
     tags = get_tags(ImageVectorizer())
     assert tags.requires_fit
     assert not tags.target_tags.required
@@ -658,21 +658,21 @@ def test_tags_say_which_input_it_takes():
     assert tags.transformer_tags.preserves_dtype == []
 
 
-def test_clone_has_the_parameters_and_no_fit():
+def test_clone_copies_parameters_but_not_the_fitted_state():
     vectorizer = kept(order="interleaved").fit([random_levels(4, 6, 3)])
     copy = clone(vectorizer)
     assert copy.get_params() == vectorizer.get_params()
     assert not hasattr(copy, "size_")
 
 
-def test_pickling_keeps_the_fit():
+def test_pickling_keeps_the_fitted_state():
     images = random_levels(3, 4, 6, 3)
     vectorizer = ImageVectorizer(size=None).fit(images)
     copy = pickle.loads(pickle.dumps(vectorizer))
     np.testing.assert_array_equal(copy.transform(images), vectorizer.transform(images))
 
 
-def test_pandas_output_has_the_names_and_the_index(png):
+def test_pandas_output_has_feature_names_and_index(png):
     paths = pd.DataFrame({"path": [png("a.png"), png("b.png", seed=1)]}, index=["first", "second"])
     X = kept().set_output(transform="pandas").fit_transform(paths)
     assert list(X.index) == ["first", "second"]
@@ -680,7 +680,7 @@ def test_pandas_output_has_the_names_and_the_index(png):
 
 
 @pytest.mark.parametrize("columns", ["path", ["path"]])
-def test_it_works_on_a_column_of_a_table(columns, png):
+def test_column_transformer_passes_it_a_column(columns, png):
     table = pd.DataFrame({"path": [str(png("a.png")), str(png("b.png", seed=1))], "age": [1, 2]})
     transformer = ColumnTransformer([("image", kept(), columns)], remainder="passthrough")
     X = transformer.fit_transform(table)
@@ -689,14 +689,14 @@ def test_it_works_on_a_column_of_a_table(columns, png):
     assert transformer.get_feature_names_out()[0] == "image__red_row0_column0"
 
 
-def test_it_feeds_a_classifier_in_a_pipeline(crops):
+def test_a_pipeline_with_a_classifier_fits_and_predicts(crops):
     images, y = crops
     model = make_pipeline(ImageVectorizer(size=(6, 4)), LogisticRegression(C=100)).fit(images, y)
     assert model.score(images, y) > 0.9
     assert model[:-1].get_feature_names_out()[-1] == "blue_row3_column5"
 
 
-def test_grid_search_tries_sizes(crops):
+def test_grid_search_over_size(crops):
     images, y = crops
     model = make_pipeline(ImageVectorizer(), LogisticRegression())
     grid = {"imagevectorizer__size": [(1, 1), (6, 4), None]}
