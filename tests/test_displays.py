@@ -268,7 +268,7 @@ def test_image_shape_is_required_without_an_image_vectorizer():
     search = GridSearchCV(DeepBinaryClassifier(2, 3), {"n_units": [5]}, cv=2)
     search.fit(images.reshape(60, 48), is_left)
     assert WeightImagesDisplay.from_estimator(search, image_shape=(6, 8)).images.shape == (5, 6, 8)
-    with pytest.raises(ValueError, match="image_shape must be given where there is no ImageVec"):
+    with pytest.raises(ValueError, match="image_shape must be given unless a pipeline"):
         WeightImagesDisplay.from_estimator(search)
     with pytest.raises(ValueError, match=r"one input for each of 49 .* got 48\."):
         WeightImagesDisplay.from_estimator(search, image_shape=(7, 7))
@@ -330,8 +330,8 @@ IMAGES = np.zeros((2, 3, 4), np.uint8)
 GRID = np.meshgrid([0.0, 1.0], [0.0, 1.0])
 BAD_ARGUMENTS = [
     (lambda: LossCurveDisplay(["a"]).plot(), "loss_curve must be an array of numbers"),
-    (lambda: LossCurveDisplay([]).plot(), "loss_curve must be a filled array"),
-    (lambda: LossCurveDisplay([1.0], [[1.0]]).plot(), "validation_loss_curve must be a filled"),
+    (lambda: LossCurveDisplay([]).plot(), "loss_curve must be a non-empty array"),
+    (lambda: LossCurveDisplay([1.0], [[1.0]]).plot(), "validation_loss_curve must be a non-empty"),
     (lambda: LossCurveDisplay([1.0], best_iter="a").plot(), "best_iter must be an integer"),
     (lambda: LossCurveDisplay([1.0]).plot(ax="x"), "ax must be matplotlib Axes or None, got str"),
     (lambda: LossCurveDisplay.from_estimator(Endless()), "must be a DeepBinaryClassifier"),
@@ -344,15 +344,18 @@ BAD_ARGUMENTS = [
     (lambda: ActivationDisplay.from_activation("relu", n_points=1.5), "n_points must be an integ"),
     (
         lambda: WeightImagesDisplay(IMAGES[:0]).plot(),
-        "images must be a filled array of 3 or 4 axes",
+        "images must be a non-empty array of 3 or 4 axes",
     ),
     (lambda: WeightImagesDisplay(None).plot(), "images must be"),
     (
         lambda: WeightImagesDisplay.from_estimator(FITTED, image_shape=(2.0, 1)),
         "each of image_shape must be an integer",
     ),
-    (lambda: boundaries(y=MOONS[1] + 5), r"y must hold one of \[.*0.*1.*\] for each of 100 rows"),
-    (lambda: boundaries(y=None), "y must hold one of"),
+    (
+        lambda: boundaries(y=MOONS[1] + 5),
+        r"y must contain one of \[.*0.*1.*\] for each of 100 rows",
+    ),
+    (lambda: boundaries(y=None), "y must contain one of"),
     (lambda: LossCurveDisplay([1j, 2.0]).plot(), "loss_curve must be an array of numbers"),
     (lambda: LossCurveDisplay([10**400, 1.0]).plot(), "loss_curve must be an array of numbers"),
     (lambda: ActivationDisplay([1j], [1.0], [1.0]).plot(), "Z must be an array of numbers"),
@@ -365,7 +368,7 @@ BAD_ARGUMENTS = [
         r"probabilities\['a'\] must have shape \(2, 2\)",
     ),
     (lambda: boundaries(y=MOONS[1][:5]), "for each of 100 rows"),
-    (lambda: boundaries(estimators={}), "estimators must hold at least one"),
+    (lambda: boundaries(estimators={}), "estimators must contain at least one"),
     (lambda: boundaries(estimators={"a": "x"}), r"estimators\['a'\] must be a fitted classifier"),
     (lambda: boundaries(grid_resolution=1), "grid_resolution must be at least 2, got 1"),
     (lambda: boundaries(axes=[None]), "axes must be matplotlib Axes or None, got NoneType"),

@@ -1,7 +1,7 @@
-"""Pictures of networks, by scikit-learn's Display contract.
+"""Plots of networks, by scikit-learn's Display API.
 
-`from_estimator` and its like compute, `plot` only draws; matplotlib is imported for the first
-picture.
+`from_estimator`, `from_estimators` and `from_activation` compute, `plot` only draws. matplotlib is
+imported when something is drawn.
 """
 
 from ._activation import ActivationDisplay

@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 
 class ActivationDisplay:
-    """The curves of an activation function g and of its derivative g'.
+    """Plot an activation function g and its derivative g'.
 
     It is recommended to use :func:`~skdnn.ActivationDisplay.from_activation`.
 
     Parameters
     ----------
     Z : ndarray of shape (n_points,)
-        Where the function was computed.
+        Points at which the function was computed.
     A : ndarray of shape (n_points,)
         ``g(Z)``.
     derivative : ndarray of shape (n_points,)
         ``g'(Z)``.
     name : str, default="g"
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
         The curves of g and g'.
     ax_ : matplotlib Axes
-        The axes with the picture.
+        Axes that were drawn on.
     figure_ : matplotlib Figure
-        The figure that they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    DeepBinaryClassifier, DeepRegressor : Take such functions as `activation`.
-    NetworkDisplay : The network whose layers they belong to.
+    DeepBinaryClassifier, DeepRegressor : Estimators with the parameter `activation`.
+    NetworkDisplay : Plot the layers of a network.
 
     Examples
     --------
@@ -73,30 +73,31 @@ class ActivationDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> ActivationDisplay:
-        """Draw the curves of an activation as the network computes them.
+        """Compute and plot an activation function and its derivative.
 
         Parameters
         ----------
         activation : str, callable or torch.nn.Module class
-            As the estimators take for `activation`.
+            Any value of the parameter `activation` of the estimators.
         limits : tuple of float, default=(-5.0, 5.0)
-            The smallest and the largest Z.
+            Smallest and largest Z.
         n_points : int, default=500
-            Points of a curve, evenly spaced.
+            Number of evenly spaced points.
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
         Returns
         -------
         ActivationDisplay
-            The display, drawn.
+            The display object, which was drawn.
 
         Raises
         ------
         ValueError
-            If the activation is unknown or not differentiable, or `limits` or `n_points` is wrong.
+            If the activation is unknown or not differentiable, or `limits` or `n_points` is
+            invalid.
 
         Examples
         --------
@@ -115,19 +116,19 @@ class ActivationDisplay:
         return cls(z, a, derivative, g.name).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> ActivationDisplay:
-        """Draw the curves.
+        """Plot both curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
         Returns
         -------
         ActivationDisplay
-            The display itself.
+            The display object.
         """
         for name in ("Z", "A", "derivative"):
             as_numbers(name, getattr(self, name))

@@ -1,4 +1,4 @@
-"""What several classifiers answer over a plane of two features."""
+"""Predicted probabilities of several classifiers over two features."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from ._canvas import figure_with_axes, rows_and_columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARGIN = 0.15  # around the points, as a share of their range
+_MARGIN = 0.15  # around the points, as a fraction of their range
 
 
 class DecisionBoundariesDisplay:
-    """Probabilities and decision boundaries of classifiers side by side, such as of each depth.
+    """Plot probabilities and decision boundaries of several classifiers side by side.
 
-    In a new figure, more than three stand in several rows.
+    A new figure has at most three plots in a row.
 
     It is recommended to use :func:`~skdnn.DecisionBoundariesDisplay.from_estimators`.
 
     Parameters
     ----------
     xx0, xx1 : ndarrays of shape (grid_resolution, grid_resolution)
-        The grid: values of the first and of the second feature.
+        Values of the first and of the second feature on the grid.
     probabilities : dict of str to ndarray of shape (grid_resolution, grid_resolution)
-        Probability of the second class over the grid, by the name of the classifier.
+        Probability of the second class on the grid, by the title of each plot.
     points : ndarray of shape (n_samples, 2)
-        The rows to be marked.
+        Rows to mark.
     is_positive : ndarray of bool of shape (n_samples,)
-        Which of them are of the second class.
+        Whether each row belongs to the second class.
 
     Attributes
     ----------
     axes_ : list of matplotlib Axes
-        The axes with the pictures.
+        Axes that were drawn on.
     figure_ : matplotlib Figure
-        The figure that they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    sklearn.inspection.DecisionBoundaryDisplay : Of one estimator, with more to choose.
+    sklearn.inspection.DecisionBoundaryDisplay : Plot of one estimator, with more options.
 
     Examples
     --------
@@ -85,35 +85,35 @@ class DecisionBoundariesDisplay:
         axes: Any = None,
         **kwargs: Any,
     ) -> DecisionBoundariesDisplay:
-        """Draw what fitted classifiers answer around the rows of X.
+        """Compute and plot the probabilities of fitted classifiers around the rows of X.
 
         Parameters
         ----------
         estimators : dict of str to estimator
-            Fitted binary classifiers with `predict_proba`, by what to write above each.
+            Fitted binary classifiers with `predict_proba`, by the title of their plot.
         X : array-like of shape (n_samples, 2)
-            Rows to be marked; the pictures reach a little beyond them.
+            Rows to mark; the plots extend a little beyond them.
         y : array-like of shape (n_samples,)
             Their labels.
         grid_resolution : int, default=100
-            Points of the grid along each feature.
+            Number of grid points along each feature.
         axes : sequence of matplotlib Axes, default=None
-            Where to draw, one for each classifier; None is a new figure.
+            Axes to draw on, one for each classifier; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `contourf`.
 
         Returns
         -------
         DecisionBoundariesDisplay
-            The display, drawn.
+            The display object, which was drawn.
 
         Raises
         ------
         ValueError
-            If X has not two columns, y not a known label for each row, or there is not one of
-            `axes` for each classifier.
+            If X does not have two columns, y does not have a known label for each row, or the
+            number of `axes` is not that of the classifiers.
         TypeError
-            If `estimators` is no dict of fitted classifiers.
+            If `estimators` is not a dict of fitted classifiers.
 
         Examples
         --------
@@ -136,11 +136,11 @@ class DecisionBoundariesDisplay:
             if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
                 raise TypeError(f"estimators[{name!r}] must be a fitted classifier.")
         if not estimators:
-            raise ValueError("estimators must hold at least one fitted classifier, got none.")
+            raise ValueError("estimators must contain at least one fitted classifier, got none.")
         check_count("grid_resolution", grid_resolution, 2)
         points = as_numbers("X", X, (2,)).astype(np.float64)
         if not np.isfinite(points).all():
-            raise ValueError("X must hold finite numbers.")
+            raise ValueError("X must contain only finite numbers.")
         if points.shape[1] != 2:
             raise ValueError(f"X must have two columns, got shape {points.shape}.")
         is_positive = _is_positive(next(iter(estimators.values())), y, len(points))
@@ -158,27 +158,27 @@ class DecisionBoundariesDisplay:
         return display.plot(axes=axes, **kwargs)
 
     def plot(self, axes: Any = None, **kwargs: Any) -> DecisionBoundariesDisplay:
-        """Draw the pictures.
+        """Plot the probabilities of each classifier.
 
         Parameters
         ----------
         axes : sequence of matplotlib Axes, default=None
-            Where to draw, one for each classifier; None is a new figure.
+            Axes to draw on, one for each classifier; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `contourf`.
 
         Returns
         -------
         DecisionBoundariesDisplay
-            The display itself.
+            The display object.
 
         Raises
         ------
         ValueError
-            If there is not one of `axes` for each classifier, or shapes do not fit together.
+            If the number of `axes` is not that of the classifiers, or shapes are inconsistent.
         """
         if not isinstance(self.probabilities, Mapping) or not self.probabilities:
-            raise ValueError("probabilities must be a filled dict from a title to an array.")
+            raise ValueError("probabilities must be a non-empty dict from a title to an array.")
         shape = as_numbers("xx0", self.xx0, (2,)).shape
         for name, probability in self.probabilities.items():
             if np.shape(probability) != shape:
@@ -197,7 +197,7 @@ class DecisionBoundariesDisplay:
     def _draw(self, ax: Axes, probability: np.ndarray, **kwargs: Any) -> None:
         shades = {"levels": np.linspace(0, 1, 11), "cmap": "RdBu_r", "alpha": 0.6, **kwargs}
         ax.contourf(self.xx0, self.xx1, probability, **shades)
-        if probability.min() < 0.5 < probability.max():  # else there is no boundary in sight
+        if probability.min() < 0.5 < probability.max():  # else the boundary is outside the plot
             ax.contour(self.xx0, self.xx1, probability, levels=[0.5], colors="black")
         for rows, colour in ((self.is_positive, "#b2182b"), (~self.is_positive, "#2166ac")):
             x0, x1 = self.points[rows].T
@@ -205,16 +205,18 @@ class DecisionBoundariesDisplay:
 
 
 def _size(n: int) -> tuple[float, float]:
-    """Return width and height in inches of a figure with n panels."""
+    """Return the width and height in inches of a figure with n plots."""
     n_rows, n_columns = rows_and_columns(n)
     width, height = (3.0, 2.5) if n_columns < 3 else (2.2, 2.1)
     return width * n_columns, height * n_rows
 
 
 def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:
-    """Tell which labels are of the second class."""
+    """Return which labels are the second class."""
     labels = np.asarray(to_host(y))
     known = list(estimator.classes_)
     if labels.shape != (n_samples,) or not all(label in known for label in labels.tolist()):
-        raise ValueError(f"y must hold one of {known} for each of {n_samples} rows, got {shown(y)}")
+        raise ValueError(
+            f"y must contain one of {known} for each of {n_samples} rows, got {shown(y)}"
+        )
     return labels == known[1]

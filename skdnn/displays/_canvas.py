@@ -1,4 +1,4 @@
-"""What to draw and where: the network in an estimator, the axes of a picture."""
+"""Find the network to draw in an estimator, and the axes to draw on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from ._arguments import check_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_COLUMNS = 3  # more panels in a row are too small to be read
+_MOST_COLUMNS = 3  # more plots in a row are too small to read
 
 
 def find_network(estimator: Any) -> Any:
     """Return the fitted DeepBinaryClassifier or DeepRegressor in an estimator."""
     inner = None
-    while inner is not estimator:
-        inner, estimator = estimator, _inside(estimator)
+    while inner is not estimator:  # pipelines and searches may be nested
+        inner = estimator
+        if isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, NetworkEstimator):
         raise TypeError(
             "estimator must be a DeepBinaryClassifier or DeepRegressor, a pipeline that ends in "
@@ -32,15 +35,8 @@ def find_network(estimator: Any) -> Any:
     return estimator
 
 
-def _inside(estimator: Any) -> Any:
-    """Return what a pipeline or search ends in; anything else as it is."""
-    if isinstance(estimator, Pipeline):
-        return estimator[-1]
-    return getattr(estimator, "best_estimator_", estimator)
-
-
 def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> tuple[Axes, Any]:
-    """Return axes, new ones for None, and their figure."""
+    """Return the axes, or new ones for None, and their figure."""
     if ax is not None:
         check_axes("ax", ax)
     axes, figure = figure_with_axes(None if ax is None else [ax], 1, size)
@@ -48,7 +44,7 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> tup
 
 
 def rows_and_columns(n: int) -> tuple[int, int]:
-    """Return a grid for n panels, of which no more than three stand side by side."""
+    """Return the numbers of rows and columns for n plots, with at most three columns."""
     n_rows = math.ceil(n / _MOST_COLUMNS)
     return n_rows, math.ceil(n / n_rows)
 
@@ -56,12 +52,12 @@ def rows_and_columns(n: int) -> tuple[int, int]:
 def figure_with_axes(
     axes: Any, n: int, size: tuple[float, float] | None = None
 ) -> tuple[list[Axes], Any]:
-    """Return n axes row by row, new ones for None, and their figure."""
+    """Return n axes row by row, or new ones for None, and their figure."""
     if axes is None:
         try:
             import matplotlib.pyplot as plt
         except ImportError as error:
-            raise ImportError("Displays need matplotlib: pip install 'skdnn[plot]'.") from error
+            raise ImportError("Displays require matplotlib: pip install 'skdnn[plot]'.") from error
         figure = plt.figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(*rows_and_columns(n), k + 1) for k in range(n)]
     axes = list(axes)

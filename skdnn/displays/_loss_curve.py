@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 class LossCurveDisplay:
-    """The cost over the epochs of training.
+    """Plot the cost over the epochs of training.
 
     It is recommended to use :func:`~skdnn.LossCurveDisplay.from_estimator`.
 
     Parameters
     ----------
     loss_curve : list of float
-        Cost of the training rows in each epoch.
+        Training cost in each epoch.
     validation_loss_curve : list of float or None, default=None
-        Cost of the rows to watch after each epoch.
+        Cost on the validation set after each epoch.
     best_iter : int or None, default=None
-        The epoch whose weights were kept, counted from 1, to be marked.
+        Epoch whose weights were kept, counted from 1; it is marked.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
         The curves.
     ax_ : matplotlib Axes
-        The axes with the picture.
+        Axes that were drawn on.
     figure_ : matplotlib Figure
-        The figure that they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    NetworkDisplay : The network itself.
-    sklearn.model_selection.LearningCurveDisplay : Scores over the number of rows.
+    NetworkDisplay : Plot the layers of a network.
+    sklearn.model_selection.LearningCurveDisplay : Plot scores over the number of rows.
 
     Examples
     --------
@@ -63,21 +63,22 @@ class LossCurveDisplay:
     def from_estimator(
         cls, estimator: BaseEstimator, *, ax: Axes | None = None, **kwargs: Any
     ) -> LossCurveDisplay:
-        """Draw the curves of a fitted estimator.
+        """Plot the loss curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : DeepBinaryClassifier or DeepRegressor
-            Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
+            Fitted estimator; or a fitted pipeline or search that contains one as its last step or
+            best estimator.
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
         Returns
         -------
         LossCurveDisplay
-            The display, drawn.
+            The display object, which was drawn.
 
         Examples
         --------
@@ -98,24 +99,24 @@ class LossCurveDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> LossCurveDisplay:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
         Returns
         -------
         LossCurveDisplay
-            The display itself.
+            The display object.
 
         Raises
         ------
         ValueError
-            If a curve is not made of numbers, or empty.
+            If a curve is empty or does not contain numbers.
         """
         as_numbers("loss_curve", self.loss_curve)
         if self.validation_loss_curve is not None:

@@ -1,4 +1,4 @@
-"""The circles and arrows of a network, as the lecture draws them."""
+"""Units as circles and weights as arrows, as in the lecture."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point: TypeAlias = tuple[float, float]
-Column: TypeAlias = list[tuple[float, int | None]]  # of the circles of a layer
+# y and index of each circle of a layer; the index of dots is None
+Column: TypeAlias = list[tuple[float, int | None]]
 
 _COLOURS = {"input": "#f2c14e", "hidden": "#8fb8de", "output": "#e07a5f"}
-_RADIUS, _STEP = 0.38, 2.0  # of a circle, and from layer to layer
-_UNIT = 0.64  # inches of a new figure for each of these
-_FONT = 13  # points of the text in a new figure, and the most of it
+_RADIUS, _STEP = 0.38, 2.0  # radius of a circle, distance between layers
+_UNIT = 0.64  # inches in a new figure for a distance of 1
+_FONT = 13  # font size in a new figure and largest font size, in points
 
 
 class NetworkDisplay:
-    """The circles and arrows of a network: its layers from left to right.
+    """Plot the layers of a network from left to right, with a circle for each unit.
 
     It is recommended to use :func:`~skdnn.NetworkDisplay.from_estimator`.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        The numbers n^[0], …, n^[L].
+        Numbers of units n^[0], …, n^[L].
     activations : sequence of str
-        Names of g of each hidden layer.
+        Name of the activation of each hidden layer.
     max_units : int, default=10
-        Circles of a layer at the most; of a larger one, the first and the last are drawn.
+        Largest number of circles in a layer; of a larger layer the first and last units are drawn.
     out_activation : str, default="sigmoid"
-        Name of g of the output; "identity" where it answers with numbers.
+        Name of the activation of the output layer; "identity" for regression.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes with the picture.
+        Axes that were drawn on.
     figure_ : matplotlib Figure
-        The figure that they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    LossCurveDisplay : How the network was trained.
-    sklearn.inspection.DecisionBoundaryDisplay : What it answers, over two features.
+    LossCurveDisplay : Plot the cost over the epochs of training.
+    sklearn.inspection.DecisionBoundaryDisplay : Plot predictions over two features.
 
     Examples
     --------
@@ -75,21 +76,22 @@ class NetworkDisplay:
     def from_estimator(
         cls, estimator: BaseEstimator, *, max_units: int = 10, ax: Axes | None = None
     ) -> NetworkDisplay:
-        """Draw the network of a fitted estimator.
+        """Plot the network of a fitted estimator.
 
         Parameters
         ----------
         estimator : DeepBinaryClassifier or DeepRegressor
-            Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
+            Fitted estimator; or a fitted pipeline or search that contains one as its last step or
+            best estimator.
         max_units : int, default=10
-            Circles of a layer at the most; at least 2.
+            Largest number of circles in a layer; at least 2.
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
 
         Returns
         -------
         NetworkDisplay
-            The display, drawn.
+            The display object, which was drawn.
 
         Examples
         --------
@@ -97,7 +99,7 @@ class NetworkDisplay:
         >>> from skdnn import DeepBinaryClassifier, NetworkDisplay
         >>> clf = DeepBinaryClassifier(n_units=(4, 3), random_state=0)
         >>> display = NetworkDisplay.from_estimator(clf.fit(*make_moons(random_state=0)))
-        >>> len(display.ax_.patches)  # a circle for every unit, and for every feature
+        >>> len(display.ax_.patches)  # a circle for each unit and each feature
         10
         """
         fitted = find_network(estimator)
@@ -106,22 +108,23 @@ class NetworkDisplay:
         return cls(fitted.layer_sizes_, names, max_units, last).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> NetworkDisplay:
-        """Draw the network.
+        """Plot the network.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
 
         Returns
         -------
         NetworkDisplay
-            The display itself.
+            The display object.
 
         Raises
         ------
         ValueError
-            If `max_units` is below 2, or there is not an activation for each hidden layer.
+            If `max_units` is below 2, or `activations` does not have one name for each hidden
+            layer.
         """
         check_count("max_units", self.max_units, 2)
         as_numbers("layer_sizes", self.layer_sizes)
@@ -185,14 +188,14 @@ class NetworkDisplay:
 
 
 def _font_of(ax: Axes, width: float, height: float) -> float:
-    """Return the size of text that stands to a circle in these axes as in a new figure."""
+    """Return the font size that fits the circles in these axes as in a new figure."""
     box = ax.get_window_extent()
     unit = min(box.width / width, box.height / height) / ax.figure.dpi
     return min(_FONT, _FONT * unit / _UNIT)
 
 
 def _column(size: int, max_units: int) -> Column:
-    """Return (y, unit) of each circle of a layer from the top, unit None for the dots between."""
+    """Return (y, unit) of each circle of a layer from the top; unit is None for the dots."""
     units: Sequence[int | None] = range(1, size + 1)
     if size > max_units:
         last = max_units // 2
@@ -202,10 +205,10 @@ def _column(size: int, max_units: int) -> Column:
 
 
 def _between(start: Point, stop: Point) -> tuple[Point, Point]:
-    """Return the ends of an arrow from the rim of one circle to that of another."""
+    """Return the ends of an arrow between the edges of two circles."""
     dx, dy = stop[0] - start[0], stop[1] - start[1]
-    share = _RADIUS / (dx**2 + dy**2) ** 0.5
+    fraction = _RADIUS / (dx**2 + dy**2) ** 0.5
     return (
-        (start[0] + share * dx, start[1] + share * dy),
-        (stop[0] - share * dx, stop[1] - share * dy),
+        (start[0] + fraction * dx, start[1] + fraction * dy),
+        (stop[0] - fraction * dx, stop[1] - fraction * dy),
     )

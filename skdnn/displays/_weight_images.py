@@ -1,4 +1,4 @@
-"""What the units of the first layer look for in an image."""
+"""Weights of the first layer as images."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 
 class WeightImagesDisplay:
-    """The weights of each unit of the first layer as an image.
+    """Plot the weights of each unit of the first layer as an image.
 
-    A unit answers most to an image that is bright where its weights are. Grey is no weight; each
-    image has its own scale.
+    The output of a unit is largest for an image that is bright where its weights are bright. Grey
+    is a weight of 0; each image has its own scale.
 
     It is recommended to use :func:`~skdnn.WeightImagesDisplay.from_estimator`.
 
     Parameters
     ----------
     images : ndarray of shape (n_units, height, width) or (n_units, height, width, 3)
-        Levels in 0..255.
+        Pixel values in 0..255.
 
     Attributes
     ----------
     image_ : matplotlib AxesImage
-        All images side by side.
+        All images in a grid.
     ax_ : matplotlib Axes
-        The axes with the picture.
+        Axes that were drawn on.
     figure_ : matplotlib Figure
-        The figure that they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    ImageVectorizer : From photographs to vectors.
-    NetworkDisplay : The whole network.
+    ImageVectorizer : Transform images into rows of pixel values.
+    NetworkDisplay : Plot the layers of a network.
 
     Examples
     --------
@@ -66,32 +66,33 @@ class WeightImagesDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> WeightImagesDisplay:
-        """Draw the weights of the first layer of a fitted estimator.
+        """Plot the weights of the first layer of a fitted estimator.
 
         Parameters
         ----------
         estimator : DeepBinaryClassifier or DeepRegressor
-            Fitted; or a pipeline that ends in one, or a search whose best estimator is one.
+            Fitted estimator; or a fitted pipeline or search that contains one as its last step or
+            best estimator.
         image_shape : tuple of int, default=None
-            Of the images whose rows were ``image.ravel()``: (height, width) or (height, width, 3).
-            None takes that of the `ImageVectorizer` in the pipeline.
+            Shape of the images that were flattened by ``image.ravel()``: (height, width) or
+            (height, width, 3). None uses the `ImageVectorizer` in the pipeline.
         max_units : int, default=20
-            Images at the most: of those units whose weights are largest in sum of squares.
+            Largest number of images; units with the largest sums of squared weights are drawn.
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `imshow`.
 
         Returns
         -------
         WeightImagesDisplay
-            The display, drawn.
+            The display object, which was drawn.
 
         Raises
         ------
         ValueError
-            If there is neither a shape nor an `ImageVectorizer`, if the first layer has not as many
-            inputs as the images have numbers, or if `max_units` is below 1.
+            If there is neither an `image_shape` nor an `ImageVectorizer`, if the number of inputs
+            of the first layer is not that of the values of an image, or if `max_units` is below 1.
 
         Examples
         --------
@@ -104,7 +105,7 @@ class WeightImagesDisplay:
         """
         check_count("max_units", max_units, 1)
         W = find_network(estimator).coefs_[0]
-        W = np.concatenate(list(W), axis=1) if W.ndim == 3 else W  # the units of several networks
+        W = np.concatenate(list(W), axis=1) if W.ndim == 3 else W  # units of several networks
         largest = np.argsort(-np.square(W).sum(axis=0), kind="stable")[:max_units]
         brightness = _brightness(W[:, np.sort(largest)].T)
         if image_shape is None:
@@ -116,24 +117,24 @@ class WeightImagesDisplay:
         return cls(images).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> WeightImagesDisplay:
-        """Draw the images, row by row.
+        """Plot the images row by row.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None is a new figure.
+            Axes to draw on; None creates a new figure.
         **kwargs : dict
             Passed to matplotlib's `imshow`.
 
         Returns
         -------
         WeightImagesDisplay
-            The display itself.
+            The display object.
 
         Raises
         ------
         ValueError
-            If `images` is no filled array of images.
+            If `images` is not a non-empty array of images.
         """
         images = as_numbers("images", self.images, (3, 4))
         self.ax_, self.figure_ = axes_or_new(ax)
@@ -144,20 +145,18 @@ class WeightImagesDisplay:
 
 
 def _brightness(weights: np.ndarray) -> np.ndarray:
-    """Bring each row of weights into [0, 1], with 0.5 for a weight of zero."""
+    """Scale each row of weights to [0, 1], with 0.5 for a weight of 0."""
     largest = np.abs(weights).max(axis=1, keepdims=True)
     return 0.5 + 0.5 * weights / np.where(largest > 0, largest, 1)
 
 
 def _by_vectorizer(estimator: Any, brightness: np.ndarray) -> np.ndarray:
-    """Return rows as images of the ImageVectorizer that stands before the network."""
+    """Return rows as images by the ImageVectorizer in the pipeline."""
     model = getattr(estimator, "best_estimator_", estimator)
     steps = model if isinstance(model, Pipeline) else []
     vectorizer = next((step for step in steps if isinstance(step, ImageVectorizer)), None)
     if vectorizer is None:
-        raise ValueError(
-            "image_shape must be given where there is no ImageVectorizer in a pipeline."
-        )
+        raise ValueError("image_shape must be given unless a pipeline contains an ImageVectorizer.")
     _check_inputs(brightness, vectorizer.n_features_out_)
     return vectorizer.inverse_transform(brightness * (255 if vectorizer.scale is None else 1))
 
@@ -174,13 +173,13 @@ def _check_shape(image_shape: Any) -> None:
 def _check_inputs(rows: np.ndarray, n_pixels: int) -> None:
     if rows.shape[1] != n_pixels:
         raise ValueError(
-            f"The first layer must have one input for each of {n_pixels} numbers of an image, as "
-            f"it has with numeric_embedding=None, got {rows.shape[1]}."
+            f"The first layer must have one input for each of {n_pixels} values of an image, as "
+            f"it has with numeric_embedding=None, got {rows.shape[1]} inputs."
         )
 
 
 def _mosaic(images: np.ndarray) -> np.ndarray:
-    """Lay images side by side in about a square, with white between them."""
+    """Place images in a nearly square grid, with white between them."""
     n, height, width = images.shape[:3]
     n_columns = math.ceil(math.sqrt(n * height / width))
     n_rows = math.ceil(n / n_columns)
