@@ -270,7 +270,7 @@ def test_image_shape_is_required_without_an_image_vectorizer():
     assert WeightImagesDisplay.from_estimator(search, image_shape=(6, 8)).images.shape == (5, 6, 8)
     with pytest.raises(ValueError, match="image_shape must be given unless a pipeline"):
         WeightImagesDisplay.from_estimator(search)
-    with pytest.raises(ValueError, match=r"one input for each of 49 .* got 48\."):
+    with pytest.raises(ValueError, match=r"one input for each of 49 .* got 48 inputs\."):
         WeightImagesDisplay.from_estimator(search, image_shape=(7, 7))
     with pytest.raises(ValueError, match=r"must be \(height, width\) or .* got 48"):
         WeightImagesDisplay.from_estimator(search, image_shape=48)
