@@ -7,7 +7,11 @@ from docutils import nodes
 
 import skdnn
 
-sys.path.insert(0, str(Path(__file__).parent))  # for gallery_style
+sys.path.insert(0, str(Path(__file__).parent))  # for gallery_style and architecture_graph
+
+import architecture_graph
+
+architecture_graph.draw(Path(__file__).parent / "generated" / "architecture.svg")
 
 project = "skdnn"
 author = "The skdnn developers"
@@ -55,7 +59,10 @@ html_theme_options = {
 }
 html_sidebars = {
     page: []
-    for page in ("index", "install", "lecture", "benchmarks", "faq", "changelog", "contributing")
+    for page in (
+        *("index", "install", "lecture", "benchmarks", "architecture", "faq"),
+        *("changelog", "contributing"),
+    )
 }
 
 sphinx_gallery_conf = {

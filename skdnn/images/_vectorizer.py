@@ -249,12 +249,10 @@ class ImageVectorizer(TransformerMixin, CallbackSupportMixin, BaseEstimator):
         if X.shape[1] != self.n_features_out_:
             raise ValueError(f"X must have {self.n_features_out_} columns, got {X.shape[1]}.")
         divisor = _DIVISORS[self.scale]
-        shape, axes = self._image_shape(), _AXES[self.order]
-        images = np.empty((len(X), *shape), np.uint8)
+        images = np.empty((len(X), *self._image_shape()), np.uint8)
         for image, row in zip(images, X, strict=True):
             # Clipped before the product, which could overflow.
-            pixels = np.rint(np.clip(row, 0, 255 / divisor) * divisor)
-            image[...] = pixels.reshape([shape[k] for k in axes]).transpose(np.argsort(axes))
+            image[...] = self._unflatten(np.rint(np.clip(row, 0, 255 / divisor) * divisor))
         return images if images.shape[3] > 1 else images[..., 0]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -297,6 +295,11 @@ class ImageVectorizer(TransformerMixin, CallbackSupportMixin, BaseEstimator):
     def _flatten(self, image: np.ndarray) -> np.ndarray:
         """Return an array (height, width, planes) as a row in the order of the columns."""
         return image.transpose(_AXES[self.order]).ravel()
+
+    def _unflatten(self, row: np.ndarray) -> np.ndarray:
+        """Return a row as an array (height, width, planes)."""
+        axes, shape = _AXES[self.order], self._image_shape()
+        return row.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
     def _check_parameters(self) -> None:
         size, formats, max_pixels = self.size, self.formats, self.max_pixels
