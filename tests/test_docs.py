@@ -58,7 +58,7 @@ def browser():
         browser.close()
 
 
-def test_all_that_should_be_there_is(pages):
+def test_expected_pages_exist(pages):
     names = {str(path.relative_to(HTML)) for path in pages}
     folder = Path(__file__).parents[1] / "examples"
     examples = [path.relative_to(folder).with_suffix("") for path in folder.rglob("plot_*.py")]
@@ -66,7 +66,7 @@ def test_all_that_should_be_there_is(pages):
     assert {"index.html", "lecture.html", "faq.html", "api.html", "guide/migrating.html"} <= names
 
 
-def test_every_link_leads_somewhere(pages):
+def test_every_link_has_a_target(pages):
     broken = []
     for path, page in pages.items():
         for link in page.links:
@@ -83,7 +83,7 @@ def test_every_link_leads_somewhere(pages):
 
 @pytest.mark.parametrize("device", WIDTHS)
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(HTML)))
-def test_a_page_is_whole(browser, path, device):
+def test_a_page_renders_without_errors_or_overflow(browser, path, device):
     page = browser.new_page(viewport={"width": WIDTHS[device], "height": 900})
     complaints, requests = [], []
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -48,7 +48,7 @@ def test_public_names_have_an_example(name):
 
 
 @pytest.mark.parametrize(
-    ("face", "parameter", "names"),
+    ("estimator", "parameter", "names"),
     [
         (skdnn.DeepBinaryClassifier, "activation", ACTIVATIONS),
         (skdnn.DeepRegressor, "activation", ACTIVATIONS),
@@ -56,15 +56,15 @@ def test_public_names_have_an_example(name):
         (skdnn.DeepRegressor, "loss", LINEAR_LOSSES),
     ],
 )
-def test_parameters_of_names_document_each_name(face, parameter, names):
-    lines = inspect.getdoc(face).split("\n")
+def test_parameters_of_names_document_each_name(estimator, parameter, names):
+    lines = inspect.getdoc(estimator).split("\n")
     start = next(k for k, line in enumerate(lines) if line.startswith(f"{parameter} : "))
     stop = next(k for k in range(start + 1, len(lines)) if not lines[k].startswith(" "))
     text = " ".join(lines[start:stop])
     assert [name for name in names if f'"{name}"' not in text] == []
 
 
-def test_what_is_checked_is_what_is_public():
+def test_all_public_names_are_checked():
     assert {path.split(".")[-1] for path, is_method in PUBLIC.items() if not is_method} == set(
         skdnn.__all__
     )
@@ -73,7 +73,7 @@ def test_what_is_checked_is_what_is_public():
     }
 
 
-def test_what_both_faces_say_of_a_parameter_is_written_once():
+def test_descriptions_of_common_parameters_are_equal():
     root = Path(__file__).parents[1]
     spec = importlib.util.spec_from_file_location("share", root / "docs" / "share_docstrings.py")
     fraction = importlib.util.module_from_spec(spec)

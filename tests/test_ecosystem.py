@@ -118,7 +118,7 @@ def test_ada_boost(split):
     assert model.score(X_test, y_test) > 0.93
 
 
-def test_one_vs_rest_makes_many_classes_of_two():
+def test_one_vs_rest_classifies_more_than_two_classes():
     X, y = load_iris(return_X_y=True)
     model = OneVsRestClassifier(small()).fit(X, y)
     assert model.score(X, y) > 0.94
@@ -134,7 +134,7 @@ def genres():
 
 
 @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_multi_output_asks_one_network_for_each_answer(genres, n_jobs):
+def test_multi_output_classifier_fits_one_network_for_each_output(genres, n_jobs):
     X, Y = genres
     model = MultiOutputClassifier(small(), n_jobs=n_jobs).fit(X, Y)
     assert model.score(X, Y) > 0.6
@@ -143,7 +143,7 @@ def test_multi_output_asks_one_network_for_each_answer(genres, n_jobs):
         np.testing.assert_allclose(P, alone.predict_proba(X), atol=1e-9)
 
 
-def test_chains_let_each_network_see_the_answers_before(genres):
+def test_classifier_chain_passes_earlier_predictions_to_each_network(genres):
     X, Y = genres
     chain = ClassifierChain(small(early_stopping=False), order=[2, 0, 1], cv=3).fit(X, Y)
     assert [network.n_features_in_ for network in chain.estimators_] == [10, 11, 12]
@@ -151,7 +151,7 @@ def test_chains_let_each_network_see_the_answers_before(genres):
     assert chain.predict_proba(X).shape == Y.shape
 
 
-def test_one_vs_rest_takes_indicators_too(genres):
+def test_one_vs_rest_accepts_multilabel_indicators(genres):
     X, Y = genres
     model = OneVsRestClassifier(small()).fit(X, Y)
     assert model.multilabel_
@@ -167,7 +167,7 @@ def routing():
         yield
 
 
-def test_weights_are_routed_through_a_pipeline_in_a_search(split, routing):
+def test_sample_weights_are_routed_through_a_pipeline_in_a_search(split, routing):
     X, _, y, _ = split
     weight = np.random.default_rng(0).integers(0, 3, size=len(y)).astype(float)
     net = small(batch_size=None).set_fit_request(sample_weight=True)
@@ -183,13 +183,13 @@ def test_weights_are_routed_through_a_pipeline_in_a_search(split, routing):
     assert np.abs(best.coefs_[0] - unweighted.coefs_[0]).max() > 1e-3
 
 
-def test_weights_that_nobody_asked_for_are_an_error(split, routing):
+def test_sample_weights_that_are_not_requested_are_an_error(split, routing):
     X, _, y, _ = split
     with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
         make_pipeline(StandardScaler(), small()).fit(X, y, sample_weight=np.ones(len(y)))
 
 
-def test_a_pipeline_transforms_the_validation_rows(split, routing):
+def test_a_pipeline_transforms_the_validation_set(split, routing):
     X, X_val, y, y_val = split
     net = small(max_iter=50).set_fit_request(X_val=True, y_val=True)
     model = make_pipeline(StandardScaler(), net, transform_input=["X_val"])
@@ -203,7 +203,7 @@ def test_a_pipeline_transforms_the_validation_rows(split, routing):
     assert -np.log(P).mean() == pytest.approx(model[-1].best_loss_)
 
 
-def test_partial_fit_asks_for_its_own(routing):
+def test_partial_fit_requests_its_own_metadata(routing):
     net = small().set_partial_fit_request(classes=True, sample_weight=True)
     requests = net.get_metadata_routing().partial_fit.requests
     assert requests == {"classes": True, "sample_weight": True}
@@ -221,7 +221,7 @@ def two_threads():
 
 
 @pytest.mark.slow
-def test_fits_beside_each_other_share_the_cores(two_threads, monkeypatch):
+def test_parallel_fits_divide_the_cores(two_threads, monkeypatch):
     X, y = make_classification(300, 20, random_state=0)
 
     def threads(n_threads):
@@ -249,7 +249,7 @@ def test_fits_beside_each_other_share_the_cores(two_threads, monkeypatch):
     assert torch.get_num_threads() == 2
 
 
-def test_permutation_importance_finds_what_matters(split):
+def test_permutation_importance_finds_the_informative_feature(split):
     X, X_test, y, y_test = split
     noise = np.random.default_rng(0).normal(size=(len(X_test), 1))
     model = small().fit(np.hstack([X, noise[:1].repeat(len(X), axis=0)]), y)
@@ -260,7 +260,7 @@ def test_permutation_importance_finds_what_matters(split):
     assert importance.max() > 0.005
 
 
-def test_pixels_of_digits():
+def test_digits_are_classified_from_pixels():
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y == 8, stratify=y, random_state=0)
     model = DeepBinaryClassifier(random_state=0).fit(X, y)

@@ -93,7 +93,7 @@ def check_files(output, printed, *pictures):
     return model.predict_proba([output / "test_photo.png"]).tolist()
 
 
-def test_bundled_photographs(bundled):
+def test_bundled_photographs_are_classified(bundled):
     accuracy, area = check_table(bundled)
     assert accuracy[-1] > accuracy[0] + 0.1
     assert area[-1] > 0.9
@@ -105,7 +105,7 @@ def test_bundled_photographs(bundled):
     assert bundled.printed.endswith(f"in a fresh process: {probabilities}\n")
 
 
-def test_a_folder_of_photographs(tmp_path, monkeypatch):
+def test_photographs_in_a_folder_are_classified(tmp_path, monkeypatch):
     def in_this_process(command, encoding):  # a fresh one takes seconds, and has had its test above
         return str(joblib.load(command[3]).predict_proba(command[4:]).tolist())
 
@@ -120,7 +120,7 @@ def test_a_folder_of_photographs(tmp_path, monkeypatch):
     check_files(tmp_path / "out", run.printed, "training", "photographs")
 
 
-def test_a_damaged_photograph_is_named(tmp_path):
+def test_a_damaged_photograph_is_an_error_that_names_it(tmp_path):
     folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=4)
     (folder / "other" / "1.png").write_bytes(b"no photograph")
     with pytest.raises(ValueError, match=r"other.1\.png"):
@@ -135,7 +135,7 @@ def test_patches_are_windows_of_the_photograph(bundled):
 
 
 @pytest.mark.parametrize("other", [DARK_GREEN, ORANGE_GREY, np.array(ORANGE) // 4])
-def test_a_label_is_a_matter_of_petal_coloured_pixels(bundled, other):
+def test_labels_depend_on_petal_coloured_pixels(bundled, other):
     patches = np.full((6, 40, 60, 3), other, np.uint8)
     for patch, n_orange_rows in zip(patches, (40, 21, 20, 8, 7, 0), strict=True):
         patch[:n_orange_rows] = ORANGE
@@ -144,7 +144,7 @@ def test_a_label_is_a_matter_of_petal_coloured_pixels(bundled, other):
     assert bundled.label_patches(patches).tolist() == expected
 
 
-def test_the_rule_finds_the_dahlia_and_some_roof_tiles(bundled):
+def test_labels_mark_the_dahlia_and_some_roof_tiles(bundled):
     grid = [(row, column) for row in (150, 200) for column in (250, 300)]
     assert set(bundled.label_patches(bundled.cut_patches(bundled.photos[1], grid))) == {"flower"}
     assert set(bundled.label_patches(bundled.photos[1][None, :80])) == {"no flower"}
@@ -152,7 +152,7 @@ def test_the_rule_finds_the_dahlia_and_some_roof_tiles(bundled):
     assert set(np.split(bundled.y, 2)[0]) == {"no flower"}
 
 
-def test_neither_test_nor_folds_share_a_pixel_with_training(bundled):
+def test_test_set_and_folds_have_no_pixel_in_common_with_training(bundled):
     assert not set(bundled.groups[bundled.train]) & set(bundled.groups[bundled.test])
     used = np.union1d(bundled.train, bundled.test)
     times_covered = np.zeros((2, *bundled.photos[0].shape[:2]), int)
@@ -188,7 +188,7 @@ def test_photographs_are_listed_with_their_labels(bundled, tmp_path):
     assert y.tolist() == [3, 4, 3, 4]
 
 
-def test_other_than_two_classes_are_refused_in_plain_words(bundled, tmp_path):
+def test_other_than_two_classes_are_a_clear_error(bundled, tmp_path):
     folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=1)
     save_photos(folder / "third", ["a", "b"], n_each=1)
     bundled.list_photos(folder)  # no photograph lies in the third sub-folder itself

@@ -50,7 +50,7 @@ def sums(network, rows, n_background=50):
 
 @pytest.mark.parametrize("X", [NUMBERS, FRAME], ids=["numbers", "frame"])
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
-def test_unflatten_makes_a_column_of_the_answers(X, parameters):
+def test_unflatten_makes_a_column_of_the_predictions(X, parameters):
     clf = fitted(X, **parameters)
     answers = column_of_answers(clf.to_module())(as_numbers(X))
     assert answers.shape == (200, 1)
@@ -58,7 +58,7 @@ def test_unflatten_makes_a_column_of_the_answers(X, parameters):
 
 
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
-def test_there_is_a_gradient_for_every_number_that_matters(parameters):
+def test_every_relevant_number_has_a_gradient(parameters):
     module = fitted(FRAME, **parameters).to_module()
     rows = as_numbers(FRAME.dropna())[:20].requires_grad_()
     (slope,) = torch.autograd.grad(module(rows).sum(), rows)
@@ -69,7 +69,7 @@ def test_there_is_a_gradient_for_every_number_that_matters(parameters):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
-def test_integrated_gradients_of_numbers_sum_to_the_difference(parameters):
+def test_integrated_gradients_sum_to_the_difference_of_predictions(parameters):
     module = fitted(NUMBERS, **parameters).to_module()
     rows = as_numbers(NUMBERS)
     fractions = integrated_gradients(module, rows[1:], rows[:1])
@@ -80,7 +80,9 @@ def test_integrated_gradients_of_numbers_sum_to_the_difference(parameters):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parameters", VARIANTS, ids=str)
-def test_behind_the_encoding_they_do_so_for_levels_and_gaps_too(parameters):
+def test_integrated_gradients_after_the_encoding_do_so_with_categories_and_missing_values(
+    parameters,
+):
     module = fitted(FRAME, **parameters).to_module()
     encode, network = module[0], module[1:]
     inputs = encode(as_numbers(FRAME)).detach()
@@ -111,7 +113,7 @@ def shap():
 
 
 @pytest.mark.filterwarnings("ignore")  # that shap does not know Unflatten, and its own
-def test_the_programs_of_the_guide_share_out_all(shap, pytestconfig):
+def test_attributions_of_the_programs_of_the_guide_sum_to_the_prediction(shap, pytestconfig):
     page = (pytestconfig.rootpath / "docs/guide/explaining.rst").read_text(encoding="utf-8")
     names = {}
     for example in DocTestParser().get_examples(page):
@@ -129,7 +131,7 @@ def test_the_programs_of_the_guide_share_out_all(shap, pytestconfig):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("parameters", [*VARIANTS, *({"activation": g} for g in KNOWN)], ids=str)
-def test_deep_explainer_behind_the_encoding_shares_out_all(shap, parameters):
+def test_deep_explainer_after_the_encoding_sums_to_the_prediction(shap, parameters):
     module = fitted(FRAME, **parameters).to_module()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
     fractions = shap.DeepExplainer(network, inputs[:50]).shap_values(inputs[50:])[:, :, 0]
@@ -138,7 +140,7 @@ def test_deep_explainer_behind_the_encoding_shares_out_all(shap, parameters):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("activation", ["silu", "mish", torch.cos])
-def test_deep_explainer_says_so_where_it_does_not(shap, activation):
+def test_deep_explainer_warns_where_its_sum_differs(shap, activation):
     module = fitted(FRAME, activation=activation).to_module()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
     with pytest.raises(AssertionError, match="do not sum up"):
@@ -147,7 +149,7 @@ def test_deep_explainer_says_so_where_it_does_not(shap, activation):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("standardize", [True, False])
-def test_deep_explainer_takes_a_module_without_an_encoding(shap, standardize):
+def test_deep_explainer_accepts_a_module_without_encoding(shap, standardize):
     clf = fitted(NUMBERS, standardize=standardize)
     assert clf.input_encoding_ is None
     rows, network = as_numbers(NUMBERS), column_of_answers(clf.to_module())
@@ -157,7 +159,7 @@ def test_deep_explainer_takes_a_module_without_an_encoding(shap, standardize):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("activation", ["relu", "mish"])
-def test_gradient_explainer_shares_out_all_but_what_it_draws(shap, activation):
+def test_gradient_explainer_sums_to_the_prediction_up_to_sampling(shap, activation):
     module = fitted(FRAME, activation=activation).to_module().float()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
     explainer = shap.GradientExplainer(network, inputs[:50])

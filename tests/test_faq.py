@@ -22,7 +22,7 @@ def test_every_parameter_named_exists(page):
     assert named - OTHERS <= set(parameters)
 
 
-def test_every_answer_goes_on_elsewhere(page):
+def test_every_answer_links_to_another_page(page):
     _, *parts = re.split(r"\n(.+)\n-{8,}\n", page)
     answers = dict(zip(parts[::2], parts[1::2], strict=True))
     assert len(answers) >= 25

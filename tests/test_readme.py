@@ -40,7 +40,7 @@ def test_data_frames_as_they_are_runs(programs):
     assert names["clf"].predict(names["new"][:1]) == [0]
 
 
-def test_numbers_run(programs, capsys):
+def test_regression_runs(programs, capsys):
     (program,) = [program for program in programs if "DeepRegressor" in program]
     names = {}
     exec(compile(program, "README.md", "exec"), names)
@@ -48,7 +48,7 @@ def test_numbers_run(programs, capsys):
     assert (names["y"] < names["upper"].predict(names["X"])).mean() > 0.8
 
 
-def test_watching_stopping_and_going_on_runs(programs, tmp_path, monkeypatch, capsys):
+def test_early_stopping_and_resuming_runs(programs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time from the checkpoint
         exec(compile(programs[1], "README.md", "exec"), {})

@@ -40,7 +40,7 @@ def source_of(page):
 
 
 @pytest.mark.slow
-def test_an_import_loads_what_torch_and_scikit_learn_load_and_no_more():
+def test_the_import_loads_nothing_but_what_torch_and_scikit_learn_load():
     try_callbacks = "exec('try: import sklearn.callback\\nexcept ImportError: pass')"
     needed = roots_after(f"import {NEEDED}; {try_callbacks}")
     assert roots_after("import skdnn") - needed == {"skdnn"}
@@ -63,7 +63,7 @@ def imported_by(tree):
             yield node.module.split(".")[0]
 
 
-def test_what_the_package_imports_is_declared():
+def test_imports_of_the_package_are_declared_dependencies():
     optional = {"pandas", "polars", "pyarrow", "dask", "distributed", "matplotlib", "skdnn"}
     imported = set()
     for path in ROOT.glob("skdnn/**/*.py"):
@@ -71,7 +71,7 @@ def test_what_the_package_imports_is_declared():
     assert imported - sys.stdlib_module_names - optional == required()
 
 
-def test_what_tests_import_at_the_top_comes_with_the_extra_test():
+def test_top_level_imports_of_tests_are_in_the_extra_test():
     """Tests of other libraries call pytest.importorskip."""
     here = {path.stem for path in ROOT.glob("tests/**/*.py")} | {"skdnn"}
     for path in ROOT.glob("tests/**/*.py"):
@@ -80,20 +80,20 @@ def test_what_tests_import_at_the_top_comes_with_the_extra_test():
         assert foreign - required("test") == set(), path
 
 
-def test_the_version_is_the_same_wherever_it_stands():
+def test_all_versions_are_equal():
     assert metadata("skdnn")["Version"] == skdnn.__version__
     assert re.search(r"^version: (.*)$", read("CITATION.cff"), re.MULTILINE)[1] == skdnn.__version__
     assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)[1] == skdnn.__version__
 
 
-def test_addresses_are_the_projects_own():
+def test_addresses_belong_to_the_project():
     urls = dict(url.split(", ") for url in metadata("skdnn").get_all("Project-URL"))
     assert urls["Source"] == SOURCE
     assert urls["Documentation"] == SITE
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_into_the_repository_and_the_site_lead_somewhere(path):
+def test_links_into_the_repository_and_the_site_have_targets(path):
     text = path.read_text(encoding="utf-8")
     files = re.findall(rf"{SOURCE}/(?:blob|tree)/main/([^)\s#]+)", text)
     pages = re.findall(rf"{SITE}([^)\s#]+)\.html", text)
@@ -111,7 +111,7 @@ def test_workflows_and_the_gate_call_sessions_that_exist():
     assert called == sessions
 
 
-def test_the_gate_and_the_session_run_the_same_tests():
+def test_the_gate_and_the_nox_session_run_the_same_tests():
     (command,) = re.findall(r"<!-- test command -->\n```bash\n(.*)\n```", read("README.md"))
     assert command == 'pip install -e ".[test]" && pytest -n 2 --dist loadfile'
     session = '"-e", ".[all-tests]")\n    session.run("python", "-m", "pytest", *IN_PARALLEL'
