@@ -1,38 +1,38 @@
-"""Compare accuracy on tables with linear models, scikit-learn's networks, boosted trees, deep nets.
+"""Compare accuracy with linear models, scikit-learn's networks, boosted trees and deep networks.
 
-Run, with the package's extras ``benchmark`` and, for all peers, ``peers``, on a folder of parquet
-files (the features, and a column ``__y__``) or, without one, on tables that scikit-learn brings::
+Requires the extra ``benchmark``, and ``peers`` for all peers. The data is a folder of Parquet files
+(features and a column ``__y__``), or by default the data sets of scikit-learn::
 
-    python benchmarks/accuracy.py FOLDER --results labels.csv
+    python benchmarks/accuracy.py FOLDER --results classification.csv
     python benchmarks/accuracy.py FOLDER --half even --models "skdnn,CatBoost"
     python benchmarks/accuracy.py FOLDER --models "skdnn;skdnn(dropout=0.1)" --against skdnn
-    python benchmarks/accuracy.py FOLDER --bundled --ask numbers
-    python benchmarks/accuracy.py FOLDER --ask photographs
+    python benchmarks/accuracy.py FOLDER --bundled --task regression
+    python benchmarks/accuracy.py FOLDER --task photographs
 
 Protocol
-    ``__y__`` is 0 or 1, or a number. At most 6,000 rows of a table, drawn at random; splits of 75 %
-    to fit on and 25 % to test on, stratified by 0 and 1: six of a table of fewer than 1,000 rows,
-    three of fewer than 3,000, else two. All models at their defaults, with one thread. Every table
-    counts the same. "Even" and "odd" are every other table in alphabetical order: a change that
-    both halves call better by more than their noise is one that carries over.
+    ``__y__`` is 0 or 1, or a number. At most 6,000 random rows of a table are used. Each split has
+    75 % of the rows for training and 25 % for testing, stratified by class: six splits of a table
+    of fewer than 1,000 rows, three of fewer than 3,000, else two. All models have their defaults
+    and one thread. All tables have the same weight. "Even" and "odd" are every other table in
+    alphabetical order: an improvement generalises if both halves show it beyond their noise.
 Models
     "skdnn" is ``DeepBinaryClassifier()`` or ``DeepRegressor()``, "skdnn 5" the same with
-    ``n_networks=5``, ``skdnn(n_networks=3, dropout=0.1)`` whatever is asked for. What follows an @
-    is a name for the code of the day: ``skdnn@before``. The peers, and how a table is prepared for
-    each: `contenders.py`.
+    ``n_networks=5``, and ``skdnn(n_networks=3, dropout=0.1)`` has these parameters. A suffix after
+    @ names a version of the code: ``skdnn@before``. `contenders.py` contains the peers and how
+    tables are prepared for them.
 Photographs
-    ``.npz`` files of X (n, h, w, 3), y, and groups of photographs that stay on one side of a split;
-    averaged to 32 × 32. Logistic regression has C = 0.001, MLPClassifier stops early.
-Figures
-    Of 0 and 1: log-loss; ROC AUC; ECE, the expected calibration error in 15 bins of equal width. Of
-    numbers: R²; the mean absolute error in deviations of y. The mean rank among all models by the
-    first two, 1 being best; seconds of a fit, after one fit that does not count. Beside them, for
-    our models against each peer, tables won, tied (within 0.001) and lost, and the p-value of
-    Wilcoxon's signed-rank test over the tables. With ``--against``, the mean differences of all
-    models to one of them, with standard errors over the tables, for all and for each half.
+    ``.npz`` files with X (n, h, w, 3), y and optional groups of photographs that are not split.
+    Images are averaged to 32 × 32. Logistic regression has C = 0.001, MLPClassifier early stopping.
+Metrics
+    Classification: log-loss, ROC AUC, and ECE, the expected calibration error in 15 bins of equal
+    width. Regression: R², and the mean absolute error in standard deviations of y. The mean rank
+    among all models by the first two metrics, 1 is best. Seconds of a fit, after a warm-up. For our
+    models against each peer: tables won, tied (within 0.001) and lost, and the p-value of
+    Wilcoxon's signed-rank test over the tables. With ``--against``, mean differences of all models
+    to one of them, with standard errors over the tables, for all tables and each half.
 
-Each fit's figures go to the file of results at once, and a fit found there is not run again. What
-is shown counts the tables that all models shown have been through.
+The metrics of each fit are appended to the file of results at once, and a fit found there is not
+run again. Summaries contain the tables for which all models have results.
 """
 
 import argparse
@@ -56,7 +56,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
-# Splits of a table of fewer rows than these.
+# Number of splits of a table with fewer rows than these.
 SPLITS = ((1_000, 6), (3_000, 3), (np.inf, 2))
 TIE = 0.001
 N_BINS = 15
@@ -64,12 +64,12 @@ COLUMNS = ("table", "seed", "model")
 
 
 def expected_calibration_error(y, p):
-    """Return ``Σ_bins share * |mean y - mean p|``."""
+    """Return ``Σ_bins fraction * |mean y - mean p|``."""
     bins = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
     return np.abs(np.bincount(bins, weights=y - p, minlength=N_BINS)).sum() / len(y)
 
 
-def figures_of_probabilities(model, X, y):
+def classification_metrics(model, X, y):
     p = np.asarray(model.predict_proba(X), dtype=np.float64)[:, 1]
     return {
         "auc": roc_auc_score(y, p),
@@ -78,98 +78,100 @@ def figures_of_probabilities(model, X, y):
     }
 
 
-def figures_of_numbers(model, X, y):
+def regression_metrics(model, X, y):
     predicted = model.predict(X)
     return {"r2": r2_score(y, predicted), "mae": mean_absolute_error(y, predicted) / y.std()}
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of the models: yes or no, or a number.
+class Task:
+    """A kind of prediction, with its models, data and metrics.
 
     Attributes
     ----------
-    face : type
-        Ours.
+    estimator : type
+        Of skdnn.
     models : dict of str to callable
     bundled : dict of str to callable
-        Tables that scikit-learn brings.
-    figures : callable
-        From a fitted model, X and y to figures by name.
+        Data sets of scikit-learn.
+    metrics : callable
+        Returns a dict of metrics for a fitted model, X and y.
     ranks : dict of str to (str, int)
-        By which of these models are ranked, by what to call it, the first one deciding in which
-        order they are shown; 1 where more is better, else -1.
+        The metrics by which models are ranked, by their title; 1 if larger is better, else -1. The
+        first one orders the summary.
     is_stratified : bool
-        Whether both sides of a split have the same share of each answer.
+        Whether splits are stratified by y.
     """
 
-    face: type
+    estimator: type
     models: Mapping[str, Callable]
     bundled: Mapping[str, Callable]
-    figures: Callable[..., dict[str, Any]]
+    metrics: Callable[..., dict[str, Any]]
     ranks: Mapping[str, tuple[str, int]]
     is_stratified: bool
 
 
-OF_PROBABILITIES = figures_of_probabilities, {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)}, True
-QUESTIONS = {
-    "labels": Question(
-        DeepBinaryClassifier, contenders.OF_LABELS, tables.OF_LABELS, *OF_PROBABILITIES
+CLASSIFICATION = classification_metrics, {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)}, True
+TASKS = {
+    "classification": Task(
+        DeepBinaryClassifier, contenders.CLASSIFIERS, tables.CLASSIFICATION, *CLASSIFICATION
     ),
-    "photographs": Question(DeepBinaryClassifier, contenders.OF_PHOTOGRAPHS, {}, *OF_PROBABILITIES),
-    "numbers": Question(
+    "photographs": Task(
+        DeepBinaryClassifier, contenders.PHOTOGRAPH_CLASSIFIERS, {}, *CLASSIFICATION
+    ),
+    "regression": Task(
         DeepRegressor,
-        contenders.OF_NUMBERS,
-        tables.OF_NUMBERS,
-        figures_of_numbers,
+        contenders.REGRESSORS,
+        tables.REGRESSION,
+        regression_metrics,
         {"R²": ("r2", 1), "MAE": ("mae", -1)},
         False,
     ),
 }
 
 
-def seeds_of(n_rows):
+def split_seeds(n_rows):
     """Return the seeds of the splits of a table."""
     return range(next(n_splits for most, n_splits in SPLITS if n_rows < most))
 
 
-def split(question, y, groups, seed):
-    """Return the rows to fit on and those to test on."""
+def split(task, y, groups, seed):
+    """Return the rows for training and for testing."""
     rows = np.arange(len(y))
     if groups is not None:
         return next(GroupShuffleSplit(test_size=0.25, random_state=seed).split(rows, y, groups))
-    stratify = y if question.is_stratified else None
+    stratify = y if task.is_stratified else None
     return train_test_split(rows, test_size=0.25, stratify=stratify, random_state=seed)
 
 
-def measure(question, make, source, seed):
-    """Return the figures of one fit."""
+def measure(task, make, source, seed):
+    """Return the metrics of one fit."""
     X, y, groups = tables.read_table(source)
-    train, test = split(question, y, groups, seed)
+    train, test = split(task, y, groups, seed)
     rows_of = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
     model = make()
     start = time.perf_counter()
     model.fit(rows_of(train), y[train])
     seconds = time.perf_counter() - start
-    return {**question.figures(model, rows_of(test), y[test]), "seconds": seconds}
+    return {**task.metrics(model, rows_of(test), y[test]), "seconds": seconds}
 
 
-def run(question, sources, models, path):
-    """Measure what the file of results lacks, and return all of it as a frame."""
+def run(task, sources, models, path):
+    """Run the fits that the file of results lacks, and return all results as a data frame."""
     found = read_results(path)
     done = set(map(tuple, found[list(COLUMNS)].to_numpy()))
     for name in models:
-        make = contenders.find_model(question.models, question.face, name)
+        make = contenders.find_model(task.models, task.estimator, name)
         is_warm = False
         for table, source in sources.items():
-            for seed in seeds_of(len(tables.read_table(source)[1])):
+            for seed in split_seeds(len(tables.read_table(source)[1])):
                 if (table, seed, name) in done:
                     continue
                 if not is_warm:  # the first fit of a process compiles, imports and allocates
-                    measure(question, make, source, seed)
+                    measure(task, make, source, seed)
                     is_warm = True
-                figures = measure(question, make, source, seed)
-                append(path, {"table": table, "seed": seed, "model": name, **figures})
+                metrics = measure(task, make, source, seed)
+                append(path, {"table": table, "seed": seed, "model": name, **metrics})
     return read_results(path)
 
 
@@ -180,7 +182,7 @@ def read_results(path):
 def append(path, row):
     is_new = not path.exists()
     if not is_new and list(pd.read_csv(path, nrows=0)) != list(row):
-        raise ValueError(f"{path} must hold results of the same question; name another file.")
+        raise ValueError(f"{path} must contain results of the same task; name another file.")
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:
@@ -189,23 +191,23 @@ def append(path, row):
 
 
 def by_table(results):
-    """Return the mean figures of each model and table, of the tables all have been through."""
+    """Return the mean metrics by model and table, of tables for which all models have results."""
     means = results.drop(columns="seed").groupby(["model", "table"]).mean()
     n_models = means.groupby("table").size()
-    return means[means.index.isin(n_models.index[n_models == n_models.max()], category="table")]
+    return means[means.index.isin(n_models.index[n_models == n_models.max()], level="table")]
 
 
-def summary(question, means):
-    """Return a frame of means over the tables, one row a model, best rank first."""
+def summary(task, means):
+    """Return the means over the tables, one row for each model, best rank first."""
     rows = means.groupby("model").mean()
-    for name, (figure, sign) in question.ranks.items():
+    for name, (figure, sign) in task.ranks.items():
         ranks = means[figure].unstack().rank(ascending=sign < 0)
         rows.insert(rows.columns.get_loc(figure) + 1, f"rank by {name}", ranks.mean(axis=1))
-    return rows.sort_values(f"rank by {next(iter(question.ranks))}")
+    return rows.sort_values(f"rank by {next(iter(task.ranks))}")
 
 
 def duels(means, figure, sign):
-    """Return for each model of ours and each peer wins, ties, losses and the p-value."""
+    """Return wins, ties, losses and the p-value for each model of skdnn and each peer."""
     scores = means[figure].unstack() * sign
     is_ours = scores.index.str.startswith("skdnn")
     rows = {}
@@ -217,12 +219,12 @@ def duels(means, figure, sign):
     return pd.DataFrame(rows).T
 
 
-def differences(question, means, baseline):
+def differences(task, means, baseline):
     """Return the mean differences to a baseline × 10⁴ ± standard error, for all and each half."""
     rows = {}
     for model in means.index.unique("model").drop(baseline):
         row = rows.setdefault(model, {})
-        for name, (figure, _) in question.ranks.items():
+        for name, (figure, _) in task.ranks.items():
             scores = means[figure].unstack()
             difference = 1e4 * (scores.loc[model] - scores.loc[baseline]).sort_index()
             parts = {"all": difference, "even": difference[0::2], "odd": difference[1::2]}
@@ -234,7 +236,7 @@ def differences(question, means, baseline):
 
 
 def as_markdown(frame):
-    """Return a frame as a table of Markdown."""
+    """Return a data frame as a Markdown table."""
     header = ["", *frame.columns]
     rows = [
         [name, *map(_shown, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)
@@ -251,23 +253,25 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", type=Path, help="of files")
-    parser.add_argument("--ask", choices=QUESTIONS, default="labels", help="for what")
-    parser.add_argument("--bundled", action="store_true", help="the tables of scikit-learn as well")
-    parser.add_argument("--results", type=Path, help="labels.csv and the like by default")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of data files")
+    parser.add_argument("--task", choices=TASKS, default="classification")
+    parser.add_argument(
+        "--bundled", action="store_true", help="also use the data sets of scikit-learn"
+    )
+    parser.add_argument("--results", type=Path, help="default: classification.csv and the like")
     parser.add_argument("--half", choices=("even", "odd"))
-    parser.add_argument("--tables", help="comma-separated; all of the folder by default")
-    parser.add_argument("--models", help="separated by ; or , (all that are installed by default)")
-    parser.add_argument("--against", help="the model to show differences to")
-    parser.add_argument("--only-show", action="store_true", help="run nothing")
+    parser.add_argument("--tables", help="comma-separated; default: all")
+    parser.add_argument("--models", help="separated by ; or , (default: all that are installed)")
+    parser.add_argument("--against", help="show differences to this model")
+    parser.add_argument("--only-show", action="store_true", help="only show earlier results")
     return parser.parse_args()
 
 
-def find_sources(question, arguments):
-    """Return what to compare on, by name."""
+def find_sources(task, arguments):
+    """Return the data sets by name."""
     sources = {} if arguments.folder is None else tables.find_files(arguments.folder)
     if arguments.bundled or arguments.folder is None:
-        sources = {**question.bundled, **sources}
+        sources = {**task.bundled, **sources}
     if arguments.half:
         sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     if arguments.tables:
@@ -279,22 +283,22 @@ def main():
     arguments = parse_arguments()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    question = QUESTIONS[arguments.ask]
-    path = arguments.results or Path(f"{arguments.ask}.csv")
-    sources, models = find_sources(question, arguments), list(question.models)
+    task = TASKS[arguments.task]
+    path = arguments.results or Path(f"{arguments.task}.csv")
+    sources, models = find_sources(task, arguments), list(task.models)
     if arguments.models:
         separator = ";" if any(mark in arguments.models for mark in ";(") else ","
         models = [name.strip() for name in arguments.models.split(separator)]
-    results = read_results(path) if arguments.only_show else run(question, sources, models, path)
+    results = read_results(path) if arguments.only_show else run(task, sources, models, path)
     results = results[results["table"].isin(list(sources)) & results["model"].isin(models)]
     means = by_table(results)
     n_tables = means.index.unique("table").size
-    print(f"{n_tables} tables\n\n{as_markdown(summary(question, means))}")
+    print(f"{n_tables} tables\n\n{as_markdown(summary(task, means))}")
     if arguments.against:
-        print(f"\n× 10⁴\n\n{as_markdown(differences(question, means, arguments.against))}")
+        print(f"\n× 10⁴\n\n{as_markdown(differences(task, means, arguments.against))}")
     if results["model"].str.startswith("skdnn").all():
         return
-    for name, (figure, sign) in question.ranks.items():
+    for name, (figure, sign) in task.ranks.items():
         print(f"\nWon/tied/lost by {name} (p)\n\n{as_markdown(duels(means, figure, sign))}")
 
 

@@ -1,8 +1,8 @@
-"""What is compared in `accuracy.py`: ours, scikit-learn's, and peers where they are installed.
+"""The models that `accuracy.py` compares: skdnn, scikit-learn and peers that are installed.
 
-Models that take categories and missing values get the frame as it is, but dates in days, and
-HistGradientBoosting the numbers of categories where these are more than it takes. The others, and
-those called "prepared", get what a careful user does.
+Models that support categories and missing values get the data frame with dates as days. For
+HistGradientBoosting, columns with more categories than it supports are ordinal-encoded. The other
+models, and those called "prepared", get imputed, scaled and one-hot encoded features.
 """
 
 import ast
@@ -33,15 +33,15 @@ from sklearn.preprocessing import (
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
-MOST_CATEGORIES = 255  # that HistGradientBoosting takes
+MOST_CATEGORIES = 255  # supported by HistGradientBoosting
 
 
-def ours(face, **parameters):
-    return face(device="cpu", random_state=0, **parameters)
+def ours(estimator, **parameters):
+    return estimator(device="cpu", random_state=0, **parameters)
 
 
 def prepared(model):
-    """Return a model behind what a careful user does to a frame."""
+    """Return a pipeline that imputes, scales and one-hot encodes before a model."""
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(
         min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
@@ -54,19 +54,19 @@ def prepared(model):
 
 
 def in_days(X):
-    """Return a frame whose dates are days since 1970."""
+    """Return a data frame with dates as days since 1970."""
     dates = X.select_dtypes("datetime").columns
     days = {name: (X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1) for name in dates}
     return X.assign(**days)
 
 
 def dated(model):
-    """Return a model that takes no dates, for frames that have some."""
+    """Return a pipeline that converts dates to days before a model."""
     return make_pipeline(FunctionTransformer(in_days), model)
 
 
 def few_categories(model):
-    """Return a model that takes but few levels: of columns with more it gets their numbers."""
+    """Return a pipeline that ordinal-encodes columns of many categories before a model."""
     many = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     prepare = make_column_transformer(
         (many, lambda X: [name for name in _categories(X) if X[name].nunique() > MOST_CATEGORIES]),
@@ -77,7 +77,7 @@ def few_categories(model):
 
 
 class AsText:
-    """CatBoost, for which a missing category must be a text."""
+    """CatBoost, which requires text for missing categories."""
 
     def __init__(self, model):
         self.model = model
@@ -104,7 +104,7 @@ class AsText:
 
 
 class Imputed:
-    """A model of pytabkit, which takes categories, but numbers without gaps."""
+    """A model of pytabkit, which supports categories, but no missing numbers."""
 
     def __init__(self, model):
         self.model = model
@@ -167,26 +167,26 @@ OPTIONAL = {
 }
 
 
-def models_for(kind, face, linear, mlp, trees):
-    """Return a function that makes each model, by name.
+def models_for(kind, estimator, linear, mlp, trees):
+    """Return functions that make the models, by name.
 
     Parameters
     ----------
     kind : {"Classifier", "Regressor"}
-        How the peers' classes end.
-    face : type
-        Ours.
+        Suffix of the names of the peers' classes.
+    estimator : type
+        Of skdnn.
     linear, mlp : dict of str to callable
-        That make models of scikit-learn, by what to call them.
+        Functions that make models of scikit-learn, by name.
     trees : type
         HistGradientBoosting.
     """
     return {
-        "skdnn": lambda: ours(face),
-        "skdnn prepared": lambda: prepared(ours(face)),
-        "skdnn 5": lambda: ours(face, n_networks=5),
-        "skdnn 5 prepared": lambda: prepared(ours(face, n_networks=5)),
-        "skdnn 10": lambda: ours(face, n_networks=10),
+        "skdnn": lambda: ours(estimator),
+        "skdnn prepared": lambda: prepared(ours(estimator)),
+        "skdnn 5": lambda: ours(estimator, n_networks=5),
+        "skdnn 5 prepared": lambda: prepared(ours(estimator, n_networks=5)),
+        "skdnn 10": lambda: ours(estimator, n_networks=10),
         **linear,
         **mlp,
         "HistGradientBoosting": lambda: few_categories(
@@ -200,14 +200,14 @@ def models_for(kind, face, linear, mlp, trees):
     }
 
 
-OF_LABELS = models_for(
+CLASSIFIERS = models_for(
     "Classifier",
     DeepBinaryClassifier,
     {"logistic regression": lambda: prepared(LogisticRegression(max_iter=1000))},
     {"MLPClassifier": lambda: prepared(MLPClassifier(random_state=0))},
     HistGradientBoostingClassifier,
 )
-OF_NUMBERS = models_for(
+REGRESSORS = models_for(
     "Regressor",
     DeepRegressor,
     {"RidgeCV": lambda: prepared(RidgeCV())},
@@ -218,7 +218,7 @@ OF_NUMBERS = models_for(
     },
     HistGradientBoostingRegressor,
 )
-OF_PHOTOGRAPHS = {
+PHOTOGRAPH_CLASSIFIERS = {
     "skdnn": lambda: ours(DeepBinaryClassifier),
     "skdnn 5": lambda: ours(DeepBinaryClassifier, n_networks=5),
     "logistic regression": lambda: make_pipeline(
@@ -230,21 +230,21 @@ OF_PHOTOGRAPHS = {
 }
 
 
-def find_model(models, face, name):
-    """Return what makes a model: one of the table, or ours with parameters of its own.
+def find_model(models, estimator, name):
+    """Return a function that makes a model.
 
     Parameters
     ----------
     models : dict of str to callable
-    face : type
-        Ours.
+    estimator : type
+        Of skdnn.
     name : str
-        A key of the table, or such as ``skdnn(n_networks=5, dropout=0.1)``; what follows an @ is
-        only part of its name.
+        A key of `models`, or for example ``skdnn(n_networks=5, dropout=0.1)``. A suffix after @ is
+        ignored.
     """
     name = name.split("@")[0].strip()
-    own = re.fullmatch(r"skdnn\((.*)\)", name)
-    if own is None:
+    with_parameters = re.fullmatch(r"skdnn\((.*)\)", name)
+    if with_parameters is None:
         return models[name]
-    call = ast.parse(f"f({own[1]})", mode="eval").body
-    return partial(ours, face, **{k.arg: ast.literal_eval(k.value) for k in call.keywords})
+    call = ast.parse(f"f({with_parameters[1]})", mode="eval").body
+    return partial(ours, estimator, **{k.arg: ast.literal_eval(k.value) for k in call.keywords})

@@ -1,12 +1,12 @@
-"""How long a search takes: one fit after the other, in two processes, and as one stack.
+"""Time a grid search: sequential fits, two processes, and one stack of networks.
 
-    python benchmarks/parallel.py                 # all shapes; half an hour
+    python benchmarks/parallel.py                 # all shapes, half an hour
     python benchmarks/parallel.py --shapes 0 1 --repeats 5
 
-60 fits: three learning rates, one to four layers, five folds. Processes are "fresh" where the
-search has to start them, as in a script, and "warm" where an earlier search has left them. Those of
-MLPClassifier are warm. Each measurement is made in a process of its own, which has fitted before,
-and in turn; the median counts. The largest rows are trained for a few epochs.
+60 fits: three learning rates, one to four layers, five folds. Worker processes are "fresh" if the
+search starts them, as in a script, and "warm" if an earlier search has started them; those of
+MLPClassifier are warm. Each measurement runs in its own process after a warm-up fit, in turn, and
+the median is reported. The largest data set is trained for a few epochs.
 """
 
 import argparse
@@ -27,19 +27,19 @@ from sklearn.neural_network import MLPClassifier
 import skdnn
 
 RATES, DEPTHS = [1e-3, 3e-3, 1e-2], [1, 2, 3, 4]
-# Rows, features, units, and what else differs from the defaults.
+# Rows, features, units and other parameters that differ from the defaults.
 SHAPES = [
     (1000, 20, 64, {"batch_size": 32}),
     (1000, 20, None, {}),
     (4000, 50, 128, {}),
     (20000, 50, 256, {"max_iter": 5}),
 ]
-WAYS = ["one after the other", "2 processes, fresh", "2 processes, warm", "together"]
+WAYS = ["sequential", "2 processes, fresh", "2 processes, warm", "together"]
 PEER = "MLPClassifier, 2 processes"
 
 
 def search_of(way, n_units, options):
-    """Return the search, not fitted."""
+    """Return the unfitted search."""
     n_jobs = 2 if "processes" in way else None
     if way != PEER:
         units = {} if n_units is None else {"n_units": n_units}
@@ -53,7 +53,7 @@ def search_of(way, n_units, options):
 
 
 def seconds(way, shape):
-    """Return the time of one search, in this process."""
+    """Return the time of one search in this process."""
     n_rows, n_features, n_units, options = SHAPES[shape]
     X, y = make_classification(n_rows, n_features, random_state=0)
     search = search_of(way, n_units, options)
@@ -67,7 +67,7 @@ def seconds(way, shape):
 
 
 def measured(way, shape):
-    """Return the time of one search, in a process of its own."""
+    """Return the time of one search in its own process."""
     command = [sys.executable, __file__, "--measure", json.dumps([way, shape])]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     ended = subprocess.run(

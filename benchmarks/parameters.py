@@ -1,14 +1,14 @@
-"""What each parameter costs: the time and the memory of a fit, beside those of the defaults.
+"""Measure time and memory of a fit with each parameter changed, relative to the defaults.
 
     python benchmarks/parameters.py           # about four minutes
-    python benchmarks/parameters.py --quick   # a look: one repeat, no memory
+    python benchmarks/parameters.py --quick   # one repeat, no memory
 
 Time
-    Of a fit of 20 epochs of 4,000 rows of 20 numbers and 2 columns of levels, all rows in training,
-    as a multiple of that with the defaults. All run in turn, and the fastest run of each counts.
+    A fit of 20 epochs on 4,000 rows of 20 numbers and 2 columns of categories without a validation
+    set, relative to the defaults. Fits run in turn, and the fastest run of each counts.
 Memory
-    The peak of a fit of one epoch of 200,000 × 50 numbers in float32, in a process of its own, less
-    what that holds when it has imported the package and made the array.
+    The peak of a fit of one epoch on 200,000 × 50 float32 numbers in its own process, minus the
+    memory after importing the package and making the array.
 """
 
 import argparse
@@ -66,7 +66,7 @@ CHANGES = {
 
 
 def make_frame():
-    """Return a frame of numbers and levels, some of them rare, and y."""
+    """Return a data frame of numbers and categories, some of them rare, and y."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.standard_normal((ROWS, 20), dtype=np.float32)).add_prefix("x")
     y = X["x0"] + X["x1"] * X["x2"] + rng.standard_normal(ROWS) > 0
@@ -82,21 +82,21 @@ def time_fit(X, y, change):
 
 
 def make_classifier(change, epochs, folder):
-    """Return the estimator with a change, which trains so many epochs."""
+    """Return the estimator with a change, for a number of epochs."""
     if "checkpoint" in change:
         change = {"checkpoint": Path(folder, "fit")}
     return DeepBinaryClassifier(**{"max_iter": epochs, "random_state": 0, **ALL_EPOCHS, **change})
 
 
 def measure_memory(name):
-    """Return the MB of a fit in a process of its own."""
+    """Return the MB of a fit in its own process."""
     command = [sys.executable, __file__, "--memory-child", name]
     run = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return float(run.stdout)
 
 
 def memory_child(name):
-    """Print the MB that a fit takes at its peak, beside the array."""
+    """Print the peak MB of a fit without the array."""
     X = np.empty(MEMORY_SHAPE, dtype=np.float32)
     np.random.default_rng(0).standard_normal(out=X, dtype=np.float32)
     y = X[:, 0] > 0
@@ -111,7 +111,7 @@ def changes_by_name():
 
 
 def name_of(change):
-    """Return a change as a user writes it."""
+    """Return a change as keyword arguments."""
     values = {name: getattr(value, "__name__", repr(value)) for name, value in change.items()}
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one repeat, no memory")
     parser.add_argument("--memory-child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")  # of training that ended before it converged, as it must here
+    warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
     if arguments.memory_child is not None:
         return memory_child(arguments.memory_child)
     X, y = make_frame()

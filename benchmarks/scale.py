@@ -1,19 +1,19 @@
-"""How fits grow: rows in memory, in a Parquet file, and shared by two processes.
+"""Measure large fits: rows in memory, in a Parquet file, and divided among two processes.
 
-    python benchmarks/scale.py              # up to 10 million rows, 3 GB of disk; ten minutes
+    python benchmarks/scale.py              # up to 10 million rows, 3 GB of disk, ten minutes
     python benchmarks/scale.py --rows 100000 --groups 65536 1048576
     python benchmarks/scale.py --only steps
 
 Rows
-    Of 30 numbers of 32 bits and a label; the network has two hidden layers of 128 units, steps of
-    2,048 rows, and one thread in each process. "First" are the seconds before the first epoch.
-    Memory is the peak of a process above what it holds that has imported the package and fitted
-    four rows; so that of a file has the import of PyArrow in it, and that of others the rows.
+    30 float32 numbers and a label. The network has two hidden layers of 128 units; the batch size
+    is 2,048, with one thread in each process. "First" is the time before the first epoch. Memory is
+    the peak of a process minus its memory after a fit of four rows; it includes the import of
+    PyArrow for a file, and the rows otherwise.
 Steps
-    Milliseconds of one step, by the units of both hidden layers and by the rows of a step, in one
-    process and shared by two.
+    Milliseconds of one step, by the units of both hidden layers and the batch size, in one process
+    and divided among two.
 
-Each fit runs in a process of its own, or in two that torchrun starts.
+Each fit runs in its own process, or in two processes that torchrun starts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import numpy as np
 from skdnn import DeepBinaryClassifier
 from skdnn.distributed import data_parallel
 
-# PyArrow is imported where it is needed, so that it counts as memory of the fit that needs it.
+# PyArrow is imported in functions, so that its memory counts only for fits that use it.
 
 N_COLUMNS = 30
 PLACES = ("memory", "file", "two processes")
@@ -42,7 +42,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 def write(folder, n_rows, rows_of_a_group):
-    """Write the same rows as arrays and as a Parquet file with groups of so many."""
+    """Write the same rows as arrays and as a Parquet file with row groups of this size."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -62,20 +62,20 @@ def write(folder, n_rows, rows_of_a_group):
 
 
 def read(folder, part=0, n_parts=1):
-    """Return X and y, or one of several parts of them, in memory."""
+    """Return X and y, or a part of their rows, in memory."""
     arrays = [np.load(Path(folder, name), mmap_mode="r") for name in ("X.npy", "y.npy")]
     first, stop = (len(arrays[0]) * k // n_parts for k in (part, part + 1))
     return [np.array(array[first:stop]) for array in arrays]
 
 
 def peak():
-    """Return the most memory that this process has had, in MB."""
+    """Return the peak memory of this process in MB."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000
 
 
 class Clock:
-    """The callable learning rate schedule of a fit, which notes when its epochs begin and end."""
+    """A constant learning rate schedule that records when epochs begin and end."""
 
     def __init__(self):
         self.times = []
@@ -104,7 +104,7 @@ def make_classifier(clock, **parameters):
 
 
 def measure_rows(place, folder, n_epochs):
-    """Fit, and return seconds before the first epoch, seconds an epoch, MB and accuracy."""
+    """Fit, and return seconds before the first epoch, seconds per epoch, MB and accuracy."""
     DeepBinaryClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1])
     before, clock = peak(), Clock()
     clf = make_classifier(clock, batch_size=2048, max_iter=n_epochs, early_stopping=True)
@@ -120,7 +120,7 @@ def measure_rows(place, folder, n_epochs):
 
 
 def measure_steps(is_shared, units, batch_size):
-    """Return milliseconds a step."""
+    """Return milliseconds per step."""
     rng, clock = np.random.default_rng(0), Clock()
     X = rng.standard_normal((N_STEPS * batch_size, N_COLUMNS), dtype=np.float32)
     y = X[:, 0] > 0
@@ -136,7 +136,7 @@ MEASURES = {"rows": measure_rows, "steps": measure_steps}
 
 
 def measured(what, *arguments, n_processes=1):
-    """Return what a measure answers in a process of its own, or in the first of two."""
+    """Return the result of a measurement in its own process, or in the first of two."""
     launcher = TORCHRUN if n_processes == 2 else ()
     command = [sys.executable, *launcher, __file__, "--measure", json.dumps([what, *arguments])]
     run = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
@@ -146,7 +146,7 @@ def measured(what, *arguments, n_processes=1):
 def print_rows(all_n_rows, all_groups, n_epochs, folder):
     """Print the table of rows."""
     print("\n## rows\n")
-    print("| rows | where | first, s | an epoch, s | memory, MB | accuracy |")
+    print("| rows | where | first, s | per epoch, s | memory, MB | accuracy |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=folder) as folder:
         for n_rows in all_n_rows:
@@ -182,14 +182,14 @@ def main():
     parser.add_argument("--rows", type=int, nargs="+", default=[10**k for k in range(4, 8)])
     parser.add_argument("--groups", type=int, nargs="+", default=[2**16])
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--folder", help="for the file, which is deleted afterwards")
+    parser.add_argument("--folder", help="folder for the file, which is deleted afterwards")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         what, *arguments = json.loads(options.measure)
-        answer = json.dumps(MEASURES[what](*arguments))
+        result = json.dumps(MEASURES[what](*arguments))
         if os.environ.get("RANK", "0") == "0":
-            print(answer)
+            print(result)
         return
     if options.only != "steps":
         print_rows(options.rows, options.groups, options.epochs, options.folder)

@@ -1,33 +1,33 @@
-"""Time fit and predict_proba side by side with MLPClassifier, skorch and bare matrix products.
+"""Time fit and predict_proba beside MLPClassifier, skorch and the matrix products alone.
 
-Run, from an environment with the package's ``benchmark`` extra::
+Requires the extra ``benchmark``::
 
     python benchmarks/speed.py                    # about a quarter of an hour on two cores
-    python benchmarks/speed.py --quick            # a look: a tenth of the epochs, one repeat
+    python benchmarks/speed.py --quick            # a tenth of the epochs, one repeat
     python benchmarks/speed.py --only fit --cases 0,4 --repeats 5
 
 Fit
-    All train the same network on the same array: relu, Adam at 1e-3, the same batch and number of
-    epochs, shuffled, without penalty, standardising, held-out rows or early stopping; for the rest
-    each has its defaults. An array of float64 comes twice: as it is, trained on in float32, and
-    with ``dtype="float64"``. "Products" is the floor: only the matrix products of the forward and
-    backward passes in the precision of our network, on buffers allocated before, on one thread or
-    all, whichever is faster.
+    All models train the same network on the same array: relu, Adam with rate 1e-3, the same batch
+    size and number of epochs, shuffled, without weight decay, standardisation, validation set or
+    early stopping; the other parameters have their defaults. A float64 array is used twice: by
+    default, trained on in float32, and with ``dtype="float64"``. "Products" is the lower bound:
+    only the matrix products of the forward and backward passes in the precision of our network, on
+    preallocated buffers, on one thread or all threads, whichever is faster.
 Several
-    ``n_networks=5`` beside one network, and beside five fits of one.
+    ``n_networks=5`` beside one network, and beside five separate fits.
 Fixed
-    A fit of 300 rows for one epoch: what it costs before and after there is anything to train.
+    A fit of 300 rows for one epoch: the overhead before and after the training.
 Busy
-    Fits beside two processes that compute without end, against the same fits alone.
+    Fits beside two busy processes, and the same fits on an idle machine.
 Predict
-    ``predict_proba`` of one row and of 400,000, the rows in the dtype of the network.
+    ``predict_proba`` of one row and of 400,000 rows in the dtype of the network.
 Memory
-    The peak of a fit in a process of its own, minus what an idle process that has imported the
-    package holds, minus the user's array; to compare with one copy of the data plus 300 MB.
+    The peak of a fit in its own process, minus the memory of an idle process that has imported the
+    package, minus the user's array. The limit is one copy of the data plus 300 MB.
 
-Contenders run in turn, A B C A B C, in one process, and the fastest run of each counts: what else
-the machine does only ever adds time. "Spread" tells how much it did: how far, for the contender
-that suffered most, the median lies above the fastest run. Trust no ratio beside a large one.
+Contenders run in turn, A B C A B C, in one process, and the fastest run of each counts, since other
+load only adds time. "Spread" is the largest excess of a median over the fastest run. Ratios beside
+a large spread are unreliable.
 """
 
 import argparse
@@ -48,23 +48,23 @@ import torch
 
 from skdnn import DeepBinaryClassifier
 
-# scikit-learn's network and skorch are imported where they are made, so that the processes that
-# measure memory import skdnn alone.
+# scikit-learn's network and skorch are imported in functions, so that the processes that measure
+# memory import only skdnn.
 
 DTYPES = ("float32", "float64")
-# Of the array, and of the network as it is asked for.
+# Dtype of the array, and the parameter dtype of the network.
 PRECISIONS = (("float32", "auto"), ("float64", "auto"), ("float64", "float64"))
 HAS_SKORCH = importlib.util.find_spec("skorch") is not None
 MANY_ROWS = 400_000
-ONE_ROW_CALLS = 100  # in one measurement, since a single call is too short for the clock
+ONE_ROW_CALLS = 100  # per measurement, since one call is too short to time
 MEMORY_SHAPE = (500_000, 100)
-MEMORY_ALLOWANCE = 300  # MB beside one copy of the data
+MEMORY_ALLOWANCE = 300  # MB, beside one copy of the data
 MB = 1e6
 
 
 @dataclass(frozen=True)
 class Case:
-    """A data set, a network and a training; epochs such that a fit takes about half a second."""
+    """A data set, a network and its training, with epochs for about half a second."""
 
     rows: int
     features: int
@@ -95,20 +95,20 @@ FIT_CASES = (
     Case(1_000, 7_200, (20, 7, 5), 200, epochs=20),
     Case(50_000, 50, (256, 256, 256), 2_048, epochs=2),
 )
-PREDICT_CASES = (  # their fit is only there to have a network
+PREDICT_CASES = (  # fitted only to have a network
     Case(2_000, 30, (64, 64), 200, epochs=1),
     Case(2_000, 50, (256, 256, 256), 200, epochs=1),
 )
 
 
 def settings(case):
-    """Return what skdnn and scikit-learn call the same: all epochs of the case, on all its rows."""
+    """Return parameters that skdnn and scikit-learn have in common, without early stopping."""
     stopping = {"tol": 0, "n_iter_no_change": 10**6, "early_stopping": False}
     return {"batch_size": case.batch, "max_iter": case.epochs, "random_state": 0, **stopping}
 
 
-def make_skdnn(case, dtype, precision="auto", face=DeepBinaryClassifier):
-    return face(
+def make_skdnn(case, dtype, precision="auto", estimator=DeepBinaryClassifier):
+    return estimator(
         n_units=case.hidden,
         dtype=precision,
         learning_rate=1e-3,
@@ -151,7 +151,7 @@ if HAS_SKORCH:
 
 
 def make_data(case, dtype, rows=None):
-    """Return X, and y of 0 and 1: a noisy half-space, so that nobody is done early."""
+    """Return X, and y of 0 and 1: a noisy half-space, which no model fits exactly."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows or case.rows, case.features), dtype=dtype)
     logits = X @ rng.standard_normal(case.features) / np.sqrt(case.features)
@@ -159,9 +159,9 @@ def make_data(case, dtype, rows=None):
 
 
 def time_fit(name, case, dtype, X, y, **parameters):
-    """Return the seconds of one fit, of as many epochs as the case has."""
+    """Return the seconds of one fit of all epochs of the case."""
     model = CONTENDERS[name](case, dtype, **parameters)
-    y = y.astype(dtype) if name == "skorch" else y  # torch's loss wants the dtype of the logits
+    y = y.astype(dtype) if name == "skorch" else y  # torch's loss requires the dtype of the logits
     seconds = time_calls(partial(model.fit, X, y))
     epochs = len(model.history) if name == "skorch" else model.n_iter_
     if epochs != case.epochs:
@@ -170,7 +170,7 @@ def time_fit(name, case, dtype, X, y, **parameters):
 
 
 def time_calls(function, calls=1):
-    """Return the seconds of one call, the mean of several in a row."""
+    """Return the mean seconds of several calls in a row."""
     start = time.perf_counter()
     for _ in range(calls):
         function()
@@ -184,14 +184,14 @@ def time_products(case, dtype, X, y):
     seconds = []
     for threads in {1, found}:
         torch.set_num_threads(threads)
-        time_calls(products)  # warms up, as the others did
+        time_calls(products)  # warm-up, as for the others
         seconds.append(time_calls(products, case.epochs) * case.epochs)
     torch.set_num_threads(found)
     return min(seconds)
 
 
 def epoch_products(case, X):
-    """Return a function that does the products of one epoch; all batches share the buffers."""
+    """Return a function that computes the products of one epoch, with common buffers."""
     W = [X.new_empty(shape).normal_(std=shape[0] ** -0.5) for shape in pairwise(case.sizes)]
     dW = [torch.empty_like(w) for w in W]
     Z, dZ = ([X.new_ones(case.batch, n) for n in case.sizes[1:]] for _ in range(2))
@@ -218,18 +218,18 @@ def step_products(X, W, dW, Z, dZ):
 
 
 class Timing(dict):
-    """From a contender's name to the seconds of its runs."""
+    """Seconds of the runs by the name of the contender."""
 
     def best(self, name):
         """Return the seconds of the fastest run."""
         return min(self[name])
 
     def ratio(self, name):
-        """Return how many times as long as skdnn a contender takes."""
+        """Return the time of a contender relative to skdnn."""
         return self.best(name) / self.best("skdnn")
 
     def cells(self, text):
-        """Return the cells of a table's row: a text of each time, the ratios and the spread."""
+        """Return the cells of a row: each time as text, the ratios and the spread."""
         times = [text(self.best(name)) for name in self]
         ratios = [f"{self.ratio(name):.2f}" for name in list(self)[1:]]
         spread = max(median(runs) / min(runs) - 1 for runs in self.values())
@@ -237,7 +237,7 @@ class Timing(dict):
 
 
 def in_turn(timers, repeats):
-    """Call each of the functions, by name, that return seconds, then start over."""
+    """Call functions that return seconds, by name, in turn."""
     timing = Timing({name: [] for name in timers})
     for _ in range(repeats):
         for name, timer in timers.items():
@@ -252,8 +252,8 @@ def measure_fit(case, dtype, precision, repeats):
         time_fit(name, warm_up, dtype, X[: warm_up.rows], y[: warm_up.rows])
     timers = {name: partial(time_fit, name, case, dtype, X, y) for name in CONTENDERS}
     timers["skdnn"] = partial(timers["skdnn"], precision=precision)
-    its_own = X.astype("float32" if precision == "auto" else precision)
-    timers["products"] = partial(time_products, case, dtype, its_own, y)
+    converted = X.astype("float32" if precision == "auto" else precision)
+    timers["products"] = partial(time_products, case, dtype, converted, y)
     return in_turn(timers, repeats)
 
 
@@ -270,14 +270,14 @@ def measure_predict(case, dtype, rows, repeats):
 
 
 def measure_memory(what):
-    """Return the MB that a process of its own reports; see `memory_child`."""
+    """Return the MB that a new process reports; see `memory_child`."""
     command = [sys.executable, str(Path(__file__).resolve()), "--memory-child", what]
     child = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return float(child.stdout) / MB
 
 
 def memory_child(what):
-    """Print the bytes of this process: idle now, or at the peak of a fit in a dtype."""
+    """Print the bytes of this process: idle, or at the peak of a fit in a dtype."""
     if what == "idle":
         print(resident_bytes("VmRSS"))
         return
@@ -289,7 +289,7 @@ def memory_child(what):
 
 
 def resident_bytes(field):
-    # Not getrusage's ru_maxrss: that one starts from the peak of the process that started this.
+    # Not getrusage's ru_maxrss, which includes the peak of the parent process.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
     return int(line.split()[1]) * 1024
@@ -314,18 +314,18 @@ def report_fit(cases, repeats):
 
 
 def mean_ratios(timings):
-    """Return the geometric means of how many times as long as skdnn each contender takes."""
+    """Return the geometric means of the times relative to skdnn, by contender."""
     return {name: geometric_mean(t.ratio(name) for t in timings) for name in timings[0]}
 
 
 def fit_targets(timings):
-    """Return the lines for networks as they are by default, which is what users have."""
+    """Return the lines of the targets, for networks of the default dtype."""
     by_default = [t for precision in PRECISIONS[:2] for t in timings[precision]]
     means, least = mean_ratios(by_default), min(t.ratio("MLPClassifier") for t in by_default)
     wanted = [
         ("fit against MLPClassifier, geometric mean", means["MLPClassifier"], 3),
         ("fit against MLPClassifier, worst case", least, 1),
-        ("share of the products, geometric mean", means["products"], 0.72),
+        ("fraction of the products, geometric mean", means["products"], 0.72),
     ]
     if HAS_SKORCH:
         skorch = mean_ratios(timings[PRECISIONS[0]])["skorch"]
@@ -334,7 +334,7 @@ def fit_targets(timings):
 
 
 def report_several(repeats):
-    """Print how long five networks take; return the target."""
+    """Print the time of five networks; return the target."""
     print("\n## several: seconds for all epochs of the same training\n")
     case = Case(2_000, 30, (128, 128), 56, epochs=40)
     print_row("dtype", "one network", "n_networks=5", "five fits", "5 / one", "five fits / 5")
@@ -360,7 +360,7 @@ def time_several(case, dtype, X, y, n_networks):
 
 
 def report_fixed(repeats):
-    """Print what a fit costs that hardly trains."""
+    """Print the overhead of a fit."""
     print("\n## fixed: ms of a fit of 300 × 20, (128, 128), for one epoch\n")
     case = Case(300, 20, (128, 128), 200, epochs=1)
     print_header(["dtype"], list(CONTENDERS))
@@ -372,14 +372,14 @@ def report_fixed(repeats):
 
 
 def report_busy(repeats):
-    """Print how long fits take on a busy machine."""
-    print("\n## busy: seconds of a fit beside two processes that compute without end, and alone\n")
-    print_row("case", *(f"{name}, {how}" for name in CONTENDERS for how in ("alone", "busy")))
+    """Print the time of fits on a busy machine."""
+    print("\n## busy: seconds of a fit on an idle machine and beside two busy processes\n")
+    print_row("case", *(f"{name}, {how}" for name in CONTENDERS for how in ("idle", "busy")))
     print_row(*["---"] * (1 + 2 * len(CONTENDERS)))
     for case in (FIT_CASES[3], FIT_CASES[4], FIT_CASES[6]):
         X, y = make_data(case, "float32")
         timers = {name: partial(time_fit, name, case, "float32", X, y) for name in CONTENDERS}
-        alone = in_turn(timers, repeats)
+        idle = in_turn(timers, repeats)
         others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
         try:
             busy = in_turn(timers, repeats)
@@ -387,7 +387,7 @@ def report_busy(repeats):
             for process in others:
                 process.kill()
                 process.wait()
-        medians = (median(timing[name]) for name in CONTENDERS for timing in (alone, busy))
+        medians = (median(timing[name]) for name in CONTENDERS for timing in (idle, busy))
         print_row(case, *(f"{seconds:.2f}" for seconds in medians))
     return []
 
@@ -396,7 +396,7 @@ def report_predict(cases, repeats):
     """Print the table of predictions; return the targets."""
     print("\n## predict_proba: µs per call\n")
     print_header(["network", "dtype", "rows"], list(CONTENDERS))
-    # One row costs microseconds: more rounds are free, and find a quiet moment for everyone.
+    # One row takes microseconds: more rounds are cheap and find an idle moment.
     rounds = {1: 5 * repeats, MANY_ROWS: repeats}
     return [predict_target(cases, rows, repeats) for rows, repeats in rounds.items()]
 
@@ -459,7 +459,7 @@ def print_machine():
         f"{', '.join(map(str, blas))}; load average at the start {os.getloadavg()[0]:.1f}\n"
     )
     if not HAS_SKORCH:
-        print("skorch isn't installed: its columns and its target are left out.\n")
+        print("skorch is not installed: its columns and its target are left out.\n")
 
 
 def parse_arguments():
@@ -474,13 +474,13 @@ def parse_arguments():
 
 def chosen_cases(arguments):
     chosen = map(int, arguments.cases.split(",")) if arguments.cases else range(len(FIT_CASES))
-    share = 10 if arguments.quick else 1
-    return [replace(FIT_CASES[i], epochs=max(1, FIT_CASES[i].epochs // share)) for i in chosen]
+    divisor = 10 if arguments.quick else 1
+    return [replace(FIT_CASES[i], epochs=max(1, FIT_CASES[i].epochs // divisor)) for i in chosen]
 
 
 def main():
     arguments = parse_arguments()
-    warnings.simplefilter("ignore")  # of training that ended before it converged, as it must here
+    warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
     if arguments.memory_child:
         return memory_child(arguments.memory_child)
     repeats = 1 if arguments.quick else arguments.repeats

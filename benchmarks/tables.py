@@ -1,4 +1,4 @@
-"""What `accuracy.py` compares on: parquet files, photographs, tables that scikit-learn brings."""
+"""The data of `accuracy.py`: Parquet files, photographs and data sets of scikit-learn."""
 
 from functools import cache
 from pathlib import Path
@@ -8,19 +8,19 @@ import pandas as pd
 from sklearn import datasets
 
 MOST_ROWS = 6_000
-SIDE = 32  # of a photograph
+SIDE = 32  # pixels of a photograph after averaging
 
 
 @cache
 def read_table(source):
-    """Return X, y and groups (or None) of a file, or of what a function loads."""
+    """Return X, y and groups (or None) from a file or a function."""
     if not isinstance(source, Path):
         return *source(), None
     return (read_photographs if source.suffix == ".npz" else read_parquet)(source)
 
 
 def read_parquet(path):
-    """Return the features and the column ``__y__``, of at most so many rows drawn at random."""
+    """Return the features and the column ``__y__`` of at most MOST_ROWS random rows."""
     X = pd.read_parquet(path)
     if len(X) > MOST_ROWS:
         X = X.sample(MOST_ROWS, random_state=0)
@@ -28,7 +28,7 @@ def read_parquet(path):
 
 
 def read_photographs(path):
-    """Return photographs as rows of pixels, averaged to 32 × 32, and what they show."""
+    """Return photographs as rows of pixels, averaged to 32 × 32, their labels and groups."""
     with np.load(path, allow_pickle=False) as file:
         X, y = file["X"].astype(np.float32), file["y"]
         groups = file.get("groups")
@@ -43,24 +43,24 @@ def find_files(folder):
     return {path.stem: path for path in paths}
 
 
-def _bundled(load, made_of_y):
-    """Return a function that loads a table of scikit-learn, its target made what is asked for."""
+def _bundled(load, make_target):
+    """Return a function that loads a data set of scikit-learn and transforms its target."""
 
     def table():
         X, y = load(return_X_y=True, as_frame=True)
-        return X, made_of_y(y).to_numpy() * 1
+        return X, make_target(y).to_numpy() * 1
 
     return table
 
 
-OF_LABELS = {
+CLASSIFICATION = {
     "breast_cancer": _bundled(datasets.load_breast_cancer, lambda y: y == 0),
     "diabetes": _bundled(datasets.load_diabetes, lambda y: y > y.median()),
     "digits": _bundled(datasets.load_digits, lambda y: y == 8),
     "iris": _bundled(datasets.load_iris, lambda y: y == 1),
     "wine": _bundled(datasets.load_wine, lambda y: y == 1),
 }
-OF_NUMBERS = {
+REGRESSION = {
     "diabetes": _bundled(datasets.load_diabetes, lambda y: y),
     "linnerud": _bundled(datasets.load_linnerud, lambda y: y["Weight"]),
 }

@@ -1,12 +1,12 @@
-"""Time DeepRegressor's fit and predict side by side with MLPRegressor, in turn.
+"""Time fit and predict of DeepRegressor beside MLPRegressor, in turn.
 
-Run, from an environment with the package's ``benchmark`` extra::
+Requires the extra ``benchmark``::
 
-    python benchmarks/speed_numbers.py
-    python benchmarks/speed_numbers.py --repeats 5
+    python benchmarks/speed_regression.py
+    python benchmarks/speed_regression.py --repeats 5
 
-The cases of ``speed.py``, the same settings, and y a noisy weighted sum of the features. The array
-is float32, or float64 and trained on as the default has it.
+The cases and settings of ``speed.py``, with a noisy linear combination of the features as y. The
+array is float32 or float64, and dtype="auto".
 """
 
 import argparse
@@ -22,7 +22,7 @@ from skdnn import DeepRegressor
 
 
 def make_skdnn(case):
-    return speed.make_skdnn(case, None, face=DeepRegressor)
+    return speed.make_skdnn(case, None, estimator=DeepRegressor)
 
 
 def make_mlp(case):
@@ -33,7 +33,7 @@ CONTENDERS = {"skdnn": make_skdnn, "MLPRegressor": make_mlp}
 
 
 def make_data(case, dtype, rows=None):
-    """Return X, and y of deviation 1, so that scikit-learn's network has an easy start, too."""
+    """Return X and y; y has standard deviation 1, as scikit-learn's network expects."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows or case.rows, case.features), dtype=dtype)
     y = X @ rng.standard_normal(case.features) / np.sqrt(case.features)
@@ -41,7 +41,7 @@ def make_data(case, dtype, rows=None):
 
 
 def time_fit(name, case, X, y):
-    """Return the seconds of one fit, of as many epochs as the case has."""
+    """Return the seconds of one fit of all epochs of the case."""
     model = CONTENDERS[name](case)
     seconds = speed.time_calls(partial(model.fit, X, y))
     if model.n_iter_ != case.epochs:
@@ -70,7 +70,7 @@ def measure_predict(case, dtype, rows, repeats):
 
 
 def report(title, cases, measure, unit):
-    """Print a table of seconds, and how many times as long MLPRegressor takes."""
+    """Print a table of times, and those of MLPRegressor relative to skdnn."""
     print(f"## {title}\n")
     speed.print_header(["case", "array"], list(CONTENDERS))
     ratios = []
@@ -86,7 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
     repeats = parser.parse_args().repeats
-    warnings.simplefilter("ignore")  # of training that ended before it converged, as it must here
+    warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
     speed.print_machine()
     report(
         "fit: µs per optimizer step (seconds per fit)",
