@@ -16,10 +16,12 @@ from skdnn.processes import SingleProcess
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# In the order in which a fit passes through: each knows only those before it.
-STATIONS = [
+# The files of skdnn.estimator in the order of a fit: each may import only those before it.
+FIT_ORDER = [
     "_task",
     "_parameters",
+    "_columns",
+    "_reading",
     "_examples",
     "_file_examples",
     "_plan",
@@ -133,16 +135,16 @@ def test_there_are_no_other_modules_and_packages():
     assert packages == PACKAGES
 
 
-@pytest.mark.parametrize("station", STATIONS)
-def test_a_station_knows_only_those_before_it(station):
-    tree = parsed(PACKAGE / "estimator" / f"{station}.py")
-    inside = {module for module, level in imported_modules(tree) if level}
-    assert inside <= set(STATIONS[: STATIONS.index(station)])
+@pytest.mark.parametrize("file", FIT_ORDER)
+def test_files_of_the_estimator_import_only_earlier_ones(file):
+    tree = parsed(PACKAGE / "estimator" / f"{file}.py")
+    imported = {module for module, level in imported_modules(tree) if level}
+    assert imported <= set(FIT_ORDER[: FIT_ORDER.index(file)])
 
 
-def test_every_file_of_the_estimator_is_a_station_or_uses_them():
+def test_the_fit_order_lists_every_file_of_the_estimator():
     files = {path.stem for path in (PACKAGE / "estimator").glob("*.py")}
-    assert files == {*STATIONS, "_estimator", "_html", "_unknown_names", "__init__"}
+    assert files == {*FIT_ORDER, "_estimator", "_html", "_unknown_names", "__init__"}
 
 
 def questions(kind):

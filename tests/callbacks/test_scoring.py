@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-import skdnn.estimator._examples
+import skdnn.estimator._reading
 from skdnn import DeepBinaryClassifier
 
 X, Y = make_classification(600, 12, n_informative=4, flip_y=0.2, random_state=0)
@@ -196,9 +196,9 @@ def test_a_frame_is_scored_by_a_function_as_by_the_name_of_its_metric(n_networks
 
 def test_the_rows_of_a_scorer_are_not_read_in_every_epoch(monkeypatch):
     n_read = []
-    read_columns = skdnn.estimator._examples.read_columns
+    read_columns = skdnn.estimator._reading.read_columns
     monkeypatch.setattr(
-        skdnn.estimator._examples,
+        skdnn.estimator._reading,
         "read_columns",
         lambda X, kinds: n_read.append(len(X)) or read_columns(X, kinds),
     )
