@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "data.batches": {"skdnn.data.frames", "skdnn.processes"},
     "data.streaming": {*DATA - {"skdnn.data.streaming"}},
     "training": {"skdnn.network", "skdnn.processes"},
-    "callbacks": {"skdnn.data.frames"},
+    "callbacks": {"skdnn.data.frames", "skdnn.network", "skdnn.training"},
     "checkpoints": {"skdnn.callbacks", "skdnn.data.frames"},
     "images": {"skdnn.callbacks"},
     "distributed": {"skdnn._version", "skdnn.processes", "skdnn.training"},
