@@ -77,14 +77,14 @@ class EpochLines:
 
 
 def ending_line(
-    result: TrainingResult, validation: str, max_iter: int, n_iter_no_change: int, tol: float
+    result: TrainingResult, criterion: str, max_iter: int, n_iter_no_change: int, tol: float
 ) -> str:
     """Return a line that says why training stopped, and the weights of which epoch are kept.
 
     Parameters
     ----------
     result : TrainingResult
-    validation : str
+    criterion : str
         The quantity that had to improve.
     max_iter, n_iter_no_change, tol : int, int, float
 
@@ -100,7 +100,7 @@ def ending_line(
     'Stopped after epoch 50: max_iter=50 reached; weights of epoch 41 kept'
     """
     facts = {
-        "criterion": validation,
+        "criterion": criterion,
         "max_iter": max_iter,
         "patience": f"{n_iter_no_change} epoch{'s' if n_iter_no_change > 1 else ''}",
         "tol": tol,

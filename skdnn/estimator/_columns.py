@@ -102,11 +102,11 @@ def encode_categories(
     examples: Any,
     is_partial_fit: bool = False,
 ) -> Table:
-    """Return the Table of Examples with codes for the categories that the estimator distinguishes.
+    """Return the Table of `examples`, an Examples, with codes for the categories of the estimator.
 
     The first call stores these categories on the estimator: the frequent ones, and in `fit` also
-    the rare ones that get target means. `partial_fit` adds new frequent ones later, and a fit with
-    `warm_start` keeps the categories as they are.
+    the rare ones that get target means. Later calls of `partial_fit` add new frequent ones, and a
+    fit with `warm_start` keeps the categories as they are.
     """
     table, weight, processes = examples.X, examples.weight, examples.processes
     is_first = estimator.categories_ is None
