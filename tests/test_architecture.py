@@ -1,4 +1,4 @@
-"""The architecture: which module may import which, and what is public."""
+"""The architecture: which modules may import which, and which names are public."""
 
 import ast
 import inspect
@@ -16,10 +16,12 @@ from skdnn.processes import SingleProcess
 PACKAGE = Path(skdnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# In the order in which a fit passes through: each knows only those before it.
-STATIONS = [
+# The files of skdnn.estimator in the order of a fit: each may import only those before it.
+FIT_ORDER = [
     "_task",
     "_parameters",
+    "_columns",
+    "_reading",
     "_examples",
     "_file_examples",
     "_plan",
@@ -42,7 +44,7 @@ MAY_IMPORT = {
     "data.batches": {"skdnn.data.frames", "skdnn.processes"},
     "data.streaming": {*DATA - {"skdnn.data.streaming"}},
     "training": {"skdnn.network", "skdnn.processes"},
-    "callbacks": {"skdnn.data.frames"},
+    "callbacks": {"skdnn.data.frames", "skdnn.network", "skdnn.training"},
     "checkpoints": {"skdnn.callbacks", "skdnn.data.frames"},
     "images": {"skdnn.callbacks"},
     "distributed": {"skdnn._version", "skdnn.processes", "skdnn.training"},
@@ -70,7 +72,7 @@ MAY_IMPORT = {
 }
 MODULES = {"_version", "classifier", "regressor"}
 PACKAGES = set(MAY_IMPORT) - MODULES - {"__init__"}
-# Libraries that a package does without.
+# Libraries that a package must not import.
 MUST_NOT_IMPORT = {"network": {"sklearn", "PIL", "scipy"}, "training": {"sklearn", "PIL"}}
 PUBLIC = {
     "ActivationDisplay",
@@ -85,17 +87,17 @@ PUBLIC = {
     "together",
 }
 OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "polars", "pyarrow"}
-NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "misc", "base", "core"}
+GENERIC_NAMES = {"utils", "helpers", "common", "misc", "base", "core"}
 
 
 @cache
 def parsed(path):
-    """Return a file's code as ast has it; many tests ask."""
+    """Return the syntax tree of a file."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def place(path):
-    """Return the package of a file, or the name of a module beside the packages."""
+    """Return the package of a file, or the name of a module outside of the packages."""
     *folders, file = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(folders) or file
 
@@ -126,27 +128,27 @@ def test_relative_imports_stay_in_the_package(path):
     assert max(levels, default=0) <= allowed
 
 
-def test_there_are_no_other_modules_and_packages():
+def test_all_modules_and_packages_are_listed():
     modules = {path.stem for path in PACKAGE.glob("*.py")}
     packages = {place(path) for path in PACKAGE.glob("*/**/__init__.py")}
     assert modules == MODULES | {"__init__"}
     assert packages == PACKAGES
 
 
-@pytest.mark.parametrize("station", STATIONS)
-def test_a_station_knows_only_those_before_it(station):
-    tree = parsed(PACKAGE / "estimator" / f"{station}.py")
-    inside = {module for module, level in imported_modules(tree) if level}
-    assert inside <= set(STATIONS[: STATIONS.index(station)])
+@pytest.mark.parametrize("file", FIT_ORDER)
+def test_files_of_the_estimator_import_only_earlier_ones(file):
+    tree = parsed(PACKAGE / "estimator" / f"{file}.py")
+    imported = {module for module, level in imported_modules(tree) if level}
+    assert imported <= set(FIT_ORDER[: FIT_ORDER.index(file)])
 
 
-def test_every_file_of_the_estimator_is_a_station_or_uses_them():
+def test_the_fit_order_lists_every_file_of_the_estimator():
     files = {path.stem for path in (PACKAGE / "estimator").glob("*.py")}
-    assert files == {*STATIONS, "_estimator", "_html", "_unknown_names", "__init__"}
+    assert files == {*FIT_ORDER, "_estimator", "_html", "_unknown_names", "__init__"}
 
 
-def questions(kind):
-    """Return the public attributes, with the arguments of what is called."""
+def public_members(kind):
+    """Return the public attributes of a class, with the parameters of its methods."""
     found = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
     return {
         name: list(inspect.signature(value).parameters) if callable(value) else None
@@ -154,46 +156,46 @@ def questions(kind):
     }
 
 
-def test_both_targets_answer_the_same_questions():
-    assert questions(TwoClasses) == questions(RealNumbers)
+def test_both_targets_have_the_same_public_members():
+    assert public_members(TwoClasses) == public_members(RealNumbers)
 
 
-def test_a_group_of_processes_answers_what_one_alone_does():
-    asked, answered = questions(SingleProcess), questions(Communicator)
-    methods = {name: arguments for name, arguments in asked.items() if arguments is not None}
-    assert methods == {name: answered.get(name) for name in methods}
+def test_communicator_has_the_methods_of_single_process():
+    single, several = public_members(SingleProcess), public_members(Communicator)
+    methods = {name: arguments for name, arguments in single.items() if arguments is not None}
+    assert methods == {name: several.get(name) for name in methods}
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_packages_do_without_some_libraries(path):
+def test_packages_do_not_import_forbidden_libraries(path):
     roots = {m.split(".")[0] for m, level in imported_modules(parsed(path)) if not level}
     assert not roots & MUST_NOT_IMPORT.get(place(path), set())
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_no_import_hides_in_a_function_but_an_optional_dependency(path):
+def test_only_optional_dependencies_are_imported_inside_functions(path):
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             roots = {module.split(".")[0] for module, _ in imported_modules(node)}
             assert roots <= OPTIONAL
 
 
-def test_every_name_says_something():
-    assert not {path.stem.strip("_") for path in FILES} & NAMES_THAT_SAY_NOTHING
+def test_file_names_are_not_generic():
+    assert not {path.stem.strip("_") for path in FILES} & GENERIC_NAMES
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_every_file_says_what_it_is(path):
+def test_every_file_has_a_docstring(path):
     assert ast.get_docstring(parsed(path))
 
 
-def test_the_public_surface_is_what_all_says():
+def test_public_names_are_those_of_all():
     modules = {name.partition(".")[0] for name in MODULES | PACKAGES}
     public = {name for name in vars(skdnn) if not name.startswith("_")} - modules
     assert public == set(skdnn.__all__) == PUBLIC
 
 
 @pytest.mark.parametrize("name", sorted(PACKAGES - {"data"}))
-def test_packages_have_what_their_all_lists(name):
+def test_packages_define_every_name_of_their_all(name):
     package = import_module(f"skdnn.{name}")
     assert all(hasattr(package, exported) for exported in package.__all__)

@@ -757,7 +757,7 @@ def column(name, values):
         (column("w", np.zeros(N)), "sample_weight must hold a weight above zero"),
         (column("w", np.arange(N) >= N), "sample_weight must hold a weight above zero"),
         (lambda table: table.slice(0, 0), "X must hold rows, got none"),
-        (lambda table: table.select(["y"]), r"X must hold columns beside \['y'\]"),
+        (lambda table: table.select(["y"]), r"X must have columns besides \['y'\]"),
         (lambda table: table.drop_columns("y"), "y must name a column of X, which are .*got 'y'"),
     ],
 )

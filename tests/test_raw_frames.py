@@ -1,4 +1,4 @@
-"""A raw data frame in: categories, gaps and unseen levels, from fit to a module and back."""
+"""Raw data frames: categories, missing values and unseen categories, in fit and prediction."""
 
 import pickle
 
@@ -22,7 +22,7 @@ M = 240
 
 
 def make_frame():
-    """Return a frame of every kind of column, and labels that need all of them."""
+    """Return a data frame with columns of every kind, and labels that depend on them."""
     frame = pd.DataFrame(
         {
             "height": RNG.normal(size=M),
@@ -45,7 +45,7 @@ def fit(frame=FRAME, **parameters):
     return DeepBinaryClassifier(**{**QUICK, **parameters}).fit(frame, Y)
 
 
-def test_a_raw_frame_is_learnt():
+def test_fit_learns_from_a_raw_data_frame():
     clf = DeepBinaryClassifier(random_state=0).fit(FRAME[:160], Y[:160])
     assert roc_auc_score(Y[160:] == "none", clf.predict_proba(FRAME[160:])[:, 1]) > 0.85
     assert clf.is_categorical_.tolist() == [False, True, False, True, True]
@@ -56,7 +56,7 @@ def test_a_raw_frame_is_learnt():
     assert clf.layer_sizes_[0] == 2 + 1 + 4 + 2 + 2 == len(clf.coefs_[0])
 
 
-def test_it_is_what_a_careful_pipeline_learns():
+def test_fit_equals_a_pipeline_with_one_hot_encoding_and_scaling():
     frame = FRAME.drop(columns="height")
     prepare = make_column_transformer(
         (StandardScaler(), ["petals"]),
@@ -73,7 +73,7 @@ def test_it_is_what_a_careful_pipeline_learns():
     )
 
 
-def test_unseen_levels_and_gaps_have_an_answer():
+def test_predict_accepts_unseen_categories_and_missing_values():
     clf = fit()
     unseen = FRAME[:3].astype({"colour": object, "name": object})
     unseen.loc[:, "colour"] = ["violet", None, 7]
@@ -82,7 +82,7 @@ def test_unseen_levels_and_gaps_have_an_answer():
     assert np.isfinite(clf.predict_proba(unseen)).all()
 
 
-def test_the_names_of_the_columns_are_checked():
+def test_column_names_and_numbers_are_checked_in_predict():
     clf = fit()
     with pytest.raises(ValueError, match="feature names should match"):
         clf.predict(FRAME.rename(columns={"name": "kind"}))
@@ -103,7 +103,7 @@ def test_the_names_of_the_columns_are_checked():
     ],
     ids=lambda value: str(getattr(value, "dtype", type(value))),
 )
-def test_numbers_where_text_was_are_an_error(now, message):
+def test_numbers_in_a_text_column_raise(now, message):
     clf = fit()
     with pytest.raises(ValueError, match=message):
         clf.predict(FRAME[:2].assign(name=now))
@@ -114,7 +114,7 @@ def test_numbers_where_text_was_are_an_error(now, message):
 
 
 @pytest.mark.parametrize("to", ["polars", "arrow", "array"])
-def test_numbers_where_text_was_are_an_error_in_any_library(to):
+def test_numbers_in_a_text_column_raise_in_any_library(to):
     frame = FRAME[["height", "name"]]
     wrong = frame.assign(name=np.arange(M) % 2)
     change = {
@@ -128,7 +128,7 @@ def test_numbers_where_text_was_are_an_error_in_any_library(to):
         clf.predict(change(wrong))
 
 
-def test_numbers_are_an_error_where_all_text_was_rare(tmp_path):
+def test_numbers_in_a_text_column_of_rare_categories_raise(tmp_path):
     frame = FRAME[["height"]].assign(income=[f"{10_000 + i:,}" for i in range(M)])
     frame.assign(y=Y).to_parquet(tmp_path / "x.parquet")
     number = frame.assign(income=np.arange(10_000.0, 10_000 + M))
@@ -153,7 +153,7 @@ def test_numbers_are_an_error_where_all_text_was_rare(tmp_path):
 
 
 @pytest.mark.parametrize("values", [[3, 4, 5], [3.0, 4.0, 5.5], [True, False, True]], ids=str)
-def test_categories_that_are_numbers_take_numbers(values):
+def test_numeric_categories_accept_numbers_of_any_dtype(values):
     column = np.resize(values, M)
     array = np.column_stack([column, FRAME["petals"]])
     chosen = fit(pd.DataFrame(array, columns=["a", "b"]), categorical_features=["a"])
@@ -168,7 +168,7 @@ def test_categories_that_are_numbers_take_numbers(values):
         assert np.isfinite(clf.predict_proba(X[:5].assign(a=None))).all()
 
 
-def test_text_where_numbers_or_dates_were_is_an_error():
+def test_text_in_a_column_of_numbers_or_dates_raises():
     frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=M), "long": FRAME["height"]})
     clf = fit(frame)
     with pytest.raises(ValueError, match="must hold dates in column 'day', as in fit, got text or"):
@@ -179,7 +179,7 @@ def test_text_where_numbers_or_dates_were_is_an_error():
     assert np.isfinite(clf.predict_proba(missing)).all()
 
 
-def test_partial_fit_may_learn_later_what_a_column_holds():
+def test_partial_fit_learns_the_kind_of_a_column_from_a_later_chunk():
     clf = DeepBinaryClassifier(**QUICK)
     missing = FRAME[["height"]].assign(name=pd.Series([None] * M, dtype=object))
     clf.partial_fit(missing, Y, classes=["flower", "none"])
@@ -188,7 +188,7 @@ def test_partial_fit_may_learn_later_what_a_column_holds():
         clf.partial_fit(missing.assign(name=5), Y)
 
 
-def test_categories_may_be_switched_off_or_named():
+def test_categorical_features_none_names_and_indices():
     with pytest.raises(ValueError, match="to float"):
         fit(categorical_features=None)
     frame = FRAME[["height", "petals"]]
@@ -201,21 +201,21 @@ def test_categories_may_be_switched_off_or_named():
         same.predict(array[:, :1])
 
 
-def test_lists_may_hold_levels():
+def test_lists_of_rows_may_hold_categories():
     rows = FRAME[["name", "petals"]].to_numpy().tolist()
     clf = fit(rows, categorical_features=[0])
     frame = FRAME[["name", "petals"]]
     np.testing.assert_array_equal(clf.predict(rows), fit(frame).predict(frame))
 
 
-def test_sparse_data_has_no_levels():
+def test_sparse_data_with_categorical_features_raises():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(ValueError, match="X must be dense where categorical_features"):
         fit(sparse.csr_array(np.ones((M, 2))), categorical_features=[0])
 
 
 @pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
-def test_the_module_takes_codes_of_levels(options):
+def test_to_module_takes_category_codes(options):
     clf = fit(**options)
     X = FRAME[["height", "colour", "petals", "is_outlier", "name"]].copy()
     for name, categories in zip(["colour", "is_outlier", "name"], clf.categories_, strict=True):
@@ -230,14 +230,14 @@ def test_the_module_takes_codes_of_levels(options):
     np.testing.assert_allclose(exported.module()(tensor).detach(), P, rtol=1e-6)
 
 
-def test_pickles_and_clones():
+def test_pickle_and_clone_with_data_frames():
     clf = fit(n_networks=2, early_stopping=False)
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(FRAME), clf.predict_proba(FRAME))
     clone(clf).fit(FRAME, Y)
 
 
-def test_searches_and_cross_validation_take_frames():
+def test_searches_and_cross_validation_accept_data_frames():
     search = GridSearchCV(DeepBinaryClassifier(**QUICK), {"standardize": [True, "robust"]}, cv=2)
     assert search.fit(FRAME, Y).score(FRAME, Y) > 0.5
     P = cross_val_predict(DeepBinaryClassifier(**QUICK), FRAME, Y, method="predict_proba")
@@ -245,31 +245,31 @@ def test_searches_and_cross_validation_take_frames():
 
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
-def test_held_out_rows_of_a_frame_are_scored(scoring):
+def test_scoring_of_held_out_rows_of_a_data_frame(scoring):
     clf = fit(early_stopping=True, scoring=scoring)
     assert len(clf.validation_scores_) == clf.n_iter_
 
 
-def test_folds_of_a_frame_are_each_watched():
+def test_scoring_of_several_networks_on_a_data_frame():
     clf = fit(n_networks=5, scoring="roc_auc")
     assert np.isfinite(clf.oob_proba_).all()
 
 
-def test_rows_to_watch_may_be_a_frame():
+def test_validation_set_may_be_a_data_frame():
     clf = DeepBinaryClassifier(**QUICK)
     clf.fit(FRAME[:160], Y[:160], X_val=FRAME[160:], y_val=Y[160:])
     assert len(clf.validation_loss_curve_) == clf.n_iter_
 
 
 @pytest.mark.parametrize("kept", [0, 2**25])
-def test_batches_of_a_large_table_are_made_when_they_are_asked_for(kept, monkeypatch):
+def test_batches_of_a_large_table_are_encoded_on_demand(kept, monkeypatch):
     expected = fit(n_networks=2).predict_proba(FRAME)
     monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
     monkeypatch.setattr("skdnn.data.batches._inputs._NUMBERS_WORTH_KEEPING", kept)
     np.testing.assert_allclose(fit(n_networks=2).predict_proba(FRAME), expected, rtol=1e-5)
 
 
-def test_rows_of_weight_zero_teach_nothing_of_levels_and_gaps():
+def test_rows_of_weight_zero_add_no_categories_and_missing_values():
     weight = np.array([1.0] * 200 + [0.0] * 40)
     odd = FRAME.astype({"colour": object, "is_outlier": object}).copy()
     odd.loc[200:, "colour"] = "violet"
@@ -283,7 +283,7 @@ def test_rows_of_weight_zero_teach_nothing_of_levels_and_gaps():
     )
 
 
-def test_going_on_keeps_the_levels_and_the_encoding():
+def test_warm_start_keeps_categories_and_encoding():
     clf = fit(warm_start=True)
     categories, encoding = clf.categories_, clf.input_encoding_
     few = FRAME["colour"].isin(["red", "blue"])
@@ -293,7 +293,7 @@ def test_going_on_keeps_the_levels_and_the_encoding():
     assert clf.n_iter_ > 6
 
 
-def test_later_chunks_add_levels_and_gaps():
+def test_partial_fit_adds_categories_and_missing_indicators():
     clf = DeepBinaryClassifier(**QUICK)
     clf.partial_fit(FRAME[:120].assign(height=1.0), Y[:120], classes=["flower", "none"])
     before, sizes = [list(categories) for categories in clf.categories_], clf.layer_sizes_
@@ -306,7 +306,7 @@ def test_later_chunks_add_levels_and_gaps():
     assert np.isfinite(clf.predict_proba(FRAME)).all()
 
 
-def test_a_new_fit_forgets_the_levels_of_the_last():
+def test_new_fit_forgets_earlier_categories():
     clf = fit()
     clf.fit(FRAME[["petals"]].to_numpy(), Y)
     assert clf.categories_ is None
@@ -314,7 +314,7 @@ def test_a_new_fit_forgets_the_levels_of_the_last():
     assert clf.predict(np.ones((2, 1))).shape == (2,)
 
 
-def test_a_killed_fit_of_a_frame_goes_on(tmp_path):
+def test_checkpoint_of_a_data_frame_is_resumed_only_with_the_same_data(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
     expected = fit(checkpoint=checkpoint)
     again = fit(checkpoint=checkpoint)
@@ -323,7 +323,7 @@ def test_a_killed_fit_of_a_frame_goes_on(tmp_path):
         DeepBinaryClassifier(**QUICK, checkpoint=checkpoint).fit(FRAME.assign(name="rose"), Y)
 
 
-def test_skops_keeps_a_classifier_of_frames(tmp_path):
+def test_skops_saves_a_classifier_fitted_on_a_data_frame(tmp_path):
     skops = pytest.importorskip("skops.io")
     clf = fit()
     skops.dump(clf, tmp_path / "clf.skops")
@@ -346,9 +346,7 @@ DTYPES_OF_NUMBERS = {
 
 
 @pytest.mark.parametrize(("dtypes", "expected"), DTYPES_OF_NUMBERS.values(), ids=DTYPES_OF_NUMBERS)
-def test_predictions_have_the_precision_of_the_numbers_beside_categories(
-    dtypes, expected, tmp_path
-):
+def test_predictions_have_the_dtype_of_the_numeric_columns(dtypes, expected, tmp_path):
     # Values that float32 holds exactly: the dtype of the column counts, not its values.
     frame = pd.DataFrame({"colour": np.resize(["red", "green", "blue"], M)})
     for dtype in dtypes:

@@ -1,4 +1,4 @@
-"""`target_encoding`: rare levels say what y is in their other rows, and no row tells its own."""
+"""`target_encoding`: target means of rare categories, without leaking labels."""
 
 import pickle
 
@@ -29,50 +29,50 @@ SMALL = {"n_units": 16, "max_iter": 12, "random_state": 0}
 
 
 @pytest.mark.parametrize("n_networks", [1, 3])
-def test_rare_levels_say_something(n_networks):
+def test_target_encoding_of_rare_categories_improves_auc(n_networks):
     auc = {
-        told: roc_auc_score(
+        encoded: roc_auc_score(
             Y_NEW,
-            DeepBinaryClassifier(**SMALL, n_networks=n_networks, target_encoding=told)
+            DeepBinaryClassifier(**SMALL, n_networks=n_networks, target_encoding=encoded)
             .fit(X, Y)
             .predict_proba(X_NEW)[:, 1],
         )
-        for told in (False, "auto", True)
+        for encoded in (False, "auto", True)
     }
     assert auc["auto"] == auc[True] > auc[False] + 0.08
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
-def test_rare_levels_tell_numbers(n_outputs):
+def test_target_encoding_of_rare_categories_improves_r2(n_outputs):
     y, y_new = (np.tile(s[:, None], n_outputs).squeeze() for s in (1e3 * SIGNAL, 1e3 * SIGNAL_NEW))
-    told, not_told = (
+    encoded, not_encoded = (
         r2_score(y_new, DeepRegressor(**SMALL, target_encoding=on).fit(X, y).predict(X_NEW))
         for on in ("auto", False)
     )
-    assert told > not_told + 0.3
+    assert encoded > not_encoded + 0.3
 
 
 @pytest.mark.parametrize("options", [{}, {"n_networks": 3}, {"early_stopping": True}], ids=str)
-def test_no_row_tells_its_own_label(options):
+def test_target_means_do_not_leak_the_label_of_a_row(options):
     noise = np.random.default_rng(3).integers(0, 2, 1200)
     clf = DeepBinaryClassifier(**SMALL, **options, target_encoding=True).fit(X, noise)
     assert len(clf._encoding["mean_column"]) == 1
     p = clf.predict_proba(X_NEW)
     assert log_loss(noise[:1200].repeat(2)[:2000], p) < 0.75
-    # A mean that had seen its own label would have given it away.
+    # With means that contain the label of the row itself, the loss would be much lower.
     assert clf.loss_ > 0.6
 
 
-def test_rows_of_one_group_tell_each_other_nothing():
-    # Each town's rows are one group, and its own label is all that a town says.
+def test_target_means_do_not_leak_labels_within_a_group():
+    # The rows of a town are one group and have the same label, which is noise.
     towns = np.repeat(TOWNS[:240], 4)
     frame = pd.DataFrame({"town": towns, "width": RNG.normal(size=960)})
     labels = np.repeat(RNG.integers(0, 2, 240), 4)
     clf = DeepBinaryClassifier(**SMALL, n_networks=5, target_encoding=True)
-    alone = clf.fit(frame, labels).loss_
-    together = clf.fit(frame, labels, groups=towns).loss_
-    assert alone < 0.45
-    assert together > 0.6
+    without_groups = clf.fit(frame, labels).loss_
+    with_groups = clf.fit(frame, labels, groups=towns).loss_
+    assert without_groups < 0.45
+    assert with_groups > 0.6
 
 
 @pytest.mark.parametrize("options", [{}, {"n_networks": 3}, {"early_stopping": True}], ids=str)
@@ -86,7 +86,7 @@ def test_rows_of_weight_zero_behave_as_absent(options):
     )
 
 
-def test_no_network_sees_a_label_that_it_holds_out(monkeypatch):
+def test_target_means_of_a_network_ignore_its_held_out_rows(monkeypatch):
     means, folds = [], []
     monkeypatch.setattr(
         "skdnn.estimator._split.RowsOfEachNetwork",
@@ -107,14 +107,14 @@ def test_no_network_sees_a_label_that_it_holds_out(monkeypatch):
     _, held_out = folds[0]
     for network, rows in enumerate(held_out):
         changed = y.copy()
-        changed[rows] = y[np.roll(rows, 1)]  # other numbers of the same mean and deviation
+        changed[rows] = y[np.roll(rows, 1)]  # other numbers with the same mean and deviation
         fit(changed)
         np.testing.assert_array_equal(folds[-1][1], held_out)
         np.testing.assert_allclose(means[-1][network], means[0][network], atol=1e-12)
         assert not np.allclose(means[-1][1 - network], means[0][1 - network], atol=1e-3)
 
 
-def test_few_rare_levels_stay_one():
+def test_few_rare_categories_get_no_target_means_by_default():
     frame = X.assign(town=np.where(np.arange(1200) < 1190, "big", X["town"]))
     clf = DeepBinaryClassifier(**SMALL).fit(frame, Y)
     assert len(clf.categories_[0]) == 1
@@ -122,7 +122,7 @@ def test_few_rare_levels_stay_one():
     assert len(clf.categories_[0]) == 11
 
 
-def test_rows_that_are_watched_are_told_by_the_others():
+def test_validation_rows_get_the_means_of_the_training_rows():
     clf = DeepBinaryClassifier(**SMALL, target_encoding=True)
     clf.fit(X, Y, X_val=X_NEW, y_val=Y_NEW)
     p = clf.predict_proba(X_NEW)
@@ -144,13 +144,13 @@ def test_groups_of_rows_of_weight_zero_behave_as_absent(n_networks):
     )
 
 
-def test_scorers_of_several_networks_see_what_these_watch():
+def test_scores_of_several_networks_match_their_validation_costs():
     clf = DeepBinaryClassifier(**SMALL, n_networks=5, scoring="neg_log_loss").fit(X, Y)
     for score, cost in zip(clf.validation_scores_, clf.validation_loss_curve_, strict=True):
         assert score == pytest.approx(-cost, rel=1e-4)
 
 
-def test_the_module_predicts_the_same():
+def test_to_module_predicts_the_same():
     clf = DeepBinaryClassifier(**SMALL, n_networks=2).fit(X, Y)
     position = {category: code for code, category in enumerate(clf.categories_[0])}
     new = X_NEW.assign(town=np.where(np.arange(2000) < 9, "nowhere", X_NEW["town"]))
@@ -160,7 +160,7 @@ def test_the_module_predicts_the_same():
     np.testing.assert_allclose(got, clf.predict_proba(new)[:, 1], atol=1e-6)
 
 
-def test_frames_and_pickles_predict_alike():
+def test_pickles_and_shuffled_rows_give_the_same_predictions():
     clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
     expected = clf.predict_proba(X_NEW)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X_NEW), expected)
@@ -168,7 +168,7 @@ def test_frames_and_pickles_predict_alike():
     np.testing.assert_allclose(clf.predict_proba(shuffled), expected[shuffled.index], rtol=1e-5)
 
 
-def test_a_fit_that_goes_on_keeps_its_levels_and_tells_no_row_its_own_label():
+def test_warm_start_keeps_categories_and_does_not_leak_labels():
     noise = np.random.default_rng(4).integers(0, 2, 1200)
     clf = DeepBinaryClassifier(**SMALL, warm_start=True, early_stopping=False).fit(X, noise)
     categories, sizes, loss = list(clf.categories_[0]), clf.layer_sizes_, clf.loss_
@@ -176,12 +176,12 @@ def test_a_fit_that_goes_on_keeps_its_levels_and_tells_no_row_its_own_label():
     assert list(clf.categories_[0]) == categories
     assert clf.layer_sizes_ == sizes
     assert clf.loss_ > loss - 0.06
-    # The means are those of the rows of the last fit.
+    # The target means are those of the last fit.
     ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2))._encoding["category_mean"]
     assert ones.min() > 0.9
 
 
-def test_chunks_after_a_fit_keep_its_levels_and_means():
+def test_partial_fit_after_fit_keeps_categories_and_means():
     clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
     categories, means = list(clf.categories_[0]), clf._encoding["category_mean"]
     new = X_NEW.assign(town=np.where(np.arange(2000) < 900, "new town", X_NEW["town"]))
@@ -191,14 +191,14 @@ def test_chunks_after_a_fit_keep_its_levels_and_means():
     assert roc_auc_score(Y_NEW, clf.predict_proba(X_NEW)[:, 1]) > 0.75
 
 
-def test_chunks_alone_learn_no_means():
+def test_partial_fit_learns_no_target_means():
     clf = DeepBinaryClassifier(**SMALL).partial_fit(X, Y, classes=[0, 1])
     assert len(clf._encoding["mean_column"]) == 0
     with pytest.raises(ValueError, match="target_encoding must be False or 'auto' for partial_fit"):
         clf.set_params(target_encoding=True).partial_fit(X, Y)
 
 
-def test_large_tables_train_as_small_ones(monkeypatch):
+def test_large_tables_give_the_same_fit(monkeypatch):
     small = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)
     monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
     large = DeepBinaryClassifier(**SMALL).fit(X, Y).predict_proba(X_NEW)

@@ -1,7 +1,9 @@
-"""Callbacks: what happens after each epoch besides training, and what a user is told.
+"""Callbacks: scikit-learn's callbacks, scores of each epoch, printed lines and warnings.
 
-scikit-learn's callbacks in `_callbacks`, a scorer in `_scoring`, printed lines in
-`_progress_lines`, warnings in `_warnings`.
+- `_epoch_tasks`: report a fit and its epochs to scikit-learn's callbacks;
+- `_scoring`: score the validation set after each epoch, by a scorer of scikit-learn;
+- `_progress_lines`: print the progress of training and reading;
+- `_warnings`: warn at the line of the user's program.
 """
 
 from ._epoch_tasks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks

@@ -1,37 +1,40 @@
-"""scikit-learn's callbacks, for the versions that have them: the fit and its epochs as tasks."""
+"""scikit-learn's callbacks, where its version has them: they see a fit and its epochs as tasks."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from sklearn.base import BaseEstimator
+
+from skdnn.network import Network
+from skdnn.training import Progress, TrainingResult
+
 try:
+    from sklearn import callback as sklearn_callback
     from sklearn.callback import CallbackSupportMixin
-    from sklearn.callback import with_callbacks as _managed
 except ImportError:  # scikit-learn before 1.9
+    sklearn_callback = None
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Has no callbacks to support."""
+        """A mixin without effect, where scikit-learn has no callbacks."""
 
-        def _init_callback_context(self, max_subtasks=0):
+        def _init_callback_context(self, max_subtasks: int | None = 0) -> None:
             return None
-
-    def _managed(method):
-        return method
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def with_callbacks(method: Method) -> Method:
-    """Return a method of an estimator after which its callbacks are torn down, come what may."""
-    return _managed(method)
+    """Return a method of an estimator that tears down the estimator's callbacks when it ends."""
+    return method if sklearn_callback is None else sklearn_callback.with_callbacks(method)
 
 
 def as_one_task(fit: Method) -> Method:
-    """Return a fit(self, X, y=None) whose beginning and end the estimator's callbacks see."""
+    """Return a method fit(self, X, y=None) whose begin and end are reported to the callbacks."""
 
     @wraps(fit)
-    def told_fit(self, X, y=None):
+    def fit_as_task(self: Any, X: Any, y: Any = None) -> Any:
         context = self._init_callback_context()
         if not getattr(self, "_skl_callbacks", None):
             return fit(self, X, y)
@@ -41,50 +44,56 @@ def as_one_task(fit: Method) -> Method:
         context.call_on_fit_task_end(**passed, reconstruction_attributes={})
         return self
 
-    return cast(Method, with_callbacks(told_fit))
+    return cast(Method, with_callbacks(fit_as_task))
 
 
 class EpochTasks:
-    """Tells the callbacks of an estimator where its fit begins and ends, and each epoch of it.
+    """Report the begin and end of a fit, and of each of its epochs, to an estimator's callbacks.
 
     Parameters
     ----------
     estimator : estimator
-        Without callbacks, nothing is told.
-    context : sklearn.callback.CallbackContext
-        Of the fit.
+        Without callbacks, nothing is reported.
+    context : sklearn.callback.CallbackContext or None
+        The context of the fit. With None, nothing is reported.
     X, y, sample_weight : as the user passed them
+
+    Attributes
+    ----------
+    is_active : bool
+        Whether there are callbacks to report to.
     """
 
-    def __init__(self, estimator, context, X, y, sample_weight):
-        self.context = context if getattr(estimator, "_skl_callbacks", None) else None
+    def __init__(
+        self, estimator: BaseEstimator, context: Any, X: Any, y: Any, sample_weight: Any
+    ) -> None:
+        self.is_active = context is not None and bool(getattr(estimator, "_skl_callbacks", None))
+        self.context = context
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.passed = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    @property
-    def is_active(self):
-        """Whether there are callbacks."""
-        return self.context is not None
-
-    def begin(self, learned, max_iter):
-        """Begin the fit and its first epoch.
+    def begin(
+        self, learned: Callable[[Network, TrainingResult], dict[str, Any]], max_iter: int
+    ) -> None:
+        """Report the begin of the fit and of its first epoch.
 
         Parameters
         ----------
         learned : callable
             From (network, result) to the fitted attributes, as if the fit had ended there.
         max_iter : int
-            Epochs at the most.
+            Largest number of epochs.
         """
         self.learned = learned
-        if self.context is not None:
+        if self.is_active:
             self.context.max_subtasks = max_iter
             self.context.call_on_fit_task_begin(**self.passed)
-            self.epoch = self._begin_epoch()
+            epoch = self.context.subcontext(task_name="epoch")
+            self.epoch = epoch.call_on_fit_task_begin(**self.passed)
 
-    def __call__(self, progress):
-        """End an epoch, stop where a callback says so, else begin the next."""
-        if self.context is None:
+    def __call__(self, progress: Progress) -> None:
+        """Report the end of an epoch and the begin of the next one, unless a callback stops."""
+        if not self.is_active:
             return
         stops = self.epoch.call_on_fit_task_end(
             **self.passed,
@@ -93,13 +102,10 @@ class EpochTasks:
         if stops:
             progress.stop()
         if not progress.is_last:
-            self.epoch = self._begin_epoch()
+            epoch = self.context.subcontext(task_name="epoch")
+            self.epoch = epoch.call_on_fit_task_begin(**self.passed)
 
-    def end(self):
-        """End the fit; the estimator has its fitted attributes."""
-        if self.context is not None:
+    def end(self) -> None:
+        """Report the end of the fit, after which the estimator has its fitted attributes."""
+        if self.is_active:
             self.context.call_on_fit_task_end(**self.passed, reconstruction_attributes={})
-
-    def _begin_epoch(self):
-        epoch = self.context.subcontext(task_name="epoch")
-        return epoch.call_on_fit_task_begin(**self.passed)

@@ -1,17 +1,20 @@
-"""Lines on the screen while a network learns."""
+"""Lines printed by `verbose`: the progress of training and reading, and why training stopped."""
 
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
+
+from skdnn.training import Progress, TrainingResult
 
 # So that a fit of short epochs does not flood the screen.
 SECONDS_BETWEEN_LINES = 0.25
 SECONDS_BETWEEN_READING_LINES = 2.0
 # By the endings of a TrainingResult.
 _REASONS = {
-    "no_improvement": "no improvement of the {watched} for {patience}",
+    "no_improvement": "no improvement of the {criterion} for {patience}",
     "max_iter": "max_iter={max_iter} reached",
     "stopped": "a callback stopped it",
     "interrupted": "interrupted by Ctrl-C",
@@ -23,58 +26,65 @@ _REASONS = {
 
 
 class EpochLines:
-    """Prints a line after an epoch: the first, the last, and between them a few a second.
+    """Print lines about epochs: the first, the last, and a few each second in between.
 
     Parameters
     ----------
     n_rows : int
-        Rows of an epoch.
+        Number of training rows of an epoch.
     score_name : str
-        Of the scores of the validation set.
+        Name of the scores of the validation set.
     file : str or None, default=None
-        The checkpoint.
+        Path of the checkpoint.
     clock : callable, default=time.perf_counter
-        Gives the seconds.
+        Returns the time in seconds.
     """
 
-    def __init__(self, n_rows, score_name, file=None, clock=time.perf_counter):
+    def __init__(
+        self,
+        n_rows: int,
+        score_name: str,
+        file: str | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.n_rows, self.score_name, self.file, self.clock = n_rows, score_name, file, clock
         self.started, self.printed, self.n_epochs = clock(), -math.inf, 0
 
-    def start(self, progress):
-        """Print from which epoch a fit is resumed, if it is."""
+    def start(self, progress: Progress) -> None:
+        """Print the epoch from which a fit resumes, if it does."""
         if progress.epoch and progress.is_last:
             print(f"The fit of {self.file} is already finished")
         elif progress.epoch:
             print(f"Resumed from epoch {progress.epoch} of {self.file}")
 
-    def __call__(self, progress):
-        """Print the line of an epoch, if it is time."""
+    def __call__(self, progress: Progress) -> None:
+        """Print the line of an epoch, unless the last line is too recent.
+
+        Costs and scores are means over the networks that were still trained in this epoch.
+        """
         now = self.clock()
         self.n_epochs += 1
-        if progress.is_last or now - self.printed >= SECONDS_BETWEEN_LINES:
-            self.printed = now
-            print(self._line(progress, now - self.started))
-
-    def _line(self, progress, seconds):
-        cost = _mean(progress.costs[-1])
-        parts = [f"epoch {progress.epoch}/{progress.max_iter}: cost {cost:.6f}"]
+        if not progress.is_last and now - self.printed < SECONDS_BETWEEN_LINES:
+            return
+        self.printed, seconds = now, now - self.started
+        cost = np.nanmean(progress.costs[-1])
+        line = f"epoch {progress.epoch}/{progress.max_iter}: cost {cost:.6f}"
         if progress.validation_costs:
-            parts += [
-                f"validation cost {_mean(progress.validation_costs[-1]):.6f}",
-                f"validation {self.score_name} {_mean(progress.scores[-1]):.4f}",
-            ]
+            line += f", validation cost {np.nanmean(progress.validation_costs[-1]):.6f}"
+            line += f", validation {self.score_name} {np.nanmean(progress.scores[-1]):.4f}"
         rate = self.n_epochs * self.n_rows / max(seconds, 1e-9)
-        return ", ".join([*parts, f"{seconds:.1f} s", f"{rate:,.0f} rows/s"])
+        print(f"{line}, {seconds:.1f} s, {rate:,.0f} rows/s")
 
 
-def ending_line(result, validation, max_iter, n_iter_no_change, tol):
-    """Return a line that says why the training ended, and which weights are kept.
+def ending_line(
+    result: TrainingResult, criterion: str, max_iter: int, n_iter_no_change: int, tol: float
+) -> str:
+    """Return a line that says why training stopped, and the weights of which epoch are kept.
 
     Parameters
     ----------
     result : TrainingResult
-    validation : str
+    criterion : str
         The quantity that had to improve.
     max_iter, n_iter_no_change, tol : int, int, float
 
@@ -90,7 +100,7 @@ def ending_line(result, validation, max_iter, n_iter_no_change, tol):
     'Stopped after epoch 50: max_iter=50 reached; weights of epoch 41 kept'
     """
     facts = {
-        "watched": validation,
+        "criterion": criterion,
         "max_iter": max_iter,
         "patience": f"{n_iter_no_change} epoch{'s' if n_iter_no_change > 1 else ''}",
         "tol": tol,
@@ -100,40 +110,31 @@ def ending_line(result, validation, max_iter, n_iter_no_change, tol):
     for ending, n in counts.items():
         of_all = f" ({n} of {counts.total()} networks)" if len(counts) > 1 else ""
         reasons.append(_REASONS[ending].format(**facts) + of_all)
-    kept = "initial weights"
-    if result.best_iter.any():
-        kept = f"weights of {_epochs(result.best_iter)}"
-    return f"Stopped after {_epochs(result.n_iter)}: {', '.join(reasons)}; {kept} kept"
-
-
-def _epochs(numbers):
-    if len(set(numbers.tolist())) == 1:
-        return f"epoch {numbers[0]}"
-    return f"epochs {', '.join(map(str, numbers.tolist()))}"
-
-
-def _mean(numbers):
-    """Return the mean over the networks that were still trained."""
-    return np.nanmean(numbers)
+    last, best = (
+        f"epochs {', '.join(map(str, epochs))}" if len(set(epochs)) > 1 else f"epoch {epochs[0]}"
+        for epochs in (result.n_iter.tolist(), result.best_iter.tolist())
+    )
+    kept = f"weights of {best}" if result.best_iter.any() else "initial weights"
+    return f"Stopped after {last}: {', '.join(reasons)}; {kept} kept"
 
 
 class ReadingLines:
-    """Prints a line while a file is read, every other second, and the last.
+    """Print lines while a file is read: one every other second, and the last.
 
     Parameters
     ----------
     n_rows : int
-        Of the file.
+        Number of rows of the file.
     clock : callable, default=time.perf_counter
-        Gives the seconds.
+        Returns the time in seconds.
     """
 
-    def __init__(self, n_rows, clock=time.perf_counter):
+    def __init__(self, n_rows: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self.n_rows, self.clock = n_rows, clock
         self.started = self.printed = clock()
 
-    def __call__(self, n_read):
-        """Print a line for so many rows, if it is time."""
+    def __call__(self, n_read: int) -> None:
+        """Print how many rows have been read, unless the last line is too recent."""
         now = self.clock()
         if n_read >= self.n_rows or now - self.printed >= SECONDS_BETWEEN_READING_LINES:
             self.printed = now

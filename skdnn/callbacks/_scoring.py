@@ -1,48 +1,66 @@
-"""A scorer of scikit-learn, asked after each epoch."""
+"""Scores of the validation set after each epoch, by a scorer of scikit-learn."""
 
 import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 
 from skdnn.data.frames import shown
+from skdnn.network import Network
+
+Scoring: TypeAlias = str | Callable[..., Any]
 
 
-def make_score(scoring, validation, as_fitted):
-    """Return the function from a stack and the members to ask to their scores, an array.
+def make_score(
+    scoring: Scoring | None,
+    validation: Sequence[Any],
+    as_fitted: Callable[[Network, int], BaseEstimator],
+) -> Callable[[Network, Iterable[int]], np.ndarray] | None:
+    """Return a function from (network, indices of members) to an array of their scores.
 
     Parameters
     ----------
     scoring : str, callable or None
     validation : list of Examples
-        For each network those to score it on. The scorer gets their rows as the user passed them,
-        and their weights where these differ and it takes some.
+        The validation set of each network. The scorer gets its rows as the user passed them, and
+        its weights if they differ and the scorer takes weights.
     as_fitted : callable
-        From (network, member) to the estimator as if it were fitted with that member alone.
+        From (network, member) to the estimator as if it were fitted with this member only.
 
     Returns
     -------
     callable or None
-        None where there is nothing to score.
+        None if there is no scorer or no validation set.
     """
     if scoring is None or not validation:
         return None
     scorer = get_scorer(scoring)
     takes_weights = _takes_weights(scorer)
 
-    def score_member(network, member):
+    def score_member(network: Network, member: int) -> float:
         rows = validation[member]
         y, weight = rows.target.decode(rows.y), rows.weight
         is_weighted = takes_weights and not (weight == weight[0]).all()
         weights = {"sample_weight": weight} if is_weighted else {}
         value = scorer(as_fitted(network, member), rows.given, y, **weights)
-        return _checked(value, scoring)
+        try:
+            score = float(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise ValueError(
+                f"scoring must give a number, got {shown(value)} from {scoring!r}."
+            ) from error
+        if not np.isfinite(score):
+            raise ValueError(f"scoring must give a finite number, got {score} from {scoring!r}.")
+        return score
 
     return lambda network, members: np.array([score_member(network, k) for k in members])
 
 
-def score_name(scoring):
-    """Return what to call a scorer: its name, or that of its function or metric.
+def score_name(scoring: Scoring) -> str:
+    """Return the name of a scorer: its own, or that of its function or metric.
 
     Parameters
     ----------
@@ -62,23 +80,11 @@ def score_name(scoring):
     return f"neg_{name}" if getattr(scoring, "_sign", 1) < 0 else name
 
 
-def _checked(value, scoring):
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise ValueError(
-            f"scoring must give a number, got {shown(value)} from {scoring!r}."
-        ) from error
-    if not np.isfinite(number):
-        raise ValueError(f"scoring must give a finite number, got {number} from {scoring!r}.")
-    return number
-
-
-def _takes_weights(scorer):
-    # A scorer that scikit-learn made takes anything, and passes it to its metric.
+def _takes_weights(scorer: Callable[..., Any]) -> bool:
+    # A scorer made by scikit-learn takes any keyword and passes it to its metric.
     try:
         parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
-    except (TypeError, ValueError):  # compiled code need not have a signature
+    except (TypeError, ValueError):  # compiled code may have no signature
         return False
     kinds = [parameter.kind for parameter in parameters.values()]
     return "sample_weight" in parameters or inspect.Parameter.VAR_KEYWORD in kinds

@@ -17,7 +17,8 @@ from skdnn.distributed import fit_on_dask, is_dask_collection
 from skdnn.processes import current_processes
 from skdnn.training import with_default_torch_state
 
-from ._file_examples import read_examples_or_file, read_more_examples_or_file
+from ._examples import read_more_examples_or_file
+from ._file_examples import read_examples_or_file
 from ._fitted import fitted_attributes
 from ._html import NetworkHTMLMixin
 from ._initialized_network import initialize_network

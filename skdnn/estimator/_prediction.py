@@ -20,8 +20,8 @@ from skdnn.data.streaming import open_source
 from skdnn.network import Network, compute_raw_predictions, get_activation
 from skdnn.training import ThreadPool, threads_for
 
-from ._examples import read_data
 from ._parameters import has_32_bits, plain
+from ._reading import read_data
 from ._split import fitted_encoder
 
 # For so little work setting threads costs more than it is worth.

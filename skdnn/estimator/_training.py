@@ -10,8 +10,9 @@ from skdnn.network import cost
 from skdnn.processes import current_trainer
 from skdnn.training import train
 
-from ._examples import column_far_outside, keep_read
+from ._examples import column_far_outside
 from ._fitted import learned_attributes, network_attributes
+from ._reading import keep_read
 
 # By the endings of a TrainingResult.
 _NOT_CONVERGED = {

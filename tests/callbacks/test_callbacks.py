@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: on a bare fit, in a pipeline, inside a search."""
+"""scikit-learn's callbacks, on an estimator, in a pipeline and in a search."""
 
 import pickle
 import warnings
@@ -26,45 +26,45 @@ def small(**parameters):
 
 
 class Recorder:
-    """Notes what it is told, and stops the fit after some epochs."""
+    """A callback that records its calls and stops the fit after some epochs."""
 
     def __init__(self, stop_after=None):
-        self.stop_after, self.told, self.estimators = stop_after, [], []
+        self.stop_after, self.calls, self.estimators = stop_after, [], []
 
     def setup(self, estimator, context):
-        self.told.append(("setup", context.task_name))
+        self.calls.append(("setup", context.task_name))
 
     def teardown(self, estimator, context):
-        self.told.append(("teardown", context.task_name))
+        self.calls.append(("teardown", context.task_name))
 
     def on_fit_task_begin(self, estimator, context):
-        self.told.append(("begin", context.task_name, context.task_id))
+        self.calls.append(("begin", context.task_name, context.task_id))
 
     def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
-        self.told.append(("end", context.task_name, context.task_id))
+        self.calls.append(("end", context.task_name, context.task_id))
         if context.task_name == "epoch":
             self.estimators.append(fitted_estimator)
             self.X, self.y, self.metadata = X, y, metadata
         return self.stop_after == context.task_id + 1
 
 
-def test_begin_and_end_of_the_fit_and_of_each_epoch():
+def test_callbacks_see_the_begin_and_end_of_the_fit_and_of_each_epoch():
     recorder = Recorder()
     clf = small().set_callbacks(recorder).fit(X, Y)
     epochs = [(what, "epoch", k) for k in range(6) for what in ("begin", "end")]
-    assert recorder.told == [
+    assert recorder.calls == [
         ("setup", "fit"), ("begin", "fit", 0), *epochs, ("end", "fit", 0), ("teardown", "fit"),
     ]  # fmt: skip
     assert clf.n_iter_ == 6
 
 
-def test_callbacks_change_nothing_of_the_fit():
-    watched = small().set_callbacks(Recorder()).fit(X, Y)
-    np.testing.assert_array_equal(watched.predict_proba(X), small().fit(X, Y).predict_proba(X))
+def test_callbacks_do_not_change_the_fit():
+    observed = small().set_callbacks(Recorder()).fit(X, Y)
+    np.testing.assert_array_equal(observed.predict_proba(X), small().fit(X, Y).predict_proba(X))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_the_fitted_estimator_is_that_of_a_fit_that_ended_there(optimizer):
+def test_fitted_estimator_of_an_epoch_equals_a_fit_with_that_max_iter(optimizer):
     recorder = Recorder()
     constant = {"learning_rate_schedule": "constant", "optimizer": optimizer, "weight_decay": 0.1}
     small(**constant).set_callbacks(recorder).fit(X, Y)
@@ -77,12 +77,12 @@ def test_the_fitted_estimator_is_that_of_a_fit_that_ended_there(optimizer):
 
 def test_a_callback_can_stop_the_fit():
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # to be stopped is no failure to converge
+        warnings.simplefilter("error")  # of a ConvergenceWarning
         clf = small().set_callbacks(Recorder(stop_after=3)).fit(X, Y)
     assert clf.n_iter_ == len(clf.loss_curve_) == 3
 
 
-def test_callbacks_see_the_data_as_it_was_passed():
+def test_callbacks_get_the_data_as_passed():
     recorder, weight = Recorder(), np.ones(200)
     small().set_callbacks(recorder).fit(X.tolist(), Y, sample_weight=weight)
     assert X.tolist() == recorder.X
@@ -122,11 +122,11 @@ def test_progress_bar_shows_the_epochs(place, capsys):
     assert "DeepBinaryClassifier" in capsys.readouterr().out
 
 
-def test_photographs_in_a_pipeline_pass_callbacks_on():
+def test_image_vectorizer_supports_callbacks_alone_and_in_a_pipeline():
     photographs = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 3), np.uint8)
     recorder = Recorder()
     vectors = ImageVectorizer(size=(3, 3)).set_callbacks(recorder).fit(photographs)
-    assert recorder.told == [
+    assert recorder.calls == [
         ("setup", "fit"), ("begin", "fit", 0), ("end", "fit", 0), ("teardown", "fit"),
     ]  # fmt: skip
     clone(vectors).set_callbacks().fit(photographs)
@@ -142,22 +142,22 @@ def test_callbacks_survive_clone_and_pickle():
     assert pickle.loads(pickle.dumps(clf)).fit(X, Y).n_iter_ == 2
 
 
-def test_a_fit_that_fails_is_torn_down_and_leaves_the_estimator_as_it_was():
+def test_failed_fit_tears_down_callbacks_and_restores_the_estimator():
     recorder = Recorder()
     clf = small().set_callbacks(recorder).fit(X, Y)
     before = vars(clf).copy()
     with pytest.raises(ValueError, match="inconsistent"):
         clf.fit(X, Y[:-1])
-    assert recorder.told[-1] == ("teardown", "fit")
+    assert recorder.calls[-1] == ("teardown", "fit")
     assert vars(clf) == before
 
 
-def test_what_is_no_callback_is_refused():
+def test_set_callbacks_rejects_other_objects():
     with pytest.raises(TypeError, match="FitCallback"):
         small().set_callbacks(print)
 
 
-def test_a_fit_that_a_callback_stopped_stays_finished_whatever_max_iter(tmp_path, capsys):
+def test_fit_stopped_by_a_callback_is_not_resumed_with_larger_max_iter(tmp_path, capsys):
     options = {"checkpoint": tmp_path / "fit.ckpt", "early_stopping": False}
     first = small(**options).set_callbacks(Recorder(stop_after=3)).fit(X, Y)
     again = small(max_iter=9, verbose=1, **options).fit(X, Y)

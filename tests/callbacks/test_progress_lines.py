@@ -1,4 +1,4 @@
-"""The lines of verbose: what they say, and not too many of them."""
+"""The lines that `verbose` prints: their content and their number."""
 
 import re
 import warnings
@@ -21,7 +21,7 @@ LINE = re.compile(
 
 
 class Epoch:
-    """What a line is made of."""
+    """The attributes of a Progress that a line needs."""
 
     validation_costs, scores, max_iter = [], [], 20
 
@@ -29,7 +29,7 @@ class Epoch:
         self.epoch, self.costs, self.is_last = epoch, [[0.5]] * epoch, epoch == 20
 
 
-def test_few_lines_a_second_but_the_first_and_the_last(capsys):
+def test_first_and_last_epoch_and_few_lines_per_second_are_printed(capsys):
     times = iter([0.0, *(k / 10 for k in range(1, 21))])
     lines = EpochLines(n_rows=300, score_name="accuracy", clock=lambda: next(times))
     for epoch in range(1, 21):
@@ -42,7 +42,7 @@ def test_few_lines_a_second_but_the_first_and_the_last(capsys):
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_verbose_tells_of_cost_validation_time_and_rate(capsys, early_stopping):
+def test_verbose_prints_cost_validation_time_and_rate(capsys, early_stopping):
     X, y = make_moons(200, random_state=0)
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, verbose=1, early_stopping=early_stopping)
     clf.fit(X, y)
@@ -69,13 +69,13 @@ SCORERS = {
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_the_score_is_named(capsys, name):
+def test_lines_name_the_scorer(capsys, name):
     clf = DeepBinaryClassifier(n_units=4, max_iter=1, verbose=1, scoring=SCORERS[name])
     clf.fit(*make_moons(200, random_state=0))
     assert f", validation {name} {clf.validation_scores_[0]:.4f}, " in capsys.readouterr().out
 
 
-def test_the_score_of_numbers_is_named(capsys):
+def test_lines_of_a_regressor_name_r2(capsys):
     reg = DeepRegressor(n_units=4, max_iter=1, verbose=1, early_stopping=True)
     reg.fit(*make_regression(200, random_state=0))
     assert f", validation r2 {reg.validation_scores_[0]:.4f}, " in capsys.readouterr().out
@@ -86,13 +86,13 @@ def test_the_score_of_numbers_is_named(capsys):
 
 def last_line(capsys, estimator, X, y, **passed):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of max_iter, and of weights that start at zero
+        warnings.simplefilter("ignore")  # that max_iter is reached, or that weights start equal
         estimator.fit(X, y, **passed)
     return capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("options", "watched"),
+    ("options", "criterion"),
     [
         ({"early_stopping": False}, "training cost"),
         ({"early_stopping": True}, "validation cost"),
@@ -102,35 +102,33 @@ def last_line(capsys, estimator, X, y, **passed):
     ids=["no early stopping", "cost", "scorer by name", "scorer"],
 )
 @pytest.mark.parametrize(("n_iter_no_change", "patience"), [(3, "3 epochs"), (1, "1 epoch")])
-def test_the_quantity_that_did_not_improve_is_named(
-    capsys, options, watched, n_iter_no_change, patience
+def test_last_line_names_the_quantity_that_did_not_improve(
+    capsys, options, criterion, n_iter_no_change, patience
 ):
     clf = DeepBinaryClassifier(
         n_units=4, tol=1e9, n_iter_no_change=n_iter_no_change, verbose=1, random_state=0, **options
     )
     line = last_line(capsys, clf, *make_moons(200, random_state=0))
     assert line == (
-        f"Stopped after epoch {1 + n_iter_no_change}: no improvement of the {watched} for "
+        f"Stopped after epoch {1 + n_iter_no_change}: no improvement of the {criterion} for "
         f"{patience}; weights of epoch {clf.best_iter_} kept"
     )
 
 
 @pytest.mark.parametrize(
-    ("early_stopping", "watched"), [(False, "training cost"), ("auto", "validation cost")]
+    ("early_stopping", "criterion"), [(False, "training cost"), ("auto", "validation cost")]
 )
-def test_with_a_validation_set_of_the_user_it_is_what_stops_the_fit(
-    capsys, early_stopping, watched
-):
+def test_last_line_with_a_validation_set_of_the_user(capsys, early_stopping, criterion):
     X, y = make_moons(200, random_state=0)
     clf = DeepBinaryClassifier(
         n_units=4, tol=1e9, n_iter_no_change=2, early_stopping=early_stopping, verbose=1
     )
     line = last_line(capsys, clf, X, y, X_val=X, y_val=y)
-    assert f": no improvement of the {watched} for 2 epochs; weights of epoch " in line
+    assert f": no improvement of the {criterion} for 2 epochs; weights of epoch " in line
 
 
 @pytest.mark.parametrize(("max_iter", "n"), [(4, 4), ("auto", 50)])
-def test_that_max_iter_was_reached_is_named(capsys, max_iter, n):
+def test_last_line_when_max_iter_is_reached(capsys, max_iter, n):
     clf = DeepBinaryClassifier(
         n_units=2, max_iter=max_iter, tol=0.0, n_iter_no_change=99, verbose=1, random_state=0
     )
@@ -139,7 +137,7 @@ def test_that_max_iter_was_reached_is_named(capsys, max_iter, n):
     assert line == f"Stopped after epoch {n}: max_iter={n} reached; weights of epoch {kept} kept"
 
 
-def test_why_a_regressor_stopped_is_named(capsys):
+def test_last_line_of_a_regressor(capsys):
     reg = DeepRegressor(
         n_units=4, tol=1e9, n_iter_no_change=2, early_stopping=True, verbose=1, random_state=0
     )
@@ -148,7 +146,7 @@ def test_why_a_regressor_stopped_is_named(capsys):
 
 
 class StopAfterThreeEpochs:
-    """A callback."""
+    """A callback that stops the fit after its third epoch."""
 
     def setup(self, estimator, context):
         pass
@@ -159,7 +157,7 @@ class StopAfterThreeEpochs:
         return context.task_name == "epoch" and context.task_id == 2
 
 
-def test_that_a_callback_stopped_it_is_named(capsys):
+def test_last_line_when_a_callback_stops_the_fit(capsys):
     pytest.importorskip("sklearn.callback")
     clf = DeepBinaryClassifier(n_units=4, early_stopping=False, verbose=1)
     clf.set_callbacks(StopAfterThreeEpochs())
@@ -167,7 +165,7 @@ def test_that_a_callback_stopped_it_is_named(capsys):
     assert line == "Stopped after epoch 3: a callback stopped it; weights of epoch 3 kept"
 
 
-def test_that_ctrl_c_stopped_it_is_named(capsys):
+def test_last_line_after_ctrl_c(capsys):
     def interrupt(epoch, max_iter):
         if epoch >= 2:
             raise KeyboardInterrupt
@@ -197,7 +195,7 @@ def test_that_ctrl_c_stopped_it_is_named(capsys):
     ],
     ids=str,
 )
-def test_how_lbfgs_ended_is_named(capsys, options, reason):
+def test_last_line_of_lbfgs(capsys, options, reason):
     clf = DeepBinaryClassifier(
         **{"n_layers": 1, "optimizer": "lbfgs", "weight_decay": 0.1, "verbose": 1,
            "random_state": 0, "max_iter": 500, **options}
@@ -207,7 +205,7 @@ def test_how_lbfgs_ended_is_named(capsys, options, reason):
     assert reason in line
 
 
-def test_endings_of_several_networks_are_counted():
+def test_last_line_counts_the_reasons_of_several_networks():
     result = TrainingResult(
         theta=None, n_iter=np.array([37, 50, 50]), best_iter=np.array([27, 41, 50]),
         cost_curve=None, validation_cost_curve=None, validation_score_curve=None,
@@ -221,7 +219,7 @@ def test_endings_of_several_networks_are_counted():
     assert result.converged.tolist() == [True, False, False]
 
 
-def test_epochs_of_several_networks_are_named_each(capsys):
+def test_last_line_lists_the_best_epoch_of_each_network(capsys):
     clf = DeepBinaryClassifier(
         n_units=8, n_networks=5, learning_rate=0.1, tol=0.0, n_iter_no_change=99, max_iter=9,
         verbose=1, random_state=0,
@@ -232,13 +230,13 @@ def test_epochs_of_several_networks_are_named_each(capsys):
     assert line == f"Stopped after epoch 9: max_iter=9 reached; weights of epochs {kept} kept"
 
 
-def test_partial_fit_prints_its_epoch_alone(capsys):
+def test_partial_fit_prints_one_line(capsys):
     X, y = make_moons(50, random_state=0)
     DeepBinaryClassifier(n_units=4, verbose=1).partial_fit(X, y, classes=[0, 1])
     (line,) = capsys.readouterr().out.splitlines()
     assert LINE.fullmatch(line)
 
 
-def test_silent_by_default(capsys):
+def test_nothing_is_printed_by_default(capsys):
     DeepBinaryClassifier(n_units=4, max_iter=3).fit(*make_moons(50, random_state=0))
     assert capsys.readouterr().out == ""

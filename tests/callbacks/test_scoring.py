@@ -1,4 +1,4 @@
-"""Early stopping by a scorer of scikit-learn, against the scorer asked afterwards."""
+"""Early stopping by a scorer of scikit-learn, compared with the scorer after the fit."""
 
 import copy
 import warnings
@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-import skdnn.estimator._examples
+import skdnn.estimator._reading
 from skdnn import DeepBinaryClassifier
 
 X, Y = make_classification(600, 12, n_informative=4, flip_y=0.2, random_state=0)
@@ -56,7 +56,7 @@ def test_the_epoch_of_the_best_score_is_kept(scoring, expected):
     assert clf.best_loss_ == min(clf.validation_loss_curve_)
 
 
-def test_neg_log_loss_as_a_score_is_the_default_criterion():
+def test_neg_log_loss_stops_at_the_same_epoch_as_the_validation_cost():
     by_score, by_cost = fitted("neg_log_loss"), fitted(None)
     assert by_score.best_iter_ == by_cost.best_iter_
     np.testing.assert_allclose(
@@ -65,21 +65,21 @@ def test_neg_log_loss_as_a_score_is_the_default_criterion():
     np.testing.assert_array_equal(by_score.predict_proba(X), by_cost.predict_proba(X))
 
 
-def test_without_scoring_the_scores_are_accuracies():
+def test_scores_are_accuracies_without_scoring():
     clf = fitted(None)
     assert clf.best_validation_score_ == pytest.approx(clf.score(X[VAL], Y[VAL]), rel=1e-12)
 
 
-def test_held_out_rows_are_scored_with_their_weights():
+def test_scorer_gets_the_weights_of_held_out_rows():
     seen = []
 
-    def watching(clf, X, y, sample_weight=None):
+    def recording_scorer(clf, X, y, sample_weight=None):
         seen.append((X, y, sample_weight))
         return clf.score(X, y, sample_weight)
 
     weight = np.random.default_rng(0).random(600)
     clf = DeepBinaryClassifier(
-        n_units=4, max_iter=2, early_stopping=True, scoring=watching, class_weight={0: 2.0}
+        n_units=4, max_iter=2, early_stopping=True, scoring=recording_scorer, class_weight={0: 2.0}
     )
     clf.fit(X, Y, sample_weight=weight)
     rows = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in seen[0][0]]
@@ -88,30 +88,32 @@ def test_held_out_rows_are_scored_with_their_weights():
     np.testing.assert_allclose(seen[0][2], weight[rows] * np.where(Y[rows] == 0, 2, 1))
 
 
-def plain_score(clf, X, y):
+def score_without_weights(clf, X, y):
     return clf.score(X, y)
 
 
-def plain_metric(y_true, y_pred):
+def metric_without_weights(y_true, y_pred):
     return (y_true == y_pred).mean()
 
 
 @pytest.mark.parametrize(
-    "scoring", [plain_score, make_scorer(plain_metric)], ids=["function", "scorer"]
+    "scoring",
+    [score_without_weights, make_scorer(metric_without_weights)],
+    ids=["function", "scorer"],
 )
-def test_weights_are_not_passed_to_what_takes_none(scoring):
+def test_weights_are_not_passed_to_scorers_without_sample_weight(scoring):
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, scoring=scoring)
     clf.set_params(random_state=0).fit(X, Y, sample_weight=np.random.default_rng(0).random(600))
     assert len(clf.validation_scores_) == 3
 
 
-@pytest.mark.parametrize("metric", [f1_score, roc_auc_score, plain_metric])
-def test_a_metric_is_no_scorer(metric):
+@pytest.mark.parametrize("metric", [f1_score, roc_auc_score, metric_without_weights])
+def test_scoring_rejects_metrics(metric):
     with pytest.raises(ValueError, match=rf"make_scorer makes .* got .*{metric.__name__}"):
         fitted(metric)
 
 
-def test_frames_are_scored_without_a_word_about_names():
+def test_data_frames_are_scored_without_warnings_about_feature_names():
     frame = pd.DataFrame(X, columns=[f"feature {k}" for k in range(12)])
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc", early_stopping=True)
     clf.fit(frame, Y)
@@ -119,7 +121,7 @@ def test_frames_are_scored_without_a_word_about_names():
     assert clf.feature_names_in_[0] == "feature 0"
 
 
-def test_rows_of_dates_are_scored():
+def test_data_frames_with_dates_are_scored():
     frame = pd.DataFrame({"a": X[:, 0], "day": pd.date_range("2020-01-01", periods=600)})
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, random_state=0)
     by_name = clf.set_params(scoring="accuracy").fit(frame, Y).validation_scores_
@@ -150,13 +152,13 @@ def as_objects(X):
 
 
 @pytest.mark.parametrize("n_networks", [1, 2])
-@pytest.mark.parametrize("own_rows", [False, True], ids=["held out", "X_val"])
+@pytest.mark.parametrize("has_X_val", [False, True], ids=["held out", "X_val"])
 @pytest.mark.parametrize("name", FRAMES)
-def test_a_scorer_gets_the_rows_as_they_were_passed(name, own_rows, n_networks):
+def test_scorer_gets_the_rows_in_the_type_passed_to_fit(name, has_X_val, n_networks):
     given, seen = FRAMES[name], []
 
     def scorer(clf, rows, y):
-        again = copy.copy(rows)  # of another identity, so that it is read anew
+        again = copy.copy(rows)  # another object, so that it is not found in the cache
         np.testing.assert_array_equal(clf.predict_proba(again), clf.predict_proba(rows))
         seen.append((rows, y))
         return clf.score(rows, y)
@@ -168,47 +170,49 @@ def test_a_scorer_gets_the_rows_as_they_were_passed(name, own_rows, n_networks):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clf.fit(given, Y, **({"X_val": given, "y_val": Y} if own_rows else {}))
+        clf.fit(given, Y, **({"X_val": given, "y_val": Y} if has_X_val else {}))
     everything = as_objects(given).tolist()
     assert len(seen) == 2 * n_networks
     for rows, y in seen:
-        is_coo = name == "COO" and not own_rows  # which has no rows to select
+        is_coo = name == "COO" and not has_X_val  # COO matrices cannot be indexed by rows
         assert type(rows) is (sparse.csr_matrix if is_coo else type(given))
         assert getattr(rows, "dtype", None) == getattr(given, "dtype", None)
         for names in ("columns", "column_names"):  # PyArrow's `columns` are arrays
             if isinstance(getattr(given, names, [given])[0], str):
                 assert list(getattr(rows, names)) == list(getattr(given, names))
         places = [everything.index(row) for row in as_objects(rows).tolist()]
-        assert len(places) == 600 if own_rows else len(set(places)) == len(places) < 600
+        assert len(places) == 600 if has_X_val else len(set(places)) == len(places) < 600
         np.testing.assert_array_equal(y, Y[places])
 
 
 @pytest.mark.parametrize("n_networks", [1, 2])
-def test_a_frame_is_scored_by_a_function_as_by_the_name_of_its_metric(n_networks):
+def test_function_and_scorer_name_give_the_same_scores_for_a_data_frame(n_networks):
     rare = np.random.default_rng(0).integers(0, 150, 600).astype(str)
     frame = MIXED.assign(rare=np.char.add("r", rare))
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, early_stopping=True, random_state=0)
     clf.set_params(n_networks=n_networks)
     by_name = clf.set_params(scoring="accuracy").fit(frame, Y).validation_scores_
-    by_function = clf.set_params(scoring=plain_score).fit(frame, Y).validation_scores_
+    by_function = clf.set_params(scoring=score_without_weights).fit(frame, Y).validation_scores_
     assert by_function == by_name
 
 
-def test_the_rows_of_a_scorer_are_not_read_in_every_epoch(monkeypatch):
+def test_scored_rows_are_read_once(monkeypatch):
     n_read = []
-    read_columns = skdnn.estimator._examples.read_columns
+    read_columns = skdnn.estimator._reading.read_columns
     monkeypatch.setattr(
-        skdnn.estimator._examples,
+        skdnn.estimator._reading,
         "read_columns",
         lambda X, kinds: n_read.append(len(X)) or read_columns(X, kinds),
     )
-    clf = DeepBinaryClassifier(n_units=4, max_iter=5, early_stopping=True, scoring=plain_score)
+    clf = DeepBinaryClassifier(
+        n_units=4, max_iter=5, early_stopping=True, scoring=score_without_weights
+    )
     clf.fit(MIXED, Y)
     assert n_read == [600]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
-def test_where_there_is_a_score_to_watch_rows_are_held_out(optimizer):
+def test_scoring_holds_rows_out_for_every_optimizer(optimizer):
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, optimizer=optimizer, scoring="roc_auc")
     assert len(clf.fit(X[:150], Y[:150]).validation_scores_) == clf.n_iter_
 
@@ -216,7 +220,7 @@ def test_where_there_is_a_score_to_watch_rows_are_held_out(optimizer):
 @pytest.mark.parametrize(
     ("rows", "parameters"), [(150, {"early_stopping": False}), (8, {})], ids=["not wanted", "few"]
 )
-def test_a_score_of_no_rows_is_warned_of(rows, parameters):
+def test_scoring_without_validation_rows_warns(rows, parameters):
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, scoring="roc_auc", **parameters)
     with pytest.warns(UserWarning, match="scoring='roc_auc' has no rows to score.*X_val"):
         clf.fit(X[:rows], Y[:rows])
@@ -224,12 +228,12 @@ def test_a_score_of_no_rows_is_warned_of(rows, parameters):
     assert clf.best_validation_score_ is None
 
 
-def test_own_rows_may_only_be_recorded():
+def test_scores_are_recorded_without_early_stopping():
     clf = fitted("roc_auc", early_stopping=False, max_iter=20)
     assert clf.best_iter_ == clf.n_iter_ == len(clf.validation_scores_) == 20
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), None, "good", np.ones(2)], ids=str)
-def test_a_score_that_is_no_number_is_an_error(score):
+def test_scores_must_be_finite_numbers(score):
     with pytest.raises(ValueError, match=r"scoring must give a (finite )?number, got"):
         fitted(lambda clf, X, y: score)
