@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skdnn.data.encoding import Moments, moments, moments_within
+from skdnn.data.encoding import Moments, clipped_moments, moments
 from skdnn.processes import SINGLE_PROCESS
 
 from ._targets import normalized_numbers
@@ -141,7 +141,7 @@ class RealNumbers:
         with np.errstate(over="ignore", invalid="ignore"):
             distances = _columns(y) - one
             if bounded and self.total.all():
-                known += moments_within(known, distances, weight)
+                known += clipped_moments(known, distances, weight)
             elif self.total.any():
                 known += moments(distances, weight)
             else:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skdnn.data.encoding import fit_encoder
-from skdnn.data.encoding._binning import bin_edges, bins
+from skdnn.data.encoding._binning import bin_edges, find_bins
 
 RNG = np.random.default_rng(0)
 
@@ -20,7 +20,7 @@ def test_a_column_of_many_numbers_is_cut_at_its_quantiles():
 def test_few_numbers_are_edges_each(n_distinct):
     values = RNG.permutation(np.arange(100.0) % n_distinct)
     assert bin_edges(values, np.ones(100)).tolist() == list(range(n_distinct))
-    columns, _, _ = bins(values[:, None], np.ones(100))
+    columns = find_bins(values[:, None], np.ones(100))["bin_column"]
     assert len(columns) == (n_distinct - 1 if n_distinct > 2 else 0)
 
 
@@ -37,15 +37,14 @@ def test_weights_are_repetitions_and_zero_weights_absence():
     values = np.concatenate([np.zeros(50), RNG.normal(size=150)])
     weight = RNG.integers(0, 4, size=200)
     expected = bin_edges(np.repeat(values, weight), np.ones(weight.sum()))
-    columns, starts, _ = bins(values[:, None], weight.astype(float))
-    np.testing.assert_array_equal(starts, expected[:-1])
-    assert set(columns) == {0}
+    found = find_bins(values[:, None], weight.astype(float))
+    np.testing.assert_array_equal(found["bin_start"], expected[:-1])
+    assert set(found["bin_column"]) == {0}
 
 
 def test_a_step_narrower_than_any_number_stays_finite():
     values = np.array([0.0, 5e-324, 1.0])
-    _, _, scales = bins(values[:, None], np.ones(3))
-    assert np.isfinite(scales).all()
+    assert np.isfinite(find_bins(values[:, None], np.ones(3))["bin_scale"]).all()
 
 
 def test_each_bin_says_how_much_of_it_lies_below():

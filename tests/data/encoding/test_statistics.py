@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data.encoding._statistics import moments, moments_within
+from skdnn.data.encoding._statistics import clipped_moments, moments
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2.0, 3.0, size=(300, 3))
@@ -95,7 +95,7 @@ def test_the_sum_of_two_moments_is_that_of_both_parts():
 def test_later_rows_are_bounded_by_what_is_known():
     known, later = moments(X, np.ones(300)), X[:50].copy()
     later[3, 0] = 1e9
-    found = moments_within(known, later, np.ones(50))
+    found = clipped_moments(known, later, np.ones(50))
     expected = np.clip(later[:, 0], None, known.mean[0] + 10 * known.deviation[0])
     np.testing.assert_allclose(found.mean[0], expected.mean(), rtol=1e-9)
     np.testing.assert_allclose(found.deviation[0], expected.std(), rtol=1e-9)

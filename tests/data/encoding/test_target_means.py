@@ -37,11 +37,11 @@ def table(frame=NAMES, weight=ONES, min_fraction=0.0):
     return raw.recoded(categories, np.array([len(told) for told in frequent]))
 
 
-def of_columns(X, means, n_means):
-    """Return the means of each row, as an encoder looks them up."""
-    parts = np.split(means, np.cumsum(n_means)[:-1])
-    columns = columns_with_means(X)
-    return np.hstack([part[X.codes[:, j]] for j, part in zip(columns, parts, strict=True)])
+def look_up(X, means):
+    """Return the target means of each row."""
+    of_columns = np.split(means["category_mean"], np.cumsum(means["n_means"])[:-1])
+    pairs = zip(means["mean_column"], of_columns, strict=True)
+    return np.hstack([of_column[X.codes[:, j]] for j, of_column in pairs])
 
 
 def test_columns_with_rare_levels_have_means():
@@ -62,7 +62,7 @@ def test_rare_levels_must_come_again_to_be_worth_it():
 @pytest.mark.parametrize("y", [LABELS, NUMBERS[:, 0], NUMBERS], ids=["labels", "numbers", "two"])
 def test_means_are_those_of_target_encoder(y):
     X = table()
-    got = of_columns(X, *target_means(X, y, ONES)[::-1]).reshape(300, 2, -1)
+    got = look_up(X, target_means(X, y, ONES)).reshape(300, 2, -1)
     for k, one in enumerate(y.reshape(300, -1).T):
         kind = "binary" if y is LABELS else "continuous"
         peer = TargetEncoder(smooth=10.0, target_type=kind).fit(NAMES[["town", "street"]], one)
@@ -73,18 +73,17 @@ def test_means_are_those_of_target_encoder(y):
 def test_rows_without_weight_do_not_count_nor_does_the_unit_of_weights():
     weight = RNG.integers(0, 3, 300).astype(float)
     X, y = table(weight=weight), np.where(weight > 0, LABELS, np.nan_to_num(np.inf))
-    n_means, means = target_means(X, y, weight)
-    kept = weight > 0
-    n_kept, expected = target_means(X[kept], y[kept], 1e-6 * weight[kept])
-    assert n_means.tolist() == n_kept.tolist()
-    np.testing.assert_allclose(means, expected, rtol=1e-9)
+    means, kept = target_means(X, y, weight), weight > 0
+    expected = target_means(X[kept], y[kept], 1e-6 * weight[kept])
+    assert means["n_means"].tolist() == expected["n_means"].tolist()
+    np.testing.assert_allclose(means["category_mean"], expected["category_mean"], rtol=1e-9)
 
 
 def test_a_heavier_row_draws_the_mean_of_its_level():
     X, weight = table(), ONES.copy()
     weight[0] = 100
-    _, light = target_means(X, LABELS, ONES)
-    _, heavy = target_means(X, LABELS, weight)
+    light = target_means(X, LABELS, ONES)["category_mean"]
+    heavy = target_means(X, LABELS, weight)["category_mean"]
     code = X.codes[0, 0]
     assert abs(heavy[code, 0] - LABELS[0]) < 0.1 < abs(light[code, 0] - LABELS[0])
 
@@ -113,7 +112,7 @@ def test_folds_are_even_and_keep_groups_together():
 def test_the_encoder_adds_the_means_to_the_numbers():
     X = table()
     encoder = fit_encoder(X, ONES, True, y=LABELS)
-    means = of_columns(X, encoder.category_mean, encoder.n_means)
+    means = look_up(X, vars(encoder))
     expected = (means - means.mean(axis=0)) / means.std(axis=0)
     np.testing.assert_allclose(encoder.apply(X, torch.float64)[:, 1:3], expected, atol=1e-12)
     seen = out_of_fold_means(X, LABELS, ONES, assign_folds(300, seed=0))
@@ -151,7 +150,7 @@ def test_the_module_looks_the_means_up_as_well():
 def test_the_state_of_an_encoder_of_before_has_no_means():
     X = table(min_fraction=1.0)
     encoder = fit_encoder(X, ONES)
-    state = encoder.state()
+    state = vars(encoder)
     before = {name: state[name] for name in state if "mean" not in name}
     again = Encoder(**before)
     assert torch.equal(again.apply(X, torch.float64), encoder.apply(X, torch.float64))
