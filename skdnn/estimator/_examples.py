@@ -221,7 +221,7 @@ def read_more(estimator, parameters, X, y, sample_weight, target=None):
     X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
     if target is None:
         kind = estimator._task.target
-        target = kind.learn(y) if before is None else kind.known(vars(before))
+        target = kind.learn(y) if before is None else kind.from_attributes(vars(before))
     examples = _weighted(estimator, parameters, X, y, target, sample_weight)
     examples = replace(examples, given=given, before=before)
     return _with_more_categories(estimator, parameters, examples)
@@ -320,7 +320,7 @@ def read_data(estimator, X, *y, learn_by=None, name="y", recodes=True, processes
     reset = learn_by is not None
     if reset:
         learn_columns(estimator, X, learn_by.categorical_features, processes)
-    y = [estimator._task.target.plain(values, name) for values in y]
+    y = [estimator._task.target.normalized(values, name) for values in y]
     options = {"reset": reset, "ensure_min_samples": 1 if processes.size == 1 else 0}
     # Of no rows, there is no y that scikit-learn's checks would take.
     unchecked, y = (y, []) if X.shape[0] == 0 and processes.size > 1 else ([], y)
