@@ -138,7 +138,7 @@ class Encoder:
         first = len(self.center) - self.category_mean.shape[1] * len(self.mean_column)
         bins = np.flatnonzero(self.bin_column >= first)
         numbers = np.arange(first, len(self.center))
-        of_means = Encoder(
+        encoder = Encoder(
             np.zeros(len(numbers), dtype=bool),
             self.center[numbers],
             self.inverse_scale[numbers],
@@ -148,7 +148,7 @@ class Encoder:
             bin_start=self.bin_start[bins],
             bin_scale=self.bin_scale[bins],
         )
-        return of_means, np.concatenate([numbers, self.bins.start + bins])
+        return encoder, np.concatenate([numbers, self.bins.start + bins])
 
     def numbers_of(self, X: Table | Matrix) -> Matrix:
         """Return the numbers of X; for a Table, followed by the target means."""

@@ -100,14 +100,16 @@ def moments(
     (array([2., 5.]), array([1., 0.]))
     """
     found, farthest = _moments(X, weight, processes)
-    is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
-    is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
+    needs_refinement = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
+    needs_refinement |= (
+        (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
+    )
     if bounded:
         n_rows = processes.allreduce(np.array(np.count_nonzero(weight)))
-        is_odd |= is_outlier(farthest, found.deviation, n_rows)
-    if not is_odd.any():
+        needs_refinement |= is_outlier(farthest, found.deviation, n_rows)
+    if not needs_refinement.any():
         return found
-    columns = np.flatnonzero(is_odd)
+    columns = np.flatnonzero(needs_refinement)
     no_limits = np.outer([-np.inf, np.inf], np.ones(len(columns)))
     limits = _fences(X, weight, columns, processes) if bounded else no_limits
     refined, _ = _moments(X, weight, processes, columns, limits)
