@@ -293,54 +293,52 @@ class EncodingLayer(torch.nn.Module):
 
 
 def _encode(
-    numbers: torch.Tensor, codes: torch.Tensor | None, like: Any, dtype: torch.dtype
+    numbers: torch.Tensor, codes: torch.Tensor | None, tensors: Any, dtype: torch.dtype
 ) -> torch.Tensor:
     """Encode numbers and the codes of categories with the tensors of an Encoder."""
     Z = numbers
-    if like.center is not None:
-        Z = (numbers - like.center).mul_(like.inverse_scale)
-        if math.isfinite(like.bound):
+    if tensors.center is not None:
+        Z = (numbers - tensors.center).mul_(tensors.inverse_scale)
+        if math.isfinite(tensors.bound):
             # Clipped where its square would overflow, z is at the bound already.
-            limit = like.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
+            limit = tensors.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
             Z = Z.clamp_(-limit, limit)
-            Z = Z / (Z / like.bound).square_().add_(1).sqrt_()
+            Z = Z / (Z / tensors.bound).square_().add_(1).sqrt_()
         else:
             # Products of the inputs must not overflow in the dtype of the network.
             limit = math.sqrt(torch.finfo(dtype).max)
             Z = Z.clamp_(-limit, limit)
         Z = Z.nan_to_num_(0.0)
     parts = [Z.to(dtype)]
-    if like.flagged is not None:
-        parts.append(numbers[:, like.flagged].isnan().to(dtype))
-    if like.bin_column is not None:
-        fraction = (numbers[:, like.bin_column] - like.bin_start) * like.bin_scale
+    if tensors.flagged is not None:
+        parts.append(numbers[:, tensors.flagged].isnan().to(dtype))
+    if tensors.bin_column is not None:
+        fraction = (numbers[:, tensors.bin_column] - tensors.bin_start) * tensors.bin_scale
         parts.append(fraction.clamp(0, 1).nan_to_num(0.0).to(dtype))
     encoded = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    return (
-        encoded
-        if codes is None or like.n_categories is None
-        else _with_categories(encoded, codes, like)
-    )
+    if codes is None or tensors.n_categories is None:
+        return encoded
+    return _with_categories(encoded, codes, tensors)
 
 
-def _with_means(numbers: torch.Tensor, codes: torch.Tensor, like: Any) -> torch.Tensor:
+def _with_means(numbers: torch.Tensor, codes: torch.Tensor, tensors: Any) -> torch.Tensor:
     """Return the numbers followed by the target means of the categories."""
-    if like.mean_column is None:
+    if tensors.mean_column is None:
         return numbers
-    codes, n_known = codes[:, like.mean_column], like.n_means - 1
+    codes, n_known = codes[:, tensors.mean_column], tensors.n_means - 1
     is_known = (codes >= 0) & (codes < n_known)
-    first = like.n_means.cumsum(0) - like.n_means
+    first = tensors.n_means.cumsum(0) - tensors.n_means
     positions = torch.where(is_known, codes, n_known).long() + first
-    return torch.cat([numbers, like.category_mean[positions].flatten(1)], dim=1)
+    return torch.cat([numbers, tensors.category_mean[positions].flatten(1)], dim=1)
 
 
-def _with_categories(encoded: torch.Tensor, codes: torch.Tensor, like: Any) -> torch.Tensor:
+def _with_categories(encoded: torch.Tensor, codes: torch.Tensor, tensors: Any) -> torch.Tensor:
     """Return the encoded numbers followed by the one-hot encoded categories."""
     start = encoded.shape[1]
-    stop = start + like.n_one_hot
-    first = start + like.n_categories.cumsum(0) - like.n_categories
-    codes = torch.minimum(codes, like.n_frequent.to(codes.dtype))  # rare ones are "other"
-    has_column = (codes >= 0) & (codes < like.n_categories)
+    stop = start + tensors.n_one_hot
+    first = start + tensors.n_categories.cumsum(0) - tensors.n_categories
+    codes = torch.minimum(codes, tensors.n_frequent.to(codes.dtype))  # rare ones are "other"
+    has_column = (codes >= 0) & (codes < tensors.n_categories)
     # A category without a column goes to an extra column, which is dropped at the end.
     column = torch.where(has_column, codes + first, stop).long()
     columns = encoded.new_zeros((encoded.shape[0], stop + 1))
