@@ -173,13 +173,12 @@ class Encoder:
             known += clipped_moments(known, numbers, weight)
         else:
             known += moments(numbers, weight)
+        has_missing = columns_with_missing(numbers, weight)
         updates: dict[str, Any] = {
             "center": known.mean,
             "inverse_scale": known.inverse_deviation(int(np.count_nonzero(weight))),
             "total": known.total,
-            "flagged": np.union1d(self.flagged, columns_with_missing(numbers, weight)).astype(
-                np.intp
-            ),
+            "flagged": np.union1d(self.flagged, has_missing).astype(np.intp),
         }
         if isinstance(X, Table):
             updates |= _category_counts(X, weight, self.n_categories > self.n_frequent)
