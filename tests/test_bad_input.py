@@ -147,7 +147,7 @@ BAD_PARAMETERS_OF_ONE = [
         "class_weight must be one of None, 'balanced' or a dict",
     ),
     ("classifier", {"class_weight": {0: -1}}, "class_weight must be"),
-    ("classifier", {"class_weight": {0: 0, 1: 0}}, "class_weight and sample_weight must leave"),
+    ("classifier", {"class_weight": {0: 0, 1: 0}}, "class_weight times sample_weight must hold"),
     ("classifier", {"class_weight": {2: 1}}, "class_weight must have labels of y as keys"),
     (
         "regressor",

@@ -1,7 +1,10 @@
-"""Data: from what users pass to tensors on the device; knows no network.
+"""Data: from what users pass to tensors on the device. Nothing here depends on the network.
 
-From the lowest package to the highest, each of which imports only those before it: `frames` reads
-any container by columns, `encoding` makes the network's inputs of them, `targets` reads y and the
-weights of the rows, `batches` splits rows and cuts them into mini-batches, `streaming` does the
-same for rows in files.
+Each package imports only those above it in this list:
+
+- `frames` reads the columns of any container;
+- `encoding` turns columns into network inputs;
+- `targets` reads y and the sample weights;
+- `batches` splits rows and cuts them into mini-batches;
+- `streaming` does the same for rows in files.
 """

@@ -71,7 +71,7 @@ def _fitted_weights(plan, split, network, member):
     if folds:
         coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
-    state = encoder.state()
+    state = vars(encoder).copy()
     return {
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],

@@ -63,7 +63,7 @@ def _new_network(plan, split):
     constant = plan.loss.constant(y, weight)
     initialize(network, plan.parameters.init_scale, plan.generators, constant)
     # Without a weight a constant output is right from the start, and so stays.
-    network.W[-1][..., split.target.constant_outputs(), :] = 0
+    network.W[-1][..., split.target.deviation == 0, :] = 0
     if is_symmetric(network):
         warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
@@ -140,7 +140,7 @@ def _load(network, coefs, intercepts, plan, split):
 
 
 def _check_same(plan, split, network):
-    fitted, target = plan.before, plan.task.target.known(vars(plan.before))
+    fitted, target = plan.before, plan.task.target.from_attributes(vars(plan.before))
     stack = fitted.coefs_[0].shape[:-2]
     before = {
         "number of networks": stack[0] if stack else 1,
@@ -211,7 +211,7 @@ def _make_optimizer(plan, split, network):
 def _moved(theta, plan, split):
     """Return weights beside the network's own as they are for means and deviations of now."""
     fitted, encoder = plan.before, fitted_encoder(plan.before)
-    target = plan.task.target.known(vars(fitted))
+    target = plan.task.target.from_attributes(vars(fitted))
     network = _empty_network(plan, encoder.n_outputs)
     network.theta.copy_(torch.from_numpy(theta))
     coefs, intercepts = network.arrays()

@@ -81,7 +81,7 @@ def read_data(
     X, reset = check_in_memory(X), learn_by is not None
     if learn_by is not None:
         learn_columns(estimator, X, learn_by.categorical_features, processes)
-    arrays = [estimator._task.target.plain(values, name) for values in y]
+    arrays = [estimator._task.target.normalized(values, name) for values in y]
     has_rows = X.shape[0] > 0 or processes.size == 1
     checked = arrays if has_rows else []  # scikit-learn's checks reject a y without rows
     options: dict[str, Any] = {"ensure_min_samples": 1 if processes.size == 1 else 0}

@@ -152,10 +152,10 @@ def _split_file(plan, examples):
 def _learn_of_file(plan, examples, rows, summary):
     """Return the Encoder and the target that a sample teaches, and what is known of all rows."""
     sample = examples.take(rows)
-    bounded = plan.loss.is_robust
-    target = sample.target.updated(sample.y, sample.weight, bounded=bounded)
-    target = target.with_statistics(summary.y, summary.n_rows, bounded)
-    target.check_precision(np.dtype(dtype_name(plan.dtype)))
+    dtype = np.dtype(dtype_name(plan.dtype))
+    target = sample.target.updated(
+        sample.y, sample.weight, dtype, plan.loss.is_robust, summary=summary
+    )
     standardize = plan.parameters.standardize
     encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
     return summary.exact(encoder, sample.X, standardize), target
@@ -264,10 +264,8 @@ def _learn(plan, examples, rows):
     """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
-    target = examples.target.updated(
-        examples.y, weight, bounded=plan.loss.is_robust, processes=plan.processes
-    )
-    target.check_precision(np.dtype(dtype_name(plan.dtype)))
+    dtype = np.dtype(dtype_name(plan.dtype))
+    target = examples.target.updated(examples.y, weight, dtype, plan.loss.is_robust, plan.processes)
     encoder = fitted_encoder(plan.before)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples

@@ -1,14 +1,14 @@
-"""Encoding: what makes network inputs of columns, learned from the training rows."""
+"""Encoding: from the columns of a data set to network inputs, learned from the training rows."""
 
-from ._encoding import Encoder, fit_encoder, identity_encoder
+from ._encoder import Encoder, fit_encoder, identity_encoder
 from ._statistics import (
     Moments,
+    clipped_moments,
     column_limits,
     columns_with_infinity,
     is_far_outside,
     is_outlier,
     moments,
-    moments_within,
 )
 from ._target_means import assign_folds, columns_with_means, out_of_fold_means
 
@@ -16,6 +16,7 @@ __all__ = [
     "Encoder",
     "Moments",
     "assign_folds",
+    "clipped_moments",
     "column_limits",
     "columns_with_infinity",
     "columns_with_means",
@@ -24,6 +25,5 @@ __all__ = [
     "is_far_outside",
     "is_outlier",
     "moments",
-    "moments_within",
     "out_of_fold_means",
 ]

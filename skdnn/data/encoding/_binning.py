@@ -1,22 +1,24 @@
-"""Bins: where the numeric embedding lets the first layer bend.
+"""The bins of the piecewise-linear encoding of numbers.
 
-Most bins hold as many rows each. A number that is very frequent, such as the 0 of those who have
-none, would swallow several of them: it is an edge of its own, and the others share the rest.
+Bins hold about equally many rows. A very frequent number, such as a 0 for "none", would take up
+several quantiles: it gets an edge of its own, and the other edges are quantiles of the other rows.
 """
 
 import numpy as np
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._statistics import columns_with_weights, quantiles
+from ._statistics import Matrix, columns_with_weights, quantiles
 
-_N_BINS = 16
-# A column of fewer edges than these is told as well by the number alone.
+_MOST_BINS = 16
+# For a column with fewer edges, the bins say no more than the number itself.
 _FEWEST_EDGES = 3
 
 
-def bins(X, weight, processes=SINGLE_PROCESS):
-    """Return the column, start and inverse width of every bin.
+def find_bins(
+    X: Matrix, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+) -> dict[str, np.ndarray]:
+    """Return the column, start and inverse width of each bin, as an Encoder names them.
 
     Parameters
     ----------
@@ -24,29 +26,33 @@ def bins(X, weight, processes=SINGLE_PROCESS):
     weight : array of shape (n_samples,)
         Rows of weight 0 do not count.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of those that have the other rows.
+        The processes among which the rows are distributed.
 
     Returns
     -------
-    columns, starts, scales : arrays of shape (n_bins,)
+    dict with "bin_column", "bin_start" and "bin_scale", arrays of shape (n_bins,)
     """
     columns, starts, widths = [np.empty(0, dtype=np.intp)], [np.empty(0)], [np.empty(0)]
     rows = np.flatnonzero(weight)
     found = columns_with_weights(X, weight, rows, range(X.shape[1]), processes)
-    for j, column in enumerate(found):
-        edges = bin_edges(*column)
+    for j, (values, weights) in enumerate(found):
+        edges = bin_edges(values, weights)
         if len(edges) >= _FEWEST_EDGES:
             columns.append(np.full(len(edges) - 1, j))
             starts.append(edges[:-1])
             widths.append(np.diff(edges))
-    # A bin narrower than any number is a step.
+    # The inverse of a subnormal width would be infinite.
     with np.errstate(over="ignore"):
         scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
-    return np.concatenate(columns), np.concatenate(starts), scales
+    return {
+        "bin_column": np.concatenate(columns),
+        "bin_start": np.concatenate(starts),
+        "bin_scale": scales,
+    }
 
 
-def bin_edges(values, weight):
-    """Return where the bins of a column begin and end, sorted.
+def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the sorted edges of the bins of a column.
 
     Parameters
     ----------
@@ -62,12 +68,13 @@ def bin_edges(values, weight):
     array([ 0.,  1.,  4.,  8., 11., 14., 18., 21., 24., 27., 31., 34., 37.,
            41., 44., 47., 50.])
     """
-    distinct, place = np.unique(values, return_inverse=True)
-    if len(distinct) <= _N_BINS + 1:
+    distinct, position = np.unique(values, return_inverse=True)
+    if len(distinct) <= _MOST_BINS + 1:
         return distinct
-    fraction = np.bincount(place, weight) / weight.sum()
-    is_frequent = fraction >= 1 / _N_BINS
-    rest = ~is_frequent[place]
-    n_bins = max(1, _N_BINS - np.count_nonzero(is_frequent))
-    others = quantiles(values[rest], weight[rest], np.linspace(0, 1, n_bins + 1))
-    return np.union1d(distinct[is_frequent], others)
+    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / _MOST_BINS
+    is_other = ~is_frequent[position]
+    n_bins = max(1, _MOST_BINS - int(is_frequent.sum()))
+    fractions = np.linspace(0, 1, n_bins + 1)
+    return np.union1d(
+        distinct[is_frequent], quantiles(values[is_other], weight[is_other], fractions)
+    )

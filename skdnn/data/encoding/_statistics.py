@@ -1,47 +1,54 @@
-"""What standardising and binning learn of a column: means, deviations and quantiles, all weighted.
+"""Weighted statistics of columns: moments, quantiles, limits, missing and infinite values.
 
 Missing values do not count, nor do rows of weight 0.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from skdnn.data.frames import dense_tensor, row_chunks
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-# Where a number lies by so many deviations farther from the mean than the farthest of as many
-# normal ones is expected to, sqrt(2 log n), it may be wild.
-_FARTHER = 1.0
-# Beyond the quartiles by so many times their distance, it is: 7.4 deviations of a normal column.
+Matrix: TypeAlias = np.ndarray | sparse.csr_array | torch.Tensor
+
+# The farthest of n normal numbers is expected sqrt(2 log n) deviations from the mean. A number this
+# many deviations farther away may be an outlier.
+_OUTLIER_MARGIN = 1.0
+# An outlier is this many interquartile ranges below the first or above the third quartile. In a
+# normal column that is 7.4 deviations from the mean.
 _FENCE = 5.0
-# Among the numbers of later rows, beyond so many deviations.
-_FENCE_OF_DEVIATIONS = 10.0
-# Quartiles are those of so many rows, drawn at random from more.
+# In later rows, an outlier is this many deviations from the mean of the earlier rows.
+_FENCE_IN_DEVIATIONS = 10.0
+# Fences are computed from at most this many rows, drawn at random.
 _ROWS_FOR_QUARTILES = 20_000
-# So many values of a column pass from process to process.
+# Processes exchange at most this many values of a column.
 _MOST_VALUES = 2**22
-# Between these, squares are neither 0 nor infinite.
+# Squares of numbers between these neither underflow nor overflow.
 _SMALL, _LARGE = 1e-140, 1e150
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and deviation of each column, and the weight of the values that they are of.
+    """Mean and standard deviation of each column, and the weight of its values.
 
     Attributes
     ----------
     mean, deviation, total : arrays of shape (n_features,)
-        0 for a column without values; an infinite total lets no later rows count.
+        0 for a column without values. With an infinite total, later rows change nothing.
     """
 
     mean: np.ndarray
     deviation: np.ndarray
     total: np.ndarray
 
-    def __add__(self, other):
+    def __add__(self, other: "Moments") -> "Moments":
         """Return the Moments of the rows of both [1]_.
 
         References
@@ -58,28 +65,30 @@ class Moments:
         between = np.sqrt(fraction * (1 - fraction)) * step
         return Moments(self.mean + fraction * step, np.hypot(within, between), total)
 
-    def inverse_deviation(self, n_rows):
-        """Return one over the deviations, 0 for a column that is constant.
+    def inverse_deviation(self, n_rows: int) -> np.ndarray:
+        """Return 1 / deviation, and 0 for a constant column.
 
-        A deviation below its own rounding error, over so many rows, is that of a constant.
+        A column counts as constant if its deviation is below the rounding error of `n_rows` rows.
         """
         rounding = n_rows * np.finfo(np.float64).eps * np.abs(self.mean)
         varies = self.deviation > np.maximum(rounding, 1 / np.finfo(np.float64).max)
         return np.divide(1.0, self.deviation, out=np.zeros_like(self.mean), where=varies)
 
 
-def moments(X, weight, bounded=False, processes=SINGLE_PROCESS):
-    """Return the Moments of the columns of X, read chunk by chunk.
+def moments(
+    X: Matrix, weight: np.ndarray, bounded: bool = False, processes: SingleProcess = SINGLE_PROCESS
+) -> Moments:
+    """Compute the Moments of the columns of X, chunk by chunk.
 
     Parameters
     ----------
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     weight : array of shape (n_samples,)
     bounded : bool, default=False
-        Let numbers that are wild, beyond the quartiles by five times their distance, count as if
-        they were just there: one of them would draw mean and deviation to itself.
+        Clip outliers to the fences, which are five interquartile ranges beyond the quartiles. A
+        single outlier could otherwise dominate mean and deviation.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of those that have the other rows.
+        The processes among which the rows are distributed.
 
     Examples
     --------
@@ -91,14 +100,16 @@ def moments(X, weight, bounded=False, processes=SINGLE_PROCESS):
     (array([2., 5.]), array([1., 0.]))
     """
     found, farthest = _moments(X, weight, processes)
-    is_odd = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
-    is_odd |= (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
+    needs_refinement = ~np.isfinite(found.mean) | ~np.isfinite(found.deviation)
+    needs_refinement |= (
+        (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
+    )
     if bounded:
         n_rows = processes.allreduce(np.array(np.count_nonzero(weight)))
-        is_odd |= is_outlier(farthest, found.deviation, n_rows)
-    if not is_odd.any():
+        needs_refinement |= is_outlier(farthest, found.deviation, n_rows)
+    if not needs_refinement.any():
         return found
-    columns = np.flatnonzero(is_odd)
+    columns = np.flatnonzero(needs_refinement)
     no_limits = np.outer([-np.inf, np.inf], np.ones(len(columns)))
     limits = _fences(X, weight, columns, processes) if bounded else no_limits
     refined, _ = _moments(X, weight, processes, columns, limits)
@@ -107,120 +118,135 @@ def moments(X, weight, bounded=False, processes=SINGLE_PROCESS):
     return found
 
 
-def is_outlier(farthest, deviation, n_rows):
-    """Tell whether numbers so far from their mean may be wild among so many rows."""
-    return farthest > (np.sqrt(2 * np.log(max(2, n_rows))) + _FARTHER) * deviation
+def is_outlier(farthest: np.ndarray, deviation: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return whether numbers at these distances from the mean may be outliers among n rows."""
+    return farthest > (np.sqrt(2 * np.log(max(2, n_rows))) + _OUTLIER_MARGIN) * deviation
 
 
-def moments_within(known, X, weight):
-    """Return the Moments of later rows, their numbers bounded by what is known of the column."""
-    reach = _FENCE_OF_DEVIATIONS * np.where(known.deviation > 0, known.deviation, np.inf)
+def clipped_moments(known: Moments, X: Matrix, weight: np.ndarray) -> Moments:
+    """Return the Moments of later rows, with outliers clipped to 10 known deviations."""
+    reach = _FENCE_IN_DEVIATIONS * np.where(known.deviation > 0, known.deviation, np.inf)
     limits = np.stack([known.mean - reach, known.mean + reach])
     return _moments(X, weight, SINGLE_PROCESS, np.arange(X.shape[1]), limits)[0]
 
 
-def _moments(X, weight, processes, columns=None, limits=None):
-    """Return the Moments of the columns, and how far from its mean a number lies at the most."""
-    unit = 1.0 if columns is None else _units(X, weight, processes, columns, limits)
+def _moments(
+    X: Matrix,
+    weight: np.ndarray,
+    processes: SingleProcess,
+    columns: np.ndarray | None = None,
+    limits: np.ndarray | None = None,
+) -> tuple[Moments, np.ndarray]:
+    """Return the Moments of the columns, and the largest distance of a number from its mean.
 
-    def read(chunk):
-        if columns is None:
-            return chunk
-        low, high, size = (torch.from_numpy(part).to(chunk.device) for part in (*limits, unit))
-        return chunk[:, columns].clamp(low, high) / size
-
-    sums, total, _ = _weighted_sums(X, weight, processes, read)
-    mean = _ratio(sums, total)
-    about = torch.from_numpy(mean)
-    squares, total, largest = _weighted_sums(
-        X, weight, processes, lambda chunk: (read(chunk) - about.to(chunk.device)).square_()
+    Parameters
+    ----------
+    columns : array of int of shape (n,) or None
+        None for all columns, without limits.
+    limits : array of shape (2, n)
+        Numbers are clipped to these.
+    """
+    weighted_means = partial(_weighted_means, X, weight, processes, columns, limits)
+    unit = np.ones(1)
+    if limits is not None:
+        bound = np.abs(limits).max(axis=0)
+        if not ((bound > _SMALL) & (bound < _LARGE)).all():
+            # Measured in units of the largest number, no square overflows.
+            _, _, largest = weighted_means(unit, torch.abs)
+            unit = np.where(largest > 0, largest, 1.0)
+    mean, _, _ = weighted_means(unit, lambda values: values)
+    center = torch.from_numpy(mean)
+    variance, total, largest = weighted_means(
+        unit, lambda values: (values - center.to(values.device)).square_()
     )
-    deviation = np.sqrt(_ratio(squares, total))
-    return Moments(unit * mean, unit * deviation, total), unit * np.sqrt(largest)
+    return Moments(unit * mean, unit * np.sqrt(variance), total), unit * np.sqrt(largest)
 
 
-def _units(X, weight, processes, columns, limits):
-    """Return in which unit each column's numbers have squares that are not beyond float64."""
-    bound = np.abs(limits).max(axis=0)
-    if ((bound > _SMALL) & (bound < _LARGE)).all():
-        return np.ones(len(columns))
-    low, high = (torch.from_numpy(limit) for limit in limits)
-    _, _, largest = _weighted_sums(
-        X,
-        weight,
-        processes,
-        lambda chunk: chunk[:, columns].clamp(low.to(chunk.device), high.to(chunk.device)).abs(),
-    )
-    return np.where(largest > 0, largest, 1.0)
+def _weighted_means(
+    X: Matrix,
+    weight: np.ndarray,
+    processes: SingleProcess,
+    columns: np.ndarray | None,
+    limits: np.ndarray | None,
+    unit: np.ndarray,
+    terms_of: Callable[[torch.Tensor], torch.Tensor],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weighted means of terms, the weight of the values, and the largest positive term.
 
-
-def _ratio(sums, total):
-    return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-
-
-def _weighted_sums(X, weight, processes, terms_of):
-    """Return ``Σ w t``, ``Σ w`` and ``max t`` of terms t of the numbers, of shape (3, n)."""
-    found = _weighted_sums_here(X, weight, terms_of)
-    sums, largest = processes.allreduce(found[:2]), processes.allreduce_max(found[2:])
-    return np.concatenate([sums, largest])
-
-
-def _weighted_sums_here(X, weight, terms_of):
-    found = None
+    The terms are ``terms_of(clip(x, *limits) / unit)``, or without `columns` ``terms_of(x)``.
+    """
+    n_columns = X.shape[1] if columns is None else len(columns)
+    sums, largest = np.zeros((2, n_columns)), np.zeros(n_columns)
     for rows in row_chunks(X):
         counts = weight[rows] > 0
         if not counts.any():
             continue
-        chunk = dense_tensor(X[rows] if counts.all() else X[rows][counts])
-        of_chunk = _weighted_sums_of_chunk(terms_of(chunk), weight[rows][counts])
-        found = of_chunk if found is None else _joined(found, of_chunk)
-    if found is not None:
-        return found
-    n_terms = terms_of(dense_tensor(X[:0])).shape[1]
-    return np.zeros((3, n_terms))
+        values = dense_tensor(X[rows] if counts.all() else X[rows][counts])
+        if limits is not None:
+            low, high, size = (torch.from_numpy(v).to(values.device) for v in (*limits, unit))
+            values = values[:, columns].clamp(low, high) / size
+        terms = terms_of(values)
+        weights = torch.from_numpy(weight[rows][counts]).to(terms.device)
+        numerator, maximum = weights @ terms, terms.amax(dim=0)
+        total = weights.sum().expand_as(numerator)
+        if maximum.isnan().any():
+            is_there = (~terms.isnan()).double()
+            terms = terms.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf)
+            numerator, total, maximum = weights @ terms, weights @ is_there, terms.amax(dim=0)
+        sums += torch.stack([numerator, total]).cpu().numpy()
+        largest = np.maximum(largest, maximum.cpu().numpy())
+    numerators, totals = processes.allreduce(sums)
+    means = numerators / np.where(totals > 0, totals, 1.0)
+    return means, totals, processes.allreduce_max(largest)
 
 
-def _joined(found, of_chunk):
-    return np.concatenate([found[:2] + of_chunk[:2], np.maximum(found[2:], of_chunk[2:])])
+def _fences(
+    X: Matrix, weight: np.ndarray, columns: np.ndarray, processes: SingleProcess
+) -> np.ndarray:
+    """Return the limits beyond which numbers are outliers, of shape (2, n); infinite for none.
 
-
-def _weighted_sums_of_chunk(terms, weight):
-    weight = torch.from_numpy(weight).to(terms.device)
-    sums, largest = weight @ terms, terms.amax(dim=0)
-    total = weight.sum().expand_as(sums)
-    if largest.isnan().any():
-        is_there = ~terms.isnan()
-        terms = terms.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf)
-        sums, total, largest = weight @ terms, weight @ is_there.double(), terms.amax(dim=0)
-    return torch.stack([sums, total, largest]).cpu().numpy()
-
-
-def _fences(X, weight, columns, processes):
-    """Return below and above what a number is wild, for some columns; infinite for no bound.
-
-    Of a column that is mostly one value, the quartiles are those of its other values.
+    If most values of a column are the same, its quartiles are those of the other values.
     """
     rows, (n_all, numbers) = np.flatnonzero(weight), processes.number_rows(weight > 0)
     if n_all > _ROWS_FOR_QUARTILES:
         draw = np.random.default_rng(0).choice(n_all, _ROWS_FOR_QUARTILES, replace=False)
         rows = rows[np.isin(numbers, draw)]
-    found = columns_with_weights(X, weight, rows, columns, processes)
-    return np.transpose([_fence(*column) for column in found])
+    fences, fractions = [], (0.25, 0.5, 0.75)
+    for values, weights in columns_with_weights(X, weight, rows, columns, processes):
+        quartiles = quantiles(values, weights, fractions)
+        if len(quartiles) and quartiles[0] == quartiles[2]:
+            is_other = values != quartiles[1]
+            quartiles = quantiles(values[is_other], weights[is_other], fractions)
+        if len(quartiles) and quartiles[0] < quartiles[2]:
+            reach = _FENCE * (quartiles[2] - quartiles[0])
+            fences.append((quartiles[0] - reach, quartiles[2] + reach))
+        else:
+            fences.append((-np.inf, np.inf))
+    return np.transpose(fences)
 
 
-def _fence(values, weight):
-    quartiles = quantiles(values, weight, (0.25, 0.5, 0.75))
-    if len(quartiles) and quartiles[0] == quartiles[2]:
-        is_other = values != quartiles[1]
-        quartiles = quantiles(values[is_other], weight[is_other], (0.25, 0.5, 0.75))
-    if len(quartiles) == 0 or quartiles[0] == quartiles[2]:
-        return -np.inf, np.inf
-    reach = _FENCE * (quartiles[2] - quartiles[0])
-    return quartiles[0] - reach, quartiles[2] + reach
+def robust_moments(X: Matrix, weight: np.ndarray, processes: SingleProcess) -> Moments:
+    """Return medians and interquartile ranges as Moments; half the range where the latter is 0.
+
+    Later rows change only columns that do not vary yet: the total of the others is infinite.
+    """
+    columns = np.zeros((X.shape[1], 5))
+    for column, found in zip(
+        columns, weighted_quantiles(X, weight, np.linspace(0, 1, 5), processes), strict=True
+    ):
+        column[: len(found)] = found
+    low, first, median, third, high = columns.T
+    width = np.where(third > first, third - first, high / 2 - low / 2)
+    total = np.full(X.shape[1], np.inf)
+    if not width.all():
+        total[width == 0] = moments(X, weight, processes=processes).total[width == 0]
+    return Moments(median, width, total)
 
 
-def columns_with_missing(X, weight, processes=SINGLE_PROCESS):
-    """Return the indices of the columns that miss a value in some row of a weight above 0."""
+def columns_with_missing(
+    X: Matrix, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+) -> np.ndarray:
+    """Return the indices of the columns with a missing value in a row of positive weight."""
     has_missing = np.zeros(X.shape[1], dtype=bool)
     for rows in () if sparse.issparse(X) else row_chunks(X):
         is_missing = dense_tensor(X[rows]).isnan().cpu().numpy()
@@ -228,26 +254,29 @@ def columns_with_missing(X, weight, processes=SINGLE_PROCESS):
     return np.flatnonzero(processes.allreduce(has_missing.astype(int)))
 
 
-def columns_with_infinity(X):
-    """Return the indices of the columns that hold an infinite number.
+def columns_with_infinity(X: Matrix) -> np.ndarray:
+    """Return the indices of the columns with an infinite number.
 
     Parameters
     ----------
     X : array, CSR matrix or tensor of shape (n_samples, n_features)
     """
     has_infinity = np.zeros(X.shape[1], dtype=bool)
-    if sparse.issparse(X):
+    if isinstance(X, torch.Tensor):
+        for rows in row_chunks(X):
+            has_infinity |= X[rows].double().isinf().any(dim=0).cpu().numpy()
+    elif isinstance(X, np.ndarray):
+        for rows in row_chunks(X) if X.dtype.kind == "f" else ():
+            has_infinity |= np.isinf(X[rows]).any(axis=0)
+    else:
         has_infinity[X.indices[np.isinf(X.data)]] = True
-        return np.flatnonzero(has_infinity)
-    is_tensor = isinstance(X, torch.Tensor)
-    for rows in row_chunks(X) if is_tensor or X.dtype.kind == "f" else ():
-        is_infinite = X[rows].double().isinf().cpu().numpy() if is_tensor else np.isinf(X[rows])
-        has_infinity |= is_infinite.any(axis=0)
     return np.flatnonzero(has_infinity)
 
 
-def column_limits(X, weight, processes=SINGLE_PROCESS):
-    """Return the smallest and the largest number of each column in rows of a weight above 0.
+def column_limits(
+    X: Matrix, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the minimum and the maximum of each column over the rows of positive weight.
 
     They are inf and -inf for a column without values.
 
@@ -267,10 +296,10 @@ def column_limits(X, weight, processes=SINGLE_PROCESS):
     return -processes.allreduce_max(-low), processes.allreduce_max(high)
 
 
-def is_far_outside(X, low, high):
-    """Tell which numbers of X lie outside the limits of their columns by more than their distance.
+def is_far_outside(X: Matrix, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return which numbers lie outside the limits of their column by more than its range.
 
-    None does of a column that is constant or without values between the limits.
+    No number of a column without a range, constant or without values, does.
 
     Parameters
     ----------
@@ -294,8 +323,13 @@ def is_far_outside(X, low, high):
     return np.concatenate([np.empty((0, len(width)), bool), *far]) & (width > 0)
 
 
-def weighted_quantiles(X, weight, fractions, processes=SINGLE_PROCESS):
-    """Yield for each column the smallest values below or at which lie these shares of the weight.
+def weighted_quantiles(
+    X: Matrix,
+    weight: np.ndarray,
+    fractions: ArrayLike,
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> Iterator[np.ndarray]:
+    """Yield the weighted quantiles of each column.
 
     Parameters
     ----------
@@ -304,7 +338,7 @@ def weighted_quantiles(X, weight, fractions, processes=SINGLE_PROCESS):
     fractions : array of shape (k,)
         From 0 to 1.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of those that have the other rows.
+        The processes among which the rows are distributed.
 
     Yields
     ------
@@ -317,51 +351,47 @@ def weighted_quantiles(X, weight, fractions, processes=SINGLE_PROCESS):
     >>> list(weighted_quantiles(np.arange(101.0)[:, None], np.ones(101), [0, 0.25, 1]))
     [array([  0.,  25., 100.])]
     """
-    for values, their_weight in columns_with_weights(
-        X, weight, np.flatnonzero(weight), range(X.shape[1]), processes
-    ):
-        yield quantiles(values, their_weight, fractions)
+    rows, columns = np.flatnonzero(weight), range(X.shape[1])
+    for values, weights in columns_with_weights(X, weight, rows, columns, processes):
+        yield quantiles(values, weights, fractions)
 
 
-def columns_with_weights(X, weight, rows, columns, processes=SINGLE_PROCESS):
-    """Yield for each column the numbers that some rows have there, and their weights.
+def columns_with_weights(
+    X: Matrix,
+    weight: np.ndarray,
+    rows: np.ndarray,
+    columns: Iterable[int],
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the values of each column in some rows, and their weights.
 
-    Of several processes, each names rows of its own, and all see those of all. Where these are very
-    many, each sends so many points of its distribution instead.
+    With several processes, `rows` are those of this process, and the values are those of all
+    processes. A process with very many values sends quantiles instead.
     """
-    by_column = X[rows].tocsc() if sparse.issparse(X) else None
+    by_column = None if isinstance(X, np.ndarray | torch.Tensor) else X[rows].tocsc()
     for j in columns:
         column = X[rows, j] if by_column is None else by_column[:, [j]].toarray()[:, 0]
         column = dense_tensor(column).cpu().numpy()
         is_there = ~np.isnan(column)
-        found = np.stack([column[is_there], weight[rows][is_there]])
-        yield tuple(processes.allgather_concat(_thinned(*found, processes)))
+        values, weights = column[is_there], weight[rows][is_there]
+        n_all = int(processes.allreduce(np.array(len(values))))
+        if processes.size > 1 and n_all > _MOST_VALUES and len(values):
+            # A quantile is the median of its interval of the distribution. Means of the intervals
+            # would lie closer together than the values do.
+            n_points = max(1, _MOST_VALUES * len(values) // n_all)
+            fractions = (np.arange(n_points) + 0.5) / n_points
+            total = weights.sum()
+            values = quantiles(values, weights, fractions)
+            weights = np.full(n_points, total / n_points)
+        yield tuple(processes.allgather_concat(np.stack([values, weights])))
 
 
-def _thinned(values, weight, processes):
-    """Return values and weights as they are, or where all processes have too many, points of them.
-
-    Each of the points stands for the same weight: the mean of a part of the sorted values would
-    draw its ends together, so it is the middle one.
-    """
-    n_all = int(processes.allreduce(np.array(len(values))))
-    if n_all <= _MOST_VALUES or processes.size == 1:
-        return np.stack([values, weight])
-    if len(values) == 0:
-        return np.empty((2, 0))
-    n_points = max(1, _MOST_VALUES * len(values) // n_all)
-    fractions = (np.arange(n_points) + 0.5) / n_points
-    return np.stack(
-        [quantiles(values, weight, fractions), np.full(n_points, weight.sum() / n_points)]
-    )
-
-
-def quantiles(values, weight, fractions):
-    """Return the smallest values of a column below or at which lie these shares of the weight."""
+def quantiles(values: np.ndarray, weight: np.ndarray, fractions: ArrayLike) -> np.ndarray:
+    """Return the smallest values at or below which these fractions of the weight lie."""
     if len(values) == 0:
         return values
     order = np.argsort(values, kind="stable")
-    up_to = np.cumsum(weight[order])
-    # Rounding must not push the share 1 beyond the last value.
-    position = np.searchsorted(up_to, np.multiply(fractions, up_to[-1]) * (1 - 1e-12))
+    cumulated = np.cumsum(weight[order])
+    # The factor keeps a rounded fraction of 1 from exceeding the last sum.
+    position = np.searchsorted(cumulated, np.multiply(fractions, cumulated[-1]) * (1 - 1e-12))
     return values[order][position]

@@ -19,6 +19,8 @@ _MIX_BYTES, _KEPT_BYTES = 2**25, 2**23
 _MOST_KEPT = 2**16
 # Of a cell, and how many cells there are in a mix at least.
 _CELL_ROWS, _CELLS_OF_A_MIX = 2**14, 16
+# With more labels than this, y is no target of a binary classifier.
+_MOST_LABELS = 20
 # Seeds of what a row's number decides.
 _HELD_OUT, _SAMPLED = 1, 2
 
@@ -81,7 +83,7 @@ class FileColumns:
                 weight = Column(self.weight, table.column(self.weight)).array()
                 weight = normalized_weights(weight, len(table))
             of_all = (part.column(self.y) for part in self.source.tables([self.y]))
-            y = self.target.plain(table.column(self.y), parts=of_all)
+            y = self.target.normalized(table.column(self.y), parts=of_all)
             yield cell, first, read_columns(table.select(self.names), self.kinds), y, weight
 
     def statistics(self, validation_fraction, tell=lambda n_rows: None):
@@ -181,7 +183,8 @@ class FileStatistics:
             self._count(cell, label, y[rows])
             for held in (False, True):
                 self._summarize(label, held, X, y, weight, rows[is_held[rows] == held])
-        self.columns.target.check_labels(list(self.sums))
+        if len(self.sums) > _MOST_LABELS:
+            self.columns.target.learn(np.array(list(self.sums)))  # raises a ValueError
 
     def _count(self, cell, label, y):
         if label not in self.sums:

@@ -1,8 +1,8 @@
-"""Targets: labels, real numbers, groups and the weights of the rows."""
+"""Targets: binary labels, real numbers, groups and sample weights."""
 
+from ._arrays import encode_groups, normalized_labels, normalized_numbers
 from ._labels import TwoClasses, announced_classes, both_classes
 from ._real_numbers import RealNumbers
-from ._targets import encode_groups, normalized_labels, normalized_numbers
 from ._weights import apply_class_weight, check_weights, normalized_weights
 
 __all__ = [

@@ -1,23 +1,26 @@
-"""Two labels as 0 and 1: what y is where it says yes or no."""
+"""Binary labels as targets: any two labels become 0 and 1."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._targets import normalized_labels
+from ._arrays import normalized_labels
+from ._target import Target
 
-# Of more than two labels so many are enough to say that there are too many.
-_SHOWN = 20
+# Each process sends at most this many labels, enough to find out that there are more than two.
+_MOST_LABELS_SENT = 20
 
 
 @dataclass(frozen=True)
-class TwoClasses:
-    """The two labels of y; answers the same questions as `RealNumbers`.
+class TwoClasses(Target):
+    """The two classes of y, with the same interface as `RealNumbers`.
 
     Attributes
     ----------
@@ -33,13 +36,12 @@ class TwoClasses:
     (['flower', 'no flower'], [0, 1, 0])
     """
 
-    classes: Any
-    takes_several: ClassVar = False
-    n_outputs: ClassVar = 1
+    classes: np.ndarray = field()
+    takes_several: ClassVar[bool] = False
 
     @staticmethod
-    def plain(y, name="y", parts=None):
-        """Return y, in whatever it comes, as an array without missing values."""
+    def normalized(y: Any, name: str = "y", parts: Any = None) -> Any:
+        """Return y as `normalized_labels` does; raise a ValueError if it has several columns."""
         y = normalized_labels(y, name, parts)
         if y is not None and y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(
@@ -49,52 +51,46 @@ class TwoClasses:
         return y
 
     @classmethod
-    def learn(cls, y, processes=SINGLE_PROCESS):
-        """Learn the classes of y of shape (n_samples,), of which a process may lack some.
+    def learn(cls, y: ArrayLike, processes: SingleProcess = SINGLE_PROCESS) -> "TwoClasses":
+        """Return the TwoClasses of y of shape (n_samples,), whose rows may be distributed.
 
         Raises
         ------
         ValueError
-            If y is continuous, or has more or fewer than two classes.
+            If y is continuous, or does not have two classes.
         """
-        y = _shown_by_all(y, processes)
+        if processes.size > 1:
+            of_all = processes.allgather(np.unique(y)[:_MOST_LABELS_SENT])
+            found = [labels for labels in of_all if len(labels)]
+            y = np.concatenate(found) if found else y
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(
-                "Only binary classification is supported. The type of the target is "
-                f"{kind}; OneVsRestClassifier makes a classifier of many classes out of this one."
+                f"Only binary classification is supported. The type of the target is {kind}; "
+                "wrap the classifier in OneVsRestClassifier for more than two classes."
             )
         classes = np.unique(y)
-        _check_two(classes)
+        if len(classes) < 2:
+            raise ValueError(f"y must hold two classes, got one class: {classes.tolist()}.")
         return cls(classes)
 
     @staticmethod
-    def by_label(y):
+    def by_label(y: np.ndarray) -> list[tuple[Any, np.ndarray]]:
         """Return pairs of each label of y and the indices of its rows."""
-        labels, place = np.unique(y, return_inverse=True)
-        return [(label, np.flatnonzero(place == k)) for k, label in enumerate(labels)]
+        labels, position = np.unique(y, return_inverse=True)
+        return [(label, np.flatnonzero(position == k)) for k, label in enumerate(labels)]
 
     @classmethod
-    def check_labels(cls, labels):
-        """Raise a ValueError where labels found so far are too many."""
-        if len(labels) > _SHOWN:
-            cls.learn(np.array(labels))
-
-    @classmethod
-    def known(cls, attributes):
-        """Return that of earlier `attributes`."""
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> "TwoClasses":
+        """Return the target of a fitted estimator, from what `attributes` returned."""
         return cls(attributes["classes_"])
 
-    def attributes(self):
-        """Return what is to be kept, arrays by name."""
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of a fitted estimator that hold the target."""
         return {"classes_": self.classes}
 
-    def frozen(self):
-        """Return what later rows do not change, by what to call it."""
-        return {"classes": self.classes.tolist()}
-
-    def encode(self, y, name="y"):
+    def encode(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as 0 and 1.
 
         Raises
@@ -108,108 +104,41 @@ class TwoClasses:
             raise ValueError(f"{name} must hold only the classes {known}, got {unknown[:10]}.")
         return (y == self.classes[1]).astype(np.intp)
 
-    def decode(self, y):
-        """Return the labels of 0 and 1."""
-        return self.classes[y]
 
-    def check(self, y, weight, processes=SINGLE_PROCESS):
-        """Raise a ValueError unless encoded y has two classes where the weight is above zero."""
-        where = " with a weight above zero (sample_weight times class_weight)"
-        counts = processes.allreduce(np.bincount(y[weight > 0], minlength=2))
-        _check_two(np.flatnonzero(counts), where)
-
-    def strata(self, y):
-        """Return for each row what is to have the same share on both sides of a split."""
-        return y
-
-    def count_rarest(self, y, processes=SINGLE_PROCESS):
-        """Return the number of rows of the rarer class."""
-        return processes.allreduce(np.bincount(y, minlength=2)).min()
-
-    def updated(self, y, weight, bounded=False, processes=SINGLE_PROCESS):
-        """Return itself: no rows are needed to know what a network is to say of 0 and 1."""
-        return self
-
-    def with_statistics(self, statistics, n_rows, bounded=False):
-        """Return itself, as above."""
-        return self
-
-    def needs_double(self, y, weight, processes=SINGLE_PROCESS):
-        """Return False: 0 and 1 are told apart in any precision."""
-        return False
-
-    def check_precision(self, dtype):
-        """Let 0 and 1 pass, which any precision holds."""
-
-    def constant_outputs(self):
-        """Return which outputs need not be learned: none."""
-        return np.zeros(1, dtype=bool)
-
-    def standardized(self, y):
-        """Return encoded y as the network learns it."""
-        return y
-
-    def restored(self, Z):
-        """Return answers of the network in the units of y, here logits."""
-        return Z
-
-    def merge(self, W, b):
-        """Return a last layer that answers in the units of y."""
-        return W, b
-
-    def unmerge(self, W, b):
-        """Return the last layer as the network has it."""
-        return W, b
-
-
-def announced_classes(classes, known):
-    """Return the TwoClasses of rows that come in parts, of which none need show both.
+def announced_classes(classes: ArrayLike | None, known: np.ndarray | None) -> TwoClasses:
+    """Return the TwoClasses for a call of partial_fit, whose rows need not hold both.
 
     Parameters
     ----------
     classes : array-like of shape (2,) or None
-        As the user names them.
+        As passed by the user.
     known : array of shape (2,) or None
-        Those of earlier rows.
+        The classes of earlier calls.
 
     Raises
     ------
     ValueError
-        If neither is there, or they are not the same.
+        If both are None, or they differ.
     """
-    if classes is None and known is None:
-        raise ValueError("classes must be given in the first call of partial_fit, got None.")
-    if classes is None:
-        return TwoClasses(known)
-    classes = column_or_1d(normalized_labels(classes, "classes"))
+    if classes is not None:
+        classes = column_or_1d(normalized_labels(classes, "classes"))
     if known is None:
+        if classes is None:
+            raise ValueError("classes must be given in the first call of partial_fit, got None.")
         return TwoClasses.learn(classes)
-    if not np.array_equal(np.unique(classes), known):
+    if classes is not None and not np.array_equal(np.unique(classes), known):
         raise ValueError(f"classes must be those of the first call, {known}, got {classes}.")
     return TwoClasses(known)
 
 
-def _shown_by_all(y, processes):
-    """Return labels of all processes, at least two where there are more than one."""
-    if processes.size == 1:
-        return y
-    shown = [labels for labels in processes.allgather(np.unique(y)[:_SHOWN]) if len(labels)]
-    return np.concatenate(shown) if shown else y
-
-
-def _check_two(classes, where=""):
-    if len(classes) < 2:
-        raise ValueError(f"y must hold two classes{where}, got one class: {classes.tolist()}.")
-
-
-def both_classes(function, Z):
+def both_classes(function: np.ufunc, Z: np.ndarray) -> np.ndarray:
     """Return a function of the logits of both classes, of shape (n_samples, 2).
 
     Parameters
     ----------
     function : ufunc
     Z : array of n_samples numbers
-        The logit of the second class; that of the first is -Z.
+        The logits of the second class; those of the first are -Z.
     """
     Z = Z.reshape(-1)
     both = np.empty((len(Z), 2), Z.dtype)

@@ -1,29 +1,37 @@
-"""Weights of the rows: numbers of at least 0, times those of their classes."""
+"""Sample weights and class weights."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from skdnn.data.frames import check_not_lazy, shown
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._targets import as_array
+from ._arrays import as_array
 
 
-def check_weights(sample_weight, n_samples, name="sample_weight", processes=SINGLE_PROCESS):
-    """Return the weights of the rows as float64, ones for None.
+def check_weights(
+    sample_weight: Any,
+    n_samples: int,
+    name: str = "sample_weight",
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> np.ndarray:
+    """Return sample weights as an array of float64, ones for None.
 
     Parameters
     ----------
-    sample_weight : array-like of shape (n_samples,) or None
+    sample_weight : array-like of shape (n_samples,), float or None
     n_samples : int
     name : str, default="sample_weight"
-        Of the argument, for errors.
+        Of the argument, for error messages.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of those that have the other rows.
+        The processes among which the rows are distributed.
 
     Raises
     ------
     ValueError
-        If the weights are not one finite number of at least 0 for each row, or are all 0.
+        If the weights are not finite and non-negative, one for each row, or if all are 0.
     """
     if sample_weight is None:
         sample_weight = np.ones(n_samples)
@@ -32,11 +40,18 @@ def check_weights(sample_weight, n_samples, name="sample_weight", processes=SING
     weight = normalized_weights(sample_weight, n_samples, name)
     if not processes.allreduce(np.array(np.count_nonzero(weight))):
         raise ValueError(f"{name} must hold a weight above zero, got all zero.")
-    return _with_finite_sum(weight, name, processes)
+    if not np.finfo(np.float64).tiny < processes.allreduce(weight.sum()) < np.inf:
+        raise ValueError(
+            f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
+            f"{weight.max(initial=0):g}."
+        )
+    return weight
 
 
-def normalized_weights(sample_weight, n_samples, name="sample_weight"):
-    """Return weights of some rows as float64, of which all may be 0; else as `check_weights`."""
+def normalized_weights(
+    sample_weight: Any, n_samples: int, name: str = "sample_weight"
+) -> np.ndarray:
+    """Return sample weights as float64; like `check_weights`, but all of them may be 0."""
     check_not_lazy(sample_weight, name)
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
@@ -44,7 +59,7 @@ def normalized_weights(sample_weight, n_samples, name="sample_weight"):
         if weight.dtype.kind in "cmM":
             raise TypeError(f"an array of {weight.dtype}")
         weight = np.ma.filled(weight.astype(np.float64), np.nan)
-    except Exception as error:  # whatever a container says of itself
+    except Exception as error:  # other libraries' containers may raise anything
         raise ValueError(f"{name} must be numbers, got {shown(sample_weight)}.") from error
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
@@ -57,17 +72,14 @@ def normalized_weights(sample_weight, n_samples, name="sample_weight"):
     return weight
 
 
-def _with_finite_sum(weight, name, processes):
-    if not np.finfo(np.float64).tiny < processes.allreduce(weight.sum()) < np.inf:
-        raise ValueError(
-            f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
-            f"{weight.max(initial=0):g}."
-        )
-    return weight
-
-
-def apply_class_weight(weight, y, classes, class_weight, processes=SINGLE_PROCESS):
-    """Return the weights of the rows times the weight of their class.
+def apply_class_weight(
+    weight: np.ndarray,
+    y: np.ndarray,
+    classes: np.ndarray,
+    class_weight: str | Mapping[Any, float] | None,
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> np.ndarray:
+    """Return the sample weights multiplied by the weights of the rows' classes.
 
     Parameters
     ----------
@@ -76,10 +88,10 @@ def apply_class_weight(weight, y, classes, class_weight, processes=SINGLE_PROCES
         Indices into `classes`.
     classes : array of shape (2,)
     class_weight : None, "balanced" or dict
-        "balanced" gives both classes the same total weight and leaves the sum as it is; a dict
-        gives each label its weight, 1 where it is missing.
+        "balanced" gives both classes the same total weight without changing the sum. A dict maps
+        labels to weights; the default weight is 1.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of those that have the other rows.
+        The processes among which the rows are distributed.
 
     Examples
     --------
@@ -91,17 +103,16 @@ def apply_class_weight(weight, y, classes, class_weight, processes=SINGLE_PROCES
     """
     if class_weight is None:
         return weight
+    labels = classes.tolist()
     if isinstance(class_weight, str):
         totals = processes.allreduce(np.bincount(y, weights=weight, minlength=2))
-        balanced = weight * (totals.sum() / (2 * totals))[y]
-        return _with_finite_sum(balanced, "class_weight times sample_weight", processes)
-    known = set(classes.tolist())
-    unknown = [label for label in class_weight if label not in known]
-    if unknown:
-        raise ValueError(
-            f"class_weight must have labels of y as keys, {classes.tolist()}, got {unknown}."
-        )
-    weight = weight * np.array([class_weight.get(label, 1.0) for label in classes.tolist()])[y]
-    if not processes.allreduce(np.array(np.count_nonzero(weight))):
-        raise ValueError("class_weight and sample_weight must leave a weight above zero.")
-    return _with_finite_sum(weight, "class_weight times sample_weight", processes)
+        factors = totals.sum() / (2 * totals)
+    else:
+        unknown = [label for label in class_weight if label not in set(labels)]
+        if unknown:
+            raise ValueError(
+                f"class_weight must have labels of y as keys, {labels}, got {unknown}."
+            )
+        factors = np.array([class_weight.get(label, 1.0) for label in labels])
+    weight = weight * factors[y]
+    return check_weights(weight, len(weight), "class_weight times sample_weight", processes)

@@ -1,16 +1,16 @@
-"""Moments: against NumPy, with gaps, with wild numbers, beyond the squares of float64, in parts."""
+"""Moments: compared with NumPy, with missing values, outliers and extreme numbers, in parts."""
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data.encoding._statistics import moments, moments_within
+from skdnn.data.encoding._statistics import clipped_moments, moments
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2.0, 3.0, size=(300, 3))
 WEIGHT = RNG.integers(0, 3, size=300).astype(float)
-KINDS = {"array": np.asarray, "sparse": sparse.csr_array, "tensor": torch.from_numpy}
+CONTAINERS = {"array": np.asarray, "sparse": sparse.csr_array, "tensor": torch.from_numpy}
 
 
 def numpy_moments(data, weight):
@@ -23,51 +23,51 @@ def numpy_moments(data, weight):
     return np.transpose(columns)
 
 
-def gappy():
+def with_missing():
     data = X.copy()
     data[RNG.random(X.shape) < 0.3] = np.nan
     return data
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_moments_are_numpys(kind, bounded):
-    found = moments(KINDS[kind](X), WEIGHT, bounded)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_moments_are_those_of_numpy(container, bounded):
+    found = moments(CONTAINERS[container](X), WEIGHT, bounded)
     np.testing.assert_allclose(np.stack([*vars(found).values()]), numpy_moments(X, WEIGHT))
 
 
-@pytest.mark.parametrize("kind", ["array", "tensor"])
-def test_gaps_do_not_count(kind):
-    data = gappy()
-    found = moments(KINDS[kind](data), WEIGHT)
+@pytest.mark.parametrize("container", ["array", "tensor"])
+def test_missing_values_do_not_count(container):
+    data = with_missing()
+    found = moments(CONTAINERS[container](data), WEIGHT)
     np.testing.assert_allclose(np.stack([*vars(found).values()]), numpy_moments(data, WEIGHT))
 
 
 @pytest.mark.parametrize("size", [1e3, 1e155, 1e300])
-@pytest.mark.parametrize("kind", KINDS)
-def test_wild_numbers_count_as_the_fence_beyond_which_they_are(kind, size):
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_outliers_are_clipped_to_the_fences(container, size):
     data = X.copy()
     data[[5, 70, 200], 0] = np.array([1, -1, 1]) * size
     first, third = np.quantile(X[:, 0], [0.25, 0.75], method="inverted_cdf")
     reach = 5 * (third - first)
     expected = np.clip(data, first - reach, third + reach)
-    found = moments(KINDS[kind](data), np.ones(300), bounded=True)
+    found = moments(CONTAINERS[container](data), np.ones(300), bounded=True)
     np.testing.assert_allclose(found.mean, expected.mean(axis=0), rtol=0.02)
     np.testing.assert_allclose(found.deviation, expected.std(axis=0), rtol=0.02)
     assert moments(data, np.ones(300)).deviation[0] > 0.05 * size
 
 
-def test_of_a_column_that_is_mostly_one_value_the_others_say_what_is_wild():
+def test_the_fences_of_a_column_of_mostly_one_value_are_those_of_the_other_values():
     data = np.zeros((300, 1))
     data[:30, 0] = RNG.normal(5.0, 1.0, size=30)
-    calm = moments(data, np.ones(300), bounded=True)
-    np.testing.assert_allclose(calm.deviation, data.std(axis=0))
+    without = moments(data, np.ones(300), bounded=True)
+    np.testing.assert_allclose(without.deviation, data.std(axis=0))
     data[0] = 1e6
-    outlier = moments(data, np.ones(300), bounded=True)
-    np.testing.assert_allclose(outlier.deviation, calm.deviation, rtol=0.2)
+    with_outlier = moments(data, np.ones(300), bounded=True)
+    np.testing.assert_allclose(with_outlier.deviation, without.deviation, rtol=0.2)
 
 
-def test_rows_of_weight_zero_make_nothing_wild():
+def test_outliers_in_rows_of_weight_zero_do_not_count():
     data, weight = X.copy(), np.ones(300)
     data[9], weight[9] = 1e200, 0.0
     found, expected = moments(data, weight, bounded=True), moments(X[weight > 0], np.ones(299))
@@ -77,33 +77,33 @@ def test_rows_of_weight_zero_make_nothing_wild():
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e155, 1e300])
 @pytest.mark.parametrize("bounded", [False, True])
-def test_numbers_whose_squares_no_float_holds_have_a_deviation(scale, bounded):
+def test_deviations_of_numbers_whose_squares_under_or_overflow_are_right(scale, bounded):
     with np.errstate(all="raise", under="ignore"):
         found = moments(scale * X, np.ones(300), bounded)
     np.testing.assert_allclose(found.mean, scale * X.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(found.deviation, scale * X.std(axis=0), rtol=1e-9)
 
 
-def test_the_sum_of_two_moments_is_that_of_both_parts():
-    data = gappy()
+def test_the_sum_of_moments_is_that_of_all_rows():
+    data = with_missing()
     parts = [moments(data[rows], WEIGHT[rows]) for rows in (slice(0, 7), slice(7, 300))]
     whole = moments(data, WEIGHT)
     for name, value in vars(parts[0] + parts[1]).items():
         np.testing.assert_allclose(value, getattr(whole, name), rtol=1e-12)
 
 
-def test_later_rows_are_bounded_by_what_is_known():
+def test_outliers_in_later_rows_are_clipped_to_ten_known_deviations():
     known, later = moments(X, np.ones(300)), X[:50].copy()
     later[3, 0] = 1e9
-    found = moments_within(known, later, np.ones(50))
+    found = clipped_moments(known, later, np.ones(50))
     expected = np.clip(later[:, 0], None, known.mean[0] + 10 * known.deviation[0])
     np.testing.assert_allclose(found.mean[0], expected.mean(), rtol=1e-9)
     np.testing.assert_allclose(found.deviation[0], expected.std(), rtol=1e-9)
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-def test_nothing_depends_on_the_chunks(monkeypatch, bounded):
-    data = gappy()
+def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, bounded):
+    data = with_missing()
     data[4, 1] = 1e9
     whole = moments(data, WEIGHT, bounded)
     monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)

@@ -1,4 +1,4 @@
-"""The mean of y in each level: against scikit-learn's TargetEncoder, and fold by fold by hand."""
+"""Target encoding: compared with scikit-learn's TargetEncoder, and fold by fold by hand."""
 
 import numpy as np
 import pandas as pd
@@ -34,23 +34,23 @@ def table(frame=NAMES, weight=ONES, min_fraction=0.0):
     frequent = raw.frequent_categories(weight)
     rare = raw.rare_categories(frequent, weight, min_fraction)
     categories = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
-    return raw.recoded(categories, np.array([len(told) for told in frequent]))
+    return raw.recoded(categories, np.array([len(column) for column in frequent]))
 
 
-def of_columns(X, means, n_means):
-    """Return the means of each row, as an encoder looks them up."""
-    parts = np.split(means, np.cumsum(n_means)[:-1])
-    columns = columns_with_means(X)
-    return np.hstack([part[X.codes[:, j]] for j, part in zip(columns, parts, strict=True)])
+def look_up(X, means):
+    """Return the target means of each row."""
+    of_columns = np.split(means["category_mean"], np.cumsum(means["n_means"])[:-1])
+    pairs = zip(means["mean_column"], of_columns, strict=True)
+    return np.hstack([of_column[X.codes[:, j]] for j, of_column in pairs])
 
 
-def test_columns_with_rare_levels_have_means():
+def test_columns_with_rare_categories_have_target_means():
     assert columns_with_means(table()).tolist() == [0, 2]
     assert columns_with_means(table(min_fraction=1.0)).tolist() == []
     assert columns_with_means(np.zeros((3, 2))).tolist() == []
 
 
-def test_rare_levels_must_come_again_to_be_worth_it():
+def test_rare_categories_must_be_repeated_in_enough_rows():
     frame = NAMES.assign(street=np.arange(300).astype(str))
     assert columns_with_means(table(frame)).tolist() == [0]
     frame.loc[:5, "street"] = "twice"  # frequent by now
@@ -60,9 +60,9 @@ def test_rare_levels_must_come_again_to_be_worth_it():
 
 
 @pytest.mark.parametrize("y", [LABELS, NUMBERS[:, 0], NUMBERS], ids=["labels", "numbers", "two"])
-def test_means_are_those_of_target_encoder(y):
+def test_target_means_are_those_of_target_encoder(y):
     X = table()
-    got = of_columns(X, *target_means(X, y, ONES)[::-1]).reshape(300, 2, -1)
+    got = look_up(X, target_means(X, y, ONES)).reshape(300, 2, -1)
     for k, one in enumerate(y.reshape(300, -1).T):
         kind = "binary" if y is LABELS else "continuous"
         peer = TargetEncoder(smooth=10.0, target_type=kind).fit(NAMES[["town", "street"]], one)
@@ -70,26 +70,25 @@ def test_means_are_those_of_target_encoder(y):
         np.testing.assert_allclose(got[..., k], expected, rtol=1e-12)
 
 
-def test_rows_without_weight_do_not_count_nor_does_the_unit_of_weights():
+def test_neither_rows_of_weight_zero_nor_the_unit_of_weights_matter():
     weight = RNG.integers(0, 3, 300).astype(float)
     X, y = table(weight=weight), np.where(weight > 0, LABELS, np.nan_to_num(np.inf))
-    n_means, means = target_means(X, y, weight)
-    kept = weight > 0
-    n_kept, expected = target_means(X[kept], y[kept], 1e-6 * weight[kept])
-    assert n_means.tolist() == n_kept.tolist()
-    np.testing.assert_allclose(means, expected, rtol=1e-9)
+    means, kept = target_means(X, y, weight), weight > 0
+    expected = target_means(X[kept], y[kept], 1e-6 * weight[kept])
+    assert means["n_means"].tolist() == expected["n_means"].tolist()
+    np.testing.assert_allclose(means["category_mean"], expected["category_mean"], rtol=1e-9)
 
 
-def test_a_heavier_row_draws_the_mean_of_its_level():
+def test_a_row_of_high_weight_dominates_the_mean_of_its_category():
     X, weight = table(), ONES.copy()
     weight[0] = 100
-    _, light = target_means(X, LABELS, ONES)
-    _, heavy = target_means(X, LABELS, weight)
+    light = target_means(X, LABELS, ONES)["category_mean"]
+    heavy = target_means(X, LABELS, weight)["category_mean"]
     code = X.codes[0, 0]
     assert abs(heavy[code, 0] - LABELS[0]) < 0.1 < abs(light[code, 0] - LABELS[0])
 
 
-def test_a_row_to_train_on_gets_the_mean_of_other_folds():
+def test_out_of_fold_means_are_those_of_the_other_folds():
     X, fold = table(), assign_folds(300, seed=0)
     got = out_of_fold_means(X, NUMBERS, ONES, fold)
     mean = NUMBERS.mean(axis=0)
@@ -110,22 +109,22 @@ def test_folds_are_even_and_keep_groups_together():
     assert set(fold) == set(range(5))
 
 
-def test_the_encoder_adds_the_means_to_the_numbers():
+def test_the_encoder_standardises_target_means_like_numbers():
     X = table()
     encoder = fit_encoder(X, ONES, True, y=LABELS)
-    means = of_columns(X, encoder.category_mean, encoder.n_means)
+    means = look_up(X, vars(encoder))
     expected = (means - means.mean(axis=0)) / means.std(axis=0)
     np.testing.assert_allclose(encoder.apply(X, torch.float64)[:, 1:3], expected, atol=1e-12)
-    seen = out_of_fold_means(X, LABELS, ONES, assign_folds(300, seed=0))
+    of_others = out_of_fold_means(X, LABELS, ONES, assign_folds(300, seed=0))
     from_other_folds = table()
-    object.__setattr__(from_other_folds, "means", seen)
+    object.__setattr__(from_other_folds, "means", of_others)
     encoder = fit_encoder(from_other_folds, ONES, True, y=LABELS)
-    expected = (seen - seen.mean(axis=0)) / seen.std(axis=0)
+    expected = (of_others - of_others.mean(axis=0)) / of_others.std(axis=0)
     encoded = encoder.apply(from_other_folds, torch.float64)
     np.testing.assert_allclose(encoded[:, 1:3], expected, atol=1e-12)
 
 
-def test_what_was_never_seen_gets_the_mean_of_all_rows_and_shares_an_input_with_rare_levels():
+def test_an_unknown_category_has_the_mean_of_all_rows_and_the_column_of_rare_ones():
     encoder = fit_encoder(table(), ONES, False, y=LABELS)
     raw = read_columns(
         pd.DataFrame({"town": ["nowhere"], "colour": ["red"], "street": ["s0"], "width": [0.0]}),
@@ -138,7 +137,7 @@ def test_what_was_never_seen_gets_the_mean_of_all_rows_and_shares_an_input_with_
     assert encoded[3 : 3 + n_towns].tolist() == [0] * (n_towns - 1) + [1]
 
 
-def test_the_module_looks_the_means_up_as_well():
+def test_the_module_encodes_target_means_as_the_encoder_does():
     X = table()
     encoder = fit_encoder(X, ONES, "smooth_clip", "piecewise_linear", y=NUMBERS)
     tensor = torch.empty(300, 4, dtype=torch.float64)
@@ -148,10 +147,9 @@ def test_the_module_looks_the_means_up_as_well():
     torch.testing.assert_close(encoder.to_module(torch.float64)(tensor), expected)
 
 
-def test_the_state_of_an_encoder_of_before_has_no_means():
+def test_an_encoder_can_be_made_without_target_means():
     X = table(min_fraction=1.0)
     encoder = fit_encoder(X, ONES)
-    state = encoder.state()
-    before = {name: state[name] for name in state if "mean" not in name}
-    again = Encoder(**before)
+    state = {name: value for name, value in vars(encoder).items() if "mean" not in name}
+    again = Encoder(**state)
     assert torch.equal(again.apply(X, torch.float64), encoder.apply(X, torch.float64))

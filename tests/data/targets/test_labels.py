@@ -1,4 +1,4 @@
-"""Two labels: what is accepted, what they become, what is refused."""
+"""Binary labels: accepted types, encoding and errors."""
 
 import numpy as np
 import pytest
@@ -30,12 +30,12 @@ def test_any_two_labels_become_indices_of_sorted_classes(y, classes):
         ([0.1, 0.7, 0.3], "continuous"),
     ],
 )
-def test_labels_that_are_not_two_classes_are_an_error(y, message):
+def test_anything_but_two_classes_is_an_error(y, message):
     with pytest.raises(ValueError, match=message):
         TwoClasses.learn(np.asarray(y))
 
 
-def test_known_labels_must_be_among_the_classes():
+def test_encoding_an_unknown_label_is_an_error():
     target = TwoClasses(np.array(["no", "yes"]))
     assert target.encode(["yes", "yes"], "y_val").tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"y_val must hold only the classes.*'maybe'"):

@@ -1,4 +1,4 @@
-"""Real numbers as y: in what they come, what is learned of them, how they go to the last layer."""
+"""Real numbers as y: accepted containers, means and deviations, merging into the last layer."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -32,10 +32,10 @@ SAME = [
 
 
 @pytest.mark.parametrize("y", SAME, ids=[type(y).__name__ + str(k) for k, y in enumerate(SAME)])
-def test_numbers_come_in_anything(y):
-    plain = normalized_numbers(y)
-    assert plain.dtype == np.float64
-    assert plain.tolist() == NUMBERS
+def test_numbers_of_any_container_become_float64(y):
+    numbers = normalized_numbers(y)
+    assert numbers.dtype == np.float64
+    assert numbers.tolist() == NUMBERS
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_numbers_come_in_anything(y):
     ],
     ids=["array", "pandas", "nullable", "arrow", "tensor"],
 )
-def test_several_numbers_come_in_a_matrix_or_a_frame(y):
+def test_several_numbers_a_row_are_accepted(y):
     assert normalized_numbers(y).tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize("y", [[[1], [2]], pd.DataFrame({"a": [1, 2]}), np.array([[1.0], [2.0]])])
-def test_a_single_column_is_taken_with_a_warning(y):
+def test_a_single_column_is_accepted_with_a_warning(y):
     with pytest.warns(DataConversionWarning):
         assert normalized_numbers(y).tolist() == [1.0, 2.0]
 
@@ -85,12 +85,12 @@ BAD = [
 
 
 @pytest.mark.parametrize(("y", "message"), BAD, ids=[str(k) for k in range(len(BAD))])
-def test_what_is_no_number_is_named(y, message):
+def test_anything_but_finite_numbers_is_an_error(y, message):
     with pytest.raises(ValueError, match=message):
         normalized_numbers(y)
 
 
-def test_polars():
+def test_polars_containers():
     pl = pytest.importorskip("polars")
     assert normalized_numbers(pl.Series(NUMBERS)).tolist() == NUMBERS
     frame = pl.DataFrame({"a": [1, 3], "b": [2.0, 4.0]})
@@ -114,7 +114,7 @@ def test_means_and_deviations_are_weighted():
     np.testing.assert_allclose(target.restored(target.standardized(y)), y)
 
 
-def test_rows_that_come_later_are_learnt_as_if_they_had_come_at_once():
+def test_updating_in_parts_gives_the_moments_of_all_rows():
     y, weight = np.random.default_rng(0).normal(size=90), np.ones(90)
     target = RealNumbers.learn(y)
     for rows in np.split(np.arange(90), 3):
@@ -125,7 +125,7 @@ def test_rows_that_come_later_are_learnt_as_if_they_had_come_at_once():
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e300, 1e-300, 3])
-def test_a_constant_is_told_exactly_and_becomes_zero(constant):
+def test_a_constant_is_exact_and_standardised_to_zero(constant):
     y = np.full(10, constant)
     target = RealNumbers.learn(y).updated(y, np.linspace(0, 1, 10))
     assert target.mean.tolist() == [constant]
@@ -133,14 +133,14 @@ def test_a_constant_is_told_exactly_and_becomes_zero(constant):
     assert target.standardized(y).tolist() == [0.0] * 10
 
 
-def test_what_varies_far_from_zero_is_no_constant():
+def test_large_numbers_that_vary_are_not_constant():
     y = 1.7e15 + np.arange(100_000.0) % 7
     target = RealNumbers.learn(y).updated(y, np.ones(len(y)))
     assert target.deviation.item() == pytest.approx(2.0, rel=1e-3)
     assert target.mean.item() == pytest.approx(1.7e15 + 3, abs=0.5)
 
 
-def test_numbers_too_far_apart_for_a_float_are_named():
+def test_distances_that_overflow_are_an_error():
     y = np.array([-1.7e308, 1.7e308])
     with pytest.raises(ValueError, match="y must hold numbers whose distances a float can hold"):
         RealNumbers.learn(y).updated(y, np.ones(2))
@@ -154,17 +154,17 @@ def test_numbers_of_any_size_are_standardised(scale):
 
 
 @pytest.mark.parametrize("n_networks", [None, 3])
-def test_a_folded_layer_answers_in_the_units_of_y(n_networks):
+def test_a_merged_layer_predicts_in_the_units_of_y(n_networks):
     rng = np.random.default_rng(0)
     y = rng.normal([5.0, -100.0], [2.0, 30.0], size=(40, 2))
     target = RealNumbers.learn(y).updated(y, np.ones(40))
     stack = () if n_networks is None else (n_networks,)
     A, W, b = rng.normal(size=(7, 4)), rng.normal(size=(*stack, 4, 2)), rng.normal(size=(*stack, 2))
-    folded = target.merge(W, b)
+    merged = target.merge(W, b)
     expected = target.restored(A @ W + b[..., None, :])
-    np.testing.assert_allclose(A @ folded[0] + folded[1][..., None, :], expected)
-    for unfolded, before in zip(target.unmerge(*folded), (W, b), strict=True):
-        np.testing.assert_allclose(unfolded, before)
+    np.testing.assert_allclose(A @ merged[0] + merged[1][..., None, :], expected)
+    for unmerged, before in zip(target.unmerge(*merged), (W, b), strict=True):
+        np.testing.assert_allclose(unmerged, before)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,6 @@ def test_a_folded_layer_answers_in_the_units_of_y(n_networks):
         ([0.0, 0.0], False),
     ],
 )
-def test_what_float32_cannot_tell_apart_needs_double(y, expected):
+def test_numbers_too_close_or_extreme_for_float32_need_float64(y, expected):
     y = np.array(y)
     assert RealNumbers.learn(y).needs_double(y, np.ones(2)) == expected

@@ -1,4 +1,4 @@
-"""Weights of rows and classes: what is accepted, what they become, what is refused."""
+"""Sample weights and class weights: accepted types, results and errors."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from skdnn.data.targets import apply_class_weight, check_weights
 
 
-def test_one_number_weighs_all_rows_the_same():
+def test_a_single_number_is_the_weight_of_all_rows():
     assert check_weights(2.5, 3).tolist() == [2.5, 2.5, 2.5]
     assert check_weights(None, 3).tolist() == [1, 1, 1]
 
@@ -23,7 +23,7 @@ def test_one_number_weighs_all_rows_the_same():
         (["a", "b", "c"], "must be numbers"),
     ],
 )
-def test_weights_that_make_no_cost_are_an_error(weight, message):
+def test_invalid_weights_are_an_error(weight, message):
     with pytest.raises(ValueError, match=message):
         check_weights(weight, 3)
 

@@ -1,7 +1,9 @@
-"""What is to be learned, y: from what the user has to an array of labels or of numbers."""
+"""Labels and numbers, from any container, as checked NumPy arrays."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,22 +20,24 @@ from skdnn.data.frames import (
 )
 
 
-def normalized_labels(y, name="y", parts=None):
-    """Return labels, in whatever they come, as an array; objects that are numbers as numbers.
+def normalized_labels(y: Any, name: str = "y", parts: Iterable[Any] | None = None) -> Any:
+    """Return labels as an array; objects that are numbers become numbers.
+
+    None and sparse matrices are returned as they are.
 
     Parameters
     ----------
     y : array-like or tensor of shape (n_samples,)
     name : str, default="y"
-        Of the argument, for errors.
+        Of the argument, for error messages.
     parts : iterable or None, default=None
-        All of y, part by part, where y is one part of it: if a label is missing here, missing ones
-        are counted there.
+        If y is a part of a larger array, all of its parts. If y misses a label, the error message
+        counts the missing labels of all parts.
 
     Raises
     ------
     ValueError
-        If a label is missing.
+        If a label is missing, or labels cannot be sorted.
 
     Examples
     --------
@@ -43,30 +47,39 @@ def normalized_labels(y, name="y", parts=None):
     array([0., 1.])
     """
     y = _without_missing(y, name, "label", parts)
-    return y if y is None or sparse.issparse(y) else _comparable(y, name)
+    if y is None or sparse.issparse(y) or y.dtype.kind != "O":
+        return y
+    try:
+        sorted(set(y.ravel().tolist()))
+    except Exception as error:  # comparing objects may raise anything
+        raise ValueError(
+            f"{name} must hold labels that can be told apart and sorted, such as numbers or "
+            f"texts: {error}"
+        ) from error
+    return y
 
 
-def normalized_numbers(y, name="y", parts=None):
-    """Return numbers, in whatever they come, as an array of float64.
+def normalized_numbers(y: Any, name: str = "y", parts: Iterable[Any] | None = None) -> Any:
+    """Return numbers as an array of float64, and None as it is.
 
     Parameters
     ----------
     y : array-like, tensor or frame of shape (n_samples,) or (n_samples, k)
-        A single column counts as shape (n_samples,), with a warning.
+        A single column becomes shape (n_samples,), with a warning.
     name : str, default="y"
-        Of the argument, for errors.
+        Of the argument, for error messages.
     parts : iterable or None, default=None
-        As of `normalized_labels`.
+        As in `normalized_labels`.
 
     Raises
     ------
     ValueError
-        If something else stands there, or a number is missing or not finite.
+        If y holds anything but finite real numbers.
 
     Warns
     -----
     DataConversionWarning
-        If there is a single column.
+        If y has the shape (n_samples, 1).
 
     Examples
     --------
@@ -84,8 +97,18 @@ def normalized_numbers(y, name="y", parts=None):
         raise ValueError(f"{name} must hold one number for each row, got shape {y.shape}.")
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported, got {name} of {y.dtype}.")
-    if y.dtype.kind not in "biuf" and not _are_numbers(y):
-        raise ValueError(f"{name} must hold real numbers, got {_found(y, given)}.")
+    if y.dtype.kind in "Mm":
+        advice = {"M": "dates: give days since one of them", "m": "durations: give days or seconds"}
+        raise ValueError(f"{name} must hold real numbers, got {advice[y.dtype.kind]}.")
+    if y.dtype.kind not in "biuf":
+        # NumPy makes texts of a list of numbers and texts; the given list still has both.
+        is_list = isinstance(given, list | tuple) and y.ndim == 1
+        values = given if is_list and y.dtype.kind in "US" else y.ravel().tolist()
+        for value in values:
+            if not isinstance(value, Real | Decimal):
+                raise ValueError(
+                    f"{name} must hold real numbers, got {shown(value)} ({type(value).__name__})."
+                )
     try:
         y = y.astype(np.float64)
     except OverflowError as error:
@@ -95,31 +118,18 @@ def normalized_numbers(y, name="y", parts=None):
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def _are_numbers(y):
-    return y.dtype.kind == "O" and all(isinstance(v, Real | Decimal) for v in y.ravel().tolist())
+def _without_missing(y: Any, name: str, what: str, parts: Iterable[Any] | None) -> Any:
+    """Return y as an array without missing values; objects that are numbers become numbers.
 
-
-def _found(y, given):
-    """Say what an array holds instead of numbers, made of what was given."""
-    if y.dtype.kind == "M":
-        return "dates: give days since one of them"
-    if y.dtype.kind == "m":
-        return "durations: give days or seconds"
-    # An array of a number and a text has made a text of both.
-    values = given if isinstance(given, list | tuple) and y.ndim == 1 else y.ravel().tolist()
-    odd = next(v for v in values if not isinstance(v, Real | Decimal))
-    return f"{shown(odd)} ({type(odd).__name__})"
-
-
-def _without_missing(y, name, what, parts):
-    """Return y as an array, with objects that are numbers as numbers."""
+    None and sparse matrices are returned as they are. `what` is "label" or "number".
+    """
     if y is None or sparse.issparse(y):
         return y
     check_not_lazy(y, name)
     given = y
     try:
         y = y if np.ma.isMaskedArray(y) else as_array(y)
-    except Exception as error:  # whatever a container says of itself
+    except Exception as error:  # other libraries' containers may raise anything
         raise ValueError(f"{name} must hold one {what} for each row: {error}") from error
     if y.ndim == 0 or y.dtype.kind == "V":
         found = f"records of {y.dtype}" if y.ndim else f"{shown(given)} ({type(given).__name__})"
@@ -131,11 +141,26 @@ def _without_missing(y, name, what, parts):
             f"Input {name} contains NaN: {n_missing} of {n} {what}s are missing. Leave their rows "
             "out."
         )
-    return _with_plain_numbers(np.ma.getdata(y))
+    y = np.ma.getdata(y)
+    if y.dtype.kind == "O" and y.size:
+        values = y.ravel().tolist()
+        if all(isinstance(value, Real | Decimal) for value in values):
+            numbers = [float(v) if isinstance(v, Decimal) else v for v in values]
+            return np.array(numbers).reshape(y.shape)
+    return y
 
 
-def as_array(values):
-    """Return an array, list, tensor or a column of some library as an array."""
+def _count_missing(y: np.ndarray) -> int:
+    values = np.ma.getdata(y).ravel()
+    if y.dtype.kind == "O":
+        is_absent = np.array([is_missing(value) for value in values], dtype=bool)
+    else:
+        is_absent = values != values  # only NaN and NaT differ from themselves
+    return int(np.count_nonzero(is_absent | np.ma.getmaskarray(y).ravel()))
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Return array-likes, tensors, frames and columns of other libraries as an array."""
     values = to_host(values)
     if is_frame(values):
         arrays = [column.array() for column in columns_of(values)]
@@ -146,35 +171,7 @@ def as_array(values):
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
-def _comparable(y, name):
-    if y.dtype.kind == "O":
-        try:
-            sorted(set(y.ravel().tolist()))
-        except Exception as error:  # whatever labels say of each other
-            raise ValueError(
-                f"{name} must hold labels that can be told apart and sorted, such as numbers or "
-                f"texts: {error}"
-            ) from error
-    return y
-
-
-def _count_missing(y):
-    values = np.ma.getdata(y).ravel()
-    if y.dtype.kind == "O":
-        is_gap = np.array([is_missing(value) for value in values], dtype=bool)
-    else:
-        is_gap = values != values  # of NaN and NaT alone
-    return np.count_nonzero(is_gap | np.ma.getmaskarray(y).ravel())
-
-
-def _with_plain_numbers(y):
-    if y.size == 0 or not _are_numbers(y):
-        return y
-    values = y.ravel().tolist()
-    return np.array([float(v) if isinstance(v, Decimal) else v for v in values]).reshape(y.shape)
-
-
-def encode_groups(groups):
+def encode_groups(groups: Any) -> np.ndarray:
     """Return groups, array-like of shape (n_samples,), as integers from 0."""
     groups = normalized_labels(groups, "groups")
     if sparse.issparse(groups) or groups.ndim != 1:

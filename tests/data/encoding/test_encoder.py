@@ -1,4 +1,4 @@
-"""Encoding: numbers standardised, clipped, flagged and binned; levels as columns of 0 and 1."""
+"""The Encoder: standardising, clipping, missing indicators, bins and one-hot columns."""
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,11 @@ from skdnn.data.frames import find_kinds, read_columns
 RNG = np.random.default_rng(0)
 X = RNG.normal(3.0, 2.0, size=(50, 4)) * (RNG.random((50, 4)) < 0.6)
 ONES = np.ones(50)
-KINDS = [np.asarray, sparse.csr_array, torch.from_numpy]
+CONTAINERS = [np.asarray, sparse.csr_array, torch.from_numpy]
 DOUBLE = torch.float64
 
 
-def gappy():
+def with_missing():
     data = X.copy()
     data[RNG.random(X.shape) < 0.3] = np.nan
     data[:, 3] = X[:, 3]
@@ -26,7 +26,7 @@ def gappy():
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("convert", KINDS)
+@pytest.mark.parametrize("convert", CONTAINERS)
 def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted):
     weight = RNG.integers(0, 4, size=50).astype(float) if weighted else ONES
     data = X.astype(dtype)
@@ -38,30 +38,30 @@ def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted)
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
 def test_missing_values_do_not_count(convert):
-    data = gappy()
+    data = with_missing()
     ours, theirs = fit_encoder(convert(data), ONES), StandardScaler().fit(data)
     np.testing.assert_allclose(ours.center, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
 
 
-@pytest.mark.parametrize("convert", KINDS)
-def test_robust_centres_and_scales_are_those_of_robust_scaler(convert):
-    data = RNG.exponential(size=(101, 3))  # 101 values have quartiles among them
+@pytest.mark.parametrize("convert", CONTAINERS)
+def test_robust_centers_and_scales_are_those_of_robust_scaler(convert):
+    data = RNG.exponential(size=(101, 3))  # quartiles of 101 values need no interpolation
     ours = fit_encoder(convert(data), np.ones(101), "robust")
     theirs = RobustScaler().fit(data)
     np.testing.assert_allclose(ours.center, theirs.center_, rtol=1e-12)
     np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
 
 
-def test_a_column_that_is_mostly_one_value_is_scaled_robustly_by_its_range():
+def test_robust_scale_is_half_the_range_if_most_values_are_the_same():
     data = np.zeros((50, 1))
     data[0], data[1] = -4, 6
     assert fit_encoder(data, ONES, "robust").scale == 5
 
 
 @pytest.mark.parametrize("standardize", [True, "robust", "smooth_clip"])
-def test_weights_count_as_repetitions(standardize):
-    data, weight = gappy(), RNG.integers(0, 4, size=50)
+def test_integer_weights_count_as_repetitions(standardize):
+    data, weight = with_missing(), RNG.integers(0, 4, size=50)
     options = {"standardize": standardize, "numeric_embedding": "piecewise_linear"}
     weighted = fit_encoder(data, weight.astype(float), **options)
     repeated = fit_encoder(data.repeat(weight, axis=0), np.ones(weight.sum()), **options)
@@ -69,15 +69,15 @@ def test_weights_count_as_repetitions(standardize):
 
 
 @pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
-def test_nothing_depends_on_the_chunks(monkeypatch, options):
-    data = gappy()
+def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, options):
+    data = with_missing()
     whole = fit_encoder(data, ONES, **options)
     monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)
     chunked = fit_encoder(data, ONES, **options)
     torch.testing.assert_close(whole.apply(data, DOUBLE), chunked.apply(data, DOUBLE))
 
 
-def test_smooth_clipping_keeps_what_is_near_and_bounds_what_is_far():
+def test_smooth_clip_bounds_outliers_and_keeps_the_order():
     data = np.concatenate([RNG.normal(size=49), [1e9]])[:, None]
     encoder = fit_encoder(data, ONES, "robust")
     Z = encoder.apply(data, DOUBLE)[:, 0].numpy()
@@ -88,17 +88,17 @@ def test_smooth_clipping_keeps_what_is_near_and_bounds_what_is_far():
 
 
 @pytest.mark.parametrize("standardize", [True, False, "smooth_clip", "robust"])
-def test_a_missing_number_is_zero_with_a_flag_beside_it(standardize):
-    data = gappy()
+def test_a_missing_number_is_zero_with_a_missing_indicator(standardize):
+    data = with_missing()
     encoder = fit_encoder(data, ONES, standardize)
     assert encoder.flagged.tolist() == [0, 1, 2]
     encoded = encoder.apply(data, DOUBLE).numpy()
-    numbers, flags = encoded[:, :4], encoded[:, 4:]
-    np.testing.assert_array_equal(flags, np.isnan(data[:, :3]))
+    numbers, indicators = encoded[:, :4], encoded[:, 4:]
+    np.testing.assert_array_equal(indicators, np.isnan(data[:, :3]))
     assert (numbers[np.isnan(data)] == 0).all()
 
 
-def test_gaps_in_rows_that_do_not_count_have_no_flag():
+def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
     data, weight = X.copy(), ONES.copy()
     data[7, 1], weight[7] = np.nan, 0
     encoder = fit_encoder(data, weight)
@@ -107,7 +107,7 @@ def test_gaps_in_rows_that_do_not_count_have_no_flag():
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e9 + 0.1])
-def test_a_constant_feature_becomes_zero_and_stays_silent(constant):
+def test_a_constant_feature_is_always_encoded_as_zero(constant):
     data = np.column_stack([np.full(1000, constant), RNG.normal(size=1000)])
     encoder = fit_encoder(data, np.ones(1000))
     assert encoder.inverse_scale[0] == 0
@@ -131,26 +131,26 @@ def test_a_large_mean_loses_no_digits():
     assert standardized.std() == pytest.approx(1, rel=1e-7)
 
 
-def test_folding_moves_standardising_into_the_first_layer_and_back():
+def test_merge_moves_standardising_into_the_first_layer_and_unmerge_back():
     encoder = fit_encoder(X, ONES)
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
-    raw_W, raw_b = encoder.merge(W, b)
+    merged_W, merged_b = encoder.merge(W, b)
     expected = encoder.apply(X, DOUBLE).numpy() @ W + b
-    np.testing.assert_allclose(X @ raw_W + raw_b, expected, rtol=1e-12)
-    for got, expected in zip(encoder.unmerge(raw_W, raw_b), (W, b), strict=True):
+    np.testing.assert_allclose(X @ merged_W + merged_b, expected, rtol=1e-12)
+    for got, expected in zip(encoder.unmerge(merged_W, merged_b), (W, b), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
-def test_folding_is_refused_where_it_would_lose_something():
+def test_merges_exactly_is_false_if_precision_or_columns_would_be_lost():
     far = fit_encoder(1e6 + X[:, :1] / X[:, :1].std(), ONES)
     assert not far.merges_exactly(np.float32)
     assert far.merges_exactly(np.float64)
     assert not fit_encoder(X, ONES, "smooth_clip").merges_exactly(np.float64)
-    assert not fit_encoder(gappy(), ONES).merges_exactly(np.float64)
+    assert not fit_encoder(with_missing(), ONES).merges_exactly(np.float64)
     assert identity_encoder(4).merges_exactly(np.float32)
 
 
-def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
+def test_bins_hold_equally_many_rows_and_are_encoded_linearly():
     data = RNG.exponential(size=(1601, 1))
     encoder = fit_encoder(data, np.ones(1601), False, "piecewise_linear")
     edges = np.quantile(data[:, 0], np.linspace(0, 1, 17), method="inverted_cdf")
@@ -163,8 +163,8 @@ def test_bins_hold_as_many_rows_each_and_say_how_much_of_them_lies_below():
 FRAME = pd.DataFrame(
     {
         "colour": pd.Categorical(RNG.choice(["red", "green", None], 50)),
-        "width": gappy()[:, 0],
-        "is_outlier": RNG.random(50) < 0.5,
+        "width": with_missing()[:, 0],
+        "native": RNG.random(50) < 0.5,
     }
 )
 
@@ -173,32 +173,34 @@ def table(frame=FRAME):
     return read_columns(frame, find_kinds(FRAME, "from_dtype"))
 
 
-def coded():
+def recoded_table():
     raw = table()
     return raw.recoded(raw.frequent_categories(ONES))
 
 
-def test_levels_are_one_hot_as_those_of_one_hot_encoder():
-    encoder = fit_encoder(coded(), ONES, "smooth_clip")
-    encoded = encoder.apply(coded(), DOUBLE).numpy()
-    categories = FRAME[["colour", "is_outlier"]].astype(object)
+def test_categories_are_encoded_as_by_one_hot_encoder():
+    encoder = fit_encoder(recoded_table(), ONES, "smooth_clip")
+    encoded = encoder.apply(recoded_table(), DOUBLE).numpy()
+    categories = FRAME[["colour", "native"]].astype(object)
     expected = OneHotEncoder(sparse_output=False).fit_transform(categories)
     np.testing.assert_array_equal(encoded[:, 2:], expected)
     np.testing.assert_array_equal(encoded[:, 1], FRAME["width"].isna())
 
 
-def test_an_encoder_is_made_again_from_its_state():
-    encoder = fit_encoder(coded(), ONES, "robust", "piecewise_linear")
-    again = Encoder(**encoder.state())
-    torch.testing.assert_close(again.apply(coded(), DOUBLE), encoder.apply(coded(), DOUBLE))
+def test_an_encoder_can_be_made_from_its_attributes():
+    encoder = fit_encoder(recoded_table(), ONES, "robust", "piecewise_linear")
+    again = Encoder(**vars(encoder))
+    torch.testing.assert_close(
+        again.apply(recoded_table(), DOUBLE), encoder.apply(recoded_table(), DOUBLE)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_module_encodes_what_the_encoder_does(dtype):
-    encoder = fit_encoder(coded(), ONES, "smooth_clip", "piecewise_linear")
+def test_the_module_encodes_as_the_encoder_does(dtype):
+    encoder = fit_encoder(recoded_table(), ONES, "smooth_clip", "piecewise_linear")
     tensor = torch.empty(50, 3, dtype=DOUBLE)
-    tensor[:, 1] = torch.from_numpy(coded().numbers[:, 0])
-    tensor[:, [0, 2]] = torch.from_numpy(coded().codes).double()
+    tensor[:, 1] = torch.from_numpy(recoded_table().numbers[:, 0])
+    tensor[:, [0, 2]] = torch.from_numpy(recoded_table().codes).double()
     got = encoder.to_module(dtype)(tensor)
     assert got.dtype == dtype
-    torch.testing.assert_close(got, encoder.apply(coded(), dtype))
+    torch.testing.assert_close(got, encoder.apply(recoded_table(), dtype))
