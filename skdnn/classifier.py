@@ -29,9 +29,9 @@ from skdnn.estimator import (
     Number,
     OneOf,
     Task,
-    columns_beside,
     plain,
     raw_predict,
+    read_target_and_weight,
     with_known_names,
 )
 from skdnn.network import SIGMOID
@@ -499,7 +499,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         if is_dask_collection(X):
             return score_on_dask(self, X, y, sample_weight)
-        y, sample_weight = columns_beside(X, y, sample_weight)
+        y, sample_weight = read_target_and_weight(X, y, sample_weight)
         predicted, labels = self.predict(X), column_or_1d(normalized_labels(y), warn=True)
         if len(labels) != len(predicted):
             raise ValueError(

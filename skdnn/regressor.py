@@ -25,8 +25,8 @@ from skdnn.estimator import (
     Number,
     OneOf,
     Task,
-    columns_beside,
     raw_predict,
+    read_target_and_weight,
     with_known_names,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
@@ -433,7 +433,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         """
         if is_dask_collection(X):
             return score_on_dask(self, X, y, sample_weight)
-        y, sample_weight = columns_beside(X, y, sample_weight)
+        y, sample_weight = read_target_and_weight(X, y, sample_weight)
         predicted, numbers = self.predict(X), normalized_numbers(y)
         weight = check_weights(sample_weight, len(predicted))
         if np.shape(numbers) != predicted.shape:

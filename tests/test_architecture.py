@@ -25,7 +25,7 @@ STATIONS = [
     "_plan",
     "_split",
     "_initialized_network",
-    "_fitted",
+    "_fitted_attributes",
     "_training",
     "_prediction",
     "_writing",

@@ -962,7 +962,7 @@ def test_threads_share_the_rows_to_predict(n_networks, monkeypatch):
     X[::7, 1] = np.nan
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, n_networks=n_networks, random_state=0)
     expected = clf.fit(X, y).predict_proba(X)
-    monkeypatch.setattr("skdnn.estimator._prediction._TOO_LITTLE_FOR_THREADS", 0)
+    monkeypatch.setattr("skdnn.estimator._prediction.OPERATIONS_WORTH_SETTING_THREADS", 0)
     for n_threads in (1, 2):
         clf.set_params(n_threads=n_threads)
         np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-5)

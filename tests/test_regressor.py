@@ -507,7 +507,7 @@ def test_threads_share_the_rows_to_predict(monkeypatch):
     reg = quick(n_networks=2, n_threads=2).fit(X, TWO)
     expected = reg.predict(X)
     monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
-    monkeypatch.setattr("skdnn.estimator._prediction._TOO_LITTLE_FOR_THREADS", 0)
+    monkeypatch.setattr("skdnn.estimator._prediction.OPERATIONS_WORTH_SETTING_THREADS", 0)
     np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-6)
 
 
