@@ -137,26 +137,11 @@ def features_in(fitted: Any, source: Any) -> list[str]:
 
 def _predict_rows(fitted: Any, X: Rows, has_missing: bool = True) -> np.ndarray:
     network = _network_of(fitted)
-    operations = network.operations_per_row * X.shape[0]
-    threads: Any = nullcontext(_SINGLE_THREAD)
-    if operations >= OPERATIONS_WORTH_SETTING_THREADS:
-        threads = threads_for(operations, plain(fitted.n_threads))
-    with torch.no_grad(), threads as pool:
-        n_threads = pool.worth(operations)
-        chunks = list(row_chunks(X, n_threads))
-        if len(chunks) == 1:
+    with torch.no_grad():
+        if X.shape[0] == 1:
             Z = network.raw_predict(X, has_missing)
         else:
-            # Allocated first: small results among the chunks would fragment the memory they free.
-            shape = network.n_outputs, X.shape[0]
-            Z = torch.empty(shape, dtype=network.dtype, device="cpu")
-
-            def compute(chunks_of_thread: Iterable[slice]) -> None:
-                for rows in chunks_of_thread:
-                    Z[:, rows] = network.raw_predict(X[rows], has_missing)
-
-            n_used = min(n_threads, len(chunks))
-            pool.map(compute, [chunks[k::n_threads] for k in range(n_used)])
+            Z = _predict_in_chunks(network, X, has_missing, plain(fitted.n_threads))
     predictions = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
     if math.isnan(predictions.sum()) and np.isnan(predictions).any():
         raise ValueError(
@@ -165,6 +150,31 @@ def _predict_rows(fitted: Any, X: Rows, has_missing: bool = True) -> np.ndarray:
         )
     dtype = X.numbers_dtype if isinstance(X, Table) else X.dtype
     return predictions if has_32_bits(dtype) else predictions.astype(np.float64, copy=False)
+
+
+def _predict_in_chunks(
+    network: FittedNetwork, X: Rows, has_missing: bool, n_threads: int | None
+) -> torch.Tensor:
+    """Return Z[L] of shape (n_outputs, n_samples), computed in chunks, by several threads."""
+    operations = network.operations_per_row * X.shape[0]
+    threads: Any = nullcontext(_SINGLE_THREAD)
+    if operations >= OPERATIONS_WORTH_SETTING_THREADS:
+        threads = threads_for(operations, n_threads)
+    with threads as pool:
+        n = pool.worth(operations)
+        chunks = list(row_chunks(X, n))
+        if len(chunks) == 1:
+            return network.raw_predict(X, has_missing)
+        # Allocated first: small results among the chunks would fragment the memory they free.
+        shape = network.n_outputs, X.shape[0]
+        Z = torch.empty(shape, dtype=network.dtype, device="cpu")
+
+        def compute(chunks_of_thread: Iterable[slice]) -> None:
+            for rows in chunks_of_thread:
+                Z[:, rows] = network.raw_predict(X[rows], has_missing)
+
+        pool.map(compute, [chunks[k::n] for k in range(min(n, len(chunks)))])
+    return Z
 
 
 def _network_of(fitted: Any) -> FittedNetwork:
