@@ -228,12 +228,12 @@ def test_sparse_data_is_never_made_dense_as_a_whole():
     largest = []
     original = sparse.csr_array.toarray
 
-    def watched(self, *args, **kwargs):
+    def record(self, *args, **kwargs):
         largest.append(self.shape[0] * self.shape[1] * 8)
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sparse.csr_array, "toarray", watched)
+        patch.setattr(sparse.csr_array, "toarray", record)
         clf = DeepBinaryClassifier(n_units=4, max_iter=1, random_state=0).fit(X, y)
         clf.predict(X)
     assert len(largest) > 100

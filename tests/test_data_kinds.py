@@ -149,9 +149,9 @@ def test_the_network_has_the_dtype_of_the_tensor(dtype, expected):
 
 
 def test_tensors_are_standardised_in_float64():
-    far = torch.from_numpy(X + 1e8)
-    clf = fit(far)
-    np.testing.assert_allclose(clf.predict_proba(far), EXPECTED, atol=1e-5)
+    shifted = torch.from_numpy(X + 1e8)
+    clf = fit(shifted)
+    np.testing.assert_allclose(clf.predict_proba(shifted), EXPECTED, atol=1e-5)
 
 
 def test_partial_fit_accepts_tensors():
@@ -197,11 +197,11 @@ def test_cuda_tensors_stay_on_their_device(monkeypatch):
     expected = fit(torch.from_numpy(X), y=torch.from_numpy(Y))
     host = torch.Tensor.cpu
 
-    def watched(self, *args, **kwargs):
+    def record(self, *args, **kwargs):
         assert self.numel() < tensor.numel(), "the data went to the host"
         return host(self, *args, **kwargs)
 
-    monkeypatch.setattr(torch.Tensor, "cpu", watched)
+    monkeypatch.setattr(torch.Tensor, "cpu", record)
     clf = DeepBinaryClassifier(n_units=1, max_iter=5, dtype="float64", random_state=0)
     clf.fit(tensor, torch.from_numpy(Y).cuda())
     assert clf.device_ == "cuda:0"
@@ -222,12 +222,12 @@ def test_a_large_file_is_read_batch_by_batch(tmp_path, monkeypatch, batch_size):
     made = []
     original = torch.from_numpy
 
-    def watched(array):
+    def record(array):
         made.append(array.size)
         return original(array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "from_numpy", watched)
+        patch.setattr(torch, "from_numpy", record)
         clf = DeepBinaryClassifier(**parameters).fit(mapped, Y)
     np.testing.assert_allclose(clf.predict_proba(mapped), expected.predict_proba(X), rtol=1e-9)
     if batch_size:

@@ -131,10 +131,10 @@ def fitted_on_frame(dtype, **parameters):
     return clf.fit(FRAME, Y)
 
 
-@pytest.mark.parametrize("far", [1e4, 1e30, np.inf])
-def test_the_module_in_half_precision_clips_outliers(far):
+@pytest.mark.parametrize("outlier", [1e4, 1e30, np.inf])
+def test_the_module_in_half_precision_clips_outliers(outlier):
     clf = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0).fit(NEAR, Y)
-    row = torch.tensor([[far, 0.0, 0.0]], dtype=torch.float64).half()
+    row = torch.tensor([[outlier, 0.0, 0.0]], dtype=torch.float64).half()
     expected = clf.to_module()(torch.tensor([[1e30, 0.0, 0.0]], dtype=torch.float64))
     assert clf.to_module().half()(row).item() == pytest.approx(expected.item(), abs=1e-2)
 

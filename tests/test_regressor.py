@@ -227,9 +227,9 @@ def test_a_constant_training_y_does_not_fit_a_varying_validation_y(early_stoppin
     assert reg.best_validation_score_ < 0.6
     if early_stopping:
         assert reg.best_validation_score_ == pytest.approx(reg.score(X, y_val))
-    alone = quick().fit(X, np.full(300, 3.0), X_val=X, y_val=Y)
-    assert alone.best_validation_score_ == pytest.approx(alone.score(X, Y))
-    assert alone.best_loss_ > 0
+    reg = quick().fit(X, np.full(300, 3.0), X_val=X, y_val=Y)
+    assert reg.best_validation_score_ == pytest.approx(reg.score(X, Y))
+    assert reg.best_loss_ > 0
 
 
 @pytest.mark.parametrize(
@@ -334,13 +334,13 @@ def test_validation_fraction_of_the_rows_is_held_out():
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one", "two"])
 def test_several_networks_predict_their_mean(y):
     reg = quick(n_networks=3).fit(X, y)
-    alone = []
+    separate = []
     for k in range(3):
         member = clone(reg).set_params(n_networks=1)
         vars(member).update(vars(reg) | {"coefs_": [W[k] for W in reg.coefs_]})
         member.intercepts_ = [b[k] for b in reg.intercepts_]
-        alone.append(member.predict(X))
-    np.testing.assert_allclose(reg.predict(X), np.mean(alone, axis=0), rtol=1e-6)
+        separate.append(member.predict(X))
+    np.testing.assert_allclose(reg.predict(X), np.mean(separate, axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one", "two"])

@@ -39,9 +39,9 @@ def fitted(y=ONE, X=X, **parameters):
 @pytest.mark.parametrize("parameters", [{}, {"n_networks": 3}, {"standardize": True}], ids=str)
 def test_the_module_predicts_as_the_estimator(y, parameters):
     reg = fitted(y, **parameters)
-    answers = reg.to_module()(torch.from_numpy(X)).detach().numpy()
-    assert answers.shape == y.shape
-    np.testing.assert_allclose(answers, reg.predict(X), rtol=1e-9)
+    predictions = reg.to_module()(torch.from_numpy(X)).detach().numpy()
+    assert predictions.shape == y.shape
+    np.testing.assert_allclose(predictions, reg.predict(X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -49,8 +49,8 @@ def test_the_module_takes_categories_as_indices(dtype):
     reg = fitted(TWO, FRAME, dtype=dtype)
     codes = FRAME.assign(kind=[0.0, 1.0] * 100).to_numpy()
     tensor = torch.from_numpy(codes).to(getattr(torch, dtype))
-    answers = reg.to_module()(tensor).detach().numpy()
-    np.testing.assert_allclose(answers / TWO.std(0), reg.predict(FRAME) / TWO.std(0), atol=1e-4)
+    predictions = reg.to_module()(tensor).detach().numpy()
+    np.testing.assert_allclose(predictions / TWO.std(0), reg.predict(FRAME) / TWO.std(0), atol=1e-4)
 
 
 @pytest.mark.slow
@@ -65,9 +65,9 @@ def test_onnx_runtime_computes_the_same(tmp_path):
     )  # fmt: skip
     session = runtime.InferenceSession(tmp_path / "reg.onnx")
     for rows in (slice(None), slice(7)):
-        (answers,) = session.run(None, {"X": X[rows].astype(np.float32)})
+        (predictions,) = session.run(None, {"X": X[rows].astype(np.float32)})
         expected = reg.predict(X[rows])
-        np.testing.assert_allclose(answers / TWO.std(0), expected / TWO.std(0), atol=1e-4)
+        np.testing.assert_allclose(predictions / TWO.std(0), expected / TWO.std(0), atol=1e-4)
 
 
 def test_skops_loads_the_estimator_if_its_class_is_trusted(tmp_path):
