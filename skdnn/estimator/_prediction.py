@@ -32,7 +32,7 @@ from ._split import fitted_encoder
 MatrixLike: TypeAlias = (
     ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike | Sequence[os.PathLike]
 )
-Rows: TypeAlias = np.ndarray | sparse.csr_matrix | torch.Tensor | Table
+Rows: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix | torch.Tensor | Table
 
 # Below so many operations, setting the number of threads takes longer than it saves.
 OPERATIONS_WORTH_SETTING_THREADS = 3e6
