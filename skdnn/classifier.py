@@ -102,7 +102,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         - the same with one layer: ``min(0.03, 3 / n^[0])``;
         - others: 0.003.
     learning_rate_schedule : str or callable, default="auto"
-        Factor of the learning rate in each epoch: "constant", "inverse_scaling" (or "invscaling"),
+        Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling"),
         ``1 / sqrt(1 + epoch)``; "cosine", which falls to 0 at `max_iter`; "warmup_cosine"; or a
         function of (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
     momentum : float, default=0.0

@@ -19,9 +19,9 @@ class NetworkHTMLMixin:
     _doc_link_module = "skdnn"
     _doc_link_template = "https://skdnn.github.io/skdnn/generated/skdnn.{estimator_name}.html"
 
-    # There is no public way: `_repr_html_` is called for the outermost object only, and of an
-    # estimator in a Pipeline or a search scikit-learn shows just what this private method returns.
-    # A version without it shows its usual box.
+    # No public method would do: `_repr_html_` is called for the outermost object only, and inside a
+    # Pipeline or a search scikit-learn shows of each estimator what this private method returns. A
+    # version that no longer calls it shows its usual box.
     def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:
         shown = super()._get_params_html(*args, **kwargs)  # type: ignore[misc]
         parameters_html = shown._html_repr
