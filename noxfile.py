@@ -26,7 +26,7 @@ OLDEST = (
 # What calls scikit-learn, NumPy, SciPy or Pillow most.
 OLDEST_TESTS = (
     *("tests/test_sklearn_checks.py", "tests/test_classifier.py", "tests/test_regressor.py"),
-    *("tests/test_regressor_elsewhere.py", "tests/test_bad_input.py", "tests/test_data_kinds.py"),
+    *("tests/test_regressor_integration.py", "tests/test_bad_input.py", "tests/test_data_kinds.py"),
     *("tests/data", "tests/estimator", "tests/images", "tests/callbacks", "tests/checkpoints"),
 )
 

@@ -27,7 +27,10 @@ OWN = {
     "validation_loss_curve_, validation_scores_",
 }
 # An entry of "Parameters" or "Attributes" in the docstring of a class, up to the next one.
-ENTRY = re.compile(r"^    (?P<name>[a-z_, ]+) : .+\n(?:^        .+\n)+", re.MULTILINE)
+# Its text may contain blank lines, around a list.
+ENTRY = re.compile(
+    r"^    (?P<name>[a-z_, ]+) : .+\n(?:^        .+\n|^\n(?=        ))+", re.MULTILINE
+)
 
 
 def class_docstring(source):

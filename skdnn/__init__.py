@@ -1,4 +1,4 @@
-"""Deep neural networks for yes or no and for numbers: PyTorch inside, scikit-learn outside."""
+"""Deep networks for binary classification and regression: a scikit-learn API on top of PyTorch."""
 
 from skdnn._version import __version__ as __version__
 from skdnn.checkpoints import Checkpoint

@@ -1,8 +1,4 @@
-"""DeepRegressor: a number, or several, from a vector of features.
-
-Its parameters and its predictions. How a fit goes is in `skdnn.estimator`, how a network learns in
-`skdnn.network` and `skdnn.training`.
-"""
+"""DeepRegressor: its parameters and predictions; `skdnn.estimator` implements `fit`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -25,8 +21,8 @@ from skdnn.estimator import (
     Number,
     OneOf,
     Task,
-    columns_beside,
     raw_predict,
+    read_target_and_weight,
     with_known_names,
 )
 from skdnn.network import LINEAR, Loss, quantile_loss
@@ -43,7 +39,7 @@ def _loss(parameters: Any) -> Loss:
     return quantile_loss(parameters.quantile)
 
 
-NUMBERS = Task(
+REGRESSION = Task(
     target=RealNumbers,
     output=LINEAR,
     constraints={
@@ -52,7 +48,8 @@ NUMBERS = Task(
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight, processes: weight,
-    # A number says more than a yes or no: bins pay from the first rows on, with less of a penalty.
+    # A number is more informative than a class: bins help from the first rows on, and less weight
+    # decay is needed.
     penalty_fraction=0.03,
     rows_worth_binning=1,
     alternates_bins=False,
@@ -61,194 +58,217 @@ NUMBERS = Task(
 
 
 class DeepRegressor(RegressorMixin, NetworkEstimator):
-    """A real number, or several, from a vector of features, by a deep dense network.
+    """Deep neural network for regression, with one or several outputs.
 
-    Linear regression is the network with one layer; this is the one with L. Layer l computes
-    ``A^[l] = g(A^[l-1] W^[l] + b^[l])`` from ``A^[0] = X``, but the last one is linear,
-    ``ŷ = Z^[L]``, of either sign and any size; training minimises the cost
-    ``J = Σ w loss(ŷ, y) / Σ w`` [1]_. y is standardised inside, weighted, by its training rows, and
-    the last layer then takes its units on itself: a constant y predicts itself.
+    Linear regression generalised to L layers: layer l computes
+    ``A^[l] = g(A^[l-1] W^[l] + b^[l])`` from ``A^[0] = X``, the last one the prediction
+    ``ŷ = Z^[L]``. Training minimises ``J = Σ w loss(ŷ, y) / Σ w`` by gradient descent [1]_. y is
+    standardised internally; predictions and `coefs_` are in the original units.
 
     Parameters
     ----------
     n_layers : int or None, default=None
-        L, the output layer counted: 1 is linear regression. None is 3, or ``len(n_units) + 1``
-        where `n_units` is a sequence.
+        Number of layers L, including the output layer; 1 is linear regression. None is 3, or
+        ``len(n_units) + 1`` if `n_units` is a sequence.
     n_units : int or sequence of int, default=128
-        Units of every hidden layer, or of each.
+        Number of units of every hidden layer, or of each.
     activation : str, callable or sequence of such, default="relu"
-        Function g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh", "relu",
-        "leaky_relu", "identity" (or "linear"), "elu", "selu", "gelu", "silu", "mish"; or a
-        differentiable function from a tensor to one of the same shape; or a torch.nn.Module class
-        without parameters of its own.
+        Activation function g of every hidden layer, or of each: "sigmoid" (or "logistic"), "tanh",
+        "relu", "leaky_relu", "identity" (or "linear"), "elu", "selu", "gelu", "silu" or "mish"; a
+        differentiable function from a tensor to a tensor of the same shape; or a torch.nn.Module
+        class without parameters.
     init_scale : float or "auto", default="auto"
-        Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])``, with the gain
-        of the activation (2 for ReLU) [2]_: 0.017 for 7200 pixels. Biases start at 0, but that of
-        the output at the best single answer to the training rows, weighted. 0.0 starts from zeros,
-        all biases among them, which suits one layer alone.
+        Standard deviation of the initial weights. "auto" is ``sqrt(gain / n^[l-1])`` with the gain
+        of the activation, 2 for ReLU [2]_. Initial biases are 0, but the output bias is the best
+        constant prediction. 0.0 makes all of them 0, which is suitable for one layer only.
     optimizer : {"adam", "adamw", "sgd", "lbfgs"} or torch.optim.Optimizer class, default="adam"
-        "sgd" with ``batch_size=None`` is the lecture's gradient descent. "lbfgs" takes all rows at
-        once, and suits little data and one layer.
+        "sgd" with ``batch_size=None`` is batch gradient descent. "lbfgs" uses all rows in every
+        iteration and suits small data and one layer.
     learning_rate : float or "auto", default="auto"
-        Rate α in ``W := W - α dW``. "auto" is 0.003; for "adam" and "adamw" times
-        ``sqrt(256 / n)`` for more than 256 inputs n and again for as many columns of X, and
-        ``sqrt(batch / 256)`` where ``batch_size="auto"`` makes longer batches; for them with one
-        layer ``3 / n^[0]`` but at most 0.03. Without effect for "lbfgs".
+        Initial learning rate α in ``W := W - α dW``; not used by "lbfgs". "auto" depends on the
+        optimizer:
+
+        - "adam" and "adamw": 0.003, times ``sqrt(256 / n^[0])`` if there are more than 256 inputs,
+          times ``sqrt(256 / n_features)`` if there are more than 256 columns, and times
+          ``sqrt(batch / 256)`` if ``batch_size="auto"`` is more than 256;
+        - the same with one layer: ``min(0.03, 3 / n^[0])``;
+        - others: 0.003.
     learning_rate_schedule : str or callable, default="auto"
-        Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling",
-        ``1 / sqrt(1 + epoch)``), "cosine" (to 0 at `max_iter`), "warmup_cosine"; or a function of
-        (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
+        Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling"),
+        ``1 / sqrt(1 + epoch)``; "cosine", which falls to 0 at `max_iter`; "warmup_cosine"; or a
+        function of (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
     momentum : float, default=0.0
-        Factor μ in ``v := μ v + dW``, ``W := W - α v``; for "sgd".
+        Momentum μ in ``v := μ v + dW``, ``W := W - α v``, for "sgd".
     nesterovs_momentum : bool, default=False
-        Nesterov's variant of it.
+        Whether to use Nesterov's momentum.
     weight_decay : float or "auto", default="auto"
-        Strength λ of the penalty ``λ/2 Σ W²`` beside the cost, biases free, with y standardised;
-        for "adamw" decoupled. "auto" is ``50 / Σ w`` but at most 0.01 for "adam", 0.03 times that
-        where rows are held out, and at least ``0.01 min(1, n_features / Σ w)²``, 0.3 times that for
-        several networks; for "adam" with one layer ``n_features / (4 max(100, Σ w))``; else 0. Σ w
-        is the number of rows where all weigh 1. One layer with "lbfgs" and ``standardize=False`` is
-        scikit-learn's Ridge with ``alpha = weight_decay * Σ w``, times `n_outputs_` for several.
+        Strength λ of the L2 regularisation ``λ/2 Σ W²`` of the weights, without biases, for y
+        standardised; decoupled from the gradient for "adamw". "auto" depends on the optimizer, with
+        Σ w the sum of the sample weights (the number of rows if they are 1) and n = max(100, Σ w):
+
+        - "adam": the larger of ``min(0.01, 50 / Σ w)``, times 0.03 if rows are held out, and
+          ``0.01 min(1, n_features / n)²``, times 0.3 for several networks;
+        - "adam" with one layer: ``n_features / (4 n)``;
+        - others: 0.
+
+        One layer with "lbfgs" and ``standardize=False`` is scikit-learn's Ridge with
+        ``alpha = weight_decay * Σ w``, times `n_outputs_` for several outputs.
     dropout : float or sequence of float, default=0.0
-        Share of the units of every hidden layer, or of each, that a training step leaves out.
+        Fraction of the units of every hidden layer, or of each, that a training step drops.
     max_grad_norm : float or None, default=None
-        Euclidean norm to which a longer gradient of a step is shortened.
+        Clip the gradient of a step to this Euclidean norm.
     weight_averaging : float, default=0.0
-        Above 0, such as 0.99, the weights are averaged over the steps, each step back counting so
-        much less; the averages are what is watched, kept and predicts.
+        Decay of an exponential moving average of the weights over the training steps, such as 0.99.
+        The averages are used for validation and prediction. 0 is no averaging.
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
-        ``(ŷ - y)² / 2``, whose lowest mean is at the mean of y; ``|ŷ - y|``, at the median; or
-        ``q (y - ŷ)`` where ŷ is too low and ``(1 - q) (ŷ - y)`` where it is too high, at the
-        quantile q [4]_. Of y standardised; of several outputs the mean.
+        ``(ŷ - y)² / 2``, which predicts the mean of y; ``|ŷ - y|``, which predicts the median; or
+        the pinball loss, ``q (y - ŷ)`` if ŷ is too low and ``(1 - q) (ŷ - y)`` if it is too high,
+        which predicts the quantile q [4]_. Computed for y standardised; the mean over outputs.
     quantile : float or None, default=None
-        The q of ``loss="quantile"``, above 0 and below 1; without effect for the others.
+        The q of ``loss="quantile"``, above 0 and below 1; not used by other losses.
     shuffle : bool, default=True
-        Shuffle the rows before each epoch. A full batch stays in order.
+        Whether to shuffle the rows before each epoch. A full batch is not shuffled.
     batch_size : int, "auto" or None, default="auto"
-        Rows of a step. None is all of them; "auto" is all up to 64, else a thirtieth but at least
-        32 and at most 256; for "adam" and "adamw" from 51,200 rows on a two-hundredth, at most
-        1024. "lbfgs" takes all.
+        Number of rows of a training step, the mini-batch; None is all rows, as always for "lbfgs".
+        "auto" depends on the number m of rows:
+
+        - up to 64: all rows;
+        - more: ``m / 30``, at least 32 and at most 256;
+        - from 51,200, for "adam" and "adamw": ``m / 200``, at most 1024.
     max_iter : int or "auto", default="auto"
-        Epochs at the most, or iterations. "auto" is 50; 25 from 20,000 rows on for "adam", "adamw".
+        Maximum number of epochs, or of iterations of "lbfgs". "auto" is 50, and 25 from 20,000 rows
+        on for "adam" and "adamw".
     tol : float, default=1e-4
-        Improvement of the cost, or of the score, that counts as one. For "lbfgs" without early
-        stopping, the largest component of the gradient at which it has converged.
+        Tolerance: a smaller improvement of the cost or score does not count. For "lbfgs" without
+        early stopping, training has converged if no component of the gradient is larger.
     n_iter_no_change : int, default=10
-        Epochs without an improvement after which training ends.
+        Number of epochs without improvement after which training stops.
     early_stopping : bool or "auto", default="auto"
-        Hold out rows, watch their cost instead of the training cost, and keep the weights of the
-        best epoch. "auto" does so where `scoring` is given; from 10,000 rows on, except for
-        "lbfgs"; for "adam" and "adamw" from 100 to 999 and of fewer than 4 a column, but not for
-        "adam" with one layer. `X_val` given to `fit` is watched instead; False only records it.
+        Whether to hold out rows as a validation set, stop when their cost no longer improves, and
+        keep the weights of the best epoch. A validation set passed to `fit` is used instead; if
+        False, its curves are only recorded. "auto" holds out rows in these cases:
+
+        - `scoring` is given;
+        - there are several networks;
+        - there are 10,000 rows or more, except for "lbfgs";
+        - there are 100 rows or more, but fewer than ``max(1000, 4 n_features)``, for "adam" and
+          "adamw".
+
+        It does not do so for "adam" with one layer and neither of the first two cases, nor if less
+        than one row (of each class) would be held out.
     scoring : str, callable or None, default=None
-        What to watch of those rows in place of the cost, higher is better: a scorer's name, such as
-        "neg_mean_absolute_error", or a function of (estimator, X, y), which gets X as it was
-        passed, a frame as a frame. It gets their weights where these differ and it takes
-        `sample_weight`.
+        Score of the validation set to use in place of its cost, higher is better: the name of a
+        scorer, such as "neg_mean_absolute_error", or a function of (estimator, X, y). X is passed
+        in the container that `fit` got, and sample weights too if they differ and the scorer takes
+        them.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out.
+        Fraction of the rows to hold out.
     standardize : bool, "smooth_clip" or "robust", default="smooth_clip"
-        True subtracts each feature's weighted mean and divides by its standard deviation, learned
-        from the training rows, both folded into the first layer, so that `coefs_` take X as it is.
-        "smooth_clip" then bends far values, ``z / sqrt(1 + (z / 3)²)``, and lets those beyond the
-        quartiles by five times their distance count as if they were just there; "robust" bends
-        them with median and interquartile range. A feature that never varies is ignored. A missing
-        number becomes 0, with an input beside it that says so where some were missing in training.
+        How to standardise numeric columns; statistics are weighted and learned from the training
+        rows. Constant columns are ignored. A missing value becomes 0, and a column that has some in
+        training gets a missing-value indicator.
+
+        - True: subtract the mean and divide by the standard deviation. Both are merged into the
+          first layer, so that `coefs_` apply to X itself;
+        - "smooth_clip": as True, with outliers clipped at five interquartile ranges beyond the
+          quartiles when learning, then ``z / sqrt(1 + (z / 3)²)``;
+        - "robust": as "smooth_clip", with median and interquartile range;
+        - False: no change.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns of X that hold levels, each of which becomes an input of 0 or 1; rare and unseen
-        ones share one, missing ones have their own. "from_dtype" takes a frame's columns of
-        category, text and boolean type, and of objects that are not all numbers or dates; or give
-        names, indices or a mask.
+        Categorical columns of X, by name, index or mask; they are one-hot encoded. Rare and unseen
+        categories share one input, missing values have their own. "from_dtype" uses the columns of
+        a frame of categorical, text or boolean type, and of objects other than numbers and dates.
     target_encoding : bool or "auto", default="auto"
-        Put beside the levels of a column the mean of y in each, so that rare ones say something,
-        too; for a training row that of other rows, in 5 folds, as scikit-learn's TargetEncoder has
-        it. "auto" does so where rare levels that come again are in more than 2 % of the rows, True
-        where there are any, `partial_fit` does not.
+        Whether to add the target mean of each category to columns with rare categories. Means are
+        computed out of fold in 5 folds, as by scikit-learn's TargetEncoder. "auto" does so if rare
+        categories that occur more than once make up over 2 % of the rows, True if there are any.
+        `partial_fit` does not.
     numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
-        "piecewise_linear" puts beside each number how far it is through each of 16 bins of as many
-        training rows each, so that the first layer can bend there [3]_. "auto" does so for "adam"
-        and "adamw" with hidden layers that are not linear: for up to 200 numeric columns, beyond
-        16 only where the numbers that come of it fit into a quarter of a GB; for sparse X never.
+        "piecewise_linear" adds a piecewise-linear encoding of each number, in 16 bins of equal
+        frequency [3]_. "auto" does so for "adam" and "adamw" with a nonlinear hidden layer, if X is
+        dense and has at most 200 numeric columns (of more than 16 only if the encoded rows fit into
+        a quarter of a GB).
     n_networks : int, default=1
-        Networks to train side by side, their predictions averaged. Unless early stopping is False
-        each holds out another fold of the rows (of 5 at least), and keeps its own best epoch.
+        Number of networks to train together; their predictions are averaged. Each holds out another
+        fold of the rows, of at least 5, and keeps its own best epoch, unless early stopping is
+        False.
     device : str or torch.device, default="auto"
-        "cpu", "cuda", "cuda:1"; "auto" is CUDA where there is such a device.
+        "cpu", "cuda" or "cuda:1". "auto" is "cuda" if available.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Of the network. "auto" is float64 for data of 64 bits of fewer than 1,000 rows, for
-        ``optimizer="lbfgs"`` and for `partial_fit`; for more rows, on CUDA, for data in float32 or
-        float16 and for frames with levels it is float32, unless float32 could not tell the numbers
-        of y apart: such as are far from zero for their deviation, beyond 1e30 or below 1e-30.
-        Numbers are standardised in float64 before, and what is predicted for data of 64 bits is in
-        float64.
+        Floating point type of the network. "auto" is float64 if float32 cannot distinguish the
+        values of y: far from zero compared with their standard deviation, beyond 1e30 or below
+        1e-30. Otherwise it is float32 on CUDA, for float32 and float16 data and for frames with
+        categories. For other data it is float64 with fewer than 1,000 rows, "lbfgs" or
+        `partial_fit`, else float32. Data is standardised in float64 in any case, and predictions
+        for float64 data are float64.
     n_threads : int or None, default=None
-        Threads of the processor, for `fit` and predictions. None is one where the work is small,
-        else as many as torch is set to. Set 1 where fits run in threads beside each other; where
-        they run in processes (``n_jobs`` of scikit-learn), joblib sees to it.
+        Number of CPU threads for `fit` and predictions. None is 1 for small data and networks, else
+        that of torch. Use 1 for several fits in parallel threads; for parallel processes
+        (``n_jobs``) joblib limits the threads.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit, for up to `max_iter` epochs more, with a
-        new optimizer; the curves grow.
+        Whether `fit` continues training from the weights of the last fit, for up to `max_iter` more
+        epochs, with a new optimizer. The curves are continued.
     checkpoint : str, os.PathLike, Checkpoint or None, default=None
-        File in which `fit` saves its training, every 30 seconds or as a `Checkpoint` says, and from
-        which the same fit is resumed after it was killed, or continued with a larger `max_iter`.
+        File in which `fit` saves its training every 30 seconds, or as the `Checkpoint` says. The
+        same `fit` resumes from it after an interruption, or continues with a larger `max_iter`.
     verbose : int or bool, default=0
-        Above 0, print lines after epochs, at most a few a second, and why and where `fit` stopped.
+        If above 0, print the progress, at most a few lines a second, and why `fit` stopped.
     random_state : int, RandomState or None, default=None
-        Decides initial weights, shuffles, dropout and held-out rows. None differs from call to
-        call, and leaves NumPy's and torch's global random states alone.
+        Seed of the initial weights, shuffling, dropout and held-out rows. Pass an int for
+        reproducible results. The global random states of NumPy and torch are not used.
 
     Attributes
     ----------
     coefs_ : list of arrays of shape (n^[l-1], n^[l])
-        W^[1], …, W^[L], the last of them in the units of y; of several networks, with a first axis
-        of `n_networks`.
+        Weights W^[1], …, W^[L], the last one in the units of y; with several networks, the first
+        axis is `n_networks`.
     intercepts_ : list of arrays of shape (n^[l],)
-        b^[1], …, b^[L]; the same.
+        Biases b^[1], …, b^[L]; with several networks, the first axis is `n_networks`.
     layer_sizes_ : tuple of int
         n^[0], …, n^[L].
     n_layers_ : int
-        L. (MLPRegressor counts the input as well.)
+        L. MLPRegressor counts the input as well.
     activations_ : tuple
-        Of the hidden layers, as they were given.
+        Activations of the hidden layers, as passed.
     n_outputs_, out_activation_ : int, str
-        The numbers that y has for each row, and "identity".
+        Number of outputs, and "identity".
     input_encoding_ : dict of arrays or None
-        What makes of X the inputs of the first layer; None where that is folded into the layer,
-        with ``standardize=True`` and no levels.
+        The encoding from X to the inputs of the first layer. None if it is merged into that layer,
+        with ``standardize=True`` and no categories.
     column_kinds_ : list of str or None
-        What each column of a frame, or of an array of objects, held in `fit`: "number", "date",
-        "duration" or "category"; None where all are numbers.
+        Kind of each column of a frame or an array of objects: "number", "date", "duration" or
+        "category"; None if all columns are numbers.
     is_categorical_, categories_ : array of bool of shape (n_features,), list of arrays; or None
-        Which columns hold levels, and for each of them the levels, None for missing: those told
-        apart, and behind them rare ones, where their means are told.
+        Which columns are categorical, and the categories of each: the frequent ones, followed by
+        rare ones if these are target-encoded. None stands for a missing value.
     n_iter_ : int
-        Epochs trained; costs and scores below are means over the networks that then still were.
+        Number of epochs. Costs and scores below are means over the networks still training.
     best_iter_ : int or list of int
-        The epoch whose weights were kept, counted from 1, for each of several networks.
+        The epoch whose weights are used, counted from 1; a list for several networks.
     loss_, loss_curve_ : float, list of float
-        Cost of the training rows, without penalty, in the last epoch and in each. Of y
-        standardised: a squared error of 0.5 explains nothing.
+        Cost of the training rows, without regularisation, in the last epoch and in each epoch; for
+        y standardised, so that the squared error of a constant prediction is 0.5.
     best_loss_ : float
-        Lowest cost, of the rows to watch where there are some.
+        Lowest cost, of the validation set if there is one.
     validation_loss_curve_, validation_scores_ : lists of float, or None
-        Cost of the rows to watch after each epoch, and their R² or what `scoring` says.
+        Cost of the validation set after each epoch, and its R² or `scoring`.
     best_validation_score_ : float or None
-        The score in the epoch whose weights were kept.
+        Validation score in the epoch `best_iter_`.
     oob_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs), or None
-        Prediction of each training row by that one of several networks that held it out. NaN
-        where none did: for rows of weight 0, and with fewer than 5 networks for some others.
-        Slightly optimistic, since held-out rows choose the epoch whose weights are kept.
+        Out-of-fold predictions of the training rows, each by the one of several networks that held
+        it out. NaN for rows that none held out: rows of weight 0, and some others with fewer than 5
+        networks. They are slightly optimistic, because the held-out rows choose the best epoch.
     t_ : int
-        Rows seen in training, each as often as it was.
+        Number of rows seen in training, counted in every epoch.
     device_ : str
-        Where the network was trained.
+        Device of the training.
     n_features_in_, feature_names_in_ : int, array of str of shape (n_features,)
-        Columns of X, and their names where it is a frame that has some.
+        Number of columns of X, and their names if X is a frame with names.
 
     See Also
     --------
-    DeepBinaryClassifier : Yes or no, by the same network with a sigmoid at its end.
-    sklearn.neural_network.MLPRegressor : The same idea on the CPU.
+    DeepBinaryClassifier : The same network for binary classification.
+    sklearn.neural_network.MLPRegressor : Multi-layer perceptron on the CPU.
     sklearn.linear_model.Ridge : The network with one layer.
 
     References
@@ -273,7 +293,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     0.3
     """
 
-    _task = NUMBERS
+    _task = REGRESSION
 
     @with_known_names
     def __init__(
@@ -356,12 +376,13 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "DeepRegressor":
-        """Train on for one epoch, on these rows.
+        """Update the model with one epoch over these rows.
 
-        The optimizer goes on where the last call left it. Means and deviations, of y as well, are
-        those of all rows so far; median and quartiles are those of the first chunk, if a feature
-        varies there. Levels that come later, and gaps, get inputs of their own, whose weights start
-        at 0. The learning rate is constant, no rows are held out, and ``weight_decay="auto"`` is 0.
+        The optimizer continues from the last call. Means and standard deviations, also of y, are
+        those of all rows so far; medians and quartiles are those of the first chunk, if a column
+        varies there. New categories and missing values get inputs of their own, with initial
+        weights 0. The learning rate is constant, no rows are held out, and ``weight_decay="auto"``
+        is 0.
 
         Parameters
         ----------
@@ -375,21 +396,21 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Returns
         -------
         self : DeepRegressor
-            The estimator itself, fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            As in `fit`, and for what needs all rows at once: ``early_stopping=True``, optimizers
-            other than "sgd", "adam" and "adamw".
+            As in `fit`, and for parameters that need all rows at once: ``early_stopping=True``,
+            optimizers other than "sgd", "adam" and "adamw".
         KeyboardInterrupt
-            If Ctrl-C ended the training. The estimator is then as it was before.
+            If Ctrl-C ended the training. The estimator is then unchanged.
         """
         return self._partial_fit(X, y, sample_weight)
 
     @with_default_torch_state
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Return the number, or numbers, of each row.
+        """Predict the target values for X.
 
         Parameters
         ----------
@@ -398,9 +419,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_outputs) where y had several
-            In the units of y. In float32 where the network and the numbers in X have at most 32
-            bits, else in float64; dates count as float64, categories not at all.
+        array of shape (n_samples,), or (n_samples, n_outputs) for several outputs
+            In the units of y. It is float32 if the network and the numbers in X have at most 32
+            bits, else float64; dates have 64 bits.
         """
         if is_dask_collection(X):
             return predict_on_dask(self, "predict", X)
@@ -409,40 +430,40 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     @with_known_names
     @with_default_torch_state
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R², the share of the variance of y that is predicted.
+        """Return the coefficient of determination R².
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
             As in `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The numbers, or where X is in a file their column.
+            True values, or the name of their column if X is in files.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Sample weights.
 
         Returns
         -------
         float
-            ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, of several outputs the mean: 1 at best, 0 for the
-            mean of y.
+            ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, the mean over several outputs; 1 at best, 0 for
+            predicting the mean of y.
 
         Raises
         ------
         ValueError, TypeError
-            If numbers or weights are none that `fit` would take.
+            If y or the weights are invalid, as in `fit`.
         """
         if is_dask_collection(X):
             return score_on_dask(self, X, y, sample_weight)
-        y, sample_weight = columns_beside(X, y, sample_weight)
+        y, sample_weight = read_target_and_weight(X, y, sample_weight)
         predicted, numbers = self.predict(X), normalized_numbers(y)
         weight = check_weights(sample_weight, len(predicted))
         if np.shape(numbers) != predicted.shape:
             raise ValueError(
                 f"y must hold numbers of shape {predicted.shape}, got {np.shape(numbers)}."
             )
-        # A power of two changes no digit, and keeps squares from being 0 or infinite.
+        # Scaling by a power of two is exact and keeps the squares from being 0 or infinite.
         exponent = -np.frexp(np.abs(numbers).max())[1]
-        numbers, predicted = (np.ldexp(part, exponent) for part in (numbers, predicted))
+        numbers, predicted = (np.ldexp(values, exponent) for values in (numbers, predicted))
         return float(r2_score(numbers, predicted, sample_weight=weight))
 
     def __sklearn_tags__(self) -> Tags:

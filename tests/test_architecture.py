@@ -27,7 +27,7 @@ FIT_ORDER = [
     "_plan",
     "_split",
     "_initialized_network",
-    "_fitted",
+    "_fitted_attributes",
     "_training",
     "_prediction",
     "_writing",

@@ -1,4 +1,4 @@
-"""Bad parameters and bad data: each a clear error that names what is wrong, for both faces."""
+"""Invalid parameters and data: the errors of both estimators."""
 
 from contextlib import suppress
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ Y = np.array([0, 1, 0, 1])
 
 MIXED = pd.DataFrame({"width": [1.0, 2.0, 3.0, 4.0], "colour": ["red", "blue"] * 2})
 
-FACES = {"classifier": DeepBinaryClassifier, "regressor": DeepRegressor}
+ESTIMATORS = {"classifier": DeepBinaryClassifier, "regressor": DeepRegressor}
 
 BAD_PARAMETERS = [
     ({"n_layers": 0}, "n_layers must be an integer of at least 1 or None, got 0"),
@@ -219,7 +219,7 @@ BAD_DATA = [
     ({"X_val": X[:2], "y_val": Y}, "inconsistent numbers of samples"),
     ({"X_val": np.full_like(X, np.inf), "y_val": Y}, "contains infinity"),
 ]
-with suppress(ValueError):  # SciPy before 1.15 has no such arrays
+with suppress(ValueError):  # not available before SciPy 1.15
     BAD_DATA.append(({"X": sparse.coo_array(np.ones((2, 2, 2)))}, "Found array with dim 3"))
 
 BAD_DATA_OF_ONE = [
@@ -280,32 +280,32 @@ BAD_DATA_OF_ONE = [
 ]
 
 
-@pytest.fixture(params=FACES)
-def face(request):
-    return FACES[request.param]
+@pytest.fixture(params=ESTIMATORS)
+def estimator_class(request):
+    return ESTIMATORS[request.param]
 
 
-def fitted(face=DeepBinaryClassifier):
-    return face(max_iter=2, random_state=0).fit(X, Y)
+def fitted(estimator_class=DeepBinaryClassifier):
+    return estimator_class(max_iter=2, random_state=0).fit(X, Y)
 
 
 def for_both(shared, of_one):
-    """Return rows (face, what is bad, message)."""
-    return [(name, *row) for name in FACES for row in shared] + of_one
+    """Return rows (estimator, invalid input, message)."""
+    return [(name, *row) for name in ESTIMATORS for row in shared] + of_one
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "message"), for_both(BAD_PARAMETERS, BAD_PARAMETERS_OF_ONE)
 )
-def test_bad_parameter_is_named_with_its_rule(name, parameters, message):
+def test_an_invalid_parameter_raises_with_its_constraint(name, parameters, message):
     with pytest.raises(ValueError, match=message):
-        FACES[name](**parameters).fit(X, Y)
+        ESTIMATORS[name](**parameters).fit(X, Y)
 
 
 @pytest.mark.parametrize(("name", "data", "message"), for_both(BAD_DATA, BAD_DATA_OF_ONE))
-def test_bad_data_is_named(name, data, message):
+def test_invalid_data_raise(name, data, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        FACES[name]().fit(**{"X": X, "y": Y, **data})
+        ESTIMATORS[name]().fit(**{"X": X, "y": Y, **data})
 
 
 @pytest.mark.parametrize(
@@ -319,8 +319,8 @@ def test_bad_data_is_named(name, data, message):
         lambda clf: clf.fit(pd.DataFrame(X, columns=["a", "b"]), Y, sample_weight=np.zeros(4)),
     ],
 )
-def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing, face):
-    clf = fitted(face)
+def test_a_failed_fit_leaves_the_estimator_unchanged(failing, estimator_class):
+    clf = fitted(estimator_class)
     before, learned = clf.predict(X), sorted(vars(clf))
     with pytest.raises(ValueError):  # noqa: PT011
         failing(clf)
@@ -338,8 +338,8 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(failing, face):
         (np.empty((0, 2)), r"0 sample\(s\)"),
     ],
 )
-def test_bad_data_for_predict_is_named(data, message, face):
-    fit = fitted(face)
+def test_invalid_data_for_predict_raise(data, message, estimator_class):
+    fit = fitted(estimator_class)
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         if hasattr(fit, name):
             with pytest.raises(ValueError, match=message):
@@ -378,14 +378,16 @@ if find_spec("polars"):
 
 @pytest.mark.parametrize("fitted_on", [X, MIXED], ids=["numbers", "mixed"])
 @pytest.mark.parametrize("name", NOT_TWO_AXES)
-def test_data_without_two_axes_is_to_be_reshaped(name, fitted_on, face, tmp_path):
+def test_data_without_two_axes_raise_and_suggest_reshaping(
+    name, fitted_on, estimator_class, tmp_path
+):
     data, got = NOT_TWO_AXES[name]
-    model = face(n_units=2, max_iter=2)
+    model = estimator_class(n_units=2, max_iter=2)
     message = (
         rf"Expected 2D array, got {got} instead\. Reshape your data either using array\.reshape"
         r"\(-1, 1\) if .* single feature or array\.reshape\(1, -1\) if .* a single sample"
     )
-    classes = {"classes": [0, 1]} if face is DeepBinaryClassifier else {}
+    classes = {"classes": [0, 1]} if estimator_class is DeepBinaryClassifier else {}
     fit = clone(model).fit(fitted_on, Y)
     calls = [
         lambda: clone(model).fit(data, Y[:2]),
@@ -395,7 +397,7 @@ def test_data_without_two_axes_is_to_be_reshaped(name, fitted_on, face, tmp_path
         lambda: fit.score(data, Y[:1]),
         lambda: fit.write_predictions(data, tmp_path / "predictions.parquet"),
     ]
-    if face is DeepBinaryClassifier:
+    if estimator_class is DeepBinaryClassifier:
         calls += [lambda: fit.predict_proba(data), lambda: fit.decision_function(data)]
     for call in calls:
         with pytest.raises((TypeError, ValueError), match=message):
@@ -411,22 +413,22 @@ def test_data_without_two_axes_is_to_be_reshaped(name, fitted_on, face, tmp_path
         ("cuda:3", 2, "12.8", r"device='cuda:3' was .* but the last CUDA device is 'cuda:1'\."),
     ],
 )
-def test_a_device_that_is_not_there_is_named(face, device, n_devices, cuda, message, monkeypatch):
+def test_a_missing_device_raises(estimator_class, device, n_devices, cuda, message, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_devices)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     with pytest.raises(ValueError, match=message):
-        face(device=device).fit(X, Y)
+        estimator_class(device=device).fit(X, Y)
 
 
-def test_a_lazy_frame_of_polars_needs_the_name_of_its_label():
+def test_a_polars_lazy_frame_requires_the_name_of_the_target_column():
     X = pytest.importorskip("polars").LazyFrame({"a": [1, 2, 3, 4]})
     with pytest.raises(TypeError, match="y must name a column where X is in a file"):
         DeepBinaryClassifier().fit(X, Y)
 
 
-def test_the_tables_are_as_long_as_they_should_be():
+def test_the_tables_of_cases_are_complete():
     assert len(BAD_PARAMETERS) >= 40
     assert len(BAD_DATA) >= 25
     for rows, least in ((BAD_PARAMETERS_OF_ONE, 5), (BAD_DATA_OF_ONE, 15)):
-        for name in FACES:
+        for name in ESTIMATORS:
             assert sum(row[0] == name for row in rows) >= least

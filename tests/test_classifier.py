@@ -1,4 +1,4 @@
-"""DeepBinaryClassifier as its users meet it: what it learns, what it accepts, what it keeps."""
+"""DeepBinaryClassifier: models, parameters, data, predictions and persistence."""
 
 import copy
 import pickle
@@ -33,17 +33,17 @@ def moons():
     return make_moons(300, noise=0.2, random_state=0)
 
 
-# -- what it learns ---------------------------------------------------------------------------
+# -- models ---------------------------------------------------------------------------------------
 
 
-def test_learns_what_is_not_linear():
+def test_a_deep_network_learns_a_nonlinear_boundary():
     X, y = make_circles(400, noise=0.05, factor=0.4, random_state=0)
     assert DeepBinaryClassifier(random_state=0).fit(X, y).score(X, y) > 0.98
     assert DeepBinaryClassifier(n_layers=1, random_state=0).fit(X, y).score(X, y) < 0.7
 
 
 def noisy(cancer):
-    """Return data on which unpenalised logistic regression has a finite optimum."""
+    """Return data on which logistic regression without regularisation has a finite optimum."""
     X, y = cancer
     flip = np.random.default_rng(0).random(len(y)) < 0.15
     return X[:, :8], np.where(flip, 1 - y, y)
@@ -65,7 +65,7 @@ def test_one_layer_is_logistic_regression(cancer):
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
 
 
-def test_standardising_inside_gives_coefficients_for_the_features_as_they_are(cancer):
+def test_merged_standardisation_gives_coefficients_for_raw_features(cancer):
     X, y = noisy(cancer)
     inside = one_layer(weight_decay=0.0, standardize=True).fit(X, y)
     scaler = StandardScaler().fit(X)
@@ -79,7 +79,7 @@ def test_standardising_inside_gives_coefficients_for_the_features_as_they_are(ca
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_weight_decay_is_the_documented_c(cancer, weighted):
+def test_weight_decay_matches_the_documented_c(cancer, weighted):
     X, y = noisy(cancer)
     X = StandardScaler().fit_transform(X)
     weight = np.random.default_rng(1).random(len(y)) if weighted else np.ones(len(y))
@@ -91,7 +91,7 @@ def test_weight_decay_is_the_documented_c(cancer, weighted):
 
 @pytest.mark.parametrize("init_scale", [0.01, 1.0])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
-def test_the_lectures_setting_is_plain_gradient_descent(moons, activation, init_scale):
+def test_full_batch_sgd_is_the_lectures_gradient_descent(moons, activation, init_scale):
     X, y = moons[0][:60], moons[1][:60]
     clf = DeepBinaryClassifier(
         n_layers=3, n_units=4, activation=activation, init_scale=init_scale, optimizer="sgd",
@@ -127,7 +127,7 @@ def test_every_activation_learns_and_pickles(moons, activation):
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
-# -- weights ----------------------------------------------------------------------------------
+# -- weights --------------------------------------------------------------------------------------
 
 
 def probabilities(X_test, *args, **kwargs):
@@ -135,7 +135,7 @@ def probabilities(X_test, *args, **kwargs):
     return clf.set_params(**kwargs.pop("parameters", {})).fit(*args, **kwargs).predict_proba(X_test)
 
 
-def test_integer_weights_are_repetitions_and_zero_weights_absence(moons):
+def test_integer_weights_equal_repeated_rows_and_zero_weights_absent_rows(moons):
     X, y = moons
     weight = np.random.default_rng(0).integers(0, 4, size=len(y))
     repeated = probabilities(X, np.repeat(X, weight, axis=0), np.repeat(y, weight))
@@ -143,7 +143,7 @@ def test_integer_weights_are_repetitions_and_zero_weights_absence(moons):
     np.testing.assert_allclose(weighted, repeated, rtol=1e-9)
 
 
-def test_class_weight_is_a_sample_weight(moons):
+def test_class_weight_multiplies_sample_weight(moons):
     X, y = moons
     weight = np.where(y == 1, 5.0, 2.0)
     by_class = probabilities(X, X, y, parameters={"class_weight": {0: 2, 1: 5}})
@@ -159,7 +159,7 @@ def test_balanced_class_weight_finds_the_rare_class(moons):
     assert balanced.predict(X).sum() > plain.predict(X).sum()
 
 
-# -- what it accepts --------------------------------------------------------------------------
+# -- data -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_balanced_class_weight_finds_the_rare_class(moons):
     [["no", "yes"], [False, True], [-1, 1], [3.0, 7.0], pd.Categorical(["a", "b"])],
     ids=str,
 )
-def test_any_two_labels_come_back(moons, labels):
+def test_predictions_are_the_labels_of_fit(moons, labels):
     X, y = moons
     labels = np.asarray(labels)
     clf = DeepBinaryClassifier(**QUICK).fit(X, labels[y])
@@ -178,7 +178,7 @@ def test_any_two_labels_come_back(moons, labels):
     np.testing.assert_array_equal(clf.predict(X), labels[numbers.predict(X)])
 
 
-def test_swapping_the_labels_of_a_symmetric_start_mirrors_the_probabilities(moons):
+def test_swapped_labels_mirror_the_probabilities_with_symmetric_initial_weights(moons):
     X, y = moons
     parameters = {**QUICK, "n_layers": 1, "init_scale": 0.0, "optimizer": "sgd"}
     P = DeepBinaryClassifier(**parameters).fit(X, y).predict_proba(X)
@@ -186,7 +186,7 @@ def test_swapping_the_labels_of_a_symmetric_start_mirrors_the_probabilities(moon
     np.testing.assert_allclose(P, mirrored[:, ::-1], rtol=1e-9)
 
 
-def test_data_frames_have_their_names_checked(moons):
+def test_feature_names_of_data_frames_are_checked(moons):
     X, y = moons
     frame = pd.DataFrame(X, columns=["width", "height"])
     clf = DeepBinaryClassifier(**QUICK).fit(frame, pd.Series(y))
@@ -199,7 +199,7 @@ def test_data_frames_have_their_names_checked(moons):
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize("batch_size", [None, 32])
-def test_sparse_data_gives_what_dense_data_gives(moons, kind, batch_size):
+def test_sparse_and_dense_data_give_equal_results(moons, kind, batch_size):
     X, y = moons
     X = np.where(np.abs(X) < 0.3, 0, X)
     parameters = {**QUICK, "batch_size": batch_size}
@@ -208,7 +208,7 @@ def test_sparse_data_gives_what_dense_data_gives(moons, kind, batch_size):
     np.testing.assert_allclose(scattered.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-8)
 
 
-def test_sparse_data_gets_a_piecewise_linear_encoding_by_name_alone():
+def test_sparse_data_is_encoded_piecewise_linearly_only_on_request():
     X = np.random.default_rng(0).normal(size=(1_000, 3))
     y, options = np.sin(3 * X[:, 0]) > 0, {"max_iter": 1, "random_state": 0}
     by_auto = DeepBinaryClassifier(**options)
@@ -228,12 +228,12 @@ def test_sparse_data_is_never_made_dense_as_a_whole():
     largest = []
     original = sparse.csr_array.toarray
 
-    def watched(self, *args, **kwargs):
+    def record(self, *args, **kwargs):
         largest.append(self.shape[0] * self.shape[1] * 8)
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sparse.csr_array, "toarray", watched)
+        patch.setattr(sparse.csr_array, "toarray", record)
         clf = DeepBinaryClassifier(n_units=4, max_iter=1, random_state=0).fit(X, y)
         clf.predict(X)
     assert len(largest) > 100
@@ -252,7 +252,7 @@ def test_the_network_has_the_dtype_of_the_data(moons, dtype, expected):
 
 
 @pytest.mark.parametrize("dtype", ["float32", np.float32, torch.float32, np.dtype("float32")])
-def test_dtype_may_be_chosen(moons, dtype):
+def test_dtype_can_be_set(moons, dtype):
     clf = DeepBinaryClassifier(**QUICK, dtype=dtype).fit(*moons)
     assert clf.coefs_[0].dtype == np.float32
 
@@ -271,13 +271,13 @@ def test_large_means_survive_float32(moons, standardize):
     np.testing.assert_allclose(P, clf.predict_proba(far)[:, 1], atol=1e-6)
 
 
-def test_a_column_of_labels_is_taken_with_a_warning(moons):
+def test_column_y_is_accepted_with_a_warning(moons):
     X, y = moons
     with pytest.warns(DataConversionWarning):
         DeepBinaryClassifier(**QUICK).fit(X, y[:, None])
 
 
-def test_memory_mapped_and_read_only_data(moons, tmp_path):
+def test_memory_mapped_and_read_only_data_are_accepted(moons, tmp_path):
     X, y = moons
     expected = DeepBinaryClassifier(**QUICK).fit(X, y).predict_proba(X)
     np.save(tmp_path / "X.npy", X)
@@ -289,10 +289,10 @@ def test_memory_mapped_and_read_only_data(moons, tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
-# -- predictions ------------------------------------------------------------------------------
+# -- predictions ----------------------------------------------------------------------------------
 
 
-def test_predictions_agree_with_each_other(moons):
+def test_prediction_methods_are_consistent(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK).fit(X, y)
     Z, P = clf.decision_function(X), clf.predict_proba(X)
@@ -311,19 +311,19 @@ def test_predictions_are_the_lectures_forward_propagation(moons):
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_one_bad_number_among_many_is_found(moons, value):
+def test_a_single_infinite_value_raises(moons, value):
     clf, X = DeepBinaryClassifier(**QUICK, standardize=True).fit(*moons), moons[0].copy()
     X[17, 1] = value
     with pytest.raises(ValueError, match="Input X contains"):
         clf.predict(X)
 
 
-def test_numbers_whose_sum_overflows_are_fine(moons):
+def test_finite_values_with_an_overflowing_sum_are_accepted(moons):
     clf = DeepBinaryClassifier(**QUICK).fit(*moons)
     assert clf.predict(np.full((3, 2), 1e308)).shape == (3,)
 
 
-def test_log_probabilities_of_certain_rows_stay_finite(moons):
+def test_log_probabilities_are_finite_for_extreme_logits(moons):
     X, y = moons
     clf = DeepBinaryClassifier(n_layers=1, standardize=True, random_state=0).fit(X, y)
     log_P = clf.predict_log_proba(1e6 * X)
@@ -331,14 +331,14 @@ def test_log_probabilities_of_certain_rows_stay_finite(moons):
     assert log_P.min() < -1000
 
 
-def test_module_is_the_network_for_raw_data(moons):
+def test_module_predicts_from_raw_data(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK, activation=("mish", "leaky_relu")).fit(X, y)
     P = clf.to_module()(torch.from_numpy(X)).detach()
     np.testing.assert_allclose(P, clf.predict_proba(X)[:, 1], rtol=1e-10)
 
 
-def test_predicting_before_fitting_is_an_error(moons):
+def test_predicting_before_fit_raises(moons):
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         with pytest.raises(NotFittedError):
             getattr(DeepBinaryClassifier(), method)(moons[0])
@@ -354,10 +354,10 @@ def test_parameters_set_after_the_fit_do_not_change_predictions(moons):
     np.testing.assert_array_equal(clf.predict_proba(X), before)
 
 
-# -- stopping and watching --------------------------------------------------------------------
+# -- early stopping -------------------------------------------------------------------------------
 
 
-def test_best_epoch_on_held_out_rows_is_kept(cancer):
+def test_weights_of_the_best_validation_epoch_are_used(cancer):
     X, y = cancer
     clf = DeepBinaryClassifier(
         early_stopping=True, learning_rate=0.01, max_iter=100, random_state=0
@@ -369,7 +369,7 @@ def test_best_epoch_on_held_out_rows_is_kept(cancer):
     assert 0.9 < max(clf.validation_scores_) <= 1
 
 
-def test_own_validation_rows_are_watched_and_the_best_epoch_kept(cancer):
+def test_a_validation_set_of_the_user_selects_the_best_epoch(cancer):
     X, y = cancer
     clf = DeepBinaryClassifier(learning_rate=0.01, random_state=0)
     clf.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
@@ -391,7 +391,7 @@ def test_own_validation_rows_are_watched_and_the_best_epoch_kept(cancer):
         (10_000, "lbfgs", False),
     ],
 )
-def test_rows_are_held_out_where_they_are_few_or_many(n_rows, optimizer, holds_out):
+def test_early_stopping_auto_depends_on_the_number_of_rows(n_rows, optimizer, holds_out):
     X = np.arange(n_rows, dtype=float)[:, None]
     clf = DeepBinaryClassifier(2, 4, optimizer=optimizer, max_iter=1, batch_size=1000)
     clf.fit(X, np.arange(n_rows) % 2)
@@ -407,7 +407,7 @@ def test_rows_are_held_out_where_they_are_few_or_many(n_rows, optimizer, holds_o
         (301, {"n_layers": 1}, False),
     ],
 )
-def test_rows_are_held_out_where_columns_are_many(n_features, parameters, holds_out):
+def test_early_stopping_auto_depends_on_the_number_of_columns(n_features, parameters, holds_out):
     X = np.random.default_rng(0).normal(size=(1200, n_features)).astype(np.float32)
     clf = DeepBinaryClassifier(n_units=4, max_iter=1, **parameters).fit(X, X[:, 0] > 0)
     assert (clf.validation_loss_curve_ is not None) == holds_out
@@ -424,13 +424,15 @@ def test_rows_are_held_out_where_columns_are_many(n_features, parameters, holds_
         (1000, 2, {"activation": "identity"}, 2),
     ],
 )
-def test_numbers_get_bins_where_it_pays(n_rows, n_features, parameters, n_inputs):
+def test_numeric_embedding_auto_depends_on_rows_columns_and_parameters(
+    n_rows, n_features, parameters, n_inputs
+):
     X = np.random.default_rng(0).normal(size=(n_rows, n_features)).astype(np.float32)
     clf = DeepBinaryClassifier(n_units=4, max_iter=1, **parameters).fit(X, X[:, 0] > 0)
     assert clf.layer_sizes_[0] == n_inputs
 
 
-def test_bins_of_many_columns_stay_within_memory(monkeypatch):
+def test_numeric_embedding_auto_is_limited_by_memory(monkeypatch):
     monkeypatch.setattr("skdnn.estimator._plan.MOST_NUMBERS", 1000 * 17 * 17 - 1)
     for n_features, n_inputs in ((16, 16 * 17), (17, 17)):
         X = np.random.default_rng(0).normal(size=(1000, n_features)).astype(np.float32)
@@ -439,7 +441,7 @@ def test_bins_of_many_columns_stay_within_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("n_rows", [100, 10_000])
-def test_one_layer_learns_from_all_rows_under_its_penalty(n_rows):
+def test_one_regularised_layer_holds_out_no_rows(n_rows):
     X = np.random.default_rng(0).normal(size=(n_rows, 3))
     y = X[:, 0] > 0
     options = {"max_iter": 2, "batch_size": 100, "random_state": 0}
@@ -449,7 +451,7 @@ def test_one_layer_learns_from_all_rows_under_its_penalty(n_rows):
     np.testing.assert_array_equal(auto.coefs_[0], given.coefs_[0])
 
 
-def test_none_are_held_out_that_would_lack_a_class():
+def test_no_rows_are_held_out_if_a_class_would_be_missing():
     y = np.arange(200) < 9
     clf = DeepBinaryClassifier(max_iter=1).fit(np.arange(200.0)[:, None], y)
     assert clf.validation_loss_curve_ is None
@@ -466,7 +468,7 @@ def test_none_are_held_out_that_would_lack_a_class():
     ],
     ids=str,
 )
-def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
+def test_reaching_max_iter_warns(moons, parameters):
     with pytest.warns(ConvergenceWarning, match=f"max_iter={parameters['max_iter']}"):
         DeepBinaryClassifier(n_units=8, tol=0.0, random_state=0, **parameters).fit(*moons)
 
@@ -479,14 +481,16 @@ def test_running_out_of_epochs_is_a_convergence_warning(moons, parameters):
         (2, 20, "the line search of L-BFGS found no lower cost"),
     ],
 )
-def test_the_convergence_warning_of_lbfgs_says_why(monkeypatch, moons, status, n_iter, message):
+def test_the_convergence_warning_of_lbfgs_gives_the_reason(
+    monkeypatch, moons, status, n_iter, message
+):
     ended = OptimizeResult(status=status, nit=n_iter, jac=np.ones(1))
     monkeypatch.setattr("skdnn.training._lbfgs.minimize", lambda *args, **options: ended)
     with pytest.warns(ConvergenceWarning, match=message):
         DeepBinaryClassifier(optimizer="lbfgs", max_iter=50).fit(*moons)
 
 
-def test_a_warning_that_is_an_error_loses_no_weights(moons):
+def test_a_warning_raised_as_an_error_leaves_a_fitted_estimator(moons):
     clf = DeepBinaryClassifier(max_iter=3, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -495,7 +499,7 @@ def test_a_warning_that_is_an_error_loses_no_weights(moons):
     assert clf.predict(moons[0]).shape == (300,)
 
 
-def test_a_learning_rate_that_falls_to_zero_ends_as_planned(moons):
+def test_no_warning_if_the_learning_rate_falls_to_zero(moons):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf = DeepBinaryClassifier(tol=0.0, random_state=0).fit(*moons)
@@ -519,19 +523,19 @@ def test_a_fit_that_converges_does_not_warn(moons):
     ],
     ids=str,
 )
-def test_a_bad_start_is_explained(moons, parameters, message):
+def test_unsuitable_initial_weights_warn(moons, parameters, message):
     X, y = moons
     with pytest.warns(UserWarning, match=message):
         DeepBinaryClassifier(max_iter=1, **parameters).fit(1e3 * X, y)
 
 
-def test_zeros_are_a_good_start_for_logistic_regression(moons):
+def test_zero_initial_weights_suit_logistic_regression(moons):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         DeepBinaryClassifier(1, init_scale=0.0, optimizer="lbfgs").fit(*moons)
 
 
-def test_divergence_is_an_error_with_a_cure(moons):
+def test_divergence_raises_and_suggests_a_remedy(moons):
     clf = DeepBinaryClassifier(activation="identity", optimizer="sgd", learning_rate=1e9)
     with pytest.raises(ValueError, match=r"diverged.*smaller learning_rate"):
         clf.fit(*moons)
@@ -547,14 +551,14 @@ def test_divergence_is_an_error_with_a_cure(moons):
     ids=["adamw", "sgd"],
 )
 @pytest.mark.filterwarnings("ignore:The output starts saturated")
-def test_divergence_in_the_last_step_is_an_error(moons, method, parameters):
+def test_divergence_in_the_last_step_raises(moons, method, parameters):
     clf = DeepBinaryClassifier(max_iter=1, batch_size=None, random_state=0, **parameters)
     arguments = {"classes": [0, 1]} if method == "partial_fit" else {}
     with pytest.raises(ValueError, match=r"A weight became (nan|inf) in epoch 1: the training"):
         getattr(clf, method)(1e5 * moons[0], moons[1], **arguments)
 
 
-def test_a_learning_rate_beyond_the_dtype_is_an_error(moons):
+def test_a_learning_rate_too_large_for_the_dtype_raises(moons):
     clf = DeepBinaryClassifier(dtype="float32", optimizer="sgd", learning_rate=1e39)
     with pytest.raises(
         ValueError, match=r"learning_rate must be .* torch.float32 can hold, got 1e"
@@ -563,7 +567,7 @@ def test_a_learning_rate_beyond_the_dtype_is_an_error(moons):
 
 
 @pytest.mark.parametrize("scale", [1e-40, 1e40])
-def test_numbers_beyond_the_dtype_are_standardised_before_it(moons, scale):
+def test_values_outside_the_range_of_float32_are_standardised_in_float64(moons, scale):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK, standardize=True, dtype="float32").fit(scale * X, y)
     expected = DeepBinaryClassifier(**QUICK, standardize=True, dtype="float32").fit(X, y)
@@ -593,25 +597,25 @@ def test_score_is_the_accuracy(moons, weighted):
         (np.zeros(300), np.arange(300).astype("M8[D]"), "sample_weight must be numbers"),
     ],
 )
-def test_what_score_cannot_count_is_named(moons, labels, weight, message):
+def test_invalid_arguments_of_score_raise(moons, labels, weight, message):
     clf = DeepBinaryClassifier(**QUICK).fit(*moons)
     with pytest.raises(ValueError, match=message):
         clf.score(moons[0], labels, weight)
 
 
 @pytest.mark.parametrize("standardize", [True, False, "smooth_clip"])
-def test_a_far_number_in_a_watched_row_is_no_divergence(moons, standardize):
+def test_an_outlier_in_the_validation_set_is_not_reported_as_divergence(moons, standardize):
     X, y = moons
     far = X.copy()
     far[5, 0] = 1e300
     clf = DeepBinaryClassifier(**QUICK, standardize=standardize, dtype="float32")
-    if standardize is False:  # no float32 holds what comes of it
+    if standardize is False:  # 1e300 is beyond float32
         far[5, 0] = 1e15
     clf.fit(X, y, X_val=far, y_val=y)
     assert np.isfinite(clf.validation_loss_curve_).all()
 
 
-def test_score_takes_the_labels_that_fit_takes(moons):
+def test_score_accepts_the_labels_that_fit_accepts(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK).fit(X, y)
     for labels in (y.astype(object), [Decimal(int(k)) for k in y], torch.from_numpy(y).bfloat16()):
@@ -633,7 +637,7 @@ def test_interruption_leaves_a_usable_estimator(moons, monkeypatch):
     assert short.set_params(max_iter=4).fit(*moons).n_iter_ == 4
 
 
-def test_warm_start_goes_on_where_the_last_fit_ended(moons):
+def test_warm_start_continues_the_last_fit(moons):
     X, y = moons
     parameters = {**QUICK, "optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "tol": 0.0}
     through = DeepBinaryClassifier(**parameters).set_params(max_iter=20).fit(X, y)
@@ -651,7 +655,7 @@ def test_warm_start_goes_on_where_the_last_fit_ended(moons):
     assert twice.n_iter_ == 20
 
 
-def test_warm_start_may_go_on_longer_than_before(moons):
+def test_warm_start_can_train_longer_than_before(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK, warm_start=True, tol=0.0).fit(X, y)
     clf.set_params(max_iter=25).fit(X, y)
@@ -663,7 +667,7 @@ def test_warm_start_may_go_on_longer_than_before(moons):
     ("optimizer", "n_features", "rate"),
     [("adam", 256, 0.003), ("adam", 1024, 0.00075), ("adamw", 1024, 0.00075), ("sgd", 1024, 0.003)],
 )
-def test_the_learning_rate_of_adam_falls_where_the_columns_are_many(optimizer, n_features, rate):
+def test_learning_rate_auto_decreases_with_the_number_of_columns(optimizer, n_features, rate):
     X = np.random.default_rng(0).normal(size=(60, n_features))
     y = (X[:, 0] > 0).astype(int)
     parameters = {"optimizer": optimizer, "n_units": 4, "max_iter": 3, "random_state": 0}
@@ -674,7 +678,7 @@ def test_the_learning_rate_of_adam_falls_where_the_columns_are_many(optimizer, n
     assert not np.allclose(other.coefs_[0], given.coefs_[0])
 
 
-def test_the_learning_rate_of_adam_falls_by_the_root_where_bins_are_many():
+def test_learning_rate_auto_decreases_with_the_root_of_the_number_of_bins():
     X = np.random.default_rng(0).normal(size=(1000, 64)).astype(np.float32)
     y = X[:, 0] > 0
     parameters = {"n_units": 4, "max_iter": 2, "random_state": 0}
@@ -697,7 +701,7 @@ def test_the_learning_rate_of_adam_falls_by_the_root_where_bins_are_many():
         (200, 50, {"optimizer": "adamw"}, 0.0),
     ],
 )
-def test_the_penalty_grows_with_columns_and_shrinks_with_rows(
+def test_weight_decay_auto_grows_with_columns_and_shrinks_with_rows(
     n_rows, n_features, parameters, weight_decay
 ):
     X = np.random.default_rng(0).normal(size=(n_rows, n_features))
@@ -714,7 +718,7 @@ def test_the_penalty_grows_with_columns_and_shrinks_with_rows(
     ("n_rows", "optimizer", "n_epochs"),
     [(19_999, "adam", 50), (20_000, "adam", 25), (20_000, "sgd", 50)],
 )
-def test_many_rows_are_gone_through_less_often(n_rows, optimizer, n_epochs):
+def test_max_iter_auto_is_smaller_for_many_rows(n_rows, optimizer, n_epochs):
     X = np.random.default_rng(0).normal(size=(n_rows, 1)).astype(np.float32)
     clf = DeepBinaryClassifier(
         n_units=2, optimizer=optimizer, n_iter_no_change=99, batch_size=1000, random_state=0
@@ -722,11 +726,11 @@ def test_many_rows_are_gone_through_less_often(n_rows, optimizer, n_epochs):
     assert clf.fit(X, X[:, 0] > 0).n_iter_ == n_epochs
 
 
-# -- partial_fit ------------------------------------------------------------------------------
+# -- partial_fit ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_partial_fit_batch_for_batch_is_what_fit_does(moons, optimizer):
+def test_partial_fit_on_whole_batches_equals_fit(moons, optimizer):
     X, y = moons
     parameters = {
         "n_units": 8, "optimizer": optimizer, "momentum": 0.9, "learning_rate": 0.01,
@@ -745,7 +749,7 @@ def test_partial_fit_batch_for_batch_is_what_fit_does(moons, optimizer):
     assert len(pieces.loss_curve_) == pieces.n_iter_ == 12
 
 
-def test_partial_fit_learns_from_chunks_that_lack_a_class(moons):
+def test_partial_fit_accepts_chunks_with_one_class(moons):
     X, y = moons
     clf = DeepBinaryClassifier(n_units=32, learning_rate=0.01, random_state=0)
     order = np.argsort(y, kind="stable")
@@ -768,23 +772,23 @@ def test_partial_fit_learns_from_chunks_that_lack_a_class(moons):
         ({"optimizer": torch.optim.SGD}, {"classes": [0, 1]}, "optimizer must be one of"),
     ],
 )
-def test_partial_fit_that_cannot_work_is_an_error(moons, parameters, arguments, message):
+def test_unsupported_parameters_of_partial_fit_raise(moons, parameters, arguments, message):
     clf = DeepBinaryClassifier(**parameters)
     with pytest.raises(ValueError, match=message):
         clf.partial_fit(*moons, **arguments)
     assert not hasattr(clf, "n_features_in_")
 
 
-def test_partial_fit_holds_on_to_its_classes(moons):
+def test_partial_fit_rejects_other_classes_later(moons):
     clf = DeepBinaryClassifier(**QUICK).partial_fit(*moons, classes=[0, 1])
     with pytest.raises(ValueError, match="classes must be those of the first call"):
         clf.partial_fit(*moons, classes=[0, 2])
 
 
-# -- repeating, copying, saving ---------------------------------------------------------------
+# -- reproducibility, copies, pickles -------------------------------------------------------------
 
 
-def test_the_seed_decides_everything(moons):
+def test_equal_seeds_give_equal_results(moons):
     X, y = moons
     parameters = {"n_units": 8, "max_iter": 5, "dropout": 0.2, "batch_size": 32}
     parameters["early_stopping"] = True
@@ -799,7 +803,7 @@ def test_the_seed_decides_everything(moons):
     assert not np.array_equal(fit(None), fit(None))
 
 
-def test_order_of_rows_does_not_matter_to_the_full_batch(moons):
+def test_a_full_batch_does_not_depend_on_the_order_of_rows(moons):
     X, y = moons
     parameters = {**QUICK, "batch_size": None}
     P = DeepBinaryClassifier(**parameters).fit(X, y).predict_proba(X)
@@ -818,7 +822,7 @@ def test_clone_and_deepcopy(moons):
 
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_pickle_is_small_and_plain(n_layers, dtype):
+def test_pickles_are_small_and_without_tensors(n_layers, dtype):
     X = np.random.default_rng(0).normal(size=(40, 7200)).astype(dtype)
     clf = DeepBinaryClassifier(n_layers, (20, 7)[: n_layers - 1], max_iter=2, random_state=0)
     clf.fit(X, np.arange(40) % 2)
@@ -838,7 +842,7 @@ def load_and_predict(path):
 
 
 @pytest.mark.slow
-def test_pickle_predicts_the_same_in_a_fresh_process(moons, tmp_path):
+def test_a_pickle_predicts_the_same_in_another_process(moons, tmp_path):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK).fit(X, y)
     joblib.dump((clf, X), tmp_path / "clf.joblib")
@@ -846,15 +850,15 @@ def test_pickle_predicts_the_same_in_a_fresh_process(moons, tmp_path):
     np.testing.assert_array_equal(P, clf.predict_proba(X))
 
 
-def test_a_model_fitted_on_cuda_predicts_where_there_is_none(moons):
+def test_a_model_fitted_on_cuda_predicts_without_cuda(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK, device="cpu").fit(X, y)
     expected = clf.predict_proba(X)
-    clf.device_ = "cuda:99"  # what a fit on a larger machine would have left
+    clf.device_ = "cuda:99"  # as fitted on a machine with more devices
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
-def test_attributes_bear_the_names_of_mlp_classifier(moons):
+def test_fitted_attributes_are_named_as_in_mlp_classifier(moons):
     clf = DeepBinaryClassifier(3, (6, 4), max_iter=5, early_stopping=False).fit(*moons)
     assert [coef.shape for coef in clf.coefs_] == [(2, 6), (6, 4), (4, 1)]
     assert [intercept.shape for intercept in clf.intercepts_] == [(6,), (4,), (1,)]
@@ -864,13 +868,13 @@ def test_attributes_bear_the_names_of_mlp_classifier(moons):
     assert clf.loss_ == clf.loss_curve_[-1]
 
 
-# -- CUDA -------------------------------------------------------------------------------------
+# -- CUDA -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_cuda_comes_close_to_the_cpu(moons, dropout):
+def test_cuda_and_cpu_results_are_close(moons, dropout):
     X, y = moons
     parameters = {**QUICK, "batch_size": 32, "dtype": "float64", "dropout": dropout}
     on_cpu = DeepBinaryClassifier(**parameters, device="cpu").fit(X, y)
@@ -881,7 +885,7 @@ def test_cuda_comes_close_to_the_cpu(moons, dropout):
     np.testing.assert_allclose(on_cuda.predict_proba(X), on_cpu.predict_proba(X), atol=atol)
 
 
-# -- precision, and what is kept to predict ---------------------------------------------------
+# -- precision, and the cached network ------------------------------------------------------------
 
 
 def many_rows(n=1000):
@@ -898,7 +902,7 @@ def many_rows(n=1000):
         (1000, {"optimizer": "lbfgs"}, "float64"),
     ],
 )
-def test_many_rows_of_64_bits_are_trained_on_in_32_and_answered_in_64(rows, parameters, expected):
+def test_many_float64_rows_train_in_float32_and_predict_in_float64(rows, parameters, expected):
     X, y = many_rows(rows)
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, device="cpu", **parameters).fit(X, y)
     assert clf.coefs_[0].dtype == expected
@@ -906,23 +910,23 @@ def test_many_rows_of_64_bits_are_trained_on_in_32_and_answered_in_64(rows, para
     assert clf.predict_proba(X.astype("float32")).dtype == expected
 
 
-def test_rows_of_weight_zero_do_not_count_for_the_precision():
+def test_rows_of_weight_zero_do_not_count_for_dtype_auto():
     X, y = many_rows(1200)
     weight = (np.arange(1200) < 999).astype(float)
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, device="cpu").fit(X, y, weight)
     assert clf.coefs_[0].dtype == "float64"
 
 
-def test_partial_fit_stays_in_the_precision_of_the_data():
+def test_partial_fit_uses_the_dtype_of_the_data():
     X, y = many_rows(1200)
     clf = DeepBinaryClassifier(n_units=4, device="cpu").partial_fit(X, y, classes=[0, 1])
     assert clf.coefs_[0].dtype == "float64"
 
 
-def test_a_large_column_loses_nothing_in_float32():
+def test_a_column_of_large_mean_loses_no_precision_in_float32():
     X, y = many_rows()
     far = X.copy()
-    far[:, 0] = 1e9 + far[:, 0]  # of which float32 keeps no digit
+    far[:, 0] = 1e9 + far[:, 0]  # more digits than float32 has
     near, clf = (
         DeepBinaryClassifier(n_units=4, max_iter=3, random_state=0).fit(data, y)
         for data in (X, far)
@@ -931,7 +935,7 @@ def test_a_large_column_loses_nothing_in_float32():
     np.testing.assert_allclose(clf.predict_proba(far), near.predict_proba(X), atol=1e-4)
 
 
-def test_weights_that_are_changed_by_hand_are_those_that_predict(moons):
+def test_modified_weights_are_used_for_prediction(moons):
     X, y = moons
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0).fit(X, y)
     before, attributes = clf.decision_function(X), set(vars(clf))
@@ -946,7 +950,7 @@ def test_weights_that_are_changed_by_hand_are_those_that_predict(moons):
     np.testing.assert_allclose(again.decision_function(X), before, rtol=1e-12)
 
 
-def test_an_estimator_that_cannot_be_hashed_predicts(moons):
+def test_an_unhashable_estimator_predicts(moons):
     class Unhashable(DeepBinaryClassifier):
         __hash__ = None
 
@@ -956,13 +960,13 @@ def test_an_estimator_that_cannot_be_hashed_predicts(moons):
 
 
 @pytest.mark.parametrize("n_networks", [1, 3])
-def test_threads_share_the_rows_to_predict(n_networks, monkeypatch):
+def test_predictions_do_not_depend_on_threads(n_networks, monkeypatch):
     monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
     X, y = many_rows()
     X[::7, 1] = np.nan
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, n_networks=n_networks, random_state=0)
     expected = clf.fit(X, y).predict_proba(X)
-    monkeypatch.setattr("skdnn.estimator._prediction._TOO_LITTLE_FOR_THREADS", 0)
+    monkeypatch.setattr("skdnn.estimator._prediction.OPERATIONS_WORTH_SETTING_THREADS", 0)
     for n_threads in (1, 2):
         clf.set_params(n_threads=n_threads)
         np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-5)

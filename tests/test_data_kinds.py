@@ -1,4 +1,4 @@
-"""The kinds of data that fit and predict take, all with the result of a NumPy array."""
+"""Containers and dtypes that fit and predict accept; results equal those of a NumPy array."""
 
 import numpy as np
 import pandas as pd
@@ -55,22 +55,22 @@ LABELS = {
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-def test_frames_give_what_arrays_give(kind):
+def test_frames_and_arrays_give_equal_results(kind):
     frame = FRAMES[kind]()
     clf = fit(frame)
     np.testing.assert_allclose(clf.predict_proba(frame), EXPECTED, rtol=1e-12)
     if kind in ("polars", "arrow") and parse_version(sklearn.__version__) < parse_version("1.9"):
-        return  # it may not find the names in today's frames
+        return  # it may not read the names of newer frames
     assert clf.feature_names_in_.tolist() == ["width", "height"]
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_may_come_in_any_container(kind):
+def test_labels_can_be_in_any_container(kind):
     np.testing.assert_allclose(fit(y=LABELS[kind]()).predict_proba(X), EXPECTED, rtol=1e-12)
 
 
 @pytest.mark.parametrize("missing", [pd.NA, None, np.nan])
-def test_missing_values_of_any_kind_are_the_same(missing):
+def test_kinds_of_missing_values_give_equal_results(missing):
     frame = FRAME.convert_dtypes() if missing is pd.NA else FRAME.copy()
     frame.iloc[3, 1] = missing
     array = X.copy()
@@ -85,7 +85,7 @@ def test_missing_values_of_any_kind_are_the_same(missing):
     "dtype",
     ["float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"],
 )
-def test_numbers_of_any_width_give_what_the_same_numbers_give(dtype):
+def test_dtypes_of_equal_values_give_equal_results(dtype):
     data = (40 * X).clip(0, 120).astype(dtype)
     narrow = data.dtype in (np.float16, np.float32)
     expected = fit(data.astype("float32" if narrow else "float64")).predict_proba(data)
@@ -102,16 +102,16 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_memory_may_be_laid_out_in_any_way(layout):
+def test_memory_layouts_give_equal_results(layout):
     data = LAYOUTS[layout](X)
     np.testing.assert_allclose(fit(data).predict_proba(data), EXPECTED, rtol=1e-12)
 
 
-# -- tensors ----------------------------------------------------------------------------------
+# -- tensors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", [lambda T: T, lambda T: T.t().contiguous().t()])
-def test_tensors_give_what_arrays_give(layout):
+def test_tensors_and_arrays_give_equal_results(layout):
     tensor = layout(torch.from_numpy(X)).requires_grad_()
     clf = fit(tensor, sample_weight=torch.ones(120))
     for method in ("predict_proba", "predict", "decision_function"):
@@ -121,7 +121,7 @@ def test_tensors_give_what_arrays_give(layout):
     np.testing.assert_allclose(clf.predict_proba(X), EXPECTED, rtol=1e-9)
 
 
-def test_weights_and_rows_to_watch_may_be_tensors():
+def test_weights_and_validation_sets_can_be_tensors():
     weight = np.random.default_rng(0).integers(0, 3, size=120)
     arguments = {"sample_weight": weight, "X_val": X, "y_val": Y}
     expected = fit(**arguments)
@@ -148,13 +148,13 @@ def test_the_network_has_the_dtype_of_the_tensor(dtype, expected):
     np.testing.assert_allclose(clf.predict_proba(tensor), clf.predict_proba(numbers), atol=1e-6)
 
 
-def test_tensors_are_standardised_with_all_their_digits():
-    far = torch.from_numpy(X + 1e8)
-    clf = fit(far)
-    np.testing.assert_allclose(clf.predict_proba(far), EXPECTED, atol=1e-5)
+def test_tensors_are_standardised_in_float64():
+    shifted = torch.from_numpy(X + 1e8)
+    clf = fit(shifted)
+    np.testing.assert_allclose(clf.predict_proba(shifted), EXPECTED, atol=1e-5)
 
 
-def test_partial_fit_takes_tensors():
+def test_partial_fit_accepts_tensors():
     tensors, arrays = (DeepBinaryClassifier(n_units=8, random_state=0) for _ in range(2))
     for rows in (slice(0, 60), slice(60, 120)):
         arrays.partial_fit(X[rows], Y[rows], classes=[0, 1])
@@ -175,40 +175,40 @@ def test_partial_fit_takes_tensors():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_tensors_are_named(tensor, message):
+def test_invalid_tensors_raise(tensor, message):
     with pytest.raises(ValueError, match=message):
         fit(tensor)
 
 
-def test_tensors_of_another_width_are_an_error():
+def test_tensors_with_another_number_of_columns_raise():
     with pytest.raises(ValueError, match=r"3 features, but .* expecting 2 features"):
         fit().predict(torch.zeros(4, 3))
 
 
-def test_tensors_pass_through_a_pipeline_that_makes_arrays_of_them():
+def test_tensors_work_in_a_pipeline_that_converts_them_to_arrays():
     model = make_pipeline(StandardScaler(), DeepBinaryClassifier(max_iter=5, random_state=0))
     assert model.fit(torch.from_numpy(X), torch.from_numpy(Y)).score(X, Y) > 0.7
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_tensors_on_cuda_stay_there(monkeypatch):
+def test_cuda_tensors_stay_on_their_device(monkeypatch):
     tensor = torch.from_numpy(X).cuda()
     expected = fit(torch.from_numpy(X), y=torch.from_numpy(Y))
     host = torch.Tensor.cpu
 
-    def watched(self, *args, **kwargs):
+    def record(self, *args, **kwargs):
         assert self.numel() < tensor.numel(), "the data went to the host"
         return host(self, *args, **kwargs)
 
-    monkeypatch.setattr(torch.Tensor, "cpu", watched)
+    monkeypatch.setattr(torch.Tensor, "cpu", record)
     clf = DeepBinaryClassifier(n_units=1, max_iter=5, dtype="float64", random_state=0)
     clf.fit(tensor, torch.from_numpy(Y).cuda())
     assert clf.device_ == "cuda:0"
     assert clf.predict_proba(tensor).shape == expected.predict_proba(X).shape
 
 
-# -- files ------------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_size", [None, 32])
@@ -222,12 +222,12 @@ def test_a_large_file_is_read_batch_by_batch(tmp_path, monkeypatch, batch_size):
     made = []
     original = torch.from_numpy
 
-    def watched(array):
+    def record(array):
         made.append(array.size)
         return original(array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "from_numpy", watched)
+        patch.setattr(torch, "from_numpy", record)
         clf = DeepBinaryClassifier(**parameters).fit(mapped, Y)
     np.testing.assert_allclose(clf.predict_proba(mapped), expected.predict_proba(X), rtol=1e-9)
     if batch_size:

@@ -1,4 +1,4 @@
-"""A fitted network elsewhere: torch.export, ONNX, skops."""
+"""Exporting a fitted network: torch.export, ONNX, skops."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from skdnn import DeepBinaryClassifier
 from skdnn.network import ACTIVATIONS
 
 RNG = np.random.default_rng(0)
-# A feature of large mean, which stays apart from the first layer in float32.
+# One feature has a large mean: in float32 its standardisation is not merged into the first layer.
 X = RNG.normal(size=(200, 3)) * [1.0, 5.0, 0.1] + [0.0, 1e6, 3.0]
 Y = np.where(X[:, 0] > 0, "flower", "none")
 
@@ -45,7 +45,7 @@ def any_number_of_rows():
         ("float64", False, torch.nn.Softplus),
     ],
 )
-@pytest.mark.filterwarnings("ignore:The output starts saturated")  # the large mean, as it is
+@pytest.mark.filterwarnings("ignore:The output starts saturated")  # because of the large mean
 def test_torch_export_computes_the_same_without_skdnn(tmp_path, dtype, standardize, activation):
     clf = fitted(dtype, activation=activation, standardize=standardize)
     program = torch.export.export(
@@ -59,7 +59,7 @@ def test_torch_export_computes_the_same_without_skdnn(tmp_path, dtype, standardi
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the exporter's own, of modules that it does not need
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about optional modules
 @pytest.mark.parametrize(
     ("dtype", "activation"), [("float32", ("gelu", "tanh")), ("float64", "relu")]
 )
@@ -78,7 +78,7 @@ def test_onnx_runtime_computes_the_same(tmp_path, dtype, activation):
 
 
 class EveryActivation(torch.nn.Module):
-    """All built-in activations of the same numbers, side by side."""
+    """All built-in activations of the same input, stacked."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ class EveryActivation(torch.nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_runtime_knows_every_activation(tmp_path):
+def test_onnx_runtime_supports_every_activation(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     Z = torch.linspace(-5, 5, 41)
@@ -116,7 +116,7 @@ FRAME = pd.DataFrame(NEAR, columns=list("abc")).assign(kind=list("uv") * 100)
 @pytest.mark.parametrize("cast", CASTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("parameters", [{}, {"n_networks": 2}, {"standardize": True}], ids=str)
-def test_the_module_changes_its_dtype_as_a_whole(cast, dtype, parameters):
+def test_the_module_can_be_cast(cast, dtype, parameters):
     change, to_dtype, tolerance = CASTS[cast]
     clf = fitted_on_frame(dtype, **parameters)
     codes = FRAME.assign(kind=[0.0, 1.0] * 100).to_numpy()
@@ -131,22 +131,22 @@ def fitted_on_frame(dtype, **parameters):
     return clf.fit(FRAME, Y)
 
 
-@pytest.mark.parametrize("far", [1e4, 1e30, np.inf])
-def test_the_module_in_half_precision_bounds_far_numbers(far):
+@pytest.mark.parametrize("outlier", [1e4, 1e30, np.inf])
+def test_the_module_in_half_precision_clips_outliers(outlier):
     clf = DeepBinaryClassifier(n_units=8, max_iter=3, random_state=0).fit(NEAR, Y)
-    row = torch.tensor([[far, 0.0, 0.0]], dtype=torch.float64).half()
+    row = torch.tensor([[outlier, 0.0, 0.0]], dtype=torch.float64).half()
     expected = clf.to_module()(torch.tensor([[1e30, 0.0, 0.0]], dtype=torch.float64))
     assert clf.to_module().half()(row).item() == pytest.approx(expected.item(), abs=1e-2)
 
 
-def test_the_module_predicts_and_does_not_train():
+def test_the_module_is_in_evaluation_mode():
     module = fitted().to_module()
     assert not module.training
     assert isinstance(module, torch.nn.Sequential)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_skops_loads_the_estimator_after_trusting_its_class_alone(tmp_path, dtype):
+def test_skops_loads_the_estimator_if_its_class_is_trusted(tmp_path, dtype):
     skops = pytest.importorskip("skops.io")
     clf = fitted(dtype, class_weight={"flower": 2.0}, scoring="roc_auc", early_stopping=True)
     skops.dump(clf, tmp_path / "clf.skops")
@@ -158,7 +158,7 @@ def test_skops_loads_the_estimator_after_trusting_its_class_alone(tmp_path, dtyp
     assert again.loss_curve_ == clf.loss_curve_
 
 
-def test_skops_keeps_the_state_of_partial_fit(tmp_path):
+def test_skops_saves_the_state_of_partial_fit(tmp_path):
     skops = pytest.importorskip("skops.io")
     trusted = ["skdnn.classifier.DeepBinaryClassifier"]
     clf = DeepBinaryClassifier(n_units=8, weight_averaging=0.9, random_state=0)
@@ -169,7 +169,7 @@ def test_skops_keeps_the_state_of_partial_fit(tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
-def test_skops_loads_nothing_that_is_not_trusted(tmp_path):
+def test_skops_rejects_an_untrusted_class(tmp_path):
     skops = pytest.importorskip("skops.io")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

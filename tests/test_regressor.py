@@ -1,4 +1,4 @@
-"""DeepRegressor: against linear models, the lecture's loops, and what its users expect."""
+"""DeepRegressor: compared with linear models and the lecture's loops; data, scores, persistence."""
 
 import pickle
 
@@ -22,7 +22,7 @@ from skdnn.network import LINEAR_LOSSES
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
-# Of either sign, in units of its own.
+# Two outputs of different units.
 Y = 50 * np.sin(2 * X[:, 0]) + 20 * X[:, 1] - 100 + RNG.normal(size=300)
 WEIGHT = RNG.integers(0, 4, size=300).astype(float)
 TWO = np.column_stack([Y, 0.001 * X[:, 2]])
@@ -37,7 +37,7 @@ def quick(**parameters):
     return DeepRegressor(**{**QUICK, **parameters})
 
 
-# -- one layer is a linear model ----------------------------------------------------------------
+# -- one layer is a linear model ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one", "two"])
@@ -53,7 +53,7 @@ def test_one_layer_is_linear_regression(y, weight):
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["same", "weighted"])
-def test_one_layer_under_a_penalty_is_ridge_at_the_documented_alpha(weight):
+def test_weight_decay_of_one_layer_is_ridge_with_the_documented_alpha(weight):
     for y, n_outputs in ((Y, 1), (TWO, 2)):
         options = {**EXACT, "weight_decay": 0.1, "standardize": False}
         ours = DeepRegressor(**options).fit(X, y, weight)
@@ -80,23 +80,23 @@ def test_one_layer_is_quantile_regression(loss, q):
 
 
 @pytest.mark.parametrize("n_layers", [2, 3, 5])
-def test_identity_activations_collapse_to_a_line_at_any_depth(n_layers):
+def test_identity_activations_give_a_linear_model_at_any_depth(n_layers):
     reg = quick(n_layers=n_layers, activation="identity", standardize=True).fit(X, Y)
     W, b = reg.coefs_[0], reg.intercepts_[0]
     for deeper, bias in zip(reg.coefs_[1:], reg.intercepts_[1:], strict=True):
         W, b = W @ deeper, b @ deeper + bias
     np.testing.assert_allclose(reg.predict(X), X @ W[:, 0] + b[0], rtol=1e-9)
-    # The best line is that of the network with one layer, however many are on top of each other.
+    # The best linear model is the same at any depth.
     options = {"weight_decay": 0.0, "optimizer": "lbfgs", "max_iter": 2000, "tol": 1e-9}
     deep = quick(n_layers=n_layers, activation="identity", standardize=True).set_params(**options)
     line = LinearRegression().fit(X, Y)
     np.testing.assert_allclose(deep.fit(X, Y).predict(X), line.predict(X), atol=1e-3)
 
 
-# -- the network --------------------------------------------------------------------------------
+# -- the network ----------------------------------------------------------------------------------
 
 
-def test_predictions_are_the_lectures_forward_propagation_in_the_units_of_y():
+def test_predictions_are_the_lectures_forward_propagation_in_units_of_y():
     for y in (Y, TWO):
         reg = quick(standardize=True, activation="tanh", numeric_embedding=None).fit(X, y)
         for x, predicted in zip(X[:5], reg.predict(X[:5]), strict=True):
@@ -104,7 +104,7 @@ def test_predictions_are_the_lectures_forward_propagation_in_the_units_of_y():
             np.testing.assert_allclose(Z[-1], np.atleast_1d(predicted), rtol=1e-9)
 
 
-def test_learns_what_no_line_can_say_of_either_sign():
+def test_a_deep_network_learns_a_nonlinear_function():
     reg = DeepRegressor(max_iter=200, random_state=0).fit(X, Y + 100)
     assert LinearRegression().fit(X, Y + 100).score(X, Y + 100) < 0.6
     assert reg.score(X, Y + 100) > 0.9
@@ -113,17 +113,17 @@ def test_learns_what_no_line_can_say_of_either_sign():
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (-1.0, 0.0), (3.0, 1e4)])
-def test_the_units_of_y_make_no_difference(scale, shift):
+def test_results_do_not_depend_on_the_units_of_y(scale, shift):
     options = {"dtype": "float64", "activation": "tanh"}
     expected = quick(**options).fit(X, Y).predict(X)
-    if scale < 0:  # random weights have no mirror image, those of one layer start at the mean
+    if scale < 0:  # random initial weights are not mirrored; one layer starts at the mean
         options |= {"n_layers": 1, "init_scale": 0.0}
         expected = quick(**options).fit(X, Y).predict(X)
     found = quick(**options).fit(X, scale * Y + shift).predict(X)
     np.testing.assert_allclose((found - shift) / scale, expected, rtol=1e-6)
 
 
-def test_each_of_several_outputs_counts_the_same_however_small():
+def test_outputs_of_different_scale_are_learned_equally_well():
     reg = DeepRegressor(max_iter=100, random_state=0).fit(X, TWO)
     assert reg.predict(X).shape == (300, 2)
     assert min(r2_score(TWO, reg.predict(X), multioutput="raw_values")) > 0.8
@@ -132,7 +132,7 @@ def test_each_of_several_outputs_counts_the_same_however_small():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 @pytest.mark.parametrize("constant", [0, 7, -0.1, 1e9 + 1])
 @pytest.mark.parametrize("n_networks", [1, 3])
-def test_a_constant_predicts_itself(constant, dtype, n_networks):
+def test_a_constant_y_is_predicted_exactly(constant, dtype, n_networks):
     y = np.full(300, constant).astype(dtype)
     reg = quick(max_iter=2, n_networks=n_networks).fit(X, y)
     assert (reg.predict(X) == np.float64(y[0])).all()
@@ -140,7 +140,7 @@ def test_a_constant_predicts_itself(constant, dtype, n_networks):
     assert reg.score(X, y) == 1
 
 
-def test_one_constant_among_several_outputs():
+def test_one_constant_output_of_several():
     y = np.column_stack([Y, np.full(300, 0.1)])
     reg = quick().fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     predicted = reg.predict(X)
@@ -150,7 +150,7 @@ def test_one_constant_among_several_outputs():
 
 
 @pytest.mark.parametrize("n_rows", [300, 1500])
-def test_numbers_far_from_zero_lose_nothing(n_rows):
+def test_y_far_from_zero_loses_no_precision(n_rows):
     X, y = make_regression(n_rows, 4, noise=1.0, random_state=0)
     near = quick().fit(X.astype(np.float32), y)
     far = quick().fit(X.astype(np.float32), y + 1.6e9)
@@ -160,7 +160,7 @@ def test_numbers_far_from_zero_lose_nothing(n_rows):
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e300, 0.0), (1e-60, 0.0), (1.0, 1e10)])
-def test_numbers_beyond_the_precision_asked_for_are_named(scale, shift):
+def test_y_that_float32_cannot_represent_raises(scale, shift):
     with pytest.raises(ValueError, match="dtype must be 'auto' or 'float64' for numbers that"):
         quick(dtype="float32", max_iter=10**8).fit(X, scale * Y + shift)
     reg = quick().fit(X.astype(np.float32), scale * Y + shift)
@@ -169,7 +169,7 @@ def test_numbers_beyond_the_precision_asked_for_are_named(scale, shift):
     assert reg.score(X, -scale * Y + shift) < 0
 
 
-def test_integers_are_numbers():
+def test_integer_y_is_accepted():
     y = np.round(Y).astype(np.int32)
     np.testing.assert_array_equal(
         quick().fit(X, y).predict(X), quick().fit(X, y.astype(float)).predict(X)
@@ -177,7 +177,7 @@ def test_integers_are_numbers():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
-def test_a_network_of_no_use_of_x_starts_at_the_best_constant(loss):
+def test_the_initial_prediction_is_the_best_constant(loss):
     reg = quick(loss=loss, init_scale=1e-9, learning_rate=1e-12, max_iter=1, early_stopping=False)
     expected = np.average(Y, weights=WEIGHT)
     if loss == "absolute_error":
@@ -186,7 +186,7 @@ def test_a_network_of_no_use_of_x_starts_at_the_best_constant(loss):
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
-def test_a_quantile_has_its_share_of_the_rows_below(q):
+def test_a_quantile_prediction_exceeds_its_fraction_of_the_rows(q):
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(2000, 1))
     y = X[:, 0] * rng.normal(size=2000)
@@ -194,13 +194,13 @@ def test_a_quantile_has_its_share_of_the_rows_below(q):
     assert (y < reg.predict(X)).mean() == pytest.approx(q, abs=0.03)
 
 
-def test_loss_quantile_needs_its_quantile():
+def test_loss_quantile_requires_quantile():
     with pytest.raises(ValueError, match="for loss='quantile', got None"):
         quick(loss="quantile").fit(X, Y)
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
-def test_a_few_wild_numbers_do_not_move_a_median(loss):
+def test_outliers_do_not_change_a_median(loss):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 2))
     truth = 3 * np.sin(2 * X[:, 0]) + X[:, 1]
@@ -213,13 +213,13 @@ def test_a_few_wild_numbers_do_not_move_a_median(loss):
     assert mean_absolute_error(truth, outlier.predict(X)) < 1.5 * expected
     partly = DeepRegressor(**options, learning_rate=0.02)
     for _ in range(20):
-        for rows in (slice(250, None), slice(250)):  # the wild ones come later
+        for rows in (slice(250, None), slice(250)):  # the outliers come later
             partly.partial_fit(X[rows], y[rows])
     assert mean_absolute_error(truth, partly.predict(X)) < 0.5
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_what_was_constant_in_training_is_no_right_answer_for_what_is_not(early_stopping):
+def test_a_constant_training_y_does_not_fit_a_varying_validation_y(early_stopping):
     y_val = np.column_stack([Y, Y])
     reg = quick(early_stopping=early_stopping).fit(
         X, np.column_stack([Y, np.full(300, 3.0)]), X_val=X, y_val=y_val
@@ -227,9 +227,9 @@ def test_what_was_constant_in_training_is_no_right_answer_for_what_is_not(early_
     assert reg.best_validation_score_ < 0.6
     if early_stopping:
         assert reg.best_validation_score_ == pytest.approx(reg.score(X, y_val))
-    alone = quick().fit(X, np.full(300, 3.0), X_val=X, y_val=Y)
-    assert alone.best_validation_score_ == pytest.approx(alone.score(X, Y))
-    assert alone.best_loss_ > 0
+    reg = quick().fit(X, np.full(300, 3.0), X_val=X, y_val=Y)
+    assert reg.best_validation_score_ == pytest.approx(reg.score(X, Y))
+    assert reg.best_loss_ > 0
 
 
 @pytest.mark.parametrize(
@@ -254,16 +254,16 @@ def test_every_optimizer_lowers_every_cost(optimizer, loss):
         (4, {"optimizer": "sgd"}, 4),
     ],
 )
-def test_numbers_get_bins_where_a_layer_can_bend(n_features, parameters, n_inputs):
+def test_numeric_embedding_auto_needs_a_nonlinear_hidden_layer(n_features, parameters, n_inputs):
     X = np.random.default_rng(0).normal(size=(100, n_features))
     reg = quick(max_iter=2, **parameters).fit(X, X[:, 0])
     assert reg.layer_sizes_[0] == n_inputs
 
 
-# -- weights, scores, stopping ------------------------------------------------------------------
+# -- weights, scores, stopping --------------------------------------------------------------------
 
 
-def test_weights_are_repetitions_and_zero_weights_absence():
+def test_integer_weights_equal_repeated_rows_and_zero_weights_absent_rows():
     options = {"early_stopping": False, "batch_size": None, "dtype": "float64"}
     weighted = quick(**options).fit(X, TWO, WEIGHT)
     repeats = WEIGHT.astype(int)
@@ -290,25 +290,25 @@ def test_score_is_r_squared(y, weight):
         (Y, [1.0], r"sample_weight must have shape \(300,\)"),
     ],
 )
-def test_what_score_cannot_take_is_named(y, weight, message):
+def test_invalid_arguments_of_score_raise(y, weight, message):
     reg = quick(max_iter=2).fit(X, Y)
     with pytest.raises(ValueError, match=message):
         reg.score(X, y, weight)
 
 
-def test_own_validation_rows_are_watched_by_r_squared():
+def test_validation_scores_are_r_squared():
     y_val = TWO[200:]
     reg = quick(tol=0.0).fit(X[:200], TWO[:200], X_val=X[200:], y_val=y_val)
     best = max(reg.validation_scores_)
     assert len(reg.validation_scores_) == len(reg.validation_loss_curve_) == reg.n_iter_
     assert reg.score(X[200:], y_val) == pytest.approx(reg.best_validation_score_)
     assert reg.best_validation_score_ == pytest.approx(best, abs=0.05)
-    # Half the share of the variance that is left, in units of the training rows.
+    # Half the unexplained fraction of the variance, in units of the training rows.
     left = ((y_val - reg.predict(X[200:])) / TWO[:200].std(axis=0)) ** 2 / 2
     assert reg.best_loss_ == pytest.approx(left.mean())
 
 
-def test_a_scorer_is_watched_and_sees_y_as_it_is():
+def test_a_scorer_gets_y_in_its_original_units():
     seen = []
 
     def score(estimator, X, y):
@@ -322,29 +322,29 @@ def test_a_scorer_is_watched_and_sees_y_as_it_is():
     assert by_name.validation_scores_ == reg.validation_scores_
 
 
-def test_held_out_rows_are_a_share_of_all():
+def test_validation_fraction_of_the_rows_is_held_out():
     assert quick(early_stopping=True).fit(X, Y).validation_loss_curve_ is not None
     with pytest.raises(ValueError, match="early_stopping must find rows to hold out"):
         quick(early_stopping=True).fit(X[:1], Y[:1])
 
 
-# -- several networks ---------------------------------------------------------------------------
+# -- several networks -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one", "two"])
-def test_several_networks_predict_the_mean_of_each(y):
+def test_several_networks_predict_their_mean(y):
     reg = quick(n_networks=3).fit(X, y)
-    alone = []
+    separate = []
     for k in range(3):
         member = clone(reg).set_params(n_networks=1)
         vars(member).update(vars(reg) | {"coefs_": [W[k] for W in reg.coefs_]})
         member.intercepts_ = [b[k] for b in reg.intercepts_]
-        alone.append(member.predict(X))
-    np.testing.assert_allclose(reg.predict(X), np.mean(alone, axis=0), rtol=1e-6)
+        separate.append(member.predict(X))
+    np.testing.assert_allclose(reg.predict(X), np.mean(separate, axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one", "two"])
-def test_out_of_fold_predictions_are_honest(y):
+def test_out_of_fold_predictions_are_less_accurate_than_on_training_rows(y):
     reg = quick(n_networks=5, max_iter=60).fit(X, y)
     assert reg.oob_prediction_.shape == y.shape
     assert r2_score(y, reg.oob_prediction_) < reg.score(X, y)
@@ -361,7 +361,7 @@ def test_groups_are_held_out_together():
 
 
 class KillAfter:
-    """A scorer that ends the fit when it has been asked some times."""
+    """A scorer that interrupts the fit after some calls."""
 
     def __init__(self, times):
         self.left = times
@@ -376,7 +376,7 @@ class KillAfter:
         return "KillAfter"
 
 
-# -- going on -----------------------------------------------------------------------------------
+# -- continuing -----------------------------------------------------------------------------------
 
 
 def test_partial_fit_over_chunks_learns_the_units_of_all_rows():
@@ -388,7 +388,7 @@ def test_partial_fit_over_chunks_learns_the_units_of_all_rows():
     assert chunked.t_ == 20 * 300
 
 
-def test_partial_fit_goes_on_from_a_constant():
+def test_partial_fit_continues_from_a_constant_y():
     reg = quick(learning_rate=0.03).partial_fit(X[:50], np.full(50, 3.0))
     assert (reg.predict(X) == 3).all()
     for _ in range(40):
@@ -398,7 +398,7 @@ def test_partial_fit_goes_on_from_a_constant():
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_other_units_later_leave_the_network_what_it_was(how, weight_averaging):
+def test_a_change_of_the_units_of_y_leaves_predictions_unchanged(how, weight_averaging):
     still = {"standardize": True, "early_stopping": False, "max_iter": 1, "batch_size": None}
     reg = quick(**still, warm_start=True, dtype="float64", weight_averaging=weight_averaging)
     go_on = reg.fit if how == "warm_start" else reg.partial_fit
@@ -414,7 +414,7 @@ def test_other_units_later_leave_the_network_what_it_was(how, weight_averaging):
         (Y, "y must have as many numbers a row as y had, 2, got 1"),
     ],
 )
-def test_other_outputs_later_are_named(y, message):
+def test_another_number_of_outputs_later_raises(y, message):
     reg = quick().partial_fit(X, TWO)
     before = reg.predict(X)
     with pytest.raises(ValueError, match=message):
@@ -426,7 +426,7 @@ def test_other_outputs_later_are_named(y, message):
         quick().fit(X, TWO, X_val=X, y_val=y)
 
 
-def test_warm_start_goes_on_where_the_last_fit_ended():
+def test_warm_start_continues_the_last_fit():
     options = {"warm_start": True, "early_stopping": False, "learning_rate_schedule": "constant"}
     reg = quick(**options, tol=0.0, batch_size=None, optimizer="sgd", dtype="float64").fit(X, TWO)
     reg.fit(X, TWO)
@@ -435,24 +435,24 @@ def test_warm_start_goes_on_where_the_last_fit_ended():
     np.testing.assert_allclose(reg.predict(X), straight.predict(X), rtol=1e-6)
 
 
-def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path):
+def test_a_resumed_fit_is_bit_identical(tmp_path):
     options = {"n_networks": 3, "scoring": KillAfter(20), "dropout": 0.1, "early_stopping": True}
     checkpoint = Checkpoint(tmp_path / "fit", every_epochs=1)
     with pytest.raises(InterruptedError):
         quick(**options, checkpoint=checkpoint).fit(X, TWO)
     options["scoring"] = KillAfter(1000)
     again = quick(**options, checkpoint=checkpoint).fit(X, TWO)
-    assert options["scoring"].left > 1000 - 30  # of 3 networks and 10 epochs, some were done
+    assert options["scoring"].left > 1000 - 30  # some of 3 networks x 10 epochs were scored
     whole = quick(**options).fit(X, TWO)
     np.testing.assert_array_equal(again.predict(X), whole.predict(X))
     with pytest.raises(ValueError, match="must be of a fit with the same parameters and data"):
         quick(**options, checkpoint=checkpoint).fit(X, -TWO)
 
 
-# -- a regressor among scikit-learn's -----------------------------------------------------------
+# -- scikit-learn's conventions -------------------------------------------------------------------
 
 
-def test_frames_with_levels_gaps_and_dates():
+def test_frames_with_categories_missing_values_and_dates():
     frame = pd.DataFrame(
         {
             "width": np.where(X[:, 0] > 1, np.nan, X[:, 0]),
@@ -466,7 +466,7 @@ def test_frames_with_levels_gaps_and_dates():
     assert reg.column_kinds_ == ["number", "category", "date"]
 
 
-def test_searches_and_pipelines():
+def test_grid_search_and_pipelines_work():
     grid = {"deepregressor__learning_rate": [1e-3, 1e-2], "deepregressor__n_layers": [1, 2]}
     model = make_pipeline(StandardScaler(), quick())
     search = GridSearchCV(model, grid, cv=2).fit(X, Y)
@@ -474,7 +474,7 @@ def test_searches_and_pipelines():
     assert cross_val_score(quick(), X, TWO, cv=2, scoring="r2").shape == (2,)
 
 
-def test_attributes_bear_the_names_of_mlp_regressor():
+def test_fitted_attributes_are_named_as_in_mlp_regressor():
     theirs = MLPRegressor(
         hidden_layer_sizes=(16, 16), max_iter=5, early_stopping=True, random_state=0
     )
@@ -497,34 +497,34 @@ def test_pickles_and_clones():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predictions_are_in_the_precision_of_the_data(dtype):
+def test_predictions_have_the_dtype_of_the_data(dtype):
     reg = quick().fit(X.astype(dtype), Y)
     assert reg.predict(X.astype(dtype)).dtype == dtype
     assert reg.predict(X).dtype == np.float64
 
 
-def test_threads_share_the_rows_to_predict(monkeypatch):
+def test_predictions_do_not_depend_on_threads(monkeypatch):
     reg = quick(n_networks=2, n_threads=2).fit(X, TWO)
     expected = reg.predict(X)
     monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
-    monkeypatch.setattr("skdnn.estimator._prediction._TOO_LITTLE_FOR_THREADS", 0)
+    monkeypatch.setattr("skdnn.estimator._prediction.OPERATIONS_WORTH_SETTING_THREADS", 0)
     np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-6)
 
 
-def test_threads_share_the_rows_to_train_on():
+def test_training_does_not_depend_on_threads():
     options = {"n_units": 64, "max_iter": 3, "dtype": "float64", "early_stopping": False}
     one, two = (quick(**options, n_threads=n).fit(X, TWO) for n in (1, 2))
     np.testing.assert_allclose(two.predict(X), one.predict(X), rtol=1e-9)
 
 
-def test_real_data_beats_the_mean():
+def test_predictions_on_real_data_are_better_than_the_mean():
     X, y = load_diabetes(return_X_y=True)
     assert cross_val_score(DeepRegressor(n_networks=3, random_state=0), X, y, cv=3).mean() > 0.4
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_cuda_comes_close_to_the_cpu():
+def test_cuda_and_cpu_results_are_close():
     options = {"early_stopping": False, "batch_size": None, "dtype": "float64"}
     here = quick(**options, device="cpu").fit(X, TWO).predict(X)
     there = quick(**options, device="cuda").fit(X, TWO).predict(X)

@@ -1,4 +1,4 @@
-"""write_predictions beside its input, over devices, links and in folders that cannot be written."""
+"""write_predictions: next to its input, to devices and links, and in read-only folders."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ CLF = DeepBinaryClassifier(1, max_iter=2, random_state=0).fit(TABLE, X[:, 0] > 0
 
 
 class Unpredicted(type(CLF)):
-    """Fails if it is to predict."""
+    """A classifier whose predict raises."""
 
     def predict(self, X):
         raise AssertionError("predicted")
@@ -45,7 +45,7 @@ def assert_written(path):
 
 
 @pytest.mark.parametrize("kind", ["path", "str", "dataset"])
-def test_a_new_file_in_the_folder_that_is_read(folder, kind):
+def test_a_new_file_in_the_input_folder_is_written(folder, kind):
     rows = {"path": folder, "str": str(folder), "dataset": ds.dataset(folder)}[kind]
     CLF.write_predictions(rows, folder / "out.parquet")
     assert_written(folder / "out.parquet")
@@ -54,7 +54,7 @@ def test_a_new_file_in_the_folder_that_is_read(folder, kind):
     ]  # fmt: skip
 
 
-def test_a_new_file_in_the_folder_that_polars_scans(folder):
+def test_a_new_file_in_a_folder_scanned_by_polars_is_written(folder):
     pl = pytest.importorskip("polars")
     CLF.write_predictions(pl.scan_parquet(folder), folder / "out.parquet")
     assert_written(folder / "out.parquet")
@@ -83,7 +83,7 @@ INPUTS = {
 
 @pytest.mark.parametrize("through_a_link", [False, pytest.param(True, marks=unix)])
 @pytest.mark.parametrize("kind", INPUTS)
-def test_a_file_that_is_read_is_not_replaced(folder, tmp_path, kind, through_a_link):
+def test_an_input_file_is_not_replaced(folder, tmp_path, kind, through_a_link):
     out = folder / "1.parquet"
     before = out.read_bytes()
     if through_a_link:
@@ -96,7 +96,7 @@ def test_a_file_that_is_read_is_not_replaced(folder, tmp_path, kind, through_a_l
 
 
 @unix
-def test_a_folder_that_is_read_through_a_link(folder, tmp_path):
+def test_an_input_folder_can_be_a_link(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(ValueError, match="path must not be a file that X names"):
         UNPREDICTED.write_predictions(tmp_path / "link", folder / "0.parquet")
@@ -105,7 +105,7 @@ def test_a_folder_that_is_read_through_a_link(folder, tmp_path):
 @unix
 @pytest.mark.parametrize("rows", ["file", "frame"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_devices_are_refused_before_predicting(folder, monkeypatch, kind, rows):
+def test_devices_raise_before_predicting(folder, monkeypatch, kind, rows):
     monkeypatch.chdir(folder.parent)
     KINDS[kind]("special")
     with pytest.raises(ValueError, match=f"path must be a file .*'special' cannot: it is {kind}"):
@@ -114,7 +114,7 @@ def test_devices_are_refused_before_predicting(folder, monkeypatch, kind, rows):
 
 
 @root
-def test_a_folder_that_cannot_be_written_is_refused_before_predicting():
+def test_a_read_only_folder_raises_before_predicting():
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o555)
         try:
@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_predicting():
 
 
 @unix
-def test_link_owner_and_mode_stay(tmp_path):
+def test_link_owner_and_mode_are_preserved(tmp_path):
     out, link = tmp_path / "out.parquet", tmp_path / "link"
     out.touch()
     out.chmod(0o600)
@@ -139,7 +139,7 @@ def test_link_owner_and_mode_stay(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_an_interruption_leaves_nothing(tmp_path, monkeypatch, error):
+def test_an_interruption_leaves_no_file(tmp_path, monkeypatch, error):
     def fail(*arguments):
         raise error
 
@@ -149,7 +149,7 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_the_earlier_file(tmp_path):
+def test_a_full_disk_leaves_the_existing_file(tmp_path):
     resource = pytest.importorskip("resource")
     rows = pa.table({"a": RNG.normal(size=100_000), "b": RNG.normal(size=100_000)})
     out = tmp_path / "out.parquet"

@@ -1,24 +1,24 @@
-"""What both estimators are made of: from parameters and data to fitted attributes.
+"""What the two estimators share: fit and predict, from parameters and data to fitted attributes.
 
-One file a station, in the order in which a fit passes through, each knowing only those before it:
+`_estimator` is the outline of a fit. Its steps, one module each, in order; a module imports only
+those above it:
 
-- what the estimators differ in `_task`;
-- the parameters, checked `_parameters`;
-- the examples, X, y and weights, checked `_examples`, those in files `_file_examples`;
-- the plan, what the parameters come to for them `_plan`;
-- the split into rows to train on and rows to watch `_split`;
-- the start, a network and what is to move its weights `_start`;
-- the fitted attributes `_fitted`;
-- the training itself, with callbacks, scorers and checkpoints `_training`;
-- the prediction `_prediction`, and that of a file `_writing`;
-- errors for names of other libraries' parameters `_unknown_names`.
+- `_task`: what the two estimators differ in;
+- `_parameters`: the constraints of the parameters;
+- `_examples`, `_file_examples`: X, y and weights, checked; in memory or in files;
+- `_plan`: the settings that the parameters resolve to for these data;
+- `_split`: the training rows and the validation set;
+- `_initialized_network`: a network with initial weights, and its optimizer;
+- `_fitted_attributes`: the attributes that end in "_";
+- `_training`: the training, with callbacks, a scorer and a checkpoint;
+- `_prediction`, `_writing`: predictions, returned or written to a file.
 
-`_estimator` is the fit that sends them through, `_html` the picture in a notebook.
+`_unknown_names` suggests names for unknown parameters, `_html` shows the layers in a notebook.
 """
 
-from ._estimator import Activation, MatrixLike, NetworkEstimator
+from ._estimator import Activation, NetworkEstimator
 from ._parameters import Number, OneOf, plain
-from ._prediction import columns_beside, raw_predict
+from ._prediction import MatrixLike, raw_predict, read_target_and_weight
 from ._task import Task
 from ._unknown_names import with_known_names
 
@@ -29,8 +29,8 @@ __all__ = [
     "Number",
     "OneOf",
     "Task",
-    "columns_beside",
     "plain",
     "raw_predict",
+    "read_target_and_weight",
     "with_known_names",
 ]

@@ -208,7 +208,9 @@ def read_more_examples_or_file(
     X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
     if target is None:
         target_type = estimator._task.target
-        target = target_type.learn(y) if before is None else target_type.from_attributes(vars(before))
+        target = (
+            target_type.learn(y) if before is None else target_type.from_attributes(vars(before))
+        )
     examples = _make_examples(estimator, parameters, X, y, target, sample_weight)
     examples = replace(examples, given=given, before=before)
     if isinstance(X, Table):

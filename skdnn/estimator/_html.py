@@ -1,31 +1,36 @@
-"""The fitted network as a table of HTML, for notebooks."""
+"""The layers of a fitted network as an HTML table, for notebooks."""
 
+from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from skdnn.network import get_activation
 
 _STYLE = "border-collapse:collapse;font-size:0.9em;margin:0.5em 0"
-_CELL = "border:1px solid;padding:0.2em 0.8em;text-align:right"
+_CELL_STYLE = "border:1px solid;padding:0.2em 0.8em;text-align:right"
 
 
 class NetworkHTMLMixin:
-    """Shows the fitted network in a notebook, in the box that scikit-learn shows, and a link.
+    """Add a table of layers and a documentation link to scikit-learn's HTML representation.
 
-    scikit-learn before 1.7 has no place for it in its box.
+    The table needs scikit-learn 1.7 or later.
     """
 
     _doc_link_module = "skdnn"
     _doc_link_template = "https://skdnn.github.io/skdnn/generated/skdnn.{estimator_name}.html"
 
-    def _get_params_html(self, *args, **kwargs):
-        shown = super()._get_params_html(*args, **kwargs)
-        parameters = shown._repr_html_inner()
-        shown._html_repr = lambda: network_html(self) + parameters
+    # No public method would do: `_repr_html_` is called for the outermost object only, and inside a
+    # Pipeline or a search scikit-learn shows of each estimator what this private method returns. A
+    # version that no longer calls it shows its usual box.
+    def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:
+        shown = super()._get_params_html(*args, **kwargs)  # type: ignore[misc]
+        parameters_html = shown._html_repr
+        shown._html_repr = lambda: network_html(self) + parameters_html()
         return shown
 
 
-def network_html(fitted):
-    """Return a table of the layers, sizes and parameters of a fitted estimator, else ''.
+def network_html(fitted: Any) -> str:
+    """Return an HTML table of layers, sizes and numbers of parameters; "" before `fit`.
 
     Parameters
     ----------
@@ -41,34 +46,28 @@ def network_html(fitted):
     """
     if not hasattr(fitted, "coefs_"):
         return ""
-    rows = [_row("td", cells) for cells in _layers(fitted)]
-    header = _row("th", ("layer", "inputs", "units", "activation", "parameters"))
+    activations = [*fitted.activations_, fitted.out_activation_]
+    rows = []
+    for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
+        n_in, n_out = W.shape[-2:]
+        name = get_activation(activation).name
+        cells = f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
+        rows.append(_table_row("td", cells))
+    n_networks = f"{len(fitted.coefs_[0])} networks of " if fitted.coefs_[0].ndim == 3 else ""
+    layers = "1 layer" if fitted.n_layers_ == 1 else f"{fitted.n_layers_} layers"
+    n_parameters = sum(array.size for array in fitted.coefs_ + fitted.intercepts_)
+    epochs = "1 epoch" if fitted.n_iter_ == 1 else f"{fitted.n_iter_:,} epochs"
+    caption = (
+        f"{n_networks}{layers}, {n_parameters:,} parameters ({fitted.coefs_[0].dtype}), {epochs}, "
+        f"weights of epoch {fitted.best_iter_}, cost {fitted.best_loss_:.4g}"
+    )
+    header = _table_row("th", ("layer", "inputs", "units", "activation", "parameters"))
     return (
-        f'<table class="skdnn-network" style="{_STYLE}"><caption>{_caption(fitted)}</caption>'
+        f'<table class="skdnn-network" style="{_STYLE}"><caption>{caption}</caption>'
         f"<thead>{header}</thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 
-def _layers(fitted):
-    activations = [*fitted.activations_, fitted.out_activation_]
-    for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
-        n_in, n_out = W.shape[-2:]
-        name = get_activation(activation).name
-        yield f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
-
-
-def _caption(fitted):
-    stack = fitted.coefs_[0].shape[:-2]
-    total = sum(array.size for array in fitted.coefs_ + fitted.intercepts_)
-    layers = "1 layer" if fitted.n_layers_ == 1 else f"{fitted.n_layers_} layers"
-    epochs = "1 epoch" if fitted.n_iter_ == 1 else f"{fitted.n_iter_:,} epochs"
-    return (
-        f"{f'{stack[0]} networks of ' if stack else ''}{layers}, {total:,} parameters "
-        f"({fitted.coefs_[0].dtype}), {epochs}, weights of epoch {fitted.best_iter_}, "
-        f"cost {fitted.best_loss_:.4g}"
-    )
-
-
-def _row(tag, cells):
-    cells = "".join(f'<{tag} style="{_CELL}">{escape(cell)}</{tag}>' for cell in cells)
-    return f"<tr>{cells}</tr>"
+def _table_row(tag: str, cells: Iterable[str]) -> str:
+    html = "".join(f'<{tag} style="{_CELL_STYLE}">{escape(cell)}</{tag}>' for cell in cells)
+    return f"<tr>{html}</tr>"

@@ -1,17 +1,21 @@
-"""The prediction: from a fitted estimator and rows to answers, or to a torch module.
+"""Predictions of a fitted estimator, and its network as a torch module.
 
-The network is made of the estimator's arrays once and kept beside the estimator, not in it: a
-pickle holds none of it, and predicting adds nothing.
+The network is built from the estimator's arrays once and cached beside the estimator, not in it:
+predicting changes neither the estimator nor its pickle.
 """
 
 import math
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from operator import is_
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.data.batches import network_inputs
@@ -24,11 +28,18 @@ from ._parameters import has_32_bits, plain
 from ._reading import read_data
 from ._split import fitted_encoder
 
-# For so little work setting threads costs more than it is worth.
-_TOO_LITTLE_FOR_THREADS = 3e6
-_ALONE = ThreadPool()
+# X as users pass it, and as `read_data` returns it.
+MatrixLike: TypeAlias = (
+    ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike | Sequence[os.PathLike]
+)
+Rows: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix | torch.Tensor | Table
 
-_kept: WeakKeyDictionary = WeakKeyDictionary()
+# Below so many operations, setting the number of threads takes longer than it saves.
+OPERATIONS_WORTH_SETTING_THREADS = 3e6
+_SINGLE_THREAD = ThreadPool()
+
+# By estimator: the attributes that its network was built from, and the network.
+_networks: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class FittedNetwork:
@@ -39,10 +50,10 @@ class FittedNetwork:
     fitted : NetworkEstimator
     """
 
-    def __init__(self, fitted):
-        self.made_of = _parts(fitted)  # kept, so that nothing else gets their identities
-        self.identities = tuple(map(id, self.made_of))
-        self.device = _available_device(fitted.device_)
+    def __init__(self, fitted: Any) -> None:
+        self.device = torch.device(fitted.device_)
+        if self.device.type != "cpu" and (self.device.index or 0) >= torch.cuda.device_count():
+            self.device = torch.device("cpu")  # fitted on another machine
         self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
         intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
@@ -50,14 +61,10 @@ class FittedNetwork:
         self.activations = [None, *map(get_activation, fitted.activations_)]
         self.output = fitted._task.output
         self.encoder, self.is_merged = fitted_encoder(fitted), fitted.input_encoding_ is None
-        self.operations = 2 * sum(coef.size for coef in fitted.coefs_)  # for a row
+        self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
 
-    def is_of(self, fitted):
-        """Tell whether an estimator still has the arrays that this is made of."""
-        return tuple(map(id, _parts(fitted))) == self.identities
-
-    def raw_predict(self, X, has_missing):
-        """Return Z[L] for rows of any kind, of shape (n_outputs, n_samples), on the host."""
+    def raw_predict(self, X: Rows, has_missing: bool) -> torch.Tensor:
+        """Return Z[L] of shape (n_outputs, n_samples) on the CPU, the mean of several networks."""
         inputs = network_inputs(
             X, self.encoder, self.dtype, self.device, self.is_merged, has_missing
         )
@@ -65,41 +72,43 @@ class FittedNetwork:
         return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 
-def raw_predict(fitted, X):
-    """Return what a fitted estimator answers for X: logits or numbers.
+def raw_predict(fitted: Any, X: MatrixLike) -> np.ndarray:
+    """Return the raw predictions for X: logits of a classifier, values of a regressor.
 
-    In float32 where neither the network nor the columns of numbers in X have more than 32 bits,
-    else in float64. A frame of categories alone gives the dtype of the network.
+    They are float32 if neither the network nor the numeric columns of X have more than 32 bits,
+    else float64. A frame of categories alone gives the dtype of the network.
 
     Parameters
     ----------
     fitted : NetworkEstimator
     X : {array-like, sparse matrix, data frame, tensor} of shape (n_samples, n_features)
-        Or in a file, which is then read part by part.
+        Or files as in `fit`, which are read in parts.
 
     Returns
     -------
     array of shape (n_samples,), or (n_samples, n_outputs) with several outputs
-        Of several networks, that of their mean.
+        The mean prediction of several networks.
 
     Raises
     ------
     ValueError
-        If the estimator is not fitted, X not such as in `fit`, or an answer not a number.
+        If the estimator is not fitted, X does not match the X of `fit`, or a prediction is NaN.
     """
     if not hasattr(fitted, "coefs_"):
-        check_is_fitted(fitted)  # tells; and takes longer than one row through the network
-    if _is_plainly_valid(fitted, X):
-        return _raw_predict(fitted, X, has_missing=False)
+        check_is_fitted(fitted)  # raises; for one row the check takes longer than the network
+    if _is_valid_array(fitted, X):
+        return _predict_rows(fitted, X, has_missing=False)
     source = open_source(X)
     if source is None:
-        return _raw_predict(fitted, read_data(fitted, X))
+        return _predict_rows(fitted, read_data(fitted, X))
     tables = source.tables(features_in(fitted, source))
-    return np.concatenate([_raw_predict(fitted, read_data(fitted, table)) for table in tables])
+    return np.concatenate([_predict_rows(fitted, read_data(fitted, table)) for table in tables])
 
 
-def columns_beside(X, y, sample_weight):
-    """Return y and weights; where X is in a file and they are names, the columns of these."""
+def read_target_and_weight(
+    X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Any, Any]:
+    """Return y and the sample weights, read from the files of X if they are column names."""
     source = open_source(X) if isinstance(y, str) else None
     if source is None:
         return y, sample_weight
@@ -110,105 +119,103 @@ def columns_beside(X, y, sample_weight):
     return source.column(y), sample_weight
 
 
-def features_in(fitted, source):
+def features_in(fitted: Any, source: Any) -> list[str]:
     """Return the names of the columns of a Source that a fitted estimator predicts from.
 
     Raises
     ------
     ValueError
-        If they are not there, or there are no rows.
+        If a column is missing or there are no rows.
     """
     check_is_fitted(fitted)
     if not source.n_rows:
         raise ValueError("X must hold rows, got none.")
-    names = getattr(fitted, "feature_names_in_", source.names)
-    source.check_names(list(names), "feature_names_in_")
-    return list(names)
+    names = list(getattr(fitted, "feature_names_in_", source.names))
+    source.check_names(names, "feature_names_in_")
+    return names
 
 
-def _raw_predict(fitted, X, has_missing=True):
+def _predict_rows(fitted: Any, X: Rows, has_missing: bool = True) -> np.ndarray:
     network = _network_of(fitted)
-    operations = network.operations * X.shape[0]
-    with torch.no_grad(), _threads(operations, fitted) as workers:
-        n = workers.worth(operations)
-        chunks = list(row_chunks(X, n))
-        if len(chunks) == 1:
+    with torch.no_grad():
+        if X.shape[0] == 1:
             Z = network.raw_predict(X, has_missing)
         else:
-            # Made before the chunks: small results among them would keep what they free from reuse.
-            shape = network.n_outputs, X.shape[0]
-            Z = torch.empty(shape, dtype=network.dtype, device="cpu")
-            compute = partial(_compute_chunks, network, X, has_missing, Z)
-            fractions = [chunks[k::n] for k in range(min(n, len(chunks)))]
-            workers.map(compute, fractions)
-    Z = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
-    if math.isnan(Z.sum()) and np.isnan(Z).any():
+            Z = _predict_in_chunks(network, X, has_missing, plain(fitted.n_threads))
+    predictions = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
+    if math.isnan(predictions.sum()) and np.isnan(predictions).any():
         raise ValueError(
-            f"X must hold numbers that a network in {Z.dtype} can compute with, got too large ones."
+            f"X must hold numbers that a network in {predictions.dtype} can compute with, got too "
+            "large ones."
         )
     dtype = X.numbers_dtype if isinstance(X, Table) else X.dtype
-    return Z if has_32_bits(dtype) else Z.astype(np.float64, copy=False)
+    return predictions if has_32_bits(dtype) else predictions.astype(np.float64, copy=False)
 
 
-def _compute_chunks(network, X, has_missing, Z, chunks):
-    for rows in chunks:
-        Z[:, rows] = network.raw_predict(X[rows], has_missing)
+def _predict_in_chunks(
+    network: FittedNetwork, X: Rows, has_missing: bool, n_threads: int | None
+) -> torch.Tensor:
+    """Return Z[L] of shape (n_outputs, n_samples), computed in chunks, by several threads."""
+    operations = network.operations_per_row * X.shape[0]
+    threads: Any = nullcontext(_SINGLE_THREAD)
+    if operations >= OPERATIONS_WORTH_SETTING_THREADS:
+        threads = threads_for(operations, n_threads)
+    with threads as pool:
+        n = pool.worth(operations)
+        chunks = list(row_chunks(X, n))
+        if len(chunks) == 1:
+            return network.raw_predict(X, has_missing)
+        # Allocated first: small results among the chunks would fragment the memory they free.
+        shape = network.n_outputs, X.shape[0]
+        Z = torch.empty(shape, dtype=network.dtype, device="cpu")
+
+        def compute(chunks_of_thread: Iterable[slice]) -> None:
+            for rows in chunks_of_thread:
+                Z[:, rows] = network.raw_predict(X[rows], has_missing)
+
+        pool.map(compute, [chunks[k::n] for k in range(min(n, len(chunks)))])
+    return Z
 
 
-def _network_of(fitted):
-    """Return the FittedNetwork of an estimator, that of the last time if it is the same."""
+def _network_of(fitted: Any) -> FittedNetwork:
+    """Return the FittedNetwork of an estimator, from the cache if no attribute was replaced."""
+    others = fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_
+    attributes = (*fitted.coefs_, *fitted.intercepts_, *others)
     if not isinstance(fitted, Hashable):
         return FittedNetwork(fitted)
-    network = _kept.get(fitted)
-    if network is None or not network.is_of(fitted):
-        network = _kept[fitted] = FittedNetwork(fitted)
+    built_from, network = _networks.get(fitted, ((), None))
+    if len(built_from) != len(attributes) or not all(map(is_, built_from, attributes)):
+        network = FittedNetwork(fitted)
+        _networks[fitted] = attributes, network
     return network
 
 
-def _parts(fitted):
-    others = fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_
-    return (*fitted.coefs_, *fitted.intercepts_, *others)
+def _is_valid_array(fitted: Any, X: Any) -> bool:
+    """Return whether X is an array of numbers that needs no further checks.
 
-
-def _threads(operations, fitted):
-    if operations < _TOO_LITTLE_FOR_THREADS:
-        return nullcontext(_ALONE)
-    return threads_for(operations, plain(fitted.n_threads))
-
-
-def _is_plainly_valid(fitted, X):
-    """Tell whether X is an array that scikit-learn's checks would find nothing to say about.
-
-    For one row they take longer than the network, so such an array goes without.
+    For one row, scikit-learn's checks take longer than the network.
     """
-    if type(X) is not np.ndarray or hasattr(fitted, "feature_names_in_"):
-        return False
-    if fitted.column_kinds_ is not None:
-        return False
-    if X.ndim != 2 or len(X) == 0 or X.shape[1] != fitted.n_features_in_ or X.dtype.kind != "f":
-        return False
-    return math.isfinite(X.sum())  # not finite: a number is not, or the sum is too large
+    return (
+        type(X) is np.ndarray
+        and not hasattr(fitted, "feature_names_in_")
+        and fitted.column_kinds_ is None
+        and X.ndim == 2
+        and len(X) > 0
+        and X.shape[1] == fitted.n_features_in_
+        and X.dtype.kind == "f"
+        and math.isfinite(X.sum())  # else a number is not finite, or the sum overflows
+    )
 
 
-def _available_device(device):
-    """Return the device of the fit, or the CPU where there is no such device any more."""
-    device = torch.device(device)
-    if device.type == "cpu" or (device.index or 0) < torch.cuda.device_count():
-        return device
-    return torch.device("cpu")
-
-
-def fitted_module(fitted):
-    """Return a fitted estimator's network as a torch.nn.Sequential from X to its answers."""
+def fitted_module(fitted: Any) -> torch.nn.Sequential:
+    """Return the network of a fitted estimator as a torch.nn.Sequential, from X to predictions."""
     check_is_fitted(fitted)
     dtype = getattr(torch, fitted.coefs_[0].dtype.name)
-    activations = [get_activation(activation) for activation in fitted.activations_]
-    n_networks = len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None
     network = Network(
         fitted.layer_sizes_,
-        activations,
+        [get_activation(activation) for activation in fitted.activations_],
         output=fitted._task.output,
-        n_networks=n_networks,
+        n_networks=len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None,
         dtype=dtype,
     )
     network.load(fitted.coefs_, fitted.intercepts_)

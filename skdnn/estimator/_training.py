@@ -11,7 +11,7 @@ from skdnn.processes import current_trainer
 from skdnn.training import train
 
 from ._examples import column_far_outside
-from ._fitted import learned_attributes, network_attributes
+from ._fitted_attributes import learned_attributes, network_attributes
 from ._reading import keep_read
 
 # By the endings of a TrainingResult.

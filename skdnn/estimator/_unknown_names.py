@@ -1,4 +1,4 @@
-"""Parameters that other libraries have, and what does the same here, for errors."""
+"""Errors for unknown parameters, which name the equivalent of another library's parameter."""
 
 import inspect
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# What to use in place of a parameter of scikit-learn's MLPClassifier, of skorch, Keras, LightGBM,
-# XGBoost or CatBoost. docs/guide/migrating.rst has the same names.
+# Parameters of scikit-learn's MLPClassifier, skorch, Keras, LightGBM, XGBoost and CatBoost, and
+# what to use instead. docs/guide/migrating.rst lists the same names.
 OTHER_NAMES = {
     "hidden_layer_sizes": "n_units=…",
     "hidden_units": "n_units=…",
@@ -60,27 +60,27 @@ OTHER_NAMES = {
 
 
 def with_known_names(method: Method) -> Method:
-    """Return a method whose TypeError for an unknown argument says what to use in its place."""
-    known = [name for name in inspect.signature(method).parameters if name != "self"]
+    """Return the method with a TypeError for an unknown argument that says what to use instead."""
+    names = [name for name in inspect.signature(method).parameters if name != "self"]
 
     @wraps(method)
-    def checked(self, *arguments, **options):
-        for name in options:
-            if name not in known:
-                raise TypeError(unknown_name(self, method.__name__, name, known))
-        return method(self, *arguments, **options)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for name in kwargs:
+            if name not in names:
+                raise TypeError(unknown_name_message(self, method.__name__, name, names))
+        return method(self, *args, **kwargs)
 
     return cast(Method, checked)
 
 
-def unknown_name(estimator: Any, method: str, name: str, known: list[str]) -> str:
-    """Return what to say of an argument that a method does not have.
+def unknown_name_message(estimator: Any, method: str, name: str, names: list[str]) -> str:
+    """Return the error message for an argument that a method does not have.
 
     Examples
     --------
     >>> from skdnn import DeepBinaryClassifier
-    >>> from skdnn.estimator._unknown_names import unknown_name
-    >>> unknown_name(DeepBinaryClassifier(), "__init__", "n_layer", ["n_layers", "n_units"])
+    >>> from skdnn.estimator._unknown_names import unknown_name_message
+    >>> unknown_name_message(DeepBinaryClassifier(), "__init__", "n_layer", ["n_layers", "n_units"])
     "DeepBinaryClassifier has no parameter 'n_layer'. Did you mean 'n_layers'?"
     """
     owner = type(estimator).__name__
@@ -94,6 +94,6 @@ def unknown_name(estimator: Any, method: str, name: str, known: list[str]) -> st
         use = OTHER_NAMES[name]
         where = "" if method == "__init__" or "(" in use else f" in {owner}(…)"
         return f"{problem}: use {use}{where}."
-    if close := get_close_matches(name, known, n=1):
+    if close := get_close_matches(name, names, n=1):
         return f"{problem}. Did you mean {close[0]!r}?"
-    return f"{problem}. There are {', '.join(sorted(known))}."
+    return f"{problem}. There are {', '.join(sorted(names))}."

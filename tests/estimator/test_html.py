@@ -1,4 +1,4 @@
-"""What a notebook shows: scikit-learn's box, and the fitted network."""
+"""The HTML representation: scikit-learn's box and the table of layers."""
 
 import re
 from functools import partial
@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skdnn import DeepBinaryClassifier, DeepRegressor, ImageVectorizer
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(BaseEstimator, "_get_params_html"), reason="scikit-learn before 1.7 has no place"
+    not hasattr(BaseEstimator, "_get_params_html"), reason="needs scikit-learn 1.7 or later"
 )
 
 X, Y = make_moons(100, noise=0.2, random_state=0)
@@ -25,7 +25,7 @@ VOID = {"br", "img", "input", "meta", "link", "hr"}
 
 
 class Tags(HTMLParser):
-    """Fails where a tag closes that is not the one open; keeps the cells of the network."""
+    """Checks that tags are nested correctly, and collects the cells of the table of layers."""
 
     def __init__(self, text):
         super().__init__()
@@ -47,7 +47,7 @@ class Tags(HTMLParser):
 
 
 def network(model):
-    """Return the cells of the one network that is shown."""
+    """Return the cells of the only table of layers."""
     html = model._repr_mimebundle_()["text/html"]
     (table,) = re.findall('<table class="skdnn-network".*?</table>', html, flags=re.DOTALL)
     return Tags(table).cells
@@ -65,7 +65,7 @@ def test_layers_sizes_parameters_and_epochs_are_shown():
     ]  # fmt: skip
 
 
-def test_one_layer():
+def test_one_layer_is_in_the_singular():
     cells = network(DeepBinaryClassifier(1, max_iter=3, tol=0.0).fit(X, Y))
     assert cells[0].startswith("1 layer, 3 parameters (float64), 3 epochs, ")
 
@@ -79,13 +79,13 @@ def test_names_of_activations_are_escaped():
     assert "&lt;script&gt;</td>" in html
 
 
-def test_a_function_without_a_name_is_told_by_its_kind():
+def test_a_function_without_a_name_is_shown_by_its_type():
     clf = DeepBinaryClassifier(activation=partial(torch.clamp, min=0), max_iter=1)
     assert network(clf.fit(X, Y)).count("partial") == 2
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-def test_scikit_learns_box_stays(fitted):
+def test_scikit_learns_box_is_still_shown(fitted):
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     if fitted:
         clf.fit(X, Y)
@@ -94,25 +94,25 @@ def test_scikit_learns_box_stays(fitted):
     assert ("skdnn-network" in html) == fitted
 
 
-@pytest.mark.parametrize("place", ["pipeline", "search"])
-def test_it_is_shown_inside_what_holds_it(place):
+@pytest.mark.parametrize("outer", ["pipeline", "search"])
+def test_the_table_is_shown_in_pipelines_and_searches(outer):
     model = make_pipeline(StandardScaler(), DeepBinaryClassifier(max_iter=1, random_state=0))
-    if place == "search":
+    if outer == "search":
         model = GridSearchCV(model, {"deepbinaryclassifier__n_units": [5]}, cv=2)
     fitted = model.fit(X, Y)
-    alone = fitted.best_estimator_[-1] if place == "search" else fitted[-1]
-    assert network(fitted) == network(alone)
+    estimator = fitted.best_estimator_[-1] if outer == "search" else fitted[-1]
+    assert network(fitted) == network(estimator)
 
 
-@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor, ImageVectorizer])
-def test_the_link_leads_to_the_page_of_the_class(face):
+@pytest.mark.parametrize("estimator_class", [DeepBinaryClassifier, DeepRegressor, ImageVectorizer])
+def test_the_documentation_link_is_that_of_the_class(estimator_class):
     urls = dict(url.split(", ") for url in metadata("skdnn").get_all("Project-URL"))
-    link = f"{urls['Documentation']}generated/skdnn.{face.__name__}.html"
-    assert face()._get_doc_link() == link
-    assert f'href="{link}"' in face()._repr_html_()
+    link = f"{urls['Documentation']}generated/skdnn.{estimator_class.__name__}.html"
+    assert estimator_class()._get_doc_link() == link
+    assert f'href="{link}"' in estimator_class()._repr_html_()
 
 
-def test_text_where_text_is_wanted():
+def test_display_text_shows_no_html():
     clf = DeepBinaryClassifier(1, max_iter=1).fit(X, Y)
     assert repr(clf) == "DeepBinaryClassifier(max_iter=1, n_layers=1)"
     with config_context(display="text"):

@@ -1,4 +1,4 @@
-"""Errors for unknown parameters and arguments, and the guide that names the same."""
+"""Errors for unknown parameters and arguments; the guide lists the same names."""
 
 import inspect
 import pickle
@@ -15,12 +15,12 @@ from skdnn import DeepBinaryClassifier, DeepRegressor
 from skdnn.estimator._unknown_names import OTHER_NAMES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "migrating.rst"
-FACES = [DeepBinaryClassifier, DeepRegressor]
+ESTIMATORS = [DeepBinaryClassifier, DeepRegressor]
 X, Y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
-each_face = pytest.mark.parametrize("face", FACES)
+each_estimator = pytest.mark.parametrize("estimator_class", ESTIMATORS)
 
 
-@each_face
+@each_estimator
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -31,19 +31,21 @@ each_face = pytest.mark.parametrize("face", FACES)
         ("foo", r"has no parameter 'foo'\. There are activation, batch_size, .*, weight_decay\.$"),
     ],
 )
-def test_an_unknown_parameter_is_an_error_that_names_ours(face, name, message):
-    message = f"^{face.__name__} {message}"
+def test_an_unknown_parameter_raises_and_suggests_ours(estimator_class, name, message):
+    message = f"^{estimator_class.__name__} {message}"
     with pytest.raises(TypeError, match=message):
-        face(**{name: 3})
+        estimator_class(**{name: 3})
     with pytest.raises(ValueError, match=message):
-        face().set_params(**{name: 3})
+        estimator_class().set_params(**{name: 3})
     with pytest.raises(ValueError, match=message):
-        make_pipeline(face()).set_params(**{f"{face.__name__.lower()}__{name}": 3})
+        make_pipeline(estimator_class()).set_params(
+            **{f"{estimator_class.__name__.lower()}__{name}": 3}
+        )
     with pytest.raises(ValueError, match=message):
-        GridSearchCV(face(), {name: [3]}, cv=2).fit(X, Y)
+        GridSearchCV(estimator_class(), {name: [3]}, cv=2).fit(X, Y)
 
 
-@each_face
+@each_estimator
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -53,13 +55,14 @@ def test_an_unknown_parameter_is_an_error_that_names_ours(face, name, message):
         ("batch_size", r"use {}\(batch_size=…\)\.$"),
     ],
 )
-def test_an_unknown_argument_is_an_error_that_names_ours(face, name, message):
-    message = f"^{face.__name__}.fit has no argument '{name}': {message.format(face.__name__)}"
+def test_an_unknown_argument_raises_and_suggests_ours(estimator_class, name, message):
+    owner = estimator_class.__name__
+    message = f"^{owner}.fit has no argument '{name}': {message.format(owner)}"
     with pytest.raises(TypeError, match=message):
-        face().fit(X, Y, **{name: 3})
+        estimator_class().fit(X, Y, **{name: 3})
 
 
-def test_misspelt_arguments_of_all_methods_are_named():
+def test_misspelt_arguments_of_all_methods_raise():
     clf = DeepBinaryClassifier()
     with pytest.raises(TypeError, match=r"fit has no argument .* Did you mean 'sample_weight'\?"):
         clf.fit(X, Y, sample_weights=Y)
@@ -69,18 +72,25 @@ def test_misspelt_arguments_of_all_methods_are_named():
         clf.score(X, Y, foo=1)
 
 
-@each_face
-def test_the_signature_is_still_seen(face):
-    names = list(inspect.signature(face).parameters)
-    assert names == list(inspect.signature(face.__init__.__wrapped__).parameters)[1:]
-    assert sorted(names) == face._get_param_names()
-    assert clone(face(n_units=3)).n_units == pickle.loads(pickle.dumps(face(n_units=3))).n_units
+@each_estimator
+def test_the_signature_is_unchanged(estimator_class):
+    names = list(inspect.signature(estimator_class).parameters)
+    assert names == list(inspect.signature(estimator_class.__init__.__wrapped__).parameters)[1:]
+    assert sorted(names) == estimator_class._get_param_names()
+    assert (
+        clone(estimator_class(n_units=3)).n_units
+        == pickle.loads(pickle.dumps(estimator_class(n_units=3))).n_units
+    )
 
 
-def test_the_guide_has_every_name():
+def test_the_guide_lists_every_name():
     guide = GUIDE.read_text(encoding="utf-8")
     written = {name for code in re.findall("``(.+?)``", guide) for name in re.findall(r"\w+", code)}
-    ours = {name for face in FACES for name in inspect.signature(face).parameters}
+    ours = {
+        name
+        for estimator_class in ESTIMATORS
+        for name in inspect.signature(estimator_class).parameters
+    }
     of_fit = set(inspect.signature(DeepBinaryClassifier.fit).parameters)
     assert set(OTHER_NAMES) - of_fit <= written
     for other in (MLPClassifier, MLPRegressor):
@@ -89,12 +99,15 @@ def test_the_guide_has_every_name():
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
-def test_what_is_advised_is_there(name):
+def test_suggested_names_exist(name):
     use = OTHER_NAMES[name]
     for advised in re.findall(r"(\w+)=", use):
-        methods = [face.fit if use.startswith("fit(") else face for face in FACES]
-        if advised in ("X_val", "y_val"):  # beside a parameter
-            methods = [face.fit for face in FACES]
+        methods = [
+            estimator_class.fit if use.startswith("fit(") else estimator_class
+            for estimator_class in ESTIMATORS
+        ]
+        if advised in ("X_val", "y_val"):  # suggested with a parameter
+            methods = [estimator_class.fit for estimator_class in ESTIMATORS]
         elif advised == "class_weight":
             methods = [DeepBinaryClassifier]
         assert all(advised in inspect.signature(method).parameters for method in methods)

@@ -1,4 +1,4 @@
-"""DeepRegressor in notebooks, pictures, callbacks, files and other programs."""
+"""DeepRegressor with notebooks, displays, callbacks, exports and scikit-learn's tools."""
 
 import numpy as np
 import pandas as pd
@@ -37,24 +37,24 @@ def fitted(y=ONE, X=X, **parameters):
 
 @pytest.mark.parametrize("y", [ONE, TWO], ids=["one", "two"])
 @pytest.mark.parametrize("parameters", [{}, {"n_networks": 3}, {"standardize": True}], ids=str)
-def test_the_module_answers_with_the_numbers(y, parameters):
+def test_the_module_predicts_as_the_estimator(y, parameters):
     reg = fitted(y, **parameters)
-    answers = reg.to_module()(torch.from_numpy(X)).detach().numpy()
-    assert answers.shape == y.shape
-    np.testing.assert_allclose(answers, reg.predict(X), rtol=1e-9)
+    predictions = reg.to_module()(torch.from_numpy(X)).detach().numpy()
+    assert predictions.shape == y.shape
+    np.testing.assert_allclose(predictions, reg.predict(X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_module_takes_levels_by_their_index(dtype):
+def test_the_module_takes_categories_as_indices(dtype):
     reg = fitted(TWO, FRAME, dtype=dtype)
     codes = FRAME.assign(kind=[0.0, 1.0] * 100).to_numpy()
     tensor = torch.from_numpy(codes).to(getattr(torch, dtype))
-    answers = reg.to_module()(tensor).detach().numpy()
-    np.testing.assert_allclose(answers / TWO.std(0), reg.predict(FRAME) / TWO.std(0), atol=1e-4)
+    predictions = reg.to_module()(tensor).detach().numpy()
+    np.testing.assert_allclose(predictions / TWO.std(0), reg.predict(FRAME) / TWO.std(0), atol=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the exporter's own, of modules that it does not need
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about optional modules
 def test_onnx_runtime_computes_the_same(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -65,12 +65,12 @@ def test_onnx_runtime_computes_the_same(tmp_path):
     )  # fmt: skip
     session = runtime.InferenceSession(tmp_path / "reg.onnx")
     for rows in (slice(None), slice(7)):
-        (answers,) = session.run(None, {"X": X[rows].astype(np.float32)})
+        (predictions,) = session.run(None, {"X": X[rows].astype(np.float32)})
         expected = reg.predict(X[rows])
-        np.testing.assert_allclose(answers / TWO.std(0), expected / TWO.std(0), atol=1e-4)
+        np.testing.assert_allclose(predictions / TWO.std(0), expected / TWO.std(0), atol=1e-4)
 
 
-def test_skops_loads_the_estimator_after_trusting_its_class_alone(tmp_path):
+def test_skops_loads_the_estimator_if_its_class_is_trusted(tmp_path):
     skops = pytest.importorskip("skops.io")
     reg = fitted(TWO, loss="quantile", quantile=0.3, n_networks=2)
     trusted = ["skdnn.regressor.DeepRegressor"]
@@ -87,7 +87,7 @@ def test_skops_loads_the_estimator_after_trusting_its_class_alone(tmp_path):
 
 def test_a_notebook_shows_the_linear_output():
     if not hasattr(BaseEstimator, "_get_params_html"):
-        pytest.skip("scikit-learn before 1.7 has no place for it")
+        pytest.skip("needs scikit-learn 1.7 or later")
     html = fitted(TWO)._repr_mimebundle_()["text/html"]
     table = html.partition('<table class="skdnn-network"')[2].partition("</table>")[0]
     assert "identity" in table
@@ -119,7 +119,7 @@ def test_callbacks_see_every_epoch():
     assert rows[-1]["r2"] == pytest.approx(r2_score(ONE, reg.predict(X)))
 
 
-def test_lines_while_it_learns(capsys):
+def test_verbose_prints_progress_lines(capsys):
     fitted(verbose=1, early_stopping=True)
     assert "validation cost" in capsys.readouterr().out
 
@@ -132,19 +132,19 @@ def test_lines_while_it_learns(capsys):
     ],
     ids=["bagging", "stacking"],
 )
-def test_meta_estimators_take_it(around):
+def test_meta_estimators_accept_it(around):
     reg = around(DeepRegressor(max_iter=20, random_state=0))
     assert reg.fit(X, ONE, sample_weight=np.ones(200)).score(X, ONE) > 0.8
 
 
-def test_outputs_may_be_learned_apart_or_together():
+def test_several_outputs_are_learned_together_or_separately():
     reg = DeepRegressor(n_layers=1, random_state=0)
     apart = MultiOutputRegressor(reg).fit(X, TWO)
     assert r2_score(TWO, apart.predict(X)) > 0.9
     assert r2_score(TWO, reg.fit(X, TWO).predict(X)) > 0.9
 
 
-def test_tools_of_scikit_learn_ask_it():
+def test_permutation_importance_and_cross_val_predict_work():
     reg = fitted(max_iter=40)
     importance = permutation_importance(reg, X, ONE, n_repeats=2, random_state=0)
     assert importance.importances_mean.argmin() == 2

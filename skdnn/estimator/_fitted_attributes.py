@@ -1,0 +1,129 @@
+"""Fitted attributes: NumPy arrays and plain Python values, without tensors.
+
+Pickles stay small, and a model fitted on CUDA predicts on a machine without it.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from skdnn.network import Network
+from skdnn.training import TrainingResult, epoch_raw_predictions
+
+from ._examples import Examples
+from ._initialized_network import InitializedNetwork, frozen, partial_fit_state
+from ._plan import Plan
+from ._split import Split
+
+
+def fitted_attributes(
+    plan: Plan,
+    examples: Examples,
+    split: Split,
+    initialized: InitializedNetwork,
+    result: TrainingResult,
+) -> dict[str, Any]:
+    """Return all fitted attributes by name.
+
+    Parameters
+    ----------
+    plan : Plan
+    examples : Examples
+    split : Split
+    initialized : InitializedNetwork
+        After training.
+    result : TrainingResult
+    """
+    name, from_raw_predictions = plan.task.out_of_fold
+    out_of_fold = None
+    if split.held_out is not None and split.validation is not None:
+        Z = epoch_raw_predictions(initialized.network, split.validation.epoch()).mT.cpu().numpy()
+        is_row = split.held_out >= 0
+        raw = np.full((len(examples.y), Z.shape[-1]), np.nan)  # NaN where no network held a row out
+        raw[split.held_out[is_row]] = split.target.restored(Z[is_row])
+        out_of_fold = from_raw_predictions(raw)
+    return {
+        **learned_attributes(plan, split, initialized.network, result),
+        "_partial_fit_state": partial_fit_state(plan, initialized) if plan.is_partial_fit else None,
+        name: out_of_fold,
+    }
+
+
+def learned_attributes(
+    plan: Plan, split: Split, network: Network, result: TrainingResult
+) -> dict[str, Any]:
+    """Return the fitted attributes that exist after every epoch.
+
+    Costs and scores are means over the networks; the curves of an earlier fit are continued.
+    """
+    earlier = {} if plan.before is None else vars(plan.before)
+    curves: dict[str, Any] = {
+        "loss_curve_": result.cost_curve,
+        "validation_loss_curve_": result.validation_cost_curve,
+        "validation_scores_": result.validation_score_curve,
+    }
+    means: dict[str, list[float] | None] = {}
+    for name, curve in curves.items():
+        if curve is None:
+            means[name] = None
+            continue
+        is_trained = np.arange(len(curve))[:, np.newaxis] < result.n_iter
+        curves[name] = curve = np.where(is_trained, curve, np.nan)
+        means[name] = (earlier.get(name) or []) + np.nanmean(curve, axis=1).tolist()
+    costs, validation_costs, scores = curves.values()
+    monitored = costs if validation_costs is None else validation_costs
+    best_score = None
+    if scores is not None and (result.best_iter > 0).all():
+        best_score = float(np.take_along_axis(scores, result.best_iter[None] - 1, axis=0).mean())
+    n_iter = earlier.get("n_iter_", 0)
+    best_iter = (n_iter + result.best_iter).tolist()
+    return {
+        **network_attributes(plan, split, network),
+        **means,
+        "n_iter_": n_iter + int(result.n_iter.max()),
+        "best_iter_": best_iter[0] if len(best_iter) == 1 else best_iter,
+        "t_": earlier.get("t_", 0) + int(result.n_iter.sum()) * split.training.n_rows,
+        "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
+        "best_loss_": float(np.nanmin(monitored, axis=0).mean()) if len(monitored) else math.nan,
+        "best_validation_score_": best_score,
+        "_frozen_parameters": frozen(plan.parameters),
+    }
+
+
+def network_attributes(
+    plan: Plan, split: Split, network: Network, member: int | None = None
+) -> dict[str, Any]:
+    """Return the fitted attributes that predictions depend on.
+
+    Parameters
+    ----------
+    plan : Plan
+    split : Split
+    network : Network
+    member : int or None, default=None
+        Index of one network of several; None for all of them.
+    """
+    encoder = split.encoder_of(member)
+    coefs, intercepts = network.arrays(member)
+    dtype = coefs[0].dtype
+    # Merging would lose the weights of a column that is constant so far and may vary later.
+    may_vary_later = plan.is_partial_fit and not encoder.inverse_scale.all()
+    is_merged = encoder.merges_exactly(dtype) and not may_vary_later
+    if is_merged:
+        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
+    encoding = vars(encoder).copy()
+    return {
+        **split.target.attributes(),
+        "layer_sizes_": network.layer_sizes,
+        "n_layers_": network.n_layers,
+        "n_outputs_": split.target.n_outputs,
+        "out_activation_": network.output.name,
+        "activations_": plan.activations,
+        "device_": str(plan.device),
+        "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
+        "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
+        "input_encoding_": None if is_merged else encoding,
+        "_encoding": encoding,
+    }
