@@ -12,7 +12,7 @@ def watch_trainings(monkeypatch):
     It takes a function of the requests that are trained as one. Who is trained with whom must not
     depend on how fast the machine is: fits wait for others as long as it takes.
     """
-    monkeypatch.setattr(skdnn.parallel._scheduler, "PATIENCE", 60.0)
+    monkeypatch.setattr(skdnn.parallel._scheduler, "ARRIVAL_TIMEOUT", 60.0)
 
     def watch(describe):
         seen, train_stack = [], skdnn.parallel._scheduler.train_stack

@@ -288,7 +288,7 @@ def test_a_task_that_waits_for_another_one_that_fits_is_waited_for_no_longer():
 
 
 def test_those_who_wait_are_patient_as_long_as_others_come(stacks, monkeypatch):
-    monkeypatch.setattr(skdnn.parallel._scheduler, "PATIENCE", 0.01)
+    monkeypatch.setattr(skdnn.parallel._scheduler, "ARRIVAL_TIMEOUT", 0.01)
     # By this clock the last one always came a moment ago.
     monkeypatch.setattr(skdnn.parallel._scheduler, "monotonic", lambda: 0.0)
 
