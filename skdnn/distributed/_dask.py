@@ -44,12 +44,12 @@ def _check_collection(X: Any, name: str) -> None:
     kinds = ("DataFrame", "Array") if name == "X" else ("DataFrame", "Series", "Array")
     if type(X).__name__ not in kinds:
         raise TypeError(
-            f"{name} must be a DataFrame or an array of Dask, got a {type(X).__name__}. Make a "
-            "DataFrame of a Series by to_frame, of a Bag by to_dataframe, of delayed objects by "
-            "dask.dataframe.from_delayed."
+            f"{name} must be a Dask DataFrame or array, got a {type(X).__name__}. Convert a Series "
+            "by to_frame, a Bag by to_dataframe, delayed objects by dask.dataframe.from_delayed."
         )
     if X.ndim > 2 or (name == "X" and X.ndim != 2):
-        raise ValueError(f"Expected 2D array for {name}, got a Dask array of {X.ndim} axes.")
+        expected = "2D" if name == "X" else "1D or 2D"
+        raise ValueError(f"Expected {expected} array for {name}, got a {X.ndim}D Dask array.")
 
 
 def _is_array(values: Any) -> bool:
@@ -78,16 +78,16 @@ def fit_on_dask(
     """
     _check_collection(X, "X")
     if groups is not None:
-        raise ValueError("groups must be None where Dask's workers share a fit.")
+        raise ValueError("groups must be None for a fit of Dask collections.")
     if getattr(estimator, "_skl_callbacks", None):
         raise ValueError(
-            "callbacks must be none where Dask's workers share a fit: they would see "
-            "a copy of the estimator on a worker."
+            "Callbacks are not supported for Dask collections: they would see a copy of the "
+            "estimator on a worker."
         )
     validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
     for name, rows in validation.items():
         if hasattr(rows, "__dask_graph__"):
-            raise TypeError(f"{name} must be in memory where X is of Dask: pass its compute().")
+            raise TypeError(f"{name} must be in memory. Pass {name}.compute() instead.")
     with _client() as client:
         parts = _submit_parts(client, X, y, sample_weight)
         try:
@@ -115,7 +115,7 @@ def _client() -> Iterator[Any]:
         client = get_client()
     except ValueError as error:
         raise RuntimeError(
-            "A fit of Dask collections must find workers: make a distributed.Client first, such as "
+            "A fit of Dask collections needs workers. Create a distributed.Client first, such as "
             "Client(LocalCluster())."
         ) from error
     try:
@@ -155,7 +155,7 @@ def _submit_parts(client: Any, X: Any, y: Any, sample_weight: Any) -> list[Any]:
     for name, values in columns.items():
         if not hasattr(values, "__dask_graph__"):
             raise TypeError(
-                f"{name} must be a collection of Dask as X is, got {type(values).__name__}."
+                f"{name} must be a Dask collection, as X is, got {type(values).__name__}."
             )
         _check_collection(values, name)
         values = _partitioned_like(X, values, name)
@@ -165,8 +165,7 @@ def _submit_parts(client: Any, X: Any, y: Any, sample_weight: Any) -> list[Any]:
         if len(partitions[-1]) != len(partitions[0]):
             raise ValueError(
                 f"{name} must have as many partitions as X, {len(partitions[0])}, got "
-                f"{len(partitions[-1])}, whose rows Dask does not know. Take both from one "
-                "collection."
+                f"{len(partitions[-1])}. Take both from one collection."
             )
     parts = enumerate(zip(*partitions, strict=True))
     return client.compute([delayed(_checked_part)(k, *part) for k, part in parts])
@@ -240,7 +239,7 @@ def _check_worker(worker: str) -> None:
     from distributed import get_worker
 
     if get_worker().address != worker:
-        raise RuntimeError(f"The worker {worker}, which held rows of the fit, has gone.")
+        raise RuntimeError(f"The worker {worker}, which held rows of the fit, has ended.")
 
 
 def _open_store(fit_id: str, worker: str) -> tuple[str, int]:
@@ -310,7 +309,7 @@ def _train_until_cancelled(
 def _check_not_cancelled(task: Any) -> None:
     """Raise an error if the client, interrupted or closed, has cancelled a task of its worker."""
     if task.state == "cancelled":
-        raise RuntimeError("The client of Dask has cancelled the fit.")
+        raise RuntimeError("The Dask client has cancelled the fit.")
 
 
 def _concatenated(parts: tuple[Any, ...]) -> Any:

@@ -45,8 +45,8 @@ def error_of_another_process(store: dist.Store, size: int, timeout: float) -> Ex
     name = poll(lambda: next((name for name in names if store.check([name])), None))
     if name is None:
         return RuntimeError(
-            "Another of the processes that share a fit has ended, or has not answered within "
-            f"{timeout:g} s (see the timeout of data_parallel)."
+            "Another process that shares the fit has ended, or has not answered within "
+            f"{timeout:g} s. If it needs longer, increase the timeout of data_parallel."
         )
     rank, kind, message = pickle.loads(store.get(name))
     with suppress(RuntimeError):  # the store has ended with its process
