@@ -1,8 +1,8 @@
 """A communicator of several processes that share the rows of a fit.
 
 Tensors on a GPU are reduced by NCCL, everything else is exchanged by gloo. The connections belong
-to the communicator. So torch's default process group stays as it is, and fits in several threads of
-a process do not disturb each other.
+to the communicator, so that torch's default process group stays as it is, and fits in several
+threads of a process do not disturb each other.
 """
 
 import pickle
@@ -20,7 +20,7 @@ from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._failures import ConnectionLost, error_of_another_process, poll, report_failure
 
-T = TypeVar("T")
+T = TypeVar("T")  # types of torch.distributed are quoted: some builds of torch are without it
 
 
 class Communicator(SingleProcess):
@@ -49,7 +49,7 @@ class Communicator(SingleProcess):
 
     def __init__(
         self,
-        store: dist.Store,
+        store: "dist.Store",
         rank: int,
         size: int,
         *,
@@ -204,6 +204,6 @@ class Communicator(SingleProcess):
         self._connections[device_type] = connection
         return connection
 
-    def _store_for(self, name: str) -> dist.Store:
+    def _store_for(self, name: str) -> "dist.Store":
         """Return a part of the store that no fit before the last failure has used."""
         return dist.PrefixStore(f"{self._n_failures}/{name}", self._store)

@@ -29,7 +29,7 @@ from ._failures import POLL_INTERVAL
 
 _TIMEOUT = 600.0
 # The stores that this worker has opened for fits that have not begun, by the identifier of the fit.
-_stores: dict[str, dist.TCPStore] = {}
+_stores: "dict[str, dist.TCPStore]" = {}
 
 Part = tuple[int, tuple[Any, ...]]  # the number of a partition, and its X, y and sample_weight
 

@@ -31,7 +31,7 @@ class ConnectionLost(RuntimeError):
     """Another process has ended, or has not answered within the timeout."""
 
 
-def report_failure(store: dist.Store, rank: int, error: BaseException) -> None:
+def report_failure(store: "dist.Store", rank: int, error: BaseException) -> None:
     """Write the error of a process into the store."""
     failure: Any = pickle.dumps((rank, type(error).__name__, str(error)))
     with suppress(RuntimeError):  # the store has ended with its process
@@ -39,7 +39,7 @@ def report_failure(store: dist.Store, rank: int, error: BaseException) -> None:
         store.add("n_informed", 1)
 
 
-def error_of_another_process(store: dist.Store, size: int, timeout: float) -> Exception:
+def error_of_another_process(store: "dist.Store", size: int, timeout: float) -> Exception:
     """Return the error in the store; if there is none, one that says that a process has ended."""
     names = [f"failed/{rank}" for rank in range(size)]
     name = poll(lambda: next((name for name in names if store.check([name])), None))

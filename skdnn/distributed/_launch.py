@@ -134,7 +134,7 @@ def _from_environment(name: str) -> int | None:
 
 
 @cache  # kept open for all fits, because other processes may still read the store of an earlier one
-def _open_store(address: str, port: int, is_master: bool, timeout: float) -> dist.TCPStore:
+def _open_store(address: str, port: int, is_master: bool, timeout: float) -> "dist.TCPStore":
     return dist.TCPStore(
         address,
         port,
@@ -146,7 +146,7 @@ def _open_store(address: str, port: int, is_master: bool, timeout: float) -> dis
 
 
 @cache
-def _store_beside_the_default_group(rank: int, timeout: float) -> dist.TCPStore:
+def _store_beside_the_default_group(rank: int, timeout: float) -> "dist.TCPStore":
     """Open a store in process 0, and send its address to the others by the default group."""
     place: list[Any] = [None]
     if rank == 0:

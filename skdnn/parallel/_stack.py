@@ -163,8 +163,9 @@ def _stacked_network(requests: list[Request]) -> Network:
     networks = [request.network for request in requests]
     stacked = networks[0].new_stack(sum(request.n_networks for request in requests))
     stacked.theta.copy_(_rows([network.theta for network in networks]))
-    if networks[0].input_mask is not None:
-        stacked.input_mask = torch.cat([network.input_mask for network in networks])
+    masks = [network.input_mask for network in networks if network.input_mask is not None]
+    if masks:  # then all networks have one, by their stack key
+        stacked.input_mask = torch.cat(masks)
     return stacked
 
 
