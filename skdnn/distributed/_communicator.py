@@ -75,7 +75,7 @@ class Communicator(SingleProcess):
 
     @contextmanager
     def failing_together(self) -> Iterator[None]:
-        """Raise an error that one process has in the block in all of them."""
+        """Raise an error of one process in the block in all processes."""
         try:
             yield
             self.allgather(None)  # wait until the others have left the block
