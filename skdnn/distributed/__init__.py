@@ -1,8 +1,8 @@
 """One fit shared by several processes, on one machine or many.
 
-How processes of a launcher find each other is in `_launch`, what they ask each other in
-`_group`, how all of them end where one fails in `_failing`. Workers of Dask meet in `_on_dask`. The
-result is an ordinary estimator, which knows nothing of processes.
+`_launch` connects the processes of a launcher, `_dask` the workers of Dask. They exchange data by a
+`_communicator`; `_failures` ends all of them if one fails. The result is an ordinary estimator,
+which holds nothing of the processes.
 """
 
 from ._communicator import Communicator

@@ -1,140 +1,157 @@
-"""A group of processes that share the rows of a fit: what they ask each other.
+"""A communicator of several processes that share the rows of a fit.
 
-Gradients and other tensors on a GPU go by NCCL, all else by gloo. The connections are the group's
-own, so that those of a user stay as they are, and two fits in threads of one process have each
-their own.
+Tensors on a GPU are reduced by NCCL, everything else is exchanged by gloo. The connections belong
+to the communicator, so that torch's default process group stays as it is, and fits in several
+threads of a process do not disturb each other.
 """
 
 import pickle
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import chain, pairwise
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._failures import ConnectionCut, tell, time_limit, wait_until_known, what_happened
+from ._failures import ConnectionLost, error_of_another_process, poll, report_failure
+
+T = TypeVar("T")  # types of torch.distributed are quoted: some builds of torch are without it
 
 
-class Communicator:
-    """Answers the questions of `skdnn.processes.Alone` for one of several processes.
+class Communicator(SingleProcess):
+    """A communicator of several processes, with the methods of `SingleProcess`.
 
-    All of them ask the same questions in the same order.
+    All processes must call the same methods in the same order.
 
     Parameters
     ----------
     store : torch.distributed.Store
-        Where the processes find each other.
+        Through which the processes find each other.
     rank, size : int
-        Which of how many processes this is.
+        The number of this process, from 0, and the number of processes.
     rows : {"all", "part"}, default="part"
         What each process passes to `fit`.
     timeout : float, default=600.0
         Seconds that one process waits for another.
-    pieces : list of (key, n_rows) or None, default=None
-        The parts of which the rows of this process are made: in the order of the keys of all
-        processes they are all rows. None is one part, in the order of the ranks.
+    partitions : list of (key, n_rows) or None, default=None
+        The parts that make up the rows of this process. The parts of all processes in the order of
+        their keys are all rows. None is one part, whose key is the rank.
     host : str or None, default=None
         The address of this machine for the others; None is that of its name.
-    is_keeper : bool, default=False
+    hosts_store : bool, default=False
         Whether the store is in this process.
-
-    Attributes
-    ----------
-    rank, size : int
     """
 
     def __init__(
         self,
-        store,
-        rank,
-        size,
+        store: "dist.Store",
+        rank: int,
+        size: int,
         *,
-        rows="part",
-        timeout=600.0,
-        pieces=None,
-        host=None,
-        is_keeper=False,
-    ):
+        rows: Literal["all", "part"] = "part",
+        timeout: float = 600.0,
+        partitions: list[tuple[int, int]] | None = None,
+        host: str | None = None,
+        hosts_store: bool = False,
+    ) -> None:
         self.rank, self.size, self.rows, self.timeout = rank, size, rows, timeout
         self.readers = SINGLE_PROCESS if rows == "all" else self
-        self.pieces, self.host = pieces, host
-        self._store, self._is_keeper = store, is_keeper
-        self._n_failed, self._told, self._connections = 0, None, {}
+        self.partitions, self.host = partitions, host
+        self._store, self._hosts_store = store, hosts_store
+        self._connections: dict[str, Any] = {}  # by type of device
+        self._n_failures = 0
+        self._last_failure: BaseException | None = None
 
-    def own_rows(self, n_rows):
-        """Return the slice of the rows read that are this process's to train on."""
+    def own_rows(self, n_rows: int) -> slice:
+        """Return the slice of the rows read on which this process trains."""
         if self.rows == "part":
             return slice(0, n_rows)
         return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
 
     @contextmanager
-    def failing_together(self):
-        """Let an error in the block be one of all processes."""
+    def failing_together(self) -> Iterator[None]:
+        """Raise an error of one process in the block in all processes."""
         try:
             yield
-            self.allgather(None)  # until the others are through
-        except ConnectionCut as error:
+            self.allgather(None)  # wait until the others have left the block
+        except ConnectionLost as error:
             self.close()
-            self._told = what_happened(self._here("failures"), self.size, self.timeout)
-            self._n_failed += 1
-            raise self._told from error
+            store = self._store_for("failures")
+            self._last_failure = error_of_another_process(store, self.size, self.timeout)
+            self._n_failures += 1
+            raise self._last_failure from error
         except BaseException as error:
-            self.tell(error)
+            self.report(error)
             raise
 
-    def allreduce(self, values):
+    def allreduce(self, values: T) -> T:
         """Return the sum of the arrays or tensors of all processes."""
-        return self._reduced(values, dist.ReduceOp.SUM)
-
-    def allreduce_max(self, values):
-        """Return the largest of the numbers that all processes have, place by place."""
-        return self._reduced(values, dist.ReduceOp.MAX)
-
-    def allreduce_(self, tensor):
-        """Put the sum of the tensors of all processes into each of them."""
-        self._reduce(tensor, dist.ReduceOp.SUM)
-
-    def allgather_concat(self, values):
-        """Return the arrays or tensors of all processes, joined along the last axis by rank."""
+        reduced: Any
         if isinstance(values, torch.Tensor):
-            parts = self.allgather(values.cpu())
-            return torch.cat(parts, dim=-1).to(values.device)
-        return np.concatenate(self.allgather(values), axis=-1)
+            reduced = values.clone(memory_format=torch.contiguous_format)
+            self.allreduce_(reduced)
+            return reduced
+        # One dtype, because an array without rows may have another. Exact for integers below 2**53.
+        reduced = torch.from_numpy(np.array(values, dtype=np.float64))
+        self.allreduce_(reduced)
+        return reduced.numpy()
 
-    def allgather(self, value):
-        """Return a list of what each process has, of any kind, by rank."""
+    def allreduce_max(self, values: T) -> T:
+        """Return the elementwise maximum of the arrays of all processes."""
+        of_all: list[Any] = self.allgather(values)
+        return np.max(of_all, axis=0)
+
+    def allreduce_(self, tensor: torch.Tensor) -> None:
+        """Replace the tensor in each process by the sum of the tensors of all processes."""
+        options: Any = dist.AllreduceOptions()
+        options.reduceOp = dist.ReduceOp.SUM
+        self._run("allreduce", [tensor], options, device_type=tensor.device.type)
+
+    def allgather_concat(self, values: T) -> T:
+        """Return the arrays or tensors of all processes, joined along the last axis by rank."""
+        joined: Any
+        if isinstance(values, torch.Tensor):
+            joined = torch.cat(self.allgather(values.cpu()), dim=-1).to(values.device)
+        else:
+            joined = np.concatenate(self.allgather(values), axis=-1)
+        return joined
+
+    def allgather(self, value: T) -> list[T]:
+        """Return a list of the objects of all processes, by rank; they are pickled."""
         here = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         sizes = [torch.empty(1, dtype=torch.int64, device="cpu") for _ in range(self.size)]
-        self._done("allgather", [sizes], [torch.full_like(sizes[0], len(here))])
-        sizes = [int(size) for size in sizes]
-        # All must be of one size.
-        padded = torch.nn.functional.pad(here, (0, max(sizes) - len(here)))
+        self._run("allgather", [sizes], [torch.full_like(sizes[0], len(here))])
+        n_bytes = [int(size) for size in sizes]
+        padded = torch.nn.functional.pad(here, (0, max(n_bytes) - len(here)))  # to equal sizes
         parts = [torch.empty_like(padded) for _ in range(self.size)]
-        self._done("allgather", [parts], [padded])
-        pairs = zip(parts, sizes, strict=True)
-        return [pickle.loads(part[:size].numpy().tobytes()) for part, size in pairs]
+        self._run("allgather", [parts], [padded])
+        pairs = zip(parts, n_bytes, strict=True)
+        return [pickle.loads(part[:n].numpy().tobytes()) for part, n in pairs]
 
-    def broadcast(self, value):
-        """Return what process 0 has."""
-        return self.allgather(value if self.rank == 0 else None)[0]
+    def broadcast(self, values: T) -> T:
+        """Return the object of process 0."""
+        of_all: list[Any] = self.allgather(values if self.rank == 0 else None)
+        return of_all[0]
 
-    def broadcast_(self, tensor):
-        """Put what the tensor of process 0 holds into those of all."""
+    def broadcast_(self, tensor: torch.Tensor) -> None:
+        """Replace the tensor in each process by that of process 0."""
         if self.rank > 0:
             tensor.zero_()
-        self._reduce(tensor, dist.ReduceOp.SUM)
+        self.allreduce_(tensor)
 
-    def number_rows(self, is_chosen):
-        """Return numbers for the chosen rows of all processes, piece by piece in their order."""
-        pieces = self.pieces
-        if pieces is None or sum(n_rows for _, n_rows in pieces) != len(is_chosen):
-            pieces = [(self.rank, len(is_chosen))]
-        ends = np.cumsum([n_rows for _, n_rows in pieces])
+    def number_rows(self, is_chosen: np.ndarray) -> tuple[int, np.ndarray]:
+        """Return numbers from 0 for the chosen rows of all processes, in the order of the parts."""
+        partitions = self.partitions
+        if partitions is None or sum(n for _, n in partitions) != len(is_chosen):
+            partitions = [(self.rank, len(is_chosen))]
+        ends = np.cumsum([n_rows for _, n_rows in partitions])
         counts = [np.count_nonzero(part) for part in np.split(is_chosen, ends[:-1])]
-        here = [(key, self.rank, n) for (key, _), n in zip(pieces, counts, strict=True)]
+        here = [(key, self.rank, n) for (key, _), n in zip(partitions, counts, strict=True)]
         in_order = sorted(chain.from_iterable(self.allgather(here)))
         edges = np.cumsum([0, *(n for *_, n in in_order)]).tolist()
         numbers = [
@@ -144,71 +161,49 @@ class Communicator:
         ]
         return edges[-1], np.concatenate(numbers)
 
-    def tell(self, error):
-        """Let the others know what has failed in this process, and leave them."""
-        if error is self._told:
+    def report(self, error: BaseException) -> None:
+        """Report an error of this process to the others, which then raise it as well."""
+        if error is self._last_failure:
             return
-        self._told, store = error, self._here("failures")
-        tell(store, self.rank, error)
-        self.close()
-        if self._is_keeper:
-            wait_until_known(store, self.size)
-        self._n_failed += 1
+        self._last_failure, store = error, self._store_for("failures")
+        report_failure(store, self.rank, error)
+        self.close()  # the others notice this, and look into the store
+        if self._hosts_store:  # which may end with this process, as soon as all have read it
+            poll(lambda: store.add("n_informed", 0) >= self.size)
+        self._n_failures += 1
 
-    def close(self):
-        """Leave the other processes; a later fit would meet them again."""
+    def close(self) -> None:
+        """Close the connections; the next fit opens new ones."""
         self._connections.clear()
 
-    def _reduced(self, values, operation):
-        if isinstance(values, torch.Tensor):
-            reduced = values.clone(memory_format=torch.contiguous_format)
-            self._reduce(reduced, operation)
-            return reduced
-        # In one dtype, whatever an array without rows has: integers are exact there up to 2**53.
-        reduced = torch.from_numpy(np.array(values, dtype=np.float64))
-        self._reduce(reduced, operation)
-        return reduced.numpy()
-
-    def _reduce(self, tensor, operation):
-        options = dist.AllreduceOptions()
-        options.reduceOp = operation
-        self._done("allreduce", [tensor], options, device_type=tensor.device.type)
-
-    def _done(self, name, *arguments, device_type="cpu"):
-        """Let all processes do something together, and wait until it is done."""
+    def _run(self, name: str, *arguments: Any, device_type: str = "cpu") -> None:
+        """Run a collective operation, and wait until it is done."""
         try:
             getattr(self._connection(device_type), name)(*arguments).wait()
         except RuntimeError as error:
-            raise ConnectionCut(str(error)) from error
+            raise ConnectionLost(str(error)) from error
 
-    def _connection(self, device_type):
-        if device_type not in self._connections:
-            store = self._here(device_type)
-            self._connections[device_type] = _CONNECT[device_type](store, self)
-        return self._connections[device_type]
+    def _connection(self, device_type: str) -> Any:
+        """Return the connection for tensors on a type of device, opened when it is first used."""
+        if device_type in self._connections:
+            return self._connections[device_type]
+        backend: Any
+        if device_type == "cuda":
+            backend = dist.ProcessGroupNCCL
+            options = backend.Options()
+        else:
+            backend = dist.ProcessGroupGloo
+            options = backend._Options()
+            options._devices = [
+                backend.create_default_device()
+                if self.host is None
+                else backend.create_device(hostname=self.host)
+            ]
+        options._timeout = timedelta(seconds=self.timeout)
+        connection = backend(self._store_for(device_type), self.rank, self.size, options)
+        self._connections[device_type] = connection
+        return connection
 
-    def _here(self, name):
-        """Return the store of what belongs to the fits since the last that failed."""
-        return dist.PrefixStore(f"{self._n_failed}/{name}", self._store)
-
-
-def _connect_by_gloo(store, group):
-    options = dist.ProcessGroupGloo._Options()
-    options._timeout = time_limit(group.timeout)
-    options._devices = [_device(group.host)]
-    return dist.ProcessGroupGloo(store, group.rank, group.size, options)
-
-
-def _device(host):
-    if host is None:
-        return dist.ProcessGroupGloo.create_default_device()
-    return dist.ProcessGroupGloo.create_device(hostname=host)
-
-
-def _connect_by_nccl(store, group):
-    options = dist.ProcessGroupNCCL.Options()
-    options._timeout = time_limit(group.timeout)
-    return dist.ProcessGroupNCCL(store, group.rank, group.size, options)
-
-
-_CONNECT = {"cpu": _connect_by_gloo, "cuda": _connect_by_nccl}
+    def _store_for(self, name: str) -> "dist.Store":
+        """Return a part of the store that no fit before the last failure has used."""
+        return dist.PrefixStore(f"{self._n_failures}/{name}", self._store)

@@ -1,15 +1,18 @@
-"""Dask: a fit on the workers that hold the partitions, and predictions that are computed there.
+"""Dask: a fit on the workers that hold the partitions of X, and lazy predictions.
 
-The workers that hold partitions of X share one fit, as processes of a launcher do; the result is
-the ordinary estimator of the client.
+The workers share one fit, as the processes of a launcher do. The result is an ordinary estimator in
+the process of the client.
 """
 
 import copy
 import time
 import uuid
 import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -18,37 +21,52 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.processes import fitting_among, training_by
-from skdnn.training import train
+from skdnn.processes import fitting_among, use_trainer
+from skdnn.training import TrainingResult, train
 
 from ._communicator import Communicator
-from ._failures import SECONDS_BETWEEN_LOOKS, time_limit
+from ._failures import POLL_INTERVAL
 
-_INSTALL = 'Rows of Dask must find skdnn[dask] installed: pip install "skdnn[dask]".'
 _TIMEOUT = 600.0
-# The stores of the fits that are going on in this process, by a name of the fit.
-_stores: dict = {}
+# The stores that this worker has opened for fits that have not begun, by the identifier of the fit.
+_stores: "dict[str, dist.TCPStore]" = {}
+
+Part = tuple[int, tuple[Any, ...]]  # the number of a partition, and its X, y and sample_weight
 
 
-def is_dask_collection(X):
-    """Return whether X is a Dask object, also of a kind that cannot be fitted on."""
-    # By the name of its module: Dask itself is imported only where it is used.
+def is_dask_collection(X: Any) -> bool:
+    """Return whether X is a Dask object, perhaps of a kind that cannot be fitted."""
+    # By the name of its module, because Dask is imported only where it is used.
     return type(X).__module__.partition(".")[0] == "dask"
 
 
-def _check_rows(X, name):
+def _check_collection(X: Any, name: str) -> None:
     kinds = ("DataFrame", "Array") if name == "X" else ("DataFrame", "Series", "Array")
     if type(X).__name__ not in kinds:
         raise TypeError(
-            f"{name} must be a DataFrame or an array of Dask, got a {type(X).__name__}. Make a "
-            "DataFrame of a Series by to_frame, of a Bag by to_dataframe, of delayed objects by "
-            "dask.dataframe.from_delayed."
+            f"{name} must be a Dask DataFrame or array, got a {type(X).__name__}. Convert a Series "
+            "by to_frame, a Bag by to_dataframe, delayed objects by dask.dataframe.from_delayed."
         )
     if X.ndim > 2 or (name == "X" and X.ndim != 2):
-        raise ValueError(f"Expected 2D array for {name}, got a Dask array of {X.ndim} axes.")
+        expected = "2D" if name == "X" else "1D or 2D"
+        raise ValueError(f"Expected {expected} array for {name}, got a {X.ndim}D Dask array.")
 
 
-def fit_on_dask(estimator, X, y, sample_weight, X_val, y_val, groups, sample_weight_val):
+def _is_array(values: Any) -> bool:
+    # Not by its attributes, because a data frame may have a column of any name.
+    return type(values).__name__ == "Array"
+
+
+def fit_on_dask(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    X_val: Any,
+    y_val: Any,
+    groups: Any,
+    sample_weight_val: Any,
+) -> Any:
     """Fit an estimator on the workers that hold the partitions of X, and return it.
 
     Parameters
@@ -56,19 +74,27 @@ def fit_on_dask(estimator, X, y, sample_weight, X_val, y_val, groups, sample_wei
     estimator : NetworkEstimator
     X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
     y, sample_weight, X_val, y_val, groups, sample_weight_val
-        As in `fit`. y and the weights are Dask collections, the validation set is in memory.
+        As in `fit`. y and sample_weight are Dask collections, the validation set is in memory.
     """
-    _check_rows(X, "X")
+    _check_collection(X, "X")
+    if groups is not None:
+        raise ValueError("groups must be None for a fit of Dask collections.")
+    if getattr(estimator, "_skl_callbacks", None):
+        raise ValueError(
+            "Callbacks are not supported for Dask collections: they would see a copy of the "
+            "estimator on a worker."
+        )
     validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-    _refuse(estimator, validation, groups)
+    for name, rows in validation.items():
+        if hasattr(rows, "__dask_graph__"):
+            raise TypeError(f"{name} must be in memory. Pass {name}.compute() instead.")
     with _client() as client:
-        parts = _parts(client, X, y, sample_weight)
+        parts = _submit_parts(client, X, y, sample_weight)
         try:
-            places = _places(client, parts)
-            fitted = _fit_on(client, places, parts, clone(estimator), validation)
+            fitted = _fit_on_workers(client, parts, clone(estimator), validation)
         finally:
             client.cancel(parts)
-    # Of an earlier fit nothing is left.
+    # Attributes of an earlier fit are removed.
     attributes = {**vars(fitted), **estimator.get_params(deep=False)}
     vars(estimator).clear()
     vars(estimator).update(attributes)
@@ -76,32 +102,34 @@ def fit_on_dask(estimator, X, y, sample_weight, X_val, y_val, groups, sample_wei
 
 
 @contextmanager
-def _client():
-    """Give the client of this process, or in a task that of its worker."""
+def _client() -> Iterator[Any]:
+    """Yield the client of this process, in a task that of its worker."""
     try:
         from distributed import get_client, get_worker, worker_client
     except ImportError as error:
-        raise ImportError(_INSTALL) from error
-    _refuse_event_loop("fit")
+        raise ImportError(
+            'A fit of Dask collections needs the package distributed: pip install "skdnn[dask]".'
+        ) from error
+    _check_not_in_event_loop("fit")
     try:
         client = get_client()
     except ValueError as error:
         raise RuntimeError(
-            "A fit of Dask collections must find workers: make a distributed.Client first, such as "
+            "A fit of Dask collections needs workers. Create a distributed.Client first, such as "
             "Client(LocalCluster())."
         ) from error
     try:
         get_worker()
     except ValueError:  # not in a task
-        in_task = nullcontext(client)
+        context: Any = nullcontext(client)
     else:
-        in_task = worker_client()  # gives the thread back to the worker while the task waits
-    with in_task as client:
+        context = worker_client()  # lets the worker use the thread while this task waits
+    with context as client:
         yield client
 
 
-def _refuse_event_loop(name):
-    """Raise an error in the event loop of an asynchronous client, which must not wait."""
+def _check_not_in_event_loop(method: str) -> None:
+    """Raise an error in the event loop of an asynchronous client, which must not be blocked."""
     try:
         from distributed import get_client
 
@@ -110,51 +138,41 @@ def _refuse_event_loop(name):
         return
     if is_in_loop:
         raise RuntimeError(
-            f"{name} waits for Dask's workers and cannot run in the event loop of an asynchronous "
-            f"client. Use await asyncio.to_thread(estimator.{name}, X, y), or a client without "
-            "asynchronous=True."
+            f"{method} waits for Dask's workers and cannot run in the event loop of an "
+            f"asynchronous client. Use await asyncio.to_thread(estimator.{method}, X, y), or a "
+            "client without asynchronous=True."
         )
 
 
-def _refuse(estimator, validation, groups):
-    if groups is not None:
-        raise ValueError("groups must be None where Dask's workers share a fit.")
-    if getattr(estimator, "_skl_callbacks", None):
-        raise ValueError(
-            "callbacks must be none where Dask's workers share a fit: they would see "
-            "a copy of the estimator on a worker."
-        )
-    for name, rows in validation.items():
-        if hasattr(rows, "__dask_graph__"):
-            raise TypeError(f"{name} must be in memory where X is of Dask: pass its compute().")
-
-
-def _parts(client, X, y, sample_weight):
+def _submit_parts(client: Any, X: Any, y: Any, sample_weight: Any) -> list[Any]:
     """Return futures of (X, y) or (X, y, sample_weight), one for each partition of X."""
     from dask import delayed
 
     columns = {"X": X, "y": y, "sample_weight": sample_weight}
     if sample_weight is None:
         del columns["sample_weight"]
+    partitions = []
     for name, values in columns.items():
         if not hasattr(values, "__dask_graph__"):
             raise TypeError(
-                f"{name} must be a collection of Dask as X is, got {type(values).__name__}."
+                f"{name} must be a Dask collection, as X is, got {type(values).__name__}."
             )
-        _check_rows(values, name)
-    found = [_partitions(_divided_like(X, values, name)) for name, values in columns.items()]
-    for name, partitions in zip(columns, found, strict=True):
-        if len(partitions) != len(found[0]):
+        _check_collection(values, name)
+        values = _partitioned_like(X, values, name)
+        if _is_array(values) and values.ndim == 2:
+            values = values.rechunk({1: -1})
+        partitions.append(np.ravel(values.to_delayed()).tolist())
+        if len(partitions[-1]) != len(partitions[0]):
             raise ValueError(
-                f"{name} must have as many partitions as X, {len(found[0])}, got "
-                f"{len(partitions)}, whose rows Dask does not know. Take both from one collection."
+                f"{name} must have as many partitions as X, {len(partitions[0])}, got "
+                f"{len(partitions[-1])}. Take both from one collection."
             )
-    pairs = enumerate(zip(*found, strict=True))
-    return client.compute([delayed(_checked_part)(k, *columns) for k, columns in pairs])
+    parts = enumerate(zip(*partitions, strict=True))
+    return client.compute([delayed(_checked_part)(k, *part) for k, part in parts])
 
 
-def _divided_like(X, values, name):
-    """Return a collection in the partitions of X, where Dask knows which rows are in them."""
+def _partitioned_like(X: Any, values: Any, name: str) -> Any:
+    """Return a collection with the partitions of X, if Dask knows which rows are in them."""
     if _is_array(X) and _is_array(values):
         n_rows, n_values = sum(X.chunks[0]), sum(values.chunks[0])
         if np.isnan(n_rows + n_values):
@@ -170,20 +188,8 @@ def _divided_like(X, values, name):
     return values
 
 
-def _is_array(values):
-    # Not by its attributes: a frame may have a column of any name.
-    return type(values).__name__ == "Array"
-
-
-def _partitions(values):
-    """Return the partitions of a collection, as Dask's delayed values."""
-    if _is_array(values) and values.ndim == 2:
-        values = values.rechunk({1: -1})
-    return np.ravel(values.to_delayed()).tolist()
-
-
-def _checked_part(number, X, *others):
-    """Return (X, *others) of a partition, once they have the same number of rows."""
+def _checked_part(number: int, X: Any, *others: Any) -> tuple[Any, ...]:
+    """Return (X, *others) of a partition if all have the same number of rows."""
     for name, values in zip(("y", "sample_weight"), others, strict=False):
         if values.shape[0] != X.shape[0]:
             raise ValueError(
@@ -194,79 +200,69 @@ def _checked_part(number, X, *others):
     return X, *others
 
 
-def _places(client, parts):
-    """Return which of the partitions each worker is to train on, of those that it holds."""
-    from distributed import wait
+def _fit_on_workers(client: Any, parts: list[Any], estimator: Any, validation: dict) -> Any:
+    """Return the estimator, fitted by the workers that hold the parts."""
+    from distributed import Semaphore, as_completed, wait
 
     wait(parts)
-    places, holders = {}, client.who_has(parts)
+    parts_of: dict[str, list[tuple[int, Any]]] = {}  # by the address of a worker that holds them
+    holders = client.who_has(parts)
     for k, part in enumerate(parts):
         if not holders[part.key]:
-            part.result()  # raises what went wrong
-        places.setdefault(sorted(holders[part.key])[0], []).append(k)
-    return places
-
-
-def _fit_on(client, places, parts, estimator, validation):
-    """Return the estimator, fitted by the workers."""
-    from distributed import as_completed
-
-    fit_id, size, fits = uuid.uuid4().hex, len(places), []
-    with _only_fit_on(client, places):
-        first = next(iter(places))
-        where = client.submit(_open_store, fit_id, first, **_on(first)).result()
-        try:
-            for rank, (worker, numbers) in enumerate(places.items()):
-                own = [(k, parts[k]) for k in numbers]
-                task = _fit_part, fit_id, where, rank, size, worker, estimator, own, validation
-                fits.append(client.submit(*task, **_on(worker)))
-            done = [future.result() for future in as_completed(fits)]
-        finally:
-            client.cancel(fits)  # after Ctrl-C, too: the workers then stop after the epoch
-    return next(fitted for fitted in done if fitted is not None)
-
-
-@contextmanager
-def _only_fit_on(client, workers):
-    """Wait until no other fit uses these workers, and keep others waiting.
-
-    A worker that fits with some could not with others.
-    """
-    from distributed import Semaphore
-
-    with ExitStack() as stack:
-        for worker in sorted(workers):  # in one order, so that no two fits wait for each other
+            part.result()  # raises the error of the part
+        parts_of.setdefault(min(holders[part.key]), []).append((k, part))
+    # A task on another worker raises an error itself. Without `allow_other_workers` it would wait
+    # for a worker that has gone.
+    submit = partial(client.submit, allow_other_workers=True, pure=False)
+    fit_id, size, fits = uuid.uuid4().hex, len(parts_of), []
+    with ExitStack() as locks:
+        # Only one fit at a time uses a worker: two that waited for each other's processes would
+        # hang. All fits lock the workers in the same order.
+        for worker in sorted(parts_of):
             lock = Semaphore(1, f"skdnn-{worker}", client.scheduler, client.loop)
-            # A lock that an interrupted wait still gets, or a client that died had, expires.
-            stack.callback(setattr, lock, "refresh_leases", False)
-            stack.enter_context(lock)
-        yield
+            # Without refreshing, the lock of an interrupted wait or of a dead client expires.
+            locks.callback(setattr, lock, "refresh_leases", False)
+            locks.enter_context(lock)
+        first = next(iter(parts_of))
+        address = submit(_open_store, fit_id, first, workers=[first]).result()
+        try:
+            for rank, (worker, own) in enumerate(parts_of.items()):
+                task = _fit_part, fit_id, address, rank, size, worker, estimator, own, validation
+                fits.append(submit(*task, workers=[worker]))
+            results = [future.result() for future in as_completed(fits)]
+        finally:
+            client.cancel(fits)  # also after Ctrl-C: the workers then stop after the epoch
+    return next(fitted for fitted in results if fitted is not None)
 
 
-def _on(worker):
-    # Elsewhere it would say at once that the worker has gone, instead of waiting for it.
-    return {"workers": [worker], "allow_other_workers": True, "pure": False}
-
-
-def _check_worker(worker):
+def _check_worker(worker: str) -> None:
     from distributed import get_worker
 
     if get_worker().address != worker:
-        raise RuntimeError(f"The worker {worker}, which held rows of the fit, has gone.")
+        raise RuntimeError(f"The worker {worker}, which held rows of the fit, has ended.")
 
 
-def _open_store(fit_id, worker):
-    """Open the store where the processes of a fit meet, and return its address."""
+def _open_store(fit_id: str, worker: str) -> tuple[str, int]:
+    """Open the store of a fit on a worker, and return its host and port."""
     _check_worker(worker)
-    host = urlparse(worker).hostname
+    host = str(urlparse(worker).hostname)
     _stores[fit_id] = dist.TCPStore(
-        host, 0, is_master=True, wait_for_workers=False, timeout=time_limit(_TIMEOUT)
+        host, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=_TIMEOUT)
     )
     return host, _stores[fit_id].port
 
 
-def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
-    """Fit with the other workers, and return the estimator from the first of them."""
+def _fit_part(
+    fit_id: str,
+    address: tuple[str, int],
+    rank: int,
+    size: int,
+    worker: str,
+    estimator: Any,
+    parts: list[Part],
+    validation: dict[str, Any],
+) -> Any:
+    """Fit on a worker together with the others; return the estimator from rank 0, else None."""
     from distributed import get_worker
 
     _check_worker(worker)
@@ -274,52 +270,57 @@ def _fit_part(fit_id, where, rank, size, worker, estimator, parts, validation):
     store = _stores.pop(fit_id, None) if rank == 0 else None
     if store is None:
         store = dist.TCPStore(
-            *where, is_master=False, wait_for_workers=False, timeout=time_limit(_TIMEOUT)
+            *address, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=_TIMEOUT)
         )
-    store.add("begun", 1)
-    while store.add("begun", 0) < size:  # a worker may be busy with other tasks
-        _check_wanted(task)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    X, y, *weight = (_joined(column) for column in zip(*(part for _, part in parts), strict=True))
-    group = Communicator(
+    store.add("n_ready", 1)
+    while store.add("n_ready", 0) < size:  # a worker may be busy with other tasks
+        _check_not_cancelled(task)
+        time.sleep(POLL_INTERVAL)
+    X, y, *weight = (
+        _concatenated(column) for column in zip(*(part for _, part in parts), strict=True)
+    )
+    communicator = Communicator(
         store,
         rank,
         size,
         timeout=_TIMEOUT,
-        pieces=[(k, len(part[1])) for k, part in parts],
+        partitions=[(k, len(part[1])) for k, part in parts],
         host=urlparse(worker).hostname,
-        is_keeper=rank == 0,
+        hosts_store=rank == 0,
     )
-    if rank > 0:  # the first process has the validation set
+    if rank > 0:  # process 0 has the validation set
         validation = {name: v[:0] if np.ndim(v) else v for name, v in validation.items()}
     try:
-        with fitting_among(group), training_by(partial(_train_while_wanted, task)):
+        with fitting_among(communicator), use_trainer(partial(_train_until_cancelled, task)):
             estimator.fit(X, y, *weight, **validation)
     finally:
-        group.close()
+        communicator.close()
     return estimator if rank == 0 else None
 
 
-def _train_while_wanted(task, *arguments, observers=(), **options):
-    """Train as `train` does, until an epoch in which the client has cancelled the task."""
-    return train(*arguments, observers=[*observers, lambda _: _check_wanted(task)], **options)
+def _train_until_cancelled(
+    task: Any, *arguments: Any, observers: Any = (), **options: Any
+) -> TrainingResult:
+    """Do what `train` does, but raise an error after an epoch if the task is cancelled."""
+    observers = [*observers, lambda _: _check_not_cancelled(task)]
+    return train(*arguments, observers=observers, **options)
 
 
-def _check_wanted(task):
+def _check_not_cancelled(task: Any) -> None:
     """Raise an error if the client, interrupted or closed, has cancelled a task of its worker."""
     if task.state == "cancelled":
-        raise RuntimeError("The client of Dask has cancelled the fit.")
+        raise RuntimeError("The Dask client has cancelled the fit.")
 
 
-def _joined(parts):
-    """Return partitions one after another: frames, series, arrays or sparse matrices."""
+def _concatenated(parts: tuple[Any, ...]) -> Any:
+    """Return the rows of several data frames, series, arrays or sparse matrices as one."""
     if len(parts) == 1:
         return parts[0]
     if hasattr(parts[0], "iloc"):
         import pandas as pd
 
         with warnings.catch_warnings():
-            # That empty ones will count one day for the dtype.
+            # pandas announces that empty frames will count for the dtype in future.
             warnings.simplefilter("ignore", FutureWarning)
             return pd.concat(parts)
     if hasattr(parts[0], "tocsr"):
@@ -327,8 +328,8 @@ def _joined(parts):
     return np.concatenate(parts)
 
 
-def predict_on_dask(estimator, method, X):
-    """Return a lazy Dask array of the predictions, computed where the rows of X are.
+def predict_on_dask(estimator: Any, method: str, X: Any) -> Any:
+    """Return a lazy Dask array of predictions, which are computed by the workers.
 
     Parameters
     ----------
@@ -337,11 +338,12 @@ def predict_on_dask(estimator, method, X):
         Such as "predict_proba".
     X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
     """
-    _check_rows(X, "X")
+    _check_collection(X, "X")
     check_is_fitted(estimator)
+    # The predictions of an example row, without the row, tell Dask dtype and shape.
     if not _is_array(X):
         row = X._meta_nonempty.iloc[:1]
-        # What Dask puts into columns of text and objects might be none that the fit knows.
+        # Dask's examples of text and objects might be no valid values; missing values are.
         row = row.where(np.array([[dtype.kind in "iuf" for dtype in row.dtypes]]))
         meta = getattr(estimator, method)(row)[:0]
         return X.map_partitions(_predict_part, estimator, method, meta, meta=meta)
@@ -355,18 +357,18 @@ def predict_on_dask(estimator, method, X):
     return X.map_blocks(_predict_part, estimator, method, meta, chunks=chunks, meta=meta)
 
 
-def _predict_part(X, estimator, method, none):
-    return getattr(estimator, method)(X) if X.shape[0] else none
+def _predict_part(X: Any, estimator: Any, method: str, empty: np.ndarray) -> np.ndarray:
+    return getattr(estimator, method)(X) if X.shape[0] else empty
 
 
-def score_on_dask(estimator, X, y, sample_weight):
-    """Return accuracy or R²; the predictions, which it is made of, come to this process."""
-    _refuse_event_loop("score")
-    predicted, y, weight = map(_here, (predict_on_dask(estimator, "predict", X), y, sample_weight))
+def score_on_dask(estimator: Any, X: Any, y: Any, sample_weight: Any) -> float:
+    """Return accuracy or R²; y and the predictions are computed and sent to this process."""
+    _check_not_in_event_loop("score")
+    predicted, y, weight = (
+        values.compute() if hasattr(values, "__dask_graph__") else values
+        for values in (predict_on_dask(estimator, "predict", X), y, sample_weight)
+    )
     scored = copy.copy(estimator)
-    scored.predict = lambda predicted: predicted  # `score` then checks and weighs as in memory
+    # `score` then checks y and the weights as for rows in memory.
+    scored.predict = lambda predicted: predicted
     return scored.score(predicted, y, weight)
-
-
-def _here(values):
-    return values.compute() if hasattr(values, "__dask_graph__") else values

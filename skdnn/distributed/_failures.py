@@ -1,75 +1,68 @@
-"""How all processes end where one of them fails, with its error.
+"""How an error of one process ends the fit in all processes.
 
-One that fails says so in the store and cuts its connections, which others notice at once: then they
-look there for what has happened. One that was killed says nothing, and one that hangs is noticed
-when the time limit is over.
+A process that fails writes its error into the store and closes its connections. The others notice
+that at once, and read the error in the store. A process that was killed writes nothing; one that
+hangs is noticed after the timeout.
 """
 
 import pickle
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
-# For a word of the process that has cut a connection, and for the others to have read it.
-_SECONDS_TO_TELL = 5.0
-SECONDS_BETWEEN_LOOKS = 0.02
-# Errors that a user is to see as what they are.
-_KEPT = {"ValueError": ValueError, "TypeError": TypeError, "MemoryError": MemoryError}
+import torch.distributed as dist
 
+T = TypeVar("T")
 
-class ConnectionCut(RuntimeError):
-    """Another process has ended, or does not answer."""
-
-
-def tell(store, rank, error):
-    """Let other processes know what has failed in this one."""
-    story = rank, type(error).__name__, str(error)
-    _quietly(store.set, f"failed/{rank}", pickle.dumps(story))
-    _quietly(store.add, "know", 1)
-
-
-def wait_until_known(store, size):
-    """Give the others time to learn of it, before the store goes with this process."""
-    _looked_for(lambda: store.add("know", 0) >= size)
+# Seconds to wait for the error of a process that has closed its connections, and for the others to
+# have read it.
+_SECONDS_TO_REPORT = 5.0
+POLL_INTERVAL = 0.02
+# Errors that are raised with their own type; others become a RuntimeError that names the type.
+_RAISED_AS_THEY_ARE = {
+    "ValueError": ValueError,
+    "TypeError": TypeError,
+    "MemoryError": MemoryError,
+}
 
 
-def what_happened(store, size, timeout):
-    """Return the error that another process has told, or one that says that none has."""
+class ConnectionLost(RuntimeError):
+    """Another process has ended, or has not answered within the timeout."""
 
-    def look():
-        names = [f"failed/{rank}" for rank in range(size)]
-        return next((name for name in names if store.check([name])), None)
 
-    name = _looked_for(look)
+def report_failure(store: "dist.Store", rank: int, error: BaseException) -> None:
+    """Write the error of a process into the store."""
+    failure: Any = pickle.dumps((rank, type(error).__name__, str(error)))
+    with suppress(RuntimeError):  # the store has ended with its process
+        store.set(f"failed/{rank}", failure)
+        store.add("n_informed", 1)
+
+
+def error_of_another_process(store: "dist.Store", size: int, timeout: float) -> Exception:
+    """Return the error in the store; if there is none, one that says that a process has ended."""
+    names = [f"failed/{rank}" for rank in range(size)]
+    name = poll(lambda: next((name for name in names if store.check([name])), None))
     if name is None:
         return RuntimeError(
-            "Another of the processes that share a fit has ended, or has not answered within "
-            f"{timeout:g} s (see the timeout of data_parallel)."
+            "Another process that shares the fit has ended, or has not answered within "
+            f"{timeout:g} s. If it needs longer, increase the timeout of data_parallel."
         )
     rank, kind, message = pickle.loads(store.get(name))
-    _quietly(store.add, "know", 1)
-    told = message if kind in _KEPT else f"{kind}: {message}"
-    return _KEPT.get(kind, RuntimeError)(f"{told} (in process {rank} of {size})")
+    with suppress(RuntimeError):  # the store has ended with its process
+        store.add("n_informed", 1)
+    if kind not in _RAISED_AS_THEY_ARE:
+        message = f"{kind}: {message}"
+    error_type = _RAISED_AS_THEY_ARE.get(kind, RuntimeError)
+    return error_type(f"{message} (in process {rank} of {size})")
 
 
-def _looked_for(look):
-    """Return what is found as soon as it is there, None where it does not come."""
-    end = time.monotonic() + _SECONDS_TO_TELL
+def poll(look: Callable[[], T]) -> T | None:
+    """Return the first result of a function that is true, None if there is none for a while."""
+    end = time.monotonic() + _SECONDS_TO_REPORT
     while time.monotonic() < end:
-        found = _quietly(look)
-        if found:
-            return found
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        with suppress(RuntimeError):  # the store has ended with its process
+            if found := look():
+                return found
+        time.sleep(POLL_INTERVAL)
     return None
-
-
-def _quietly(function, *arguments):
-    """Return what a function returns, None where the store has gone with its process."""
-    try:
-        return function(*arguments)
-    except RuntimeError:
-        return None
-
-
-def time_limit(seconds):
-    """Return a time limit as torch takes it."""
-    return timedelta(seconds=seconds)

@@ -1,12 +1,13 @@
-"""How processes meet that a launcher has started, such as torchrun, srun, Ray Train or Spark."""
+"""data_parallel: connect processes that a launcher such as torchrun, srun or Ray has started."""
 
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import cache
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -15,62 +16,62 @@ from skdnn._version import __version__
 from skdnn.processes import check_same, fitting_among
 
 from ._communicator import Communicator
-from ._failures import time_limit
 
-# What launchers say of a process, and Slurm where nobody says so in its place.
-_NAMES = {
+# Environment variables that launchers set; those of Slurm are used if there are no others.
+_VARIABLES = {
     "rank": ("RANK", "SLURM_PROCID"),
     "size": ("WORLD_SIZE", "SLURM_NTASKS"),
     "local_rank": ("LOCAL_RANK", "SLURM_LOCALID"),
 }
-_n_meetings = count()
+_numbers_of_blocks = count()
 
 
 @contextmanager
 def data_parallel(
     rows: Literal["all", "part"] = "all", *, timeout: float = 600.0
 ) -> Iterator[Communicator]:
-    """Let the fits in the block be shared by all processes that a launcher has started.
+    """Share the fits in the block between all processes that a launcher has started.
 
-    In each of them, `fit` of a DeepBinaryClassifier or DeepRegressor trains on rows of its own, and
-    the gradients of all are summed in each step. So every process ends with the estimator that one
-    process with all rows would have fitted, to rounding, in as many epochs; only with `dropout`
-    each draws masks of its own. All processes must come here together and fit the same: the same
-    parameters, in the same order. Saving, callbacks and printing are done by process 0.
+    In each process, `fit` of a DeepBinaryClassifier or DeepRegressor trains on different rows, and
+    the gradients of all processes are added in each step. So every process ends with the estimator
+    that one process with all rows would have fitted, up to rounding, in as many epochs. The one
+    exception is `dropout`, whose masks each process draws itself. All processes must enter the
+    block and run the same fits in it: the same parameters, in the same order. Process 0 saves
+    checkpoints, calls callbacks and prints.
 
     Parameters
     ----------
     rows : {"all", "part"}, default="all"
-        What each process passes as X and y: all rows, the same in each, of which it will train on
-        its share; or rows of its own, which may be none, of shape (0, n_features). Those of
-        process 0 are then the first of all rows, those of process 1 the next.
+        What each process passes as X and y. "all": all rows, the same in each process, which then
+        trains on its part of them. "part": its own rows, perhaps none, of shape (0, n_features).
+        The rows of process 0 are then the first of all rows, followed by those of process 1.
     timeout : float, default=600.0
-        Seconds that a process waits for another one before it gives up.
+        Seconds that a process waits for another one before it raises an error.
 
     Yields
     ------
     Communicator
-        With `rank`, which of the processes this is, from 0, and `size`, how many there are.
+        Its `rank` is the number of this process, from 0, its `size` the number of processes.
 
     Raises
     ------
     ValueError
-        If `rows` or `timeout` is none of these, or not the same everywhere. Within the block, `fit`
+        If `rows` or `timeout` is invalid, or not the same in all processes. Within the block, `fit`
         refuses ``n_networks`` above 1, ``warm_start``, ``scoring`` and groups.
     RuntimeError
-        If no launcher has said who the processes are, or one of them has ended or does not answer.
-        What `fit` raises in one process, it raises in all of them.
+        If there is no launcher, or a process has ended or does not answer within the timeout.
+        An error that `fit` raises in one process is raised in all of them.
 
     See Also
     --------
-    skdnn.DeepBinaryClassifier, skdnn.DeepRegressor : Their fits are what is shared; of Dask's
-        collections without this.
+    skdnn.DeepBinaryClassifier, skdnn.DeepRegressor : Their `fit` also takes Dask collections,
+        without this function.
 
     Notes
     -----
     A launcher sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT in the environment,
-    or has begun torch's default process group, which stays as it is. On machines with GPUs a
-    process computes on that of its LOCAL_RANK.
+    or has started torch's default process group, which stays as it is. On a machine with GPUs, a
+    process uses the GPU whose number is its LOCAL_RANK.
 
     Examples
     --------
@@ -79,84 +80,78 @@ def data_parallel(
         from skdnn import DeepBinaryClassifier
         from skdnn.distributed import data_parallel
 
-        with data_parallel() as group:
+        with data_parallel() as communicator:
             clf = DeepBinaryClassifier(random_state=0).fit(X, y)
-        if group.rank == 0:
+        if communicator.rank == 0:
             print(clf.score(X_test, y_test))
     """
     if rows not in ("all", "part"):
         raise ValueError(f"rows must be 'all' or 'part', got {rows!r}.")
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
         raise ValueError(f"timeout must be a number of seconds above 0, got {timeout!r}.")
-    group = _meet(rows, float(timeout))
+    communicator = _connect(rows, float(timeout))
+    local_rank = _from_environment("local_rank")
+    own_gpu: torch.cuda.device | nullcontext = nullcontext()
+    if local_rank is not None and torch.cuda.is_available():
+        own_gpu = torch.cuda.device(local_rank % torch.cuda.device_count())
     try:
-        with group.failing_together():
-            told = {"The version of skdnn": __version__, "rows": rows, "timeout": timeout}
-            check_same(group, told)
-        with fitting_among(group), _on_own_gpu():
-            yield group
+        with communicator.failing_together():
+            settings = {"The version of skdnn": __version__, "rows": rows, "timeout": timeout}
+            check_same(communicator, settings)
+        with fitting_among(communicator), own_gpu:
+            yield communicator
     except BaseException as error:
-        group.tell(error)  # an error beside the fits: the others may be waiting in one
+        communicator.report(error)  # also an error outside of `fit`, where the others may be
         raise
     finally:
-        group.close()
+        communicator.close()
 
 
-def _meet(rows, timeout):
-    rank, size, store, is_keeper = _place(timeout)
-    # A launcher that starts processes anew keeps the store of the last time.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(f"skdnn/{attempt}/{next(_n_meetings)}", store)
-    return Communicator(store, rank, size, rows=rows, timeout=timeout, is_keeper=is_keeper)
-
-
-def _place(timeout):
-    """Return rank, size, the store where all meet, and whether that is in this process."""
-    if dist.is_available() and dist.is_initialized():
+def _connect(rows: Literal["all", "part"], timeout: float) -> Communicator:
+    """Return the communicator of the processes in the environment or in the default group."""
+    if not (dist.is_available() and dist.is_initialized()):
+        rank, size = _from_environment("rank"), _from_environment("size")
+        address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+        if rank is None or size is None or address is None or port is None:
+            raise RuntimeError(
+                "data_parallel must run in processes that a launcher such as torchrun has started, "
+                "which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment."
+            )
+        hosts_store = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        store = _open_store(address, int(port), hosts_store, timeout)
+    else:
         rank, size = dist.get_rank(), dist.get_world_size()
-        return rank, size, _store_beside_the_default_group(rank, timeout), rank == 0
-    rank, size = _told("rank"), _told("size")
-    address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
-    if None in (rank, size, address, port):
-        raise RuntimeError(
-            "data_parallel must run in processes that a launcher such as torchrun has started, "
-            "which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment."
-        )
-    is_keeper = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    return rank, size, _store(address, int(port), is_keeper, timeout), is_keeper
+        hosts_store, store = rank == 0, _store_beside_the_default_group(rank, timeout)
+    # A launcher that restarts the processes keeps the store of the previous attempt.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own_store = dist.PrefixStore(f"skdnn/{attempt}/{next(_numbers_of_blocks)}", store)
+    return Communicator(own_store, rank, size, rows=rows, timeout=timeout, hosts_store=hosts_store)
 
 
-def _told(what):
-    found = [os.environ[name] for name in _NAMES[what] if name in os.environ]
-    return int(found[0]) if found else None
+def _from_environment(name: str) -> int | None:
+    values = [os.environ[each] for each in _VARIABLES[name] if each in os.environ]
+    return int(values[0]) if values else None
 
 
-@cache  # a process keeps its store for all of its fits: others may still ask there
-def _store(address, port, is_keeper, timeout):
+@cache  # kept open for all fits, because other processes may still read the store of an earlier one
+def _open_store(address: str, port: int, is_master: bool, timeout: float) -> "dist.TCPStore":
     return dist.TCPStore(
         address,
         port,
-        is_master=is_keeper,
-        timeout=time_limit(timeout),
+        is_master=is_master,
+        timeout=timedelta(seconds=timeout),
         wait_for_workers=False,
         multi_tenant=True,
     )
 
 
 @cache
-def _store_beside_the_default_group(rank, timeout):
-    """Open a store in process 0, and tell the others by the default group where."""
-    place = [None]
+def _store_beside_the_default_group(rank: int, timeout: float) -> "dist.TCPStore":
+    """Open a store in process 0, and send its address to the others by the default group."""
+    place: list[Any] = [None]
     if rank == 0:
         address = os.environ.get("MASTER_ADDR", socket.getfqdn())
-        store = _store(address, 0, True, timeout)
+        store = _open_store(address, 0, True, timeout)
         place = [(address, store.port)]
     dist.broadcast_object_list(place)
-    return store if rank == 0 else _store(*place[0], False, timeout)
-
-
-def _on_own_gpu():
-    local_rank = _told("local_rank")
-    if local_rank is None or not torch.cuda.is_available():
-        return nullcontext()
-    return torch.cuda.device(local_rank % torch.cuda.device_count())
+    return store if rank == 0 else _open_store(*place[0], False, timeout)

@@ -1,8 +1,7 @@
-"""Parallel fits, such as those of a search, trained as one stack of networks.
+"""Independent fits, such as those of a search, trained together as one stack of networks.
 
-joblib runs each task in a thread of its own, `_backend`; a fit in such a thread does all by itself
-up to its training and waits there for others, `_scheduler`; compatible ones, `_request`, are
-trained together, `_stack`.
+`_backend` is a joblib backend that runs each task in a thread. A fit in such a thread waits in
+`_scheduler` before its training. Compatible requests, see `_request`, are trained by `_stack`.
 """
 
 from ._backend import together

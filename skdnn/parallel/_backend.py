@@ -1,36 +1,41 @@
-"""joblib's view of a meeting: a backend whose tasks are threads.
+"""A joblib backend that runs tasks in threads and trains their networks together.
 
-What runs independent fits through joblib is served without knowing it: searches,
-cross-validation, ensembles of scikit-learn's.
+It serves everything that runs independent fits through joblib: scikit-learn's searches,
+cross-validation and ensembles.
 """
 
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import dataclass
 from numbers import Integral, Real
+from types import TracebackType
+from typing import Any
 
 import joblib
 from joblib.parallel import FallbackToBackend, ParallelBackendBase, SequentialBackend
 
-from ._scheduler import Scheduler, current_call
+from ._request import Call
+from ._scheduler import Scheduler, TaskFuture, current_task
 
 NAME = "skdnn"
 MAX_TASKS = 128
 MEMORY_LIMIT = 2**30
 # Calls of Parallel that are nested deeper run their tasks one after the other. joblib's own
 # backends do so from level 2; a cross-validation of a search of ensembles has three levels, 0 to 2.
-DEEPEST_LEVEL = 2
+MAX_NESTING_LEVEL = 2
 
 
 class TogetherBackend(ParallelBackendBase):
-    """Runs each task in a thread; a call of Parallel within a task shares the meeting.
+    """Run each task in a thread; nested calls of Parallel share the scheduler.
 
     Parameters
     ----------
     max_tasks, memory_limit : int, float
-        See `together`. Within a task those of the outermost call apply.
+        See `together`. Nested calls have the limits of the outermost one.
     **options
-        Of joblib's.
+        Options of joblib.
     """
 
     supports_retrieve_callback = True
@@ -38,96 +43,106 @@ class TogetherBackend(ParallelBackendBase):
     uses_threads = True
 
     def __init__(
-        self,
-        max_tasks=MAX_TASKS,
-        memory_limit=MEMORY_LIMIT,
-        **options,
-    ):
+        self, max_tasks: int = MAX_TASKS, memory_limit: float = MEMORY_LIMIT, **options: Any
+    ) -> None:
         super().__init__(**options)
-        _check("max_tasks", max_tasks, Integral, "a whole number")
-        _check("memory_limit", memory_limit, Real, "a number")
+        for name, value, kind, description in (
+            ("max_tasks", max_tasks, Integral, "a whole number"),
+            ("memory_limit", memory_limit, Real, "a number"),
+        ):
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise TypeError(f"{name} must be {description} above 0, got {value!r}.")
+            if not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value!r}.")
         self.max_tasks, self.memory_limit = max_tasks, memory_limit
-        self.scheduler = self.call = self.failure = None
-        self.filters = ExitStack()
+        self.scheduler: Scheduler
+        self.call: Call
+        self.failure: tuple[BaseException, TracebackType | None] | None = None
+        self.warning_filters = ExitStack()
 
-    def effective_n_jobs(self, n_jobs):
-        """Return how many tasks there are at a time, whatever n_jobs says."""
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Return the number of tasks at a time, which does not depend on `n_jobs`."""
         if n_jobs == 0:
-            raise ValueError("n_jobs must not be 0: -1 is all processors, None what is usual.")
-        return 1 if self._is_too_deep() else self.max_tasks
+            raise ValueError("n_jobs must not be 0. Use None or a positive number, or -1 for all.")
+        return 1 if (self.nesting_level or 0) > MAX_NESTING_LEVEL else self.max_tasks
 
-    def configure(self, n_jobs=1, parallel=None, **options):
-        """Begin a call of Parallel."""
-        if self._is_too_deep():
+    def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
+        """Start a call of Parallel."""
+        if (self.nesting_level or 0) > MAX_NESTING_LEVEL:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        self.parallel, within = parallel, current_call()
-        self.scheduler = (
-            within.scheduler if within else Scheduler(self.max_tasks, self.memory_limit)
+        self.parallel = parallel
+        self.scheduler, parent = current_task.get() or (
+            Scheduler(self.max_tasks, self.memory_limit),
+            None,
         )
-        self.call = self.scheduler.new_call(within)
+        self.call = Call(parent)
         return self.effective_n_jobs(n_jobs)
 
-    def _is_too_deep(self):
-        return (self.nesting_level or 0) > DEEPEST_LEVEL
+    def start_call(self) -> None:
+        """Save the warning filters: scikit-learn changes them in each task, for all threads."""
+        if self.call.parent is None:
+            self.warning_filters.enter_context(warnings.catch_warnings())
 
-    def start_call(self):
-        """Keep the filters of warnings: scikit-learn sets them in each task, for all threads."""
-        if self.call.within is None:
-            self.filters.enter_context(warnings.catch_warnings())
+    def stop_call(self) -> None:
+        """Restore the warning filters."""
+        self.warning_filters.close()
 
-    def stop_call(self):
-        """Give back what was kept."""
-        self.filters.close()
-
-    def submit(self, func, callback=None):
-        """Let a task begin as soon as there is room, and return its Future."""
-        future = Future()
-        future.add_done_callback(callback)
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Future], Any] | None = None
+    ) -> TaskFuture:
+        """Queue a task and return its future."""
+        future = TaskFuture()
+        if callback is not None:
+            future.add_done_callback(callback)
         self.scheduler.add(self.call, func, future)
         return future
 
-    apply_async = submit  # as joblib before 1.5 calls it
+    apply_async = submit  # its name before joblib 1.5
 
-    def retrieve_result_callback(self, future):
-        """Return what a task returned, or raise what it raised."""
+    def retrieve_result_callback(self, future: TaskFuture) -> Any:
+        """Return what a task returned, or raise its error."""
         error = future.exception()
-        if error is not None:  # the first of the call, which ends with it
+        if error is not None:  # the first error of the call, which ends with it
             self.failure = error, future.traceback
         return future.result()
 
-    def retrieval_context(self):
+    def retrieval_context(self) -> "_Retrieval":
         """Return the context in which the caller waits for its tasks."""
-        return _Retrieval(self)
+        return _Retrieval(self, self.call)
 
-    def abort_everything(self, ensure_ready=True):
-        """End the tasks of this call, and wait a little for them to end."""
-        self.scheduler.end(self.call)
-        if self.call.within is None:
-            self.scheduler.join()
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Cancel the tasks of this call, and wait a short time for their threads to end."""
+        self.scheduler.abort(self.call)
         if ensure_ready:
             self.configure(parallel=self.parallel)
 
-    def get_nested_backend(self):
-        """Return the backend of calls within a task: their fits meet all others."""
+    def get_nested_backend(self) -> tuple["TogetherBackend", None]:
+        """Return the backend of calls of Parallel within a task."""
         level = self.nesting_level + 1
         return TogetherBackend(self.max_tasks, self.memory_limit, nesting_level=level), None
 
 
+@dataclass
 class _Retrieval:
-    """The caller waits for its tasks; an error of a task is raised with the task's traceback.
+    """The context in which a caller waits for its tasks; an error keeps the task's traceback.
 
-    joblib removes the traceback before it raises the error again. This is a class, since
-    `contextlib.contextmanager` sets the traceback back as well.
+    joblib removes the traceback before it raises the error again. This is a class, because
+    `contextlib.contextmanager` would remove it as well.
     """
 
-    def __init__(self, backend):
-        self.backend, self.call = backend, backend.call
+    backend: TogetherBackend
+    call: Call
 
-    def __enter__(self):
-        self.backend.scheduler.await_tasks(self.call, True)
+    def __enter__(self) -> None:
+        self.backend.scheduler.set_awaited(self.call, True)
 
-    def __exit__(self, kind, error, traceback):
-        self.backend.scheduler.await_tasks(self.call, False)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.backend.scheduler.set_awaited(self.call, False)
         failure, self.backend.failure = self.backend.failure, None
         if failure is not None and error is failure[0]:
             raise error.with_traceback(failure[1])
@@ -136,44 +151,46 @@ class _Retrieval:
 joblib.register_parallel_backend(NAME, TogetherBackend)
 
 
-def together(max_tasks=MAX_TASKS, memory_limit=MEMORY_LIMIT):
-    """Let fits that joblib runs be trained as one stack, where they fit together.
+def together(
+    max_tasks: int = MAX_TASKS, memory_limit: float = MEMORY_LIMIT
+) -> joblib.parallel_config:
+    """Train the networks of independent fits together, as one batched computation.
 
-    In the block, whatever runs independent fits through joblib does so in threads: searches,
-    cross-validation, ensembles of scikit-learn's, whatever their ``n_jobs`` says. Each fit of a
-    network waits where its training begins, until no other task has anything to do or none has come
-    for a second; those that have the same layers, activations, batch size, optimizer, dtype and
-    device are then trained as one stack. What each ends with is what it reaches alone. Other
-    estimators just run.
+    In the block, everything that runs independent fits through joblib runs them in threads,
+    whatever its ``n_jobs``: searches, cross-validation, ensembles of scikit-learn. Before its
+    training, each fit of a network waits until all other tasks wait as well, or no fit has arrived
+    for a second. Fits with the same layers, activations, batch size, optimizer, dtype and device
+    are then trained as one stack. Each gives the result of a separate fit. Other estimators run as
+    usual.
 
-    ``joblib.parallel_config("skdnn")`` is the same.
+    ``joblib.parallel_config("skdnn")`` does the same.
 
-    Calls of Parallel that are nested in a task share its threads and limits, down to the third
-    level, also where the task opens such a block itself; deeper ones run sequentially. With
-    ``return_as="generator"`` a result is returned when its own fit has ended. An error of a task is
-    raised with the traceback of the task.
+    Calls of Parallel within a task use the same threads and limits, down to the third level of
+    nesting, even if the task opens such a block itself; deeper calls run sequentially. With
+    ``return_as="generator"`` a result is returned as soon as its own fit has ended. An error of a
+    task is raised with the traceback of the task.
 
     Parameters
     ----------
     max_tasks : int, default=128
-        How many tasks are there at the same time, at the most.
+        The largest number of tasks at the same time.
     memory_limit : int or float, default=2**30
-        Bytes that the data of those tasks and their networks may take, about: where they are
-        large, fewer than `max_tasks` wait for each other.
+        Approximate limit in bytes of the data and networks of these tasks. If they are large, fewer
+        than `max_tasks` are there at the same time.
 
     Returns
     -------
     context manager
-        Outside of which joblib does what it did before.
+        The previous backend of joblib is restored at the end of the block.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of another type, or not positive.
+        If a parameter has the wrong type or is not positive.
 
     See Also
     --------
-    skdnn.distributed.data_parallel : One fit shared by several processes.
+    skdnn.distributed.data_parallel : Share one fit between several processes.
 
     Examples
     --------
@@ -188,10 +205,3 @@ def together(max_tasks=MAX_TASKS, memory_limit=MEMORY_LIMIT):
     True
     """
     return joblib.parallel_config(NAME, max_tasks=max_tasks, memory_limit=memory_limit)
-
-
-def _check(name, value, kind, description):
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be {description} above 0, got {value!r}.")
-    if not value > 0:
-        raise ValueError(f"{name} must be above 0, got {value!r}.")

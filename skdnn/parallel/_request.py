@@ -1,12 +1,16 @@
-"""What a fit wants to be trained, and which of such requests fit together."""
+"""Requests for training, and which of them can be trained as one stack of networks."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Hashable
+from contextvars import copy_context
 from itertools import pairwise
+from threading import Event
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
+import sklearn
 import torch
+from joblib.parallel import get_active_backend
 
 from skdnn.data.batches import Batches, DenseRows
 from skdnn.network import ACTIVATIONS, Network
@@ -16,73 +20,143 @@ from skdnn.training import (
     Adam,
     GradientDescent,
     ThreadPool,
+    TrainingResult,
     WeightAverage,
     operations_of_a_step,
 )
 
-# Update rules whose tensors have a number for each parameter of a network.
-OPTIMIZERS = (GradientDescent, Adam)
-# A stack saves what an operation takes beside its numbers. With more networks, with longer products
-# there is nothing more to save, and more parameters leave a processor's cache.
-MOST_NETWORKS = 32
-MOST_OPERATIONS = 1e8  # of a step
-MOST_BYTES = 2**21  # of parameters
-# What a fit that waits holds, beside its encoded rows: these as they came, of up to eight bytes a
-# number, and as they were read; a network with its gradient, the rule's tensors, the weights kept.
+# Optimizers whose tensors have one number for each parameter of the network.
+STACKABLE_OPTIMIZERS = (GradientDescent, Adam)
+# A stack saves the overhead of each operation. Beyond these limits the overhead no longer matters,
+# and the parameters no longer fit into the processor's cache.
+MAX_NETWORKS = 32
+MAX_OPERATIONS = 1e8  # of a step
+MAX_PARAMETER_BYTES = 2**21
+# Memory of a waiting fit besides its encoded rows: the given and the decoded rows, of up to eight
+# bytes a number; the weights, their gradient, the tensors of the optimizer, the best weights.
 COPIES_OF_ROWS, COPIES_OF_THETA = 2, 8
 
 
-@dataclass(eq=False)
-class Request:
-    """The arguments of a call of `train`.
+class Call:
+    """A call of `joblib.Parallel`.
+
+    Parameters
+    ----------
+    parent : Call or None
+        The call whose task made this one.
 
     Attributes
     ----------
-    network : Network
-    batches : Batches
-    optimizer : update rule
-    options : dict
-    is_alone : bool, default=False
-        Whether it is trained by itself, whatever it is.
+    depth : int
+        How many calls this one is nested in.
+    context : contextvars.Context
+        The context variables of the caller, which its tasks see.
+    config : dict
+        scikit-learn's configuration in the thread of the caller.
+    n_left : int
+        Tasks that have not ended.
+    is_awaited : bool
+        Whether the caller waits for its tasks.
+    is_blocked : bool
+        Whether the caller waits for tasks that have not ended.
+    was_aborted : bool
     """
 
-    network: Network
-    batches: Any
-    optimizer: Any
-    options: dict
-    is_alone: bool = False
+    def __init__(self, parent: "Call | None") -> None:
+        self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.context, self.config = copy_context(), sklearn.get_config()
+        self.n_left, self.is_awaited, self.is_blocked, self.was_aborted = 0, False, False, False
 
     @property
-    def n_members(self):
-        """How many networks are asked for."""
-        return self.network.n_networks or 1
+    def is_cancelled(self) -> bool:
+        """Whether this call or one around it was aborted, so that nobody needs the results."""
+        return self.was_aborted or (self.parent is not None and self.parent.is_cancelled)
 
-    @property
-    def kind(self):
-        """What requests have in common that can be trained as one stack."""
-        return self if self.is_alone or not self._can_be_stacked else self._kind
 
-    @cached_property
-    def _can_be_stacked(self):
-        options, rate = self.options, self.options["learning_rate"]
-        rows = [self.batches, *([options["validation"]] if options["validation"] else [])]
-        return (
-            isinstance(moved_by(self.optimizer), OPTIMIZERS)
-            # A user's function may look at whatever it is shown.
-            and all(g in ACTIVATIONS.values() for g in self.network.activations[1:])
-            and all(type(batches) is Batches for batches in rows)
+class Request:
+    """A call of `train` by a fit, which waits for the result.
+
+    Parameters
+    ----------
+    call : Call
+        The call of `joblib.Parallel` whose task fits.
+    network : Network
+    batches : Batches
+    optimizer : optimizer of `make_optimizer`
+    options : dict
+        The keyword arguments of `train`.
+
+    Attributes
+    ----------
+    n_networks : int
+    base_optimizer : optimizer
+        The optimizer, without the WeightAverage around it.
+    generators : list of torch.Generator
+        All generators from which the training draws.
+    dense_batches : list of Batches
+        The batches whose encoded rows are in memory.
+    operations : float
+        Floating point operations of a step.
+    fixes_n_threads : bool
+        Whether the training must run on the number of threads that a separate fit would use: the
+        user has given it, or dropout masks depend on it.
+    stack_key : hashable
+        Requests with equal keys can be trained as one stack. A request that must be trained alone
+        has a key of its own.
+    n_bytes : int
+        Approximate memory of its data and networks.
+    context, config, nesting_level : contextvars.Context, dict, int
+        Context variables, scikit-learn's configuration and joblib's level in the thread of the fit.
+    run_training : callable or None
+        Set if the thread of the fit is to train the network itself.
+    result : TrainingResult, exception or None
+    wake : threading.Event
+        Set once there is `run_training` or `result`.
+    """
+
+    def __init__(
+        self, call: Call, network: Network, batches: Any, optimizer: Any, options: dict[str, Any]
+    ) -> None:
+        self.call, self.network, self.batches = call, network, batches
+        self.optimizer, self.options = optimizer, options
+        self.n_networks: int = network.n_networks or 1
+        self.base_optimizer = optimizer
+        if isinstance(optimizer, WeightAverage):
+            self.base_optimizer = optimizer.optimizer
+        self.generators = [*batches.generators, *options["generators"]]
+        self.operations = operations_of_a_step(network, batches)
+        self.fixes_n_threads = options["n_threads"] not in (None, 1) or (
+            network.drops and self.operations >= OPERATIONS_WORTH_THREADS
+        )
+        both = [each for each in (batches, options["validation"]) if each is not None]
+        self.dense_batches = [each for each in both if isinstance(each.rows, DenseRows)]
+        can_be_stacked = (
+            isinstance(self.base_optimizer, STACKABLE_OPTIMIZERS)
+            # A user's own function may depend on the shape of its argument.
+            and all(g in ACTIVATIONS.values() for g in network.activations[1:])
+            and all(type(each) is Batches for each in both)
             and not options["observers"]
             and options["state"] is None
             and options["processes"].size == 1
             and options["n_threads"] is None
-            and not self.needs_its_threads
-            and rate <= torch.finfo(self.network.theta.dtype).max
+            and not self.fixes_n_threads
+            and options["learning_rate"] <= torch.finfo(network.theta.dtype).max
         )
+        self.stack_key: Hashable = self._stack_key() if can_be_stacked else object()
+        self.n_bytes = COPIES_OF_THETA * network.theta.nbytes + sum(
+            rows.X.nbytes + COPIES_OF_ROWS * 8 * rows.shape[0] * rows.n_columns
+            for rows in (each.rows for each in self.dense_batches)
+        )
+        self.context, self.config = copy_context(), sklearn.get_config()
+        self.nesting_level = get_active_backend()[0].nesting_level
+        self.run_training: Callable[[], None] | None = None
+        self.result: TrainingResult | BaseException | None = None
+        self.wake = Event()
 
-    @cached_property
-    def _kind(self):
+    def _stack_key(self) -> Hashable:
+        """Return what the requests of a stack must have in common."""
         options, network, batches = self.options, self.network, self.batches
-        optimizer = moved_by(self.optimizer)
         return (
             network.layer_sizes,
             tuple(g.name for g in network.activations[1:]),
@@ -96,96 +170,41 @@ class Request:
             options["keep_best"],
             options["validation"] is None,
             options["score"] is None,
-            type(optimizer),
-            getattr(optimizer, "nesterov", None),
-            getattr(optimizer, "decoupled", None),
+            type(self.base_optimizer),
+            getattr(self.base_optimizer, "nesterov", None),
+            getattr(self.base_optimizer, "decoupled", None),
             batches.n_steps,
             batches.batch_size if batches.n_steps > 1 else None,
             # Dropout draws a number for each row.
             batches.n_rows if network.drops else None,
         )
 
-    @cached_property
-    def needs_its_threads(self):
-        """Whether what it draws depends on how many threads it is trained on."""
-        asks = self.options["n_threads"] not in (None, 1)
-        return asks or (self.network.drops and self.operations >= OPERATIONS_WORTH_THREADS)
-
-    @cached_property
-    def operations(self):
-        """Floating point operations of a step."""
-        return operations_of_a_step(self.network, self.batches)
-
-    @property
-    def work(self):
-        """Floating point operations of an epoch."""
-        return self.operations * self.batches.n_steps
-
-    @cached_property
-    def most(self):
-        """How many such requests pay to be one stack."""
-        theta, n_networks = self.network.theta, self.n_members
-        if self.kind is self:
-            return 1
-        if not theta.is_cpu:
-            return 2**31  # a device of thousands of processors has use for all that there are
-        most = min(
-            MOST_NETWORKS / n_networks, MOST_OPERATIONS / self.operations, MOST_BYTES / theta.nbytes
-        )
-        return max(1, int(most))
-
-    @property
-    def n_bytes(self):
-        """Bytes of memory that its data and its networks take, about."""
-        kept = [batches.rows for batches in self._kept()]
-        encoded = sum(rows.X.nbytes for rows in kept)
-        as_they_came = sum(8 * rows.shape[0] * rows.n_columns for rows in kept)
-        theta = COPIES_OF_THETA * self.network.theta.nbytes
-        return encoded + COPIES_OF_ROWS * as_they_came + theta
-
-    def _kept(self):
-        """Return the Batches whose rows are in memory, encoded."""
-        candidates = (self.batches, self.options["validation"])
-        return [b for b in candidates if b is not None and isinstance(b.rows, DenseRows)]
-
-    def generators(self):
-        """Return all that a training draws from."""
-        return [*self.batches.generators, *self.options["generators"]]
-
-    def share_rows(self, known):
-        """Take rows that are known already where they are the same numbers, a WeakSet."""
-        for batches in self._kept():
-            same = (rows for rows in known if rows.equals(batches.rows))
-            batches.rows = next(same, batches.rows)
+    def reuse_rows(self, known: WeakSet) -> None:
+        """Replace encoded rows by equal ones of other requests, and add new ones to `known`."""
+        for batches in self.dense_batches:
+            equal = (rows for rows in known if rows.equals(batches.rows))
+            batches.rows = next(equal, batches.rows)
             known.add(batches.rows)
 
 
-def in_pieces(pending, n_processors):
-    """Return what asks for one kind in stacks, as many as are worth it.
+def split_into_stacks(requests: list[Request], n_processors: int) -> list[list[Request]]:
+    """Return requests with equal stack keys in stacks of about equal size.
 
-    Parameters
-    ----------
-    pending : list of Asked
-        Whose requests are of one kind.
-    n_processors : int
-        That have nothing else to do.
+    There are as many stacks as their limits require, or as many as idle processors if the work is
+    large enough to occupy them.
     """
-    most = pending[0].request.most
-    # Equal rates beside each other take one step of the rule.
-    pending = sorted(pending, key=lambda each: each.request.options["learning_rate"])
-    n_pieces = max(-(-len(pending) // most), min(len(pending), _n_worth(pending, n_processors)))
-    edges = np.linspace(0, len(pending), n_pieces + 1).round().astype(int).tolist()
-    return [pending[start:stop] for start, stop in pairwise(edges)]
-
-
-def _n_worth(pending, n_processors):
-    """Return on how many processors requests of a kind are faster than on one."""
-    if not pending[0].request.network.theta.is_cpu:
-        return 1
-    operations = sum(each.request.operations for each in pending)
-    return ThreadPool(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
-
-
-def moved_by(optimizer):
-    """Return the rule that moves the weights, whether they are averaged or not."""
-    return optimizer.optimizer if isinstance(optimizer, WeightAverage) else optimizer
+    one, theta = requests[0], requests[0].network.theta
+    n_stacks = 1  # a GPU has use for all networks at once
+    if theta.is_cpu:
+        max_size = min(
+            MAX_NETWORKS / one.n_networks,
+            MAX_OPERATIONS / one.operations,
+            MAX_PARAMETER_BYTES / theta.nbytes,
+        )
+        operations = sum(request.operations for request in requests)
+        n_worth = ThreadPool(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
+        n_stacks = max(-(-len(requests) // max(1, int(max_size))), min(len(requests), n_worth))
+    # Networks next to each other with the same learning rate are updated together.
+    requests = sorted(requests, key=lambda request: request.options["learning_rate"])
+    edges = np.linspace(0, len(requests), n_stacks + 1).round().astype(int).tolist()
+    return [requests[start:stop] for start, stop in pairwise(edges)]

@@ -1,327 +1,255 @@
-"""Tasks in threads, and where their fits wait for each other.
+"""Run tasks in threads, and train the networks that they fit together.
 
-A fit comes here with what it wants to be trained, a request, and waits. Once no task has anything
-else to do, or nobody has come for a while, those of a kind are trained as one stack, and each goes
-on with its own result as soon as its own networks have ended. As many stacks are trained at the
-same time as torch has threads.
+A fit in a task requests its training here and waits. As soon as all tasks wait, or no new request
+has arrived for a while, requests with equal stack keys are trained as one stack. Each fit continues
+as soon as its own networks have ended. As many stacks are trained at the same time as torch has
+threads.
 
-Threads keep a meeting in order by a lock, and never compute while they hold it.
+The state of a scheduler is protected by a lock. No thread computes while it holds the lock.
 """
 
 import heapq
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar
 from functools import partial
 from itertools import count
-from threading import Event, Lock, Thread, current_thread
+from threading import Lock, Thread, current_thread
 from time import monotonic
+from types import TracebackType
+from typing import Any
 from weakref import WeakSet
 
 import joblib
 import sklearn
 import torch
-from joblib.parallel import SequentialBackend, get_active_backend
+from joblib.parallel import SequentialBackend
 
-from skdnn.processes import training_by
+from skdnn.processes import use_trainer
+from skdnn.training import TrainingResult, train
 
-from ._request import Request, in_pieces
-from ._stack import train_stack
+from ._request import Call, Request, split_into_stacks
+from ._stack import Results, train_stack
 
-# Where nobody has come for so many seconds, those who wait are trained: the others may compute
-# something else for long, or wait themselves for one who waits here.
-PATIENCE = 1.0
-PATIENCE_AT_THE_END = 2.0
-THREAD = "skdnn-task"  # how the names of threads begin
-# For how long a thread has Python at a time, in seconds. Operations of a step are shorter than
-# Python's own 5 ms, for which a second thread would mostly wait.
-TURN = 5e-4
+# Waiting requests are trained if none has arrived for so many seconds: other tasks may compute
+# something else for long, or wait for a fit that waits here.
+ARRIVAL_TIMEOUT = 1.0
+JOIN_TIMEOUT = 2.0  # seconds that an aborted call waits for the threads of its tasks
+THREAD_NAME = "skdnn-task"
+# After so many seconds Python may switch to another thread. With Python's own 5 ms, which is longer
+# than most operations of a training step, a second training would mostly wait.
+SWITCH_INTERVAL = 5e-4
 
-
-class _Turns:
-    """Lets threads that train at the same time take quicker turns, and gives back what it found."""
-
-    def __init__(self):
-        self.lock, self.n_inside, self.found = Lock(), 0, None
-
-    @contextmanager
-    def quick(self):
-        """Take quick turns in the block."""
-        with self.lock:
-            if self.n_inside == 0:
-                self.found = sys.getswitchinterval()
-                sys.setswitchinterval(min(TURN, self.found))
-            self.n_inside += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.n_inside -= 1
-                if self.n_inside == 0:
-                    sys.setswitchinterval(self.found)
-
-
-TURNS = _Turns()
-
-_call: ContextVar = ContextVar("call", default=None)
-
-
-def current_call():
-    """Return the Call whose task runs in this thread, None outside of tasks."""
-    return _call.get()
+_switch_lock = Lock()
+_switch_intervals: list[float] = []  # found by the trainings that run; the first is the user's
 
 
 @contextmanager
-def _in_task_of(call):
-    """Run a task of a Call in the block; None: outside of tasks."""
-    token = _call.set(call)
+def _short_switch_interval() -> Iterator[None]:
+    """Let threads take shorter turns in the block; the last of several blocks restores them."""
+    with _switch_lock:
+        _switch_intervals.append(sys.getswitchinterval())
+        sys.setswitchinterval(min(SWITCH_INTERVAL, _switch_intervals[0]))
     try:
-        with training_by(call and partial(call.scheduler.train, call)):
-            yield
+        yield
     finally:
-        _call.reset(token)
+        with _switch_lock:
+            found = _switch_intervals.pop()
+            if not _switch_intervals:
+                sys.setswitchinterval(found)
 
 
-class Call:
-    """A call of Parallel: tasks, and somebody who waits for them.
-
-    Attributes
-    ----------
-    scheduler : Meeting
-    within : Call or None
-        That of the task which called.
-    level : int
-        How many calls are around it.
-    context : contextvars.Context
-        In which each task finds what the caller has set.
-    config : dict
-        scikit-learn's, which it keeps for each thread.
-    n_left : int
-        Tasks that have not ended.
-    is_awaited : bool
-        Whether the caller does nothing but wait for them.
-    is_blocked : bool
-        Whether it must: there are some.
-    """
-
-    def __init__(self, scheduler, within):
-        self.scheduler, self.within = scheduler, within
-        self.level = 0 if within is None else within.level + 1
-        self.context, self.config = copy_context(), sklearn.get_config()
-        self.n_left, self.is_awaited, self.is_blocked, self.has_ended = 0, False, False, False
-
-    @property
-    def is_over(self):
-        """Whether nobody wants the results any more."""
-        return self.has_ended or (self.within is not None and self.within.is_over)
+# The scheduler and the call of joblib.Parallel whose task runs in this thread.
+current_task: ContextVar["tuple[Scheduler, Call] | None"] = ContextVar("task", default=None)
 
 
-class PendingRequest:
-    """A request that waits for its result.
+class TaskFuture(Future):
+    """The result of a task, and the traceback of its error, which joblib would drop."""
 
-    Attributes
-    ----------
-    request : Request
-    call : Call
-    context : contextvars.Context
-        Of the thread of its fit.
-    config : dict
-        scikit-learn's in that thread.
-    nesting_level : int
-        joblib's in that thread.
-    training : callable or None
-        What its thread is to do, if it is to train.
-    result : TrainingResult, exception or None
-    woken : threading.Event
-        Set once there is a training or a result.
-    """
-
-    def __init__(self, request, call):
-        self.request, self.call = request, call
-        self.context, self.config = copy_context(), sklearn.get_config()
-        self.nesting_level = get_active_backend()[0].nesting_level
-        self.training, self.result, self.woken = None, None, Event()
+    traceback: TracebackType | None = None
 
 
 class Scheduler:
-    """The tasks of a call of Parallel, and of all calls within them.
+    """Schedule the tasks of a call of `joblib.Parallel` and of all calls nested in it.
 
     Parameters
     ----------
     max_tasks : int
+        Tasks of each depth that run or wait at the same time.
     memory_limit : float
         Bytes.
     """
 
-    def __init__(self, max_tasks, memory_limit):
+    def __init__(self, max_tasks: int, memory_limit: float) -> None:
         self.max_tasks, self.memory_limit = max_tasks, memory_limit
         self.n_processors = torch.get_num_threads()
-        self.lock, self.comparing = Lock(), Lock()
-        self.queue, self.numbers = [], count()
-        self.begun = defaultdict(int)  # tasks, by level
-        self.threads, self.waiting, self.rows = set(), [], WeakSet()
-        self.last_came = 0.0  # when somebody began to wait
-        self.n_busy = 0  # threads that do something else than train or wait
-        self.n_training = 0  # processors that train
+        self.lock = Lock()
+        # A heap of tasks that have not started: (-depth, number, call, function, future).
+        self.queue: list[tuple[int, int, Call, Callable[[], Any], TaskFuture]] = []
+        self.numbers = count()
+        self.n_started: defaultdict[int, int] = defaultdict(int)  # unfinished tasks by depth
+        self.threads: set[Thread] = set()
+        self.waiting: list[Request] = []
+        self.last_arrival = 0.0  # of a request
+        self.known_rows: WeakSet = WeakSet()  # encoded rows of requests
+        self.known_rows_lock = Lock()
+        self.n_busy = 1  # threads that neither train nor wait: at first the caller
+        self.n_training = 0  # processors in use by trainings
 
-    def new_call(self, within):
-        """Return a Call; its caller, of the outermost one, is busy until it awaits the tasks."""
-        with self.lock:
-            self.n_busy += within is None
-        return Call(self, within)
-
-    def add(self, call, task, future):
-        """Let a task, a function without arguments, begin as soon as there is room."""
+    def add(self, call: Call, function: Callable[[], Any], future: TaskFuture) -> None:
+        """Queue a task, which starts as soon as there is room."""
         with self.lock:
             call.n_left += 1
-            # Those within others first: for them somebody waits.
-            heapq.heappush(self.queue, (-call.level, next(self.numbers), call, task, future))
-            self._note(call)
-            self._go_on()
+            # Tasks of nested calls start first, because another task waits for them.
+            heapq.heappush(self.queue, (-call.depth, next(self.numbers), call, function, future))
+            self._update_blocked(call)
+            self._schedule()
 
-    def await_tasks(self, call, is_awaited):
-        """Know whether the caller does nothing but wait for its tasks."""
+    def set_awaited(self, call: Call, is_awaited: bool) -> None:
+        """Note whether the caller waits for its tasks."""
         with self.lock:
             call.is_awaited = is_awaited
-            self._note(call)
-            self._go_on()
+            self._update_blocked(call)
+            self._schedule()
 
-    def end(self, call):
-        """End the tasks of a call: those that wait, and trainings after their epoch."""
+    def abort(self, call: Call) -> None:
+        """Cancel the tasks of a call: queued ones at once, trainings after their epoch."""
         with self.lock:
-            if call.within is None and not call.has_ended:
-                self.n_busy -= 1  # its caller, so that tasks in the queue begin, and end at once
-            call.has_ended = True
-            for pending in self.waiting:
-                if pending.call.is_over:
-                    self._release(pending)
-            self.waiting = [pending for pending in self.waiting if pending.result is None]
-            self._go_on()
-
-    def join(self):
-        """Wait for tasks that have been ended, for a little: some may go on for long."""
-        until = monotonic() + PATIENCE_AT_THE_END
-        with self.lock:
-            threads = list(self.threads)
+            if call.parent is None and not call.was_aborted:
+                self.n_busy -= 1  # the caller, so that queued tasks start and end at once
+            call.was_aborted = True
+            for request in self.waiting:
+                if request.call.is_cancelled:
+                    self._finish(request)
+            self.waiting = [request for request in self.waiting if request.result is None]
+            self._schedule()
+            threads = list(self.threads) if call.parent is None else []
+        end = monotonic() + JOIN_TIMEOUT
         for thread in threads:
-            thread.join(max(0.0, until - monotonic()))
+            thread.join(max(0.0, end - monotonic()))
 
-    def train(self, call, network, batches, optimizer, **options):
-        """Return the TrainingResult of what `train` is asked for, trained with others' own."""
-        if call.is_over:
+    def train(
+        self, call: Call, network: Any, batches: Any, optimizer: Any, **options: Any
+    ) -> TrainingResult:
+        """Do what `skdnn.training.train` does, together with other fits."""
+        if call.is_cancelled:
             raise KeyboardInterrupt
-        pending = PendingRequest(Request(network, batches, optimizer, options), call)
-        with self.comparing:
-            pending.request.share_rows(self.rows)
+        request = Request(call, network, batches, optimizer, options)
+        with self.known_rows_lock:
+            request.reuse_rows(self.known_rows)
         with self.lock:
-            self._limit(pending.request)
-            self.waiting.append(pending)
-            self.last_came = monotonic()
+            n_in_memory = int(self.memory_limit / request.n_bytes)
+            self.max_tasks = max(1, min(self.max_tasks, n_in_memory))
+            self.waiting.append(request)
+            self.last_arrival = monotonic()
             self.n_busy -= 1
-            self._go_on()
-        while pending.result is None:
-            if not pending.woken.wait(PATIENCE):
+            self._schedule()
+        while request.result is None:
+            if not request.wake.wait(ARRIVAL_TIMEOUT):
                 with self.lock:
-                    self._go_on(is_patient=monotonic() < self.last_came + PATIENCE)
-            elif pending.training is not None:
-                training, pending.training = pending.training, None
-                pending.woken.clear()
-                training()
-        if isinstance(pending.result, BaseException):
-            raise pending.result
-        return pending.result
+                    self._schedule(trains=monotonic() >= self.last_arrival + ARRIVAL_TIMEOUT)
+            elif request.run_training is not None:
+                run_training, request.run_training = request.run_training, None
+                request.wake.clear()
+                run_training()
+        if isinstance(request.result, BaseException):
+            raise request.result
+        return request.result
 
-    def _train(self, stack, n_threads, n_processors):
-        """Train a stack on so many processors, and hand out each result once it is there."""
+    def _schedule(self, trains: bool = False) -> None:
+        """Start tasks while there is room, then trainings if all tasks wait or `trains` is set.
 
-        def hand_out(results):
-            with self.lock:
-                for k, result in results.items():
-                    self._release(stack[k], result)
-                self._go_on()
+        This and the methods below, except for `_train` and `_run`, need the lock.
+        """
+        while self.queue and self.n_busy + self.n_training < self.n_processors:
+            is_idle = self.n_busy + self.n_training + len(self.waiting) == 0
+            if not (is_idle or self._has_room()):
+                break
+            _, _, call, function, future = heapq.heappop(self.queue)
+            self.n_busy += 1
+            self.n_started[call.depth] += 1
+            task = partial(self._run, call, function, future)
+            self._start_thread(task, call.context, call.config)
+        if self.n_busy <= 0 or trains:
+            self._start_trainings()
 
-        # What fits within a training, such as a scorer that does, is nothing to others.
-        backend = SequentialBackend(nesting_level=stack[0].nesting_level)
-        try:
-            with TURNS.quick(), _in_task_of(None), joblib.parallel_config(backend):
-                results = train_stack(
-                    [each.request for each in stack],
-                    lambda: [each.call.is_over for each in stack],
-                    n_threads,
-                    hand_out,
-                )
-        except BaseException as error:  # such as a RecursionError: no fit may wait for ever
-            results = {k: error for k, each in enumerate(stack) if each.result is None}
-        with self.lock:
-            self.n_training -= n_processors
-            for k, result in results.items():
-                self._release(stack[k], result)
-            self.waiting += [each for each in stack if each.result is None]
-            self._go_on()
+    def _has_room(self) -> bool:
+        """Return whether the limit of tasks lets the next queued task start."""
+        return self.n_started[self.queue[0][2].depth] < self.max_tasks
 
-    def _release(self, pending, result=None):
-        """Let a thread go on that has its result, or whose call is over."""
-        pending.result = KeyboardInterrupt() if pending.call.is_over else result
-        self.n_busy += 1
-        pending.woken.set()
+    def _start_trainings(self) -> None:
+        """Start to train stacks of waiting requests while there are idle processors."""
+        while self.n_training < self.n_processors and self.waiting:
+            stack = self._largest_stack()
+            self.waiting = [request for request in self.waiting if request not in stack]
+            first = stack[0]
+            is_shared = self.n_busy + self.n_training + len(self.waiting) > 0 or (
+                bool(self.queue) and self._has_room()
+            )
+            takes_all = not is_shared or first.fixes_n_threads
+            n_processors = self.n_processors if takes_all else 1
+            self.n_training += n_processors
+            training = partial(self._train, stack, 1 if is_shared else None, n_processors)
+            if len(stack) == 1:
+                first.run_training = training
+                first.wake.set()
+            else:  # in no thread of a fit, which could not continue before the whole stack ends
+                self._start_thread(training, first.context, first.config)
 
-    def _note(self, call):
-        is_blocked = call.is_awaited and call.n_left > 0
-        self.n_busy += call.is_blocked - is_blocked
-        call.is_blocked = is_blocked
+    def _largest_stack(self) -> list[Request]:
+        """Return the stack of waiting requests that has most to compute in an epoch."""
+        by_key = defaultdict(list)
+        for request in self.waiting:
+            by_key[request.stack_key].append(request)
+        n_idle = max(1, self.n_processors - self.n_training - (len(by_key) - 1))
+        stacks = [stack for same in by_key.values() for stack in split_into_stacks(same, n_idle)]
+        return max(
+            stacks,
+            key=lambda stack: sum(each.operations * each.batches.n_steps for each in stack),
+        )
 
-    def _limit(self, request):
-        """Learn from a request how many tasks memory has room for."""
-        self.max_tasks = max(1, min(self.max_tasks, int(self.memory_limit / request.n_bytes)))
+    def _start_thread(
+        self, function: Callable[[], None], context: Context, config: dict[str, Any]
+    ) -> None:
+        """Call a function in a new thread with context variables and scikit-learn's config."""
 
-    def _go_on(self, is_patient=True):
-        """Begin tasks, as many as there may be; then trainings, the best of them first."""
-        while self._more_may_come() and self.n_busy + self.n_training < self.n_processors:
-            self._begin_task()
-        if self.n_busy <= 0 or not is_patient:
-            self._begin_trainings()
-
-    def _more_may_come(self):
-        """Tell whether a task waits for nothing but a processor."""
-        if not self.queue:
-            return False
-        goes_on = self.n_busy + self.n_training + len(self.waiting)
-        return not goes_on or self._is_below_limit()
-
-    def _is_below_limit(self):
-        level = self.queue[0][2].level
-        return self.begun[level] < self.max_tasks
-
-    def _begin_task(self):
-        _, _, call, task, future = heapq.heappop(self.queue)
-        self.n_busy += 1
-        self.begun[call.level] += 1
-        self._begin_thread(partial(self._run, call, task, future), call.context, call.config)
-
-    def _begin_thread(self, function, context, config):
-        """Call a function in a thread of its own, with a context and scikit-learn's config."""
-
-        def run():
-            torch.set_num_threads(self.n_processors)  # others set theirs back and forth meanwhile
+        def run() -> None:
+            torch.set_num_threads(self.n_processors)  # other threads may have set another number
             try:
                 with sklearn.config_context(**config):
                     function()
             finally:
                 self.threads.discard(current_thread())
 
-        name = f"{THREAD}-{next(self.numbers)}"
+        name = f"{THREAD_NAME}-{next(self.numbers)}"
         thread = Thread(target=context.copy().run, args=(run,), name=name, daemon=True)
         self.threads.add(thread)
         thread.start()
 
-    def _run(self, call, task, future):
+    def _update_blocked(self, call: Call) -> None:
+        is_blocked = call.is_awaited and call.n_left > 0
+        self.n_busy += call.is_blocked - is_blocked
+        call.is_blocked = is_blocked
+
+    def _finish(
+        self, request: Request, result: TrainingResult | BaseException | None = None
+    ) -> None:
+        """Give a request its result, or an interrupt if it is cancelled, and wake its thread."""
+        request.result = KeyboardInterrupt() if request.call.is_cancelled else result
+        self.n_busy += 1
+        request.wake.set()
+
+    def _run(self, call: Call, function: Callable[[], Any], future: TaskFuture) -> None:
+        """Run a task in this thread."""
         try:
-            if call.is_over:
+            if call.is_cancelled:
                 raise KeyboardInterrupt
-            with _in_task_of(call):
-                result = task()
-        except BaseException as error:  # whatever it is, who asked for the task is to know
+            with self._task_of(call):
+                result = function()
+        except BaseException as error:  # raised in the thread that waits for the task
             # Another task may raise the same object, whose traceback would grow.
             future.traceback, error.__traceback__ = error.__traceback__, None
             future.set_exception(error)
@@ -330,33 +258,44 @@ class Scheduler:
         finally:
             with self.lock:
                 call.n_left -= 1
-                self.begun[call.level] -= 1
-                self._note(call)
+                self.n_started[call.depth] -= 1
+                self._update_blocked(call)
                 self.n_busy -= 1
-                self._go_on()
+                self._schedule()
 
-    def _begin_trainings(self):
-        while self.n_training < self.n_processors and (stack := self._next_stack()):
-            self.waiting = [pending for pending in self.waiting if pending not in stack]
-            leader, goes_on = stack[0], self.n_busy + self.n_training + len(self.waiting) > 0
-            is_shared = goes_on or (self.queue and self._is_below_limit())
-            takes_all = not is_shared or leader.request.needs_its_threads
-            n_processors = self.n_processors if takes_all else 1
-            self.n_training += n_processors
-            training = partial(self._train, stack, 1 if is_shared else None, n_processors)
-            if len(stack) == 1:
-                leader.training = training
-                leader.woken.set()
-            else:  # no fit of the stack waits for the longest of them
-                self._begin_thread(training, leader.context, leader.config)
+    def _train(self, stack: list[Request], n_threads: int | None, n_processors: int) -> None:
+        """Train a stack in this thread, and give each request its result as soon as it is there."""
 
-    def _next_stack(self):
-        """Return the stack that has most to compute, an empty list where nobody waits."""
-        kinds = defaultdict(list)
-        for pending in self.waiting:
-            kinds[pending.request.kind].append(pending)
-        n_idle = self.n_processors - self.n_training - (len(kinds) - 1)
-        stacks = [
-            piece for of_a_kind in kinds.values() for piece in in_pieces(of_a_kind, max(1, n_idle))
-        ]
-        return max(stacks, key=lambda stack: sum(each.request.work for each in stack), default=[])
+        def deliver(results: Results) -> None:
+            with self.lock:
+                for k, result in results.items():
+                    self._finish(stack[k], result)
+                self._schedule()
+
+        # A fit within a training, such as in a scorer, is an ordinary one.
+        backend = SequentialBackend(nesting_level=stack[0].nesting_level)
+        try:
+            with (
+                _short_switch_interval(),
+                self._task_of(None),
+                joblib.parallel_config(backend),
+            ):
+                results = train_stack(stack, n_threads, deliver)
+        except BaseException as error:  # such as a RecursionError; without it fits would hang
+            results = {k: error for k, request in enumerate(stack) if request.result is None}
+        with self.lock:
+            self.n_training -= n_processors
+            for k, result in results.items():
+                self._finish(stack[k], result)
+            self.waiting += [request for request in stack if request.result is None]
+            self._schedule()
+
+    @contextmanager
+    def _task_of(self, call: Call | None) -> Iterator[None]:
+        """Let fits in the block be trained by the scheduler; if `call` is None, as usual."""
+        token = current_task.set(None if call is None else (self, call))
+        try:
+            with use_trainer(train if call is None else partial(self.train, call)):
+                yield
+        finally:
+            current_task.reset(token)

@@ -1,13 +1,12 @@
-"""With whom a fit shares its rows: with nobody, or with other processes that have others of them.
+"""The communicator of a fit: how processes that share a fit exchange data.
 
-Each process calls the same functions in the same order, and where a result is one of all rows, asks
-its group for it. What a group answers is written down in `Alone`, for a group of one; that of
-several processes is in `skdnn.distributed`, and `fit` finds it here.
+Every process calls the same functions in the same order. `SingleProcess` is the communicator of an
+ordinary fit; `skdnn.distributed.Communicator` has the same methods for several processes. `fit`
+finds its communicator by `current_processes`.
 """
 
-from ._agreement import check_same
-from ._context import current_processes, current_trainer, fitting_among, training_by
-from ._single_process import SINGLE_PROCESS, SingleProcess
+from ._context import current_processes, current_trainer, fitting_among, use_trainer
+from ._single_process import SINGLE_PROCESS, SingleProcess, check_same
 
 __all__ = [
     "SINGLE_PROCESS",
@@ -16,5 +15,5 @@ __all__ = [
     "current_processes",
     "current_trainer",
     "fitting_among",
-    "training_by",
+    "use_trainer",
 ]

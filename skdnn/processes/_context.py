@@ -1,47 +1,34 @@
-"""The processes among which a fit that begins now is to share its rows."""
+"""Context variables: which communicator and which training function a fit uses."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
-from ._single_process import SINGLE_PROCESS
+from ._single_process import SINGLE_PROCESS, SingleProcess
 
-_current: ContextVar = ContextVar("processes", default=SINGLE_PROCESS)
+_processes: ContextVar[SingleProcess] = ContextVar("processes", default=SINGLE_PROCESS)
+_trainer: ContextVar[Callable[..., Any]] = ContextVar("trainer")
 
-
-def current_processes():
-    """Return the group of the innermost `fitting_among`, SINGLE_PROCESS outside."""
-    return _current.get()
-
-
-_trainer: ContextVar = ContextVar("trainer", default=None)
-
-
-def current_trainer(alone):
-    """Return who trains for this thread, `alone` where nobody else does."""
-    return _trainer.get() or alone
+current_processes = _processes.get  # current_processes(): the communicator
+current_trainer = _trainer.get  # current_trainer(train): the training function, by default `train`
 
 
 @contextmanager
-def training_by(trainer):
-    """Let somebody else do the trainings of fits in the block; None is everybody's own.
+def fitting_among(processes: SingleProcess) -> Iterator[SingleProcess]:
+    """Use a communicator for the fits in the block."""
+    token = _processes.set(processes)
+    try:
+        yield processes
+    finally:
+        _processes.reset(token)
 
-    Parameters
-    ----------
-    trainer : callable or None
-        Takes what `train` takes.
-    """
+
+@contextmanager
+def use_trainer(trainer: Callable[..., Any]) -> Iterator[None]:
+    """Use a function with the arguments of `train` in place of it for the fits in the block."""
     token = _trainer.set(trainer)
     try:
         yield
     finally:
         _trainer.reset(token)
-
-
-@contextmanager
-def fitting_among(processes):
-    """Let fits in the block share their rows with the other processes of a group."""
-    token = _current.set(processes)
-    try:
-        yield processes
-    finally:
-        _current.reset(token)

@@ -1,79 +1,70 @@
-"""The group of one process, which has all rows: every answer is what it has itself."""
+"""The communicator of a fit in one process, which has all rows."""
 
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+
+T = TypeVar("T")
 
 
 class SingleProcess:
-    """What a group of processes is asked; by all of them, in the same order.
+    """A communicator of one process: every collective operation returns what it was given.
+
+    `skdnn.distributed.Communicator` documents the same methods for several processes.
 
     Attributes
     ----------
     rank : int
-        Of this process, from 0.
+        Number of this process, from 0.
     size : int
-        How many processes there are.
-    readers : SingleProcess or Communicator
-        Whom to ask while rows are read: nobody, where each process reads all of them.
+        Number of processes.
+    readers : SingleProcess
+        The communicator to use while rows are read: `SINGLE_PROCESS` if each process reads all
+        rows, else this one.
     """
 
     rank, size = 0, 1
+    readers: "SingleProcess"
 
-    @property
-    def readers(self):
-        """Return itself."""
-        return self
-
-    def own_rows(self, n_rows):
-        """Return the slice of the rows read that are this process's to train on."""
+    def own_rows(self, n_rows: int) -> slice:
+        """Return the slice of the rows read on which this process trains: all of them."""
         return slice(0, n_rows)
 
-    @contextmanager
-    def failing_together(self):
-        """Let an error in the block be one of all processes."""
-        yield
+    def failing_together(self) -> AbstractContextManager[None]:
+        """Return a context without effect: there is no other process to raise an error in."""
+        return nullcontext()
 
-    def allreduce(self, values):
-        """Return the sum of the arrays or tensors of all processes."""
+    def allreduce(self, values: T) -> T:
+        """Return the values: there are none of other processes to combine them with."""
         return values
 
-    def allreduce_max(self, values):
-        """Return the largest of the numbers that all processes have, place by place."""
-        return values
+    allreduce_max = allgather_concat = broadcast = allreduce
 
-    def allreduce_(self, tensor):
-        """Put the sum of the tensors of all processes into each of them."""
+    def allreduce_(self, tensor: torch.Tensor) -> None:
+        """Leave the tensor as it is."""
 
-    def allgather_concat(self, values):
-        """Return the arrays or tensors of all processes, joined along the last axis by rank."""
-        return values
+    broadcast_ = allreduce_
 
-    def allgather(self, value):
-        """Return a list of what each process has, of any kind, by rank."""
+    def allgather(self, value: T) -> list[T]:
+        """Return a list of the value."""
         return [value]
 
-    def broadcast(self, value):
-        """Return what process 0 has."""
-        return value
-
-    def broadcast_(self, tensor):
-        """Put what the tensor of process 0 holds into those of all."""
-
-    def number_rows(self, is_chosen):
-        """Return numbers for the chosen rows of all processes.
+    def number_rows(self, is_chosen: np.ndarray) -> tuple[int, np.ndarray]:
+        """Return numbers from 0 for the chosen rows of all processes.
 
         Parameters
         ----------
         is_chosen : array of bool of shape (m,)
-            Of the rows of this process.
+            Whether a row of this process is chosen.
 
         Returns
         -------
         n_all : int
-            How many rows all processes have chosen.
+            How many rows are chosen in all processes.
         numbers : array of int
-            Those of the rows that this process has, ascending.
+            The numbers of the chosen rows of this process, ascending.
 
         Examples
         --------
@@ -88,3 +79,22 @@ class SingleProcess:
 
 
 SINGLE_PROCESS = SingleProcess()
+SingleProcess.readers = SINGLE_PROCESS
+
+
+def check_same(processes: SingleProcess, values: dict[str, Any]) -> None:
+    """Raise a ValueError if the processes that share a fit have different values.
+
+    Parameters
+    ----------
+    processes : SingleProcess or Communicator
+    values : dict
+        From the name of a value, for the error message, to the value in this process.
+    """
+    for rank, values_of_rank in enumerate(processes.allgather(values)):
+        for name, value in values.items():
+            if values_of_rank[name] != value:
+                raise ValueError(
+                    f"{name} must be the same in all processes that share a fit, got {value} in "
+                    f"process {processes.rank} and {values_of_rank[name]} in process {rank}."
+                )

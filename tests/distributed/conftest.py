@@ -1,4 +1,4 @@
-"""Processes that are started once for all tests that call them."""
+"""Processes that are started once and used by many tests."""
 
 import pytest
 import ranks

@@ -1,4 +1,4 @@
-"""Processes that are started once and then called together, as a launcher starts them."""
+"""Start processes as a launcher does, and call a function in all of them."""
 
 import os
 import socket
@@ -9,18 +9,18 @@ from datetime import timedelta
 import torch.distributed as dist
 from fresh import CONTEXT
 
-SECONDS = 240.0  # for any call: less than the time limits of pytest and of data_parallel
+SECONDS = 240.0  # the timeout of a call, shorter than those of pytest and of data_parallel
 
 
 def free_port():
-    """Return a port that nobody uses now."""
+    """Return a port that is free now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 class Ranks:
-    """Processes with the environment of torchrun, or of srun, where process 0 keeps the store."""
+    """Processes with the environment of torchrun, or of srun, where process 0 hosts the store."""
 
     def __init__(self, size, by="torchrun"):
         self.size = size
@@ -47,28 +47,28 @@ class Ranks:
     def call(self, function, *arguments, seconds=SECONDS):
         """Return what ``function(rank, *arguments)`` returns or raises in each process, by rank.
 
-        None stands for a process that has ended.
+        The result of a process that has ended is None.
         """
         for pipe in self.pipes:
             pipe.send((function, arguments))
-        answers = []
+        outcomes = []
         for rank, pipe in enumerate(self.pipes):
             if not pipe.poll(seconds):
                 self.end()
                 raise TimeoutError(f"{function.__name__} hangs in process {rank}.")
             try:
-                answers.append(pipe.recv())
+                outcomes.append(pipe.recv())
             except EOFError:
-                answers.append(None)
-        return answers
+                outcomes.append(None)
+        return outcomes
 
     def results(self, function, *arguments):
-        """Return what a function returns in each process; raise what it raises in one of them."""
-        answers = self.call(function, *arguments)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
+        """Return what a function returns in each process; raise an error of one of them."""
+        outcomes = self.call(function, *arguments)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return outcomes
 
     def end(self):
         for process in self.processes:
@@ -85,11 +85,11 @@ def serve(pipe, environment):
         except EOFError:
             return
         try:
-            answer = function(rank, *arguments)
+            outcome = function(rank, *arguments)
         except BaseException as error:
             error.add_note(traceback.format_exc()) if hasattr(error, "add_note") else None
-            answer = error
-        pipe.send(answer)
+            outcome = error
+        pipe.send(outcome)
 
 
 @contextmanager

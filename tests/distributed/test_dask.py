@@ -1,4 +1,4 @@
-"""Dask: fits on the workers that hold the rows, and predictions that are computed there."""
+"""Tests of fits on the workers of Dask that hold the rows, and of predictions on the workers."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe"
 
 pytestmark = [
     pytest.mark.slow,
-    # Of Dask and Tornado themselves.
+    # Warnings that Dask and Tornado cause themselves.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::UserWarning:distributed"),
 ]
@@ -57,7 +57,7 @@ def client():
 
 
 def divided(frame, edges):
-    """Return a Dask frame whose partitions end at these rows."""
+    """Return a Dask data frame with partitions between these rows."""
     parts = [frame.iloc[start:end] for start, end in pairwise(edges)]
     return dd.from_delayed([dask.delayed(part) for part in parts], meta=frame.iloc[:0])
 
@@ -67,9 +67,9 @@ def make(kind=DeepBinaryClassifier, **parameters):
     return kind(**settings)
 
 
-def assert_same(fitted, alone, atol=1e-9):
-    assert (fitted.n_iter_, fitted.best_iter_) == (alone.n_iter_, alone.best_iter_)
-    for got, expected in zip(fitted.coefs_, alone.coefs_, strict=True):
+def assert_same(fitted, separate, atol=1e-9):
+    assert (fitted.n_iter_, fitted.best_iter_) == (separate.n_iter_, separate.best_iter_)
+    for got, expected in zip(fitted.coefs_, separate.coefs_, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=atol)
 
 
@@ -91,14 +91,14 @@ def test_a_frame_in_partitions_is_fitted_as_one_frame(client, edges):
     assert b"dask" not in pickle.dumps(clf)
 
 
-def test_weights_count(client):
+def test_sample_weight_is_used(client):
     frame = a_frame()
     rows = divided(frame, EDGES["even"])
     clf = make().fit(rows[COLUMNS], rows["y"], sample_weight=rows["weight"])
     assert_same(clf, make().fit(frame[COLUMNS], frame["y"], frame["weight"]))
 
 
-def test_rows_sorted_by_label_leave_workers_without_one(client):
+def test_workers_may_hold_rows_of_one_class_only(client):
     frame = a_frame().sort_values("y", kind="stable")
     rows = divided(frame, [0, 100, 200, 1100, N])
     assert_same(make().fit(rows[COLUMNS], rows["y"]), make().fit(frame[COLUMNS], frame["y"]))
@@ -118,32 +118,32 @@ def test_categories_may_differ_by_partition(client):
     assert set(clf.categories_[0]) == {"red", "green", "blue"}
 
 
-def test_arrays_and_numbers_to_predict(client):
+def test_a_regressor_is_fitted_on_arrays(client):
     frame = a_frame()
     X, y = frame[["a", "b"]].to_numpy(), frame["a"].to_numpy() * 3 + 100
     rows, numbers = da.from_array(X, chunks=(250, 1)), da.from_array(y, chunks=250)
     assert_same(make(DeepRegressor).fit(rows, numbers), make(DeepRegressor).fit(X, y))
 
 
-def test_nothing_is_left_of_an_earlier_fit(client):
+def test_attributes_of_an_earlier_fit_are_removed(client):
     frame, rows = a_frame(), da.from_array(a_frame()[["a", "b"]].to_numpy(), chunks=(400, 2))
     clf = make().fit(frame[COLUMNS], frame["y"])
     y = (frame["y"] == "yes").to_numpy()
     clf.fit(rows, da.from_array(y, chunks=400))
-    alone = make().fit(rows.compute(), y)
-    assert vars(clf).keys() == vars(alone).keys()
-    assert_same(clf, alone)
+    separate = make().fit(rows.compute(), y)
+    assert vars(clf).keys() == vars(separate).keys()
+    assert_same(clf, separate)
 
 
-def test_rows_to_watch_are_in_memory(client):
+def test_the_validation_set_is_in_memory(client):
     frame = a_frame()
-    rows, watched = divided(frame, EDGES["even"]), frame.iloc[:100]
-    passed = {"X_val": watched[COLUMNS], "y_val": watched["y"]}
-    passed["sample_weight_val"] = np.arange(100) % 3
-    clf = make(early_stopping=True).fit(rows[COLUMNS], rows["y"], **passed)
-    alone = make(early_stopping=True).fit(frame[COLUMNS], frame["y"], **passed)
-    assert_same(clf, alone)
-    np.testing.assert_allclose(clf.validation_scores_, alone.validation_scores_)
+    rows, validation = divided(frame, EDGES["even"]), frame.iloc[:100]
+    options = {"X_val": validation[COLUMNS], "y_val": validation["y"]}
+    options["sample_weight_val"] = np.arange(100) % 3
+    clf = make(early_stopping=True).fit(rows[COLUMNS], rows["y"], **options)
+    separate = make(early_stopping=True).fit(frame[COLUMNS], frame["y"], **options)
+    assert_same(clf, separate)
+    np.testing.assert_allclose(clf.validation_scores_, separate.validation_scores_)
 
 
 @pytest.mark.parametrize("edges", [EDGES["even"], EDGES["one with 5 rows, one empty"]])
@@ -152,16 +152,16 @@ def test_predictions_are_lazy_collections(client, name, edges):
     frame = a_frame()
     clf = make().fit(frame[COLUMNS], frame["y"])
     rows = divided(frame, edges)
-    answers = getattr(clf, name)(rows[COLUMNS])
+    predictions = getattr(clf, name)(rows[COLUMNS])
     expected = getattr(clf, name)(frame[COLUMNS])
-    assert isinstance(answers, da.Array)
-    assert answers.dtype == expected.dtype
-    np.testing.assert_allclose(*map(as_numbers, (answers.compute(), expected)))
+    assert isinstance(predictions, da.Array)
+    assert predictions.dtype == expected.dtype
+    np.testing.assert_allclose(*map(as_numbers, (predictions.compute(), expected)))
     assert clf.score(rows[COLUMNS], rows["y"]) == clf.score(frame[COLUMNS], frame["y"])
 
 
-def as_numbers(answers):
-    return answers if answers.dtype.kind == "f" else answers == "yes"
+def as_numbers(predictions):
+    return predictions if predictions.dtype.kind == "f" else predictions == "yes"
 
 
 @pytest.mark.parametrize("name", ["predict", "predict_proba"])
@@ -169,13 +169,13 @@ def test_predictions_of_an_array_keep_its_chunks(client, name):
     frame = a_frame()
     X = frame[["a", "b"]].to_numpy(dtype=np.float32)
     clf = make().fit(X, frame["y"])
-    answers = getattr(clf, name)(da.from_array(X, chunks=(500, 1)))
-    assert answers.chunks[0] == (500, 500, 200)
-    assert answers.shape == getattr(clf, name)(X).shape
-    np.testing.assert_allclose(*map(as_numbers, (answers.compute(), getattr(clf, name)(X))))
+    predictions = getattr(clf, name)(da.from_array(X, chunks=(500, 1)))
+    assert predictions.chunks[0] == (500, 500, 200)
+    assert predictions.shape == getattr(clf, name)(X).shape
+    np.testing.assert_allclose(*map(as_numbers, (predictions.compute(), getattr(clf, name)(X))))
 
 
-def test_a_regressor_predicts_several_numbers(client):
+def test_a_regressor_predicts_several_outputs(client):
     X = np.random.default_rng(0).normal(size=(90, 3))
     model = make(DeepRegressor).fit(X, X[:, :2])
     rows, numbers = da.from_array(X, chunks=(40, 3)), da.from_array(X[:, :2], chunks=(40, 2))
@@ -208,13 +208,13 @@ def test_sparse_blocks_are_fitted_and_predicted_as_one_matrix(client, kind):
     X, y = a_frame()[["a", "b"]].clip(lower=0).to_numpy(), (a_frame()["y"] == "yes").to_numpy()
     blocks = da.from_array(X, chunks=(250, 1)).map_blocks(kind)
     labels = da.from_array(y, chunks=250)
-    clf, alone = make().fit(blocks, labels), make().fit(sparse.csr_matrix(X), y)
-    assert_same(clf, alone)
+    clf, separate = make().fit(blocks, labels), make().fit(sparse.csr_matrix(X), y)
+    assert_same(clf, separate)
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        found, expected = getattr(clf, name)(blocks), getattr(alone, name)(X)
+        found, expected = getattr(clf, name)(blocks), getattr(separate, name)(X)
         assert found.dtype == expected.dtype
         np.testing.assert_allclose(1.0 * found.compute(), 1.0 * expected, atol=1e-9)
-    assert clf.score(blocks, labels) == alone.score(X, y)
+    assert clf.score(blocks, labels) == separate.score(X, y)
 
 
 def test_chunks_of_y_and_weights_need_not_be_those_of_x(client):
@@ -226,7 +226,7 @@ def test_chunks_of_y_and_weights_need_not_be_those_of_x(client):
 
 
 def test_partitions_of_y_and_weights_follow_the_divisions_of_x(client):
-    frame = a_frame().rename(columns={"a": "chunks"})  # which only an array of Dask has
+    frame = a_frame().rename(columns={"a": "chunks"})  # an attribute of Dask arrays
     columns = ["chunks", "b", "colour"]
     rows, others = dd.from_pandas(frame, npartitions=4), dd.from_pandas(frame, npartitions=3)
     clf = make().fit(rows[columns], others["y"], sample_weight=others["weight"])
@@ -250,15 +250,15 @@ def test_score_checks_labels_and_weights_as_in_memory(client):
     ("change", "kind", "message"),
     [
         (lambda X, y: {"y": y.repartition(npartitions=2)}, ValueError, "y must have as many part"),
-        (lambda X, y: {"y": y.compute()}, TypeError, "y must be a collection of Dask as X is"),
+        (lambda X, y: {"y": y.compute()}, TypeError, "y must be a Dask collection, as X is"),
         (lambda X, y: {"groups": np.arange(N)}, ValueError, "groups must be None"),
         (lambda X, y: {"X_val": X, "y_val": y}, TypeError, "X_val must be in memory"),
         (lambda X, y: {"sample_weight_val": y}, TypeError, "sample_weight_val must be in memory"),
         (lambda X, y: {"sample_weight_val": [1]}, ValueError, "must be given with X_val and y_val"),
-        (lambda X, y: {"X": X.to_bag()}, TypeError, "X must be a DataFrame or an array of Dask"),
-        (lambda X, y: {"y": y.to_bag()}, TypeError, "got a Bag. Make a DataFrame .* by to_datafr"),
+        (lambda X, y: {"X": X.to_bag()}, TypeError, "X must be a Dask DataFrame or array"),
+        (lambda X, y: {"y": y.to_bag()}, TypeError, "got a Bag. Convert .* a Bag by to_dataframe"),
         (lambda X, y: {"X": dask.delayed(X)}, TypeError, "X must be .* by dask.dataframe.from_del"),
-        (lambda X, y: {"X": X["a"].values}, ValueError, "Expected 2D array for X, got .* 1 axes"),
+        (lambda X, y: {"X": X["a"].values}, ValueError, "Expected 2D array for X, got a 1D Dask"),
         (
             lambda X, y: {"y": divided(a_frame()["y"], [0, 300, 500, 900, N])},
             ValueError,
@@ -278,7 +278,7 @@ def test_score_checks_labels_and_weights_as_in_memory(client):
         (lambda X, y: {"X": X.assign(a=np.inf)}, ValueError, "infinity in column 'a'"),
     ],
 )
-def test_what_cannot_be_is_told_and_leaves_the_estimator_as_it_was(client, change, kind, message):
+def test_invalid_data_raise_and_leave_the_estimator_unfitted(client, change, kind, message):
     rows = divided(a_frame(), EDGES["even"])
     X, y = rows[COLUMNS], rows["y"]
     clf = make()
@@ -292,21 +292,21 @@ def test_what_cannot_be_is_told_and_leaves_the_estimator_as_it_was(client, chang
     [({"n_networks": 2}, "n_networks"), ({"warm_start": True}, "warm_start"),
      ({"scoring": "roc_auc"}, "scoring")],
 )  # fmt: skip
-def test_what_workers_cannot_do_is_refused_by_name(client, parameters, name):
+def test_parameters_that_need_a_single_process_raise(client, parameters, name):
     rows = divided(a_frame(), EDGES["even"])
     with pytest.raises(ValueError, match=f"{name} must be .* where several processes share a fit"):
         make(**parameters).fit(rows[COLUMNS], rows["y"])
 
 
-def test_callbacks_would_see_a_copy(client):
+def test_callbacks_raise(client):
     callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     rows = divided(a_frame(), EDGES["even"])
     clf = make().set_callbacks(callback.ProgressBar())
-    with pytest.raises(ValueError, match="callbacks must be none where Dask's workers share"):
+    with pytest.raises(ValueError, match="Callbacks are not supported for Dask"):
         clf.fit(rows[COLUMNS], rows["y"])
 
 
-def test_partial_fit_says_that_fit_takes_them(client):
+def test_partial_fit_of_dask_collections_raises(client):
     rows = divided(a_frame(), EDGES["even"])
     with pytest.raises(
         TypeError, match=r"X must hold its rows in memory, got a DataFrame: pass X\.compute\(\)"
@@ -314,35 +314,35 @@ def test_partial_fit_says_that_fit_takes_them(client):
         make().partial_fit(rows[COLUMNS], rows["y"], classes=["no", "yes"])
 
 
-def test_y_of_dask_beside_x_in_memory_is_not_pulled_in_silence(client):
+def test_y_of_dask_with_x_in_memory_raises(client):
     rows = divided(a_frame(), EDGES["even"])
-    for passed in ({"y": rows["y"]}, {"y": a_frame()["y"], "sample_weight": rows["weight"]}):
+    for options in ({"y": rows["y"]}, {"y": a_frame()["y"], "sample_weight": rows["weight"]}):
         with pytest.raises(TypeError, match="must hold its rows in memory, got a Series"):
-            make().fit(a_frame()[COLUMNS], **passed)
+            make().fit(a_frame()[COLUMNS], **options)
 
 
 def test_a_search_runs_on_the_workers(client):
     frame = a_frame()
     search = GridSearchCV(make(), {"n_layers": [1, 2]}, cv=2, n_jobs=-1)
-    alone = clone(search).set_params(n_jobs=None).fit(frame[COLUMNS], frame["y"])
+    separate = clone(search).set_params(n_jobs=None).fit(frame[COLUMNS], frame["y"])
     with joblib.parallel_config("dask"):
         search.fit(frame[COLUMNS], frame["y"])
     for name in ("mean_test_score", "rank_test_score"):
-        np.testing.assert_allclose(search.cv_results_[name], alone.cv_results_[name])
+        np.testing.assert_allclose(search.cv_results_[name], separate.cv_results_[name])
 
 
-def test_without_a_client_there_are_no_workers(monkeypatch):
+def test_an_error_says_that_there_is_no_client(monkeypatch):
     rows = divided(a_frame(), EDGES["even"])
 
     def no_client():
         raise ValueError("No global client found and no address provided")
 
     monkeypatch.setattr(distributed, "get_client", no_client)
-    with pytest.raises(RuntimeError, match=r"make a distributed.Client first"):
+    with pytest.raises(RuntimeError, match=r"Create a distributed\.Client first"):
         make().fit(rows[COLUMNS], rows["y"])
 
 
-def test_two_fits_at_once_both_end(client):
+def test_two_fits_at_the_same_time_end(client):
     frame = a_frame()
     rows = client.persist(divided(frame, EDGES["many"]))
     fitted = [make(), make(n_units=5)]
@@ -360,7 +360,7 @@ def test_two_fits_at_once_both_end(client):
         assert_same(clf, clone(clf).fit(frame[COLUMNS], frame["y"]))
 
 
-def test_more_tasks_that_fit_than_threads_all_end(client):
+def test_as_many_tasks_that_fit_as_threads_end(client):
     frame = a_frame()
     rows = divided(frame, EDGES["even"])
     models = [make(random_state=seed) for seed in range(4)]  # as many as threads
@@ -371,27 +371,27 @@ def test_more_tasks_that_fit_than_threads_all_end(client):
     assert set(client.gather(scores)) == {models[0].score(frame[COLUMNS], frame["y"])}
 
 
-def test_an_asynchronous_client_cannot_be_waited_for_in_its_event_loop(client):
+def test_fit_and_score_raise_in_the_event_loop_of_an_asynchronous_client(client):
     frame = a_frame()
-    rows, alone = divided(frame, EDGES["even"]), make().fit(frame[COLUMNS], frame["y"])
+    rows, separate = divided(frame, EDGES["even"]), make().fit(frame[COLUMNS], frame["y"])
 
     async def use():
         async with distributed.Client(client.scheduler.address, asynchronous=True) as other:
-            for method in (make().fit, alone.score):
+            for method in (make().fit, separate.score):
                 with pytest.raises(RuntimeError, match=r"await asyncio.to_thread\(estimator"):
                     method(rows[COLUMNS], rows["y"])
-            found = await other.compute(alone.predict_proba(rows[COLUMNS]))
+            found = await other.compute(separate.predict_proba(rows[COLUMNS]))
             clf = await asyncio.to_thread(make().fit, rows[COLUMNS], rows["y"])
-            return found, clf, await asyncio.to_thread(alone.score, rows[COLUMNS], rows["y"])
+            return found, clf, await asyncio.to_thread(separate.score, rows[COLUMNS], rows["y"])
 
     found, clf, score = asyncio.run(use())
-    np.testing.assert_allclose(found, alone.predict_proba(frame[COLUMNS]))
-    assert_same(clf, alone)
-    assert score == alone.score(frame[COLUMNS], frame["y"])
+    np.testing.assert_allclose(found, separate.predict_proba(frame[COLUMNS]))
+    assert_same(clf, separate)
+    assert score == separate.score(frame[COLUMNS], frame["y"])
 
 
-def tell_after_some_steps(Z):
-    """Be an activation that sets an event of Dask once the training has begun."""
+def tanh_with_event(Z):
+    """Compute tanh, and set an event of Dask once the training has begun."""
     worker = distributed.get_worker()
     worker.n_steps = getattr(worker, "n_steps", 0) + 1
     if worker.n_steps == 100:
@@ -407,7 +407,7 @@ def n_running(dask_worker):
 def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
     frame = a_frame()
     rows = divided(frame, EDGES[edges])
-    endless = make(activation=tell_after_some_steps, max_iter=10**6, n_iter_no_change=10**6)
+    endless = make(activation=tanh_with_event, max_iter=10**6, n_iter_no_change=10**6)
     distributed.Event("has begun").clear()
     client.run(lambda dask_worker: setattr(dask_worker, "n_steps", 0))
 
@@ -421,16 +421,16 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
             endless.fit(rows[COLUMNS], rows["y"])
     assert not hasattr(endless, "coefs_")
     while any(client.run(n_running).values()):
-        time.sleep(0.01)  # to the time limit of the test, had they not been stopped
-    clf = make().fit(rows[COLUMNS], rows["y"])  # no lock and no thread is left to it
+        time.sleep(0.01)  # until the timeout of the test if they are not stopped
+    clf = make().fit(rows[COLUMNS], rows["y"])  # no lock is left, and no thread is busy
     assert_same(clf, make().fit(frame[COLUMNS], frame["y"]))
 
 
-def test_a_cancelled_fit_waits_for_no_worker_that_is_busy(client):
+def test_a_cancelled_fit_does_not_wait_for_a_busy_worker(client):
     worker, frame = min(client.scheduler_info(n_workers=-1)["workers"]), a_frame()
     where = client.submit(_dask._open_store, "fit", worker, workers=[worker]).result()
     parts = [(0, (frame[COLUMNS], frame["y"]))]
-    task = client.submit(  # the second of two processes never begins
+    task = client.submit(  # the second of two processes never starts
         _dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
         workers=[worker],
     )  # fmt: skip
@@ -441,7 +441,7 @@ def test_a_cancelled_fit_waits_for_no_worker_that_is_busy(client):
         time.sleep(0.01)
 
 
-def test_ctrl_c_cancels_partitions_that_are_being_computed(client, monkeypatch):
+def test_ctrl_c_cancels_the_computation_of_partitions(client, monkeypatch):
     rows = divided(a_frame(), EDGES["even"])
 
     def interrupt(parts):
@@ -454,8 +454,8 @@ def test_ctrl_c_cancels_partitions_that_are_being_computed(client, monkeypatch):
     assert set(client.futures) <= before
 
 
-def kill(Z):
-    """Be no activation any more after some calls, on one worker."""
+def tanh_until_killed(Z):
+    """Compute tanh, and kill the process of one worker after some calls."""
     worker = distributed.get_worker()
     worker.n_calls = getattr(worker, "n_calls", 0) + 1
     if worker.n_calls > 100 and worker.is_to_die:
@@ -463,18 +463,18 @@ def kill(Z):
     return Z.tanh()
 
 
-def mark(who, dask_worker):
+def choose_victim(who, dask_worker):
     dask_worker.is_to_die = dask_worker.address == who
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_worker_is_an_error_and_the_next_fit_works(client):
+def test_a_killed_worker_raises_an_error_and_the_next_fit_works(client):
     frame = a_frame()
     rows = divided(frame, EDGES["many"])
     victim = max(client.scheduler_info(n_workers=-1)["workers"])
-    client.run(mark, who=victim)
-    with pytest.raises(RuntimeError, match=r"has ended|has gone"):
-        make(activation=kill, max_iter=100).fit(rows[COLUMNS], rows["y"])
+    client.run(choose_victim, who=victim)
+    with pytest.raises(RuntimeError, match="has ended"):
+        make(activation=tanh_until_killed, max_iter=100).fit(rows[COLUMNS], rows["y"])
     client.wait_for_workers(2, timeout=240)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

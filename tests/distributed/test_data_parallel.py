@@ -1,4 +1,4 @@
-"""One fit over several processes is the fit of one process with all rows."""
+"""Tests that a fit shared by several processes equals the fit of one process with all rows."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ from skdnn.distributed import data_parallel
 pytestmark = pytest.mark.slow
 
 N = 900
-# Where the rows are cut, by the number of processes: unequal parts, and one without any.
+# The edges of the rows of each process, by the number of processes: unequal, one without rows.
 CUTS = {2: [0, 130, N], 3: [0, 610, 610, N]}
 
 
@@ -36,8 +36,8 @@ def numbers():
 def with_missing():
     X, y = numbers()
     X[::7, 2] = np.nan
-    X[850, 1] = 1e9  # a wild one
-    X[:, 5] = np.maximum(X[:, 5], 0).round(1)  # a frequent one
+    X[850, 1] = 1e9  # an outlier
+    X[:, 5] = np.maximum(X[:, 5], 0).round(1)  # a frequent value
     return X, y
 
 
@@ -93,21 +93,25 @@ CASES = {
     "balanced": (sorted_labels, {"class_weight": "balanced", "n_layers": 1}, {}),
     "a weight for a label": (sorted_labels, {"class_weight": {"yes": 3}}, {}),
     "robust": (with_missing, {"standardize": "robust", "batch_size": 64}, {}),
-    "gaps, a wild one and bins": (with_missing, {"numeric_embedding": "piecewise_linear"}, {}),
+    "missing values, an outlier and piecewise-linear encoding": (
+        with_missing,
+        {"numeric_embedding": "piecewise_linear"},
+        {},
+    ),
     "clipping and averaging": (numbers, {"max_grad_norm": 0.1, "weight_averaging": 0.9}, {}),
     "early stopping": (
         with_missing,
         {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0},
         {},
     ),
-    "rows to watch": (numbers, {"early_stopping": True}, {"X_val": 1, "y_val": 1}),
-    "weights of rows to watch": (numbers, {"early_stopping": True}, {"sample_weight_val": 1}),
-    "category": (a_frame, {"early_stopping": True}, {}),
-    "means of levels": (a_frame, {"target_encoding": True, "early_stopping": False}, {}),
+    "validation set": (numbers, {"early_stopping": True}, {"X_val": 1, "y_val": 1}),
+    "weights of the validation set": (numbers, {"early_stopping": True}, {"sample_weight_val": 1}),
+    "data frame": (a_frame, {"early_stopping": True}, {}),
+    "target encoding": (a_frame, {"target_encoding": True, "early_stopping": False}, {}),
     "sparse": (sparse_numbers, {}, {}),
     "several threads": (numbers, {"n_threads": 2}, {}),
-    "numbers": (one_number, {}, {}),
-    "several numbers": (two_numbers, {"early_stopping": True}, {"sample_weight": weights()}),
+    "regression": (one_number, {}, {}),
+    "several outputs": (two_numbers, {"early_stopping": True}, {"sample_weight": weights()}),
     "absolute error": (one_number, {"loss": "absolute_error"}, {}),
     "float32": (in_float32, {}, {}),
 }
@@ -127,7 +131,7 @@ def make(case):
 
 
 def raw_predict(estimator, X):
-    """Return probabilities, or numbers."""
+    """Return probabilities or predicted numbers."""
     return getattr(estimator, "predict_proba", estimator.predict)(X)
 
 
@@ -135,7 +139,7 @@ def rows_of(values, rows):
     return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
 
 
-def fit_in_a_group(rank, case, rows, cuts):
+def fit_in_processes(rank, case, rows, cuts):
     warnings.simplefilter("ignore", ConvergenceWarning)
     estimator, X, y, options = make(case)
     if rows == "part":
@@ -149,24 +153,24 @@ def fit_in_a_group(rank, case, rows, cuts):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_process_ends_with_the_estimator_of_one(two, three, case):
-    alone, X, y, options = make(case)
-    alone.fit(X, y, **options)
-    fitted = two.results(fit_in_a_group, case, "all", CUTS[2])
-    fitted += three.results(fit_in_a_group, case, "part", CUTS[3])
+def test_every_process_ends_with_the_estimator_of_a_single_process(two, three, case):
+    single, X, y, options = make(case)
+    single.fit(X, y, **options)
+    fitted = two.results(fit_in_processes, case, "all", CUTS[2])
+    fitted += three.results(fit_in_processes, case, "part", CUTS[3])
     tolerance = 2e-5 if case == "float32" else 1e-9
     for estimator in fitted:
-        assert estimator.n_iter_ == alone.n_iter_
-        assert estimator.best_iter_ == alone.best_iter_
+        assert estimator.n_iter_ == single.n_iter_
+        assert estimator.best_iter_ == single.best_iter_
         for name in ("loss_curve_", "validation_loss_curve_", "validation_scores_"):
-            expected = getattr(alone, name)
+            expected = getattr(single, name)
             if expected is not None:
                 np.testing.assert_allclose(getattr(estimator, name), expected, atol=tolerance)
         mine = estimator.coefs_ + estimator.intercepts_
-        for got, expected in zip(mine, alone.coefs_ + alone.intercepts_, strict=True):
+        for got, expected in zip(mine, single.coefs_ + single.intercepts_, strict=True):
             np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(
-            raw_predict(estimator, X), raw_predict(alone, X), rtol=10 * tolerance
+            raw_predict(estimator, X), raw_predict(single, X), rtol=10 * tolerance
         )
     for estimator, first in zip(fitted, [*fitted[:1] * 2, *fitted[2:3] * 3], strict=True):
         for got, expected in zip(estimator.coefs_, first.coefs_, strict=True):
@@ -174,20 +178,20 @@ def test_every_process_ends_with_the_estimator_of_one(two, three, case):
 
 
 @pytest.mark.parametrize("rows", ["all", "part"])
-def test_a_group_of_one_is_a_fit_alone(monkeypatch, rows):
+def test_one_process_gives_the_result_of_an_ordinary_fit(monkeypatch, rows):
     for name, value in {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("MASTER_PORT", str(ranks.free_port()))
     clf, X, y, _ = make("early stopping")
-    alone = clone(clf).fit(X, y)
-    with data_parallel(rows) as group:
+    single = clone(clf).fit(X, y)
+    with data_parallel(rows) as communicator:
         clf.fit(X, y)
-    assert (group.rank, group.size) == (0, 1)
-    for got, expected in zip(clf.coefs_, alone.coefs_, strict=True):
+    assert (communicator.rank, communicator.size) == (0, 1)
+    for got, expected in zip(clf.coefs_, single.coefs_, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
-def test_without_a_launcher_there_is_nobody_to_meet():
+def test_an_error_says_that_there_is_no_launcher():
     with pytest.raises(RuntimeError, match="a launcher such as torchrun"), data_parallel():
         pass
 
@@ -200,20 +204,20 @@ def test_without_a_launcher_there_is_nobody_to_meet():
         ({"timeout": True}, "timeout must be"),
     ],
 )
-def test_what_it_is_given_is_checked(options, message):
+def test_invalid_arguments_raise(options, message):
     with pytest.raises(ValueError, match=message), data_parallel(**options):
         pass
 
 
-def fit_twice_unseeded(rank):
+def fit_twice_without_random_state(rank):
     clf, X, y, _ = make("float32")
     clf.random_state = None
     with data_parallel():
         return [clone(clf).fit(X, y) for _ in range(2)]
 
 
-def test_without_a_random_state_process_0_draws_it(two):
-    mine, others = two.results(fit_twice_unseeded)
+def test_process_0_draws_the_seed_without_a_random_state(two):
+    mine, others = two.results(fit_twice_without_random_state)
     for ours, theirs in zip(mine, others, strict=True):
         np.testing.assert_array_equal(ours.coefs_[0], theirs.coefs_[0])
     assert not np.array_equal(mine[0].coefs_[0], mine[1].coefs_[0])
@@ -226,13 +230,13 @@ def search(rank):
     return found.cv_results_["mean_test_score"]
 
 
-def test_a_search_fits_each_candidate_together(two):
-    alone = search_alone()
+def test_a_search_shares_each_of_its_fits(two):
+    single = search_in_one_process()
     for scores in two.results(search):
-        np.testing.assert_allclose(scores, alone)
+        np.testing.assert_allclose(scores, single)
 
 
-def search_alone():
+def search_in_one_process():
     clf, X, y, _ = make("float32")
     found = GridSearchCV(clf, {"n_layers": [1, 2]}, cv=2).fit(X.numpy(), y)
     return found.cv_results_["mean_test_score"]
@@ -244,13 +248,13 @@ def drop_units(rank):
         return clf.set_params(dropout=0.3, max_iter=20).fit(X, y)
 
 
-def test_with_dropout_all_end_with_the_same_weights(two):
+def test_all_processes_have_the_same_weights_with_dropout(two):
     mine, others = two.results(drop_units)
     np.testing.assert_array_equal(mine.coefs_[0], others.coefs_[0])
     assert mine.loss_ < mine.loss_curve_[0]
 
 
-def fit_beside_a_group_of_the_users(rank):
+def fit_beside_the_default_group(rank):
     store = dist.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), is_master=False)
     dist.init_process_group("gloo", store=dist.PrefixStore("mine", store), rank=rank, world_size=2)
     try:
@@ -264,21 +268,21 @@ def fit_beside_a_group_of_the_users(rank):
         dist.destroy_process_group()
 
 
-def test_a_users_default_group_is_used_to_meet_and_stays(two):
+def test_torchs_default_process_group_is_used_and_stays(two):
     clf, X, y, _ = make("by default")
     clf.fit(X, y)
-    for fitted, n_processes in two.results(fit_beside_a_group_of_the_users):
+    for fitted, n_processes in two.results(fit_beside_the_default_group):
         np.testing.assert_allclose(fitted.coefs_[0], clf.coefs_[0], rtol=1e-9, atol=1e-9)
         assert n_processes == 2
 
 
 def test_the_result_is_an_ordinary_estimator(two):
-    clf, *_ = two.results(fit_in_a_group, "by default", "all", CUTS[2])
-    alone, X, y, _ = make("by default")
-    assert vars(clf).keys() == vars(alone.fit(X, y)).keys()
+    clf, *_ = two.results(fit_in_processes, "by default", "all", CUTS[2])
+    single, X, y, _ = make("by default")
+    assert vars(clf).keys() == vars(single.fit(X, y)).keys()
     assert b"distributed" not in pickle.dumps(clf)
-    clf.fit(X, y)  # knows nothing of processes
-    np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])
+    clf.fit(X, y)  # in this process only
+    np.testing.assert_array_equal(clf.coefs_[0], single.coefs_[0])
 
 
 def quantiles_of_thinned_columns(rank, fractions, cut):
@@ -287,16 +291,16 @@ def quantiles_of_thinned_columns(rank, fractions, cut):
     mine = [X[:cut], X[cut:]][rank]
     before, statistics._MOST_VALUES = statistics._MOST_VALUES, 128
     try:
-        with data_parallel("part") as group:
+        with data_parallel("part") as communicator:
             weight = np.ones(len(mine))
-            (found,) = statistics.weighted_quantiles(mine, weight, fractions, group)
+            (found,) = statistics.weighted_quantiles(mine, weight, fractions, communicator)
     finally:
         statistics._MOST_VALUES = before
     return found
 
 
 @pytest.mark.parametrize("cut", [100, 0])
-def test_of_too_many_values_quantiles_are_nearly_right(two, cut):
+def test_quantiles_of_very_many_values_are_approximate(two, cut):
     fractions = np.linspace(0.05, 0.95, 19)
     found, same = two.results(quantiles_of_thinned_columns, fractions, cut)
     np.testing.assert_array_equal(found, same)
@@ -315,7 +319,7 @@ def fit_rows_of_two_kinds(rank):
 
 
 def test_rows_may_be_sparse_in_one_process_and_dense_in_another(two):
-    alone, X, y, _ = make("sparse")
-    alone.fit(X, y)
+    single, X, y, _ = make("sparse")
+    single.fit(X, y)
     for fitted in two.results(fit_rows_of_two_kinds):
-        np.testing.assert_allclose(fitted.coefs_[0], alone.coefs_[0], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(fitted.coefs_[0], single.coefs_[0], rtol=1e-9, atol=1e-9)

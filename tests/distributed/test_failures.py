@@ -1,4 +1,4 @@
-"""Where one process fails all of them do, with its error and soon; and no more than that."""
+"""Tests that an error in one process is raised in all of them, soon, and that later fits work."""
 
 import os
 import re
@@ -24,15 +24,15 @@ X = RNG.normal(size=(400, 5))
 Y = (X[:, 0] > X[:, 1]).astype(int)
 
 
-class At:
-    """An activation that does something in one process, at its n-th call."""
+class ActAt:
+    """An activation that calls a function in one process, at its n-th call."""
 
     def __init__(self, rank, n, action):
         self.is_it = rank == int(os.environ["RANK"])
         self.left, self.action = n, action
 
     def __repr__(self):
-        return "At"
+        return "ActAt"
 
     def __call__(self, Z):
         self.left -= 1
@@ -54,11 +54,11 @@ def kill():
 
 
 def fit(rank, change, rows="all", **parameters):
-    """Fit with what `change` makes of (rank, clf, X, y), then see that another fit works."""
+    """Call `change(rank, clf, X, y)`, which fits, and return its error if a second fit works."""
     clf = DeepBinaryClassifier(n_units=4, max_iter=3, random_state=0, tol=0.0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with data_parallel(rows):  # its time limit is longer than a call of `ranks` may take
+        with data_parallel(rows):  # its timeout is longer than that of a call of `ranks`
             try:
                 change(rank, clf, X.copy(), Y.copy())
             except BaseException as error:
@@ -107,15 +107,15 @@ def no_rows(rank, clf, X, y):
 
 
 def raising(rank, clf, X, y):
-    clf.set_params(activation=At(1, 40, raise_an_error)).fit(X, y)
+    clf.set_params(activation=ActAt(1, 40, raise_an_error)).fit(X, y)
 
 
 def raising_at_first(rank, clf, X, y):
-    clf.set_params(activation=At(0, 40, raise_an_error)).fit(X, y)
+    clf.set_params(activation=ActAt(0, 40, raise_an_error)).fit(X, y)
 
 
 def interrupted(rank, clf, X, y):
-    clf.set_params(activation=At(1, 40, interrupt)).fit(X, y)
+    clf.set_params(activation=ActAt(1, 40, interrupt)).fit(X, y)
 
 
 def partial(rank, clf, X, y):
@@ -126,12 +126,12 @@ def with_groups(rank, clf, X, y):
     clf.fit(X, y, groups=np.arange(400))
 
 
-def with_default_torch_state(rank, clf, X, y):
+def an_ordinary_fit(rank, clf, X, y):
     clf.fit(X, y)
 
 
 @pytest.mark.parametrize(
-    ("change", "rows", "kind", "message", "tells"),
+    ("change", "rows", "kind", "message", "origin"),
     [
         (infinity, "part", ValueError, "Input X contains infinity in column 2", 1),
         (infinity, "all", ValueError, "Input X contains infinity in column 2", 1),
@@ -150,56 +150,56 @@ def with_default_torch_state(rank, clf, X, y):
         (with_groups, "all", ValueError, "groups must be None where several processes", None),
     ],
 )
-def test_what_fails_in_one_process_fails_in_all(two, change, rows, kind, message, tells):
-    answers = two.call(fit, change, rows)
-    for rank, answer in enumerate(answers):
-        if isinstance(answer, BaseException):
-            raise answer
-        found, text, n_iter_of_the_next = answer
-        is_its_own = tells in (None, rank)
-        if is_its_own and tells is not None and kind is RuntimeError:
+def test_an_error_in_one_process_is_raised_in_all(two, change, rows, kind, message, origin):
+    outcomes = two.call(fit, change, rows)
+    for rank, outcome in enumerate(outcomes):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        found, text, n_iter_of_the_next = outcome
+        is_its_own = origin in (None, rank)
+        if is_its_own and origin is not None and kind is RuntimeError:
             assert found in (ZeroDivisionError, KeyboardInterrupt)
         else:
             assert found is kind
             assert re.search(re.escape(message), text)
-        assert is_its_own or text.endswith(f"(in process {tells} of 2)")
+        assert is_its_own or text.endswith(f"(in process {origin} of 2)")
         assert n_iter_of_the_next == 2
 
 
 @pytest.mark.parametrize(
     ("parameter", "value"), [("n_networks", 2), ("warm_start", True), ("scoring", "roc_auc")]
 )
-def test_what_several_processes_cannot_do_is_refused_by_name(two, parameter, value):
-    for answer in two.results(fit_with, parameter, value):
-        found, text, *_ = answer
+def test_parameters_that_need_a_single_process_raise(two, parameter, value):
+    for outcome in two.results(fit_with, parameter, value):
+        found, text, *_ = outcome
         assert found is ValueError
         assert text.startswith(f"{parameter} must be ")
         assert "where several processes share a fit" in text
 
 
 def fit_with(rank, parameter, value):
-    return fit(rank, with_default_torch_state, **{parameter: value})
+    return fit(rank, an_ordinary_fit, **{parameter: value})
 
 
-def fit_where_one_does_not_come(rank, path):
+def fit_without_the_other_process(rank, path):
     with data_parallel(timeout=3.0):
         while rank == 1 and not path.exists():
             time.sleep(0.01)
         try:
             DeepBinaryClassifier(max_iter=1).fit(X, Y)
         except RuntimeError as error:
-            path.touch()  # only now does the other one go on
+            path.touch()  # now the other process continues
             return str(error)
 
 
-def test_nobody_waits_longer_than_the_time_limit(tmp_path):
+def test_processes_wait_no_longer_than_the_timeout(tmp_path):
     with ranks.started(2) as processes:
-        message, _ = processes.results(fit_where_one_does_not_come, tmp_path / "over")
+        message, _ = processes.results(fit_without_the_other_process, tmp_path / "over")
     assert "has not answered within 3 s" in message
 
 
-def enter_otherwise(rank):
-    """Pass all rows in one process and a part of them in the other."""
+def enter_with_different_rows(rank):
+    """Enter with rows="all" in one process and with rows="part" in the other."""
     try:
         with data_parallel(["all", "part"][rank]):
             return None
@@ -207,15 +207,15 @@ def enter_otherwise(rank):
         return str(error)
 
 
-def test_processes_must_agree_on_what_they_pass(two):
-    first, second = two.results(enter_otherwise)
-    rule = "rows must be the same in all processes that share a fit, got "
-    assert first == f"{rule}all in process 0 and part in process 1."
-    assert second == f"{rule}part in process 1 and all in process 0."
+def test_rows_must_be_the_same_in_all_processes(two):
+    first, second = two.results(enter_with_different_rows)
+    message = "rows must be the same in all processes that share a fit, got "
+    assert first == f"{message}all in process 0 and part in process 1."
+    assert second == f"{message}part in process 1 and all in process 0."
 
 
-def fail_beside_the_fit(rank):
-    """Fail in one process where the others fit already."""
+def fail_outside_of_the_fit(rank):
+    """Raise an error outside of `fit` in one process while the other one fits."""
     try:
         with data_parallel():
             if rank == 0:
@@ -233,17 +233,17 @@ def fit_again(rank):
 
 
 @pytest.mark.parametrize("by", ["torchrun", "srun"])
-def test_an_error_beside_the_fit_ends_the_fits_of_others(by):
+def test_an_error_outside_of_the_fit_ends_the_fits_of_others(by):
     with ranks.started(2, by) as processes:
-        mine, others = processes.results(fail_beside_the_fit)
+        mine, others = processes.results(fail_outside_of_the_fit)
         assert mine == (OSError, "no such file")
         assert others == (RuntimeError, "OSError: no such file (in process 0 of 2)")
         one, other = processes.results(fit_again)
         assert one == other
 
 
-def fit_until_one_is_killed(rank, path):
-    clf = saving(path, At(1, 100, kill))
+def fit_until_a_process_is_killed(rank, path):
+    clf = make_with_checkpoint(path, ActAt(1, 100, kill))
     try:
         with data_parallel():
             clf.fit(X, Y)
@@ -251,12 +251,12 @@ def fit_until_one_is_killed(rank, path):
         return str(error)
 
 
-def go_on(rank, path):
+def resume(rank, path):
     with data_parallel():
-        return saving(path, At(1, 0, kill)).fit(X, Y)
+        return make_with_checkpoint(path, ActAt(1, 0, kill)).fit(X, Y)
 
 
-def saving(path, activation):
+def make_with_checkpoint(path, activation):
     checkpoint = None if path is None else Checkpoint(path, every_epochs=1)
     return DeepBinaryClassifier(
         n_units=4, max_iter=50, batch_size=100, activation=activation, checkpoint=checkpoint,
@@ -265,19 +265,17 @@ def saving(path, activation):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoint(
-    tmp_path, monkeypatch
-):
+def test_a_killed_process_ends_the_others_and_the_checkpoint_can_be_resumed(tmp_path, monkeypatch):
     path, copied = tmp_path / "fit.ckpt", tmp_path / "copied.ckpt"
     with ranks.started(2) as processes:
-        message, killed = processes.call(fit_until_one_is_killed, path)
+        message, killed = processes.call(fit_until_a_process_is_killed, path)
     assert killed is None
     assert "has ended" in message
     shutil.copy(path, copied)
     with ranks.started(2) as processes:
         saved = Path(path).read_bytes()
-        mine, others = processes.results(go_on, path)
-        whole, _ = processes.results(go_on, None)
+        mine, others = processes.results(resume, path)
+        whole, _ = processes.results(resume, None)
     assert saved != Path(path).read_bytes()
     assert mine.n_iter_ == whole.n_iter_ == 50
     for clf in (mine, others):
@@ -286,6 +284,6 @@ def test_a_killed_process_ends_the_others_and_the_fit_goes_on_from_the_checkpoin
     monkeypatch.setenv("RANK", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        alone = saving(copied, At(1, 0, kill)).fit(X, Y)
-    assert alone.n_iter_ == 50
-    np.testing.assert_allclose(alone.coefs_[0], whole.coefs_[0], rtol=1e-9, atol=1e-9)
+        single = make_with_checkpoint(copied, ActAt(1, 0, kill)).fit(X, Y)
+    assert single.n_iter_ == 50
+    np.testing.assert_allclose(single.coefs_[0], whole.coefs_[0], rtol=1e-9, atol=1e-9)

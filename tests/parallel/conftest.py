@@ -1,4 +1,4 @@
-"""What tests of meetings share: who was trained with whom."""
+"""Fixtures that record which fits are trained together."""
 
 import pytest
 
@@ -6,28 +6,28 @@ import skdnn.parallel._scheduler
 
 
 @pytest.fixture
-def watch_trainings(monkeypatch):
-    """Return the function that makes a list to which each training adds what it says of it.
+def record_trainings(monkeypatch):
+    """Return a function that makes a list to which each training adds a value.
 
-    It takes a function of the requests that are trained as one. Who is trained with whom must not
-    depend on how fast the machine is: fits wait for others as long as it takes.
+    The function takes a function from the requests that are trained as one stack to that value.
+    Fits wait long enough for others that the stacks do not depend on the speed of the machine.
     """
-    monkeypatch.setattr(skdnn.parallel._scheduler, "PATIENCE", 60.0)
+    monkeypatch.setattr(skdnn.parallel._scheduler, "ARRIVAL_TIMEOUT", 60.0)
 
-    def watch(describe):
-        seen, train_stack = [], skdnn.parallel._scheduler.train_stack
+    def record(describe):
+        recorded, train_stack = [], skdnn.parallel._scheduler.train_stack
 
-        def note(requests, *arguments):
-            seen.append(describe(requests))
+        def recording_train_stack(requests, *arguments):
+            recorded.append(describe(requests))
             return train_stack(requests, *arguments)
 
-        monkeypatch.setattr(skdnn.parallel._scheduler, "train_stack", note)
-        return seen
+        monkeypatch.setattr(skdnn.parallel._scheduler, "train_stack", recording_train_stack)
+        return recorded
 
-    return watch
+    return record
 
 
 @pytest.fixture
-def stacks(watch_trainings):
+def stacks(record_trainings):
     """Return a list to which each training adds the number of fits in its stack."""
-    return watch_trainings(len)
+    return record_trainings(len)

@@ -1,4 +1,4 @@
-"""Tests that what runs fits through joblib is served: the same results, no deadlock, no mess."""
+"""Tests of everything that runs fits through joblib: same results, no deadlocks, no leftovers."""
 
 import multiprocessing
 import os
@@ -71,7 +71,7 @@ def scores(fitted):
     return np.array([fitted.cv_results_[name] for name in names])
 
 
-SERVED = {
+USERS_OF_JOBLIB = {
     "GridSearchCV": lambda: scores(search().fit(X, Y)),
     "GridSearchCV of two jobs": lambda: scores(search(n_jobs=2).fit(X, Y)),
     "GridSearchCV of all jobs": lambda: scores(search(n_jobs=-1, pre_dispatch=4).fit(X, Y)),
@@ -85,7 +85,7 @@ SERVED = {
     "cross_val_score": lambda: cross_val_score(CLF, X, Y, cv=4, scoring="roc_auc"),
     "cross_val_predict": lambda: cross_val_predict(CLF, X, Y, method="predict_proba"),
     "learning_curve": lambda: learning_curve(CLF, X, Y, cv=2, train_sizes=[0.3, 0.6, 1.0])[2],
-    "learning_curve, bit by bit": lambda: learning_curve(
+    "learning_curve with partial_fit": lambda: learning_curve(
         CLF, X, Y, cv=2, train_sizes=[0.5, 1.0], exploit_incremental_learning=True
     )[2],
     "permutation_test_score": lambda: permutation_test_score(
@@ -126,7 +126,7 @@ SERVED = {
             {"deepbinaryclassifier__learning_rate": [1e-3, 1e-2]},
         ).fit(X, Y)
     ),
-    "other estimators among them": lambda: scores(
+    "a pipeline of different estimators": lambda: scores(
         search(
             make_pipeline(StandardScaler(), CLF),
             {"deepbinaryclassifier": [CLF, LogisticRegression(), FOREST]},
@@ -136,10 +136,10 @@ SERVED = {
     "forests in a cross-validation of two jobs": lambda: cross_val_score(
         clone(FOREST).set_params(n_jobs=2), X, Y, cv=3
     ),
-    "numbers": lambda: cross_val_predict(
+    "a regressor": lambda: cross_val_predict(
         DeepRegressor(n_units=8, max_iter=6, random_state=0, dtype="float64"), X[:, 1:], X[:, 0]
     ),
-    "photographs": lambda: cross_val_predict(
+    "images": lambda: cross_val_predict(
         make_pipeline(ImageVectorizer(size=(3, 2)), CLF),
         list(np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)),
         np.arange(40) % 2,
@@ -150,11 +150,11 @@ SERVED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SERVED)
-def test_what_joblib_runs_ends_as_without(name):
-    expected = SERVED[name]()
+@pytest.mark.parametrize("name", USERS_OF_JOBLIB)
+def test_results_are_those_without_together(name):
+    expected = USERS_OF_JOBLIB[name]()
     with together():
-        found = SERVED[name]()
+        found = USERS_OF_JOBLIB[name]()
     assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -168,55 +168,55 @@ def test_joblib_knows_the_backend_by_name():
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, -1])
-def test_all_fits_of_a_kind_are_one_stack_whatever_n_jobs(n_jobs, stacks):
+def test_compatible_fits_are_one_stack_for_any_n_jobs(n_jobs, stacks):
     grid = {"learning_rate": [1e-3, 3e-3, 1e-2]}
     with together():
         search(CLF, grid, n_jobs=n_jobs, refit=False).fit(X, Y)
     assert stacks == [9]
 
 
-def test_fits_of_searches_within_a_cross_validation_meet(stacks):
+def test_searches_within_a_cross_validation_are_trained_together(stacks):
     with together():
         cross_val_score(search(CLF, {"learning_rate": [1e-3, 1e-2]}, cv=2), X, Y, cv=3)
-    assert stacks == [12, 3]  # of all the searches, then what each refits
+    assert stacks == [12, 3]  # the fits of all searches, then their refits
 
 
-def test_no_more_tasks_than_max_tasks_are_there(monkeypatch):
-    here, most = [], []
+def test_max_tasks_limits_the_number_of_tasks(monkeypatch):
+    running, n_running = [], []
 
-    class Watched(BaseEstimator, ClassifierMixin):
+    class Recorded(BaseEstimator, ClassifierMixin):
         def fit(self, X, y):
-            here.append(self)
-            most.append(len(here))
+            running.append(self)
+            n_running.append(len(running))
             self.classes_, self.inner_ = np.unique(y), clone(CLF).fit(X, y)
-            here.remove(self)
+            running.remove(self)
             return self
 
         def predict(self, X):
             return self.inner_.predict(X)
 
     with together(max_tasks=3):
-        cross_val_score(Watched(), X, Y, cv=10)
-    assert max(most) == 3
+        cross_val_score(Recorded(), X, Y, cv=10)
+    assert max(n_running) == 3
 
 
-def test_memory_bounds_how_many_wait(stacks):
+def test_memory_limit_limits_the_size_of_stacks(stacks):
     bytes_of_one = 144 * 8 * (7 + 6 * skdnn.parallel._request.COPIES_OF_ROWS)
     with together(memory_limit=4 * bytes_of_one):
         cross_val_score(CLF, X, Y, cv=10)
-    assert max(stacks) <= 3  # and their weights
+    assert max(stacks) <= 3  # because networks need memory as well
     assert sum(stacks) == 10
 
 
-def test_equal_rows_are_kept_once(watch_trainings):
-    held = watch_trainings(lambda requests: len({id(each.batches.rows) for each in requests}))
+def test_equal_rows_are_in_memory_once(record_trainings):
+    n_arrays = record_trainings(lambda requests: len({id(each.batches.rows) for each in requests}))
     with together():
         search(CLF, {"learning_rate": [1e-3, 3e-3, 1e-2]}, cv=4, refit=False).fit(X, Y)
-    assert held == [4]
+    assert n_arrays == [4]
 
 
-class Bad(DeepBinaryClassifier):
-    """Raises what it is told to, before or after its training."""
+class Failing(DeepBinaryClassifier):
+    """A classifier that raises before or after its training, as `verbose` says."""
 
     def fit(self, X, y):
         if self.verbose == 2:
@@ -227,22 +227,22 @@ class Bad(DeepBinaryClassifier):
         return self
 
 
-def bad(verbose):
+def failing(verbose):
     parameters = {"verbose": verbose, "n_units": 8, "max_iter": 6, "random_state": 0}
-    return Bad(**{**parameters, "dtype": "float64"})
+    return Failing(**{**parameters, "dtype": "float64"})
 
 
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("verbose", [2, 3])
-def test_a_task_that_raises_ends_the_call_and_leaves_the_next_one_well(verbose, n, capsys):
-    models = [CLF] * 5 + [bad(verbose)] * n + [CLF] * 5
+def test_a_task_that_raises_ends_its_call_and_the_next_call_works(verbose, n, capsys):
+    models = [CLF] * 5 + [failing(verbose)] * n + [CLF] * 5
     with together():
         with pytest.raises(RuntimeError, match="before" if verbose == 2 else "after"):
             Parallel()(delayed(clone(model).fit)(X, Y) for model in models)
         assert len(cross_val_score(CLF, X, Y)) == 5
 
 
-def test_a_search_scores_failed_fits_as_it_is_told():
+def test_a_search_gives_failed_fits_its_error_score():
     grid = {"learning_rate": [1e-2, -1.0], "n_layers": [1, 2]}
     with together(), pytest.warns(FitFailedWarning, match="6 fits failed"):
         fitted = search(CLF, grid, error_score=-9.0).fit(X, Y)
@@ -251,7 +251,7 @@ def test_a_search_scores_failed_fits_as_it_is_told():
         search(CLF, grid, error_score="raise").fit(X, Y)
 
 
-def test_tasks_find_what_the_caller_has_set():
+def test_tasks_see_the_configuration_and_context_variables_of_the_caller():
     def found():
         return get_config()["transform_output"], torch.get_num_threads(), CHOSEN.get()
 
@@ -259,8 +259,8 @@ def test_tasks_find_what_the_caller_has_set():
     n_threads = torch.get_num_threads()
     with together(), config_context(transform_output="pandas"):
         fits = [delayed(cross_val_score)(CLF, X, Y, cv=2) for _ in range(10)]
-        answers = Parallel()([task for fit in fits for task in (fit, delayed(found)())])
-    assert set(answers[1::2]) == {("pandas", n_threads, "chosen")}
+        results = Parallel()([task for fit in fits for task in (fit, delayed(found)())])
+    assert set(results[1::2]) == {("pandas", n_threads, "chosen")}
 
 
 def test_a_task_may_fit_several_times_and_tasks_end_at_different_times(stacks):
@@ -273,23 +273,23 @@ def test_a_task_may_fit_several_times_and_tasks_end_at_different_times(stacks):
     assert stacks == [3, 2, 1]
 
 
-def test_a_task_that_waits_for_another_one_that_fits_is_waited_for_no_longer():
-    over = threading.Event()
+def test_a_task_that_waits_for_the_fit_of_another_task_causes_no_deadlock():
+    has_fitted = threading.Event()
 
-    def fit_and_tell():
+    def fit_and_notify():
         clone(CLF).fit(X, Y)
-        over.set()
+        has_fitted.set()
 
     def wait():
-        assert over.wait(30)
+        assert has_fitted.wait(30)
 
     with together():
-        Parallel()([delayed(fit_and_tell)(), delayed(fit_and_tell)(), delayed(wait)()])
+        Parallel()([delayed(fit_and_notify)(), delayed(fit_and_notify)(), delayed(wait)()])
 
 
-def test_those_who_wait_are_patient_as_long_as_others_come(stacks, monkeypatch):
-    monkeypatch.setattr(skdnn.parallel._scheduler, "PATIENCE", 0.01)
-    # By this clock the last one always came a moment ago.
+def test_waiting_fits_are_not_trained_while_others_arrive(stacks, monkeypatch):
+    monkeypatch.setattr(skdnn.parallel._scheduler, "ARRIVAL_TIMEOUT", 0.01)
+    # By this clock the last request has always just arrived.
     monkeypatch.setattr(skdnn.parallel._scheduler, "monotonic", lambda: 0.0)
 
     def prepare_and_fit(k):
@@ -301,25 +301,25 @@ def test_those_who_wait_are_patient_as_long_as_others_come(stacks, monkeypatch):
     assert stacks == [6]
 
 
-def fits_itself(*_):
+def score_by_fits(*_):
     return float(np.mean(cross_val_score(clone(CLF).set_params(max_iter=1), X, Y, cv=2)))
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"scoring": lambda *_: fits_itself(), "early_stopping": True},
-        {"learning_rate_schedule": fits_itself},
+        {"scoring": lambda *_: score_by_fits(), "early_stopping": True},
+        {"learning_rate_schedule": score_by_fits},
     ],
 )
-def test_what_is_called_within_a_training_may_fit_as_well(parameters):
+def test_scorers_and_schedules_may_fit_networks(parameters):
     model = clone(CLF).set_params(max_iter=2, **parameters)
     expected = cross_val_score(model, X, Y, cv=3)
     with together():
         assert_allclose(cross_val_score(model, X, Y, cv=3), expected)
 
 
-def test_the_tasks_themselves_may_be_made_by_other_tasks():
+def test_the_iterator_of_tasks_may_call_parallel():
     def tasks():
         for k in range(4):
             assert len(cross_val_score(CLF, X, Y)) == 5
@@ -329,7 +329,7 @@ def test_the_tasks_themselves_may_be_made_by_other_tasks():
         assert len(Parallel()(tasks())) == 4
 
 
-def test_results_come_one_by_one_where_asked(stacks):
+def test_a_generator_returns_results_one_by_one(stacks):
     with together():
         results = Parallel(return_as="generator")(delayed(clone(CLF).fit)(X, Y) for _ in range(6))
         first = next(results)
@@ -338,7 +338,7 @@ def test_results_come_one_by_one_where_asked(stacks):
 
 
 @pytest.mark.parametrize("n_networks", [1, 2])
-def test_a_result_comes_when_its_fit_ends_not_when_the_stack_ends(n_networks, stacks):
+def test_a_result_is_returned_when_its_own_fit_ends(n_networks, stacks):
     short = clone(CLF).set_params(n_networks=n_networks, early_stopping=True, max_iter=2)
     endless = clone(short).set_params(max_iter=10**6, n_iter_no_change=10**6)
     with together():
@@ -355,7 +355,7 @@ def test_a_result_comes_when_its_fit_ends_not_when_the_stack_ends(n_networks, st
     assert_no_threads_are_left()
 
 
-def test_a_result_stays_where_the_rest_of_its_stack_fails_later(stacks):
+def test_a_result_is_kept_if_the_rest_of_its_stack_fails_later(stacks):
     class FailsLate:
         __name__ = "fails_late"
 
@@ -390,7 +390,7 @@ def raise_in_schedule(epoch, max_iter):
 
 
 def raise_in_activation(Z):
-    if Z.numel() > 40:  # not where it is checked
+    if Z.numel() > 40:  # not when the parameter is validated
         raise RuntimeError("of the user")
     return Z
 
@@ -426,7 +426,7 @@ def test_tasks_that_raise_one_object_do_not_share_its_traceback(return_as):
     assert [entry.name for entry in caught.traceback].count("fail") == 1
 
 
-def recursing(make_parallel, block):
+def make_recursive_task(make_parallel, block):
     def task():
         n_threads.append(threading.active_count())
         with block():
@@ -449,7 +449,7 @@ def recursing(make_parallel, block):
     ids=["nested", "together", "parallel_config", "by name", "an object", "n_jobs"],
 )
 def test_endless_recursion_ends_with_few_threads(make_parallel, block):
-    task, n_threads = recursing(make_parallel, block)
+    task, n_threads = make_recursive_task(make_parallel, block)
     n_before = threading.active_count()
     with together(), pytest.raises(RecursionError):
         task()
@@ -458,7 +458,7 @@ def test_endless_recursion_ends_with_few_threads(make_parallel, block):
 
 
 @pytest.mark.parametrize("n_fits", [1, 3])
-def test_a_scorer_is_nested_as_deep_as_its_fit(n_fits, stacks):
+def test_a_scorer_has_the_nesting_level_of_its_fit(n_fits, stacks):
     levels = []
 
     def score(*_):
@@ -477,7 +477,7 @@ def test_a_scorer_is_nested_as_deep_as_its_fit(n_fits, stacks):
 @pytest.mark.parametrize(
     "block", [together, partial(joblib.parallel_config, "skdnn")], ids=["together", "by name"]
 )
-def test_fits_meet_where_a_task_opens_a_block_of_its_own(block, stacks):
+def test_tasks_that_open_blocks_of_their_own_are_trained_together(block, stacks):
     def task():
         with block():
             return cross_val_score(CLF, X, Y, cv=2)
@@ -488,7 +488,7 @@ def test_fits_meet_where_a_task_opens_a_block_of_its_own(block, stacks):
     assert_allclose(found, [cross_val_score(CLF, X, Y, cv=2)] * 3)
 
 
-def test_parallel_may_be_called_several_times_and_left_early():
+def test_parallel_may_be_called_several_times_and_closed_early():
     with together(), Parallel() as parallel:
         assert len(parallel(delayed(clone(CLF).fit)(X, Y) for _ in range(3))) == 3
         assert len(parallel(delayed(clone(CLF).fit)(X, Y) for _ in range(3))) == 3
@@ -502,7 +502,7 @@ def test_parallel_may_be_called_several_times_and_left_early():
     assert_no_threads_are_left()
 
 
-def test_a_time_limit_ends_the_fits():
+def test_the_timeout_of_joblib_ends_the_fits():
     slow = clone(CLF).set_params(max_iter=100_000, n_iter_no_change=100_000)
     with together(), pytest.raises(multiprocessing.TimeoutError):
         Parallel(timeout=0.3)(delayed(clone(slow).fit)(X, Y) for _ in range(4))
@@ -510,7 +510,7 @@ def test_a_time_limit_ends_the_fits():
 
 
 class CtrlC:
-    """A constant schedule during which the user presses Ctrl-C, once."""
+    """A constant schedule that presses Ctrl-C once."""
 
     def __init__(self):
         self.is_pressed = False
@@ -526,7 +526,7 @@ class CtrlC:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_ctrl_c_ends_all(nested):
+def test_ctrl_c_ends_all_tasks(nested):
     slow = clone(CLF).set_params(
         max_iter=100_000, n_iter_no_change=100_000, learning_rate_schedule=CtrlC()
     )
@@ -541,7 +541,7 @@ def test_ctrl_c_ends_all(nested):
 
 
 def assert_no_threads_are_left():
-    """Assert that soon no task is there any more."""
+    """Assert that the threads of all tasks end soon."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         left = [each for each in threading.enumerate() if each.name.startswith("skdnn-task")]
@@ -551,7 +551,7 @@ def assert_no_threads_are_left():
     raise AssertionError(left)
 
 
-def test_threads_take_their_turns_as_before():
+def test_the_switch_interval_is_restored():
     found = sys.getswitchinterval()
     with together():
         cross_val_score(CLF, X, Y)
@@ -569,20 +569,20 @@ def test_threads_take_their_turns_as_before():
         ({"memory_limit": float("nan")}, ValueError, "memory_limit must be above 0, got nan"),
     ],
 )
-def test_bad_parameters_are_refused_by_name(parameters, error, message):
+def test_invalid_parameters_raise(parameters, error, message):
     with pytest.raises(error, match=message):
         together(**parameters)
     with pytest.raises(error, match=message):
         joblib.parallel_config("skdnn", **parameters)
 
 
-def test_no_jobs_are_refused():
+def test_n_jobs_of_0_raises():
     with together(), pytest.raises(ValueError, match="n_jobs"):
         cross_val_score(CLF, X, Y, n_jobs=0)
 
 
 @pytest.mark.timeout(60)
-def test_no_fit_waits_for_ever_where_the_training_of_a_stack_fails(monkeypatch):
+def test_fits_do_not_hang_if_the_training_of_their_stack_raises(monkeypatch):
     def train_stack(*arguments):
         raise RecursionError("too deep")
 

@@ -1,4 +1,4 @@
-"""Of several processes the first prints, saves and is seen by callbacks; the others follow it."""
+"""Tests that process 0 prints, saves checkpoints and calls callbacks for all processes."""
 
 import contextlib
 import io
@@ -44,7 +44,7 @@ def test_process_0_prints_for_all(two):
 
 
 class Stop:
-    """A callback that stops after the third epoch, and counts the epochs that it is told of."""
+    """A callback that counts epochs and stops after the third one."""
 
     n_epochs = 0
 
@@ -62,23 +62,23 @@ class Stop:
         return self.n_epochs == 3
 
 
-def fit_until_told(rank):
+def fit_with_stopping_callback(rank):
     stop, clf = Stop(), make()
     with data_parallel():
         clf.set_callbacks(stop).fit(X, Y)
     return clf.n_iter_, stop.n_epochs
 
 
-def test_where_a_callback_stops_process_0_all_stop(two):
+def test_all_processes_stop_if_a_callback_stops_process_0(two):
     pytest.importorskip("sklearn.callback")
-    assert two.results(fit_until_told) == [(3, 3), (3, 0)]
+    assert two.results(fit_with_stopping_callback) == [(3, 3), (3, 0)]
 
 
 def save(rank, path):
     return fit(rank, checkpoint=Checkpoint(path, every_epochs=3))
 
 
-def test_process_0_saves_and_one_process_can_read_it(two, tmp_path):
+def test_process_0_saves_a_checkpoint_that_a_single_process_can_resume(two, tmp_path):
     path = tmp_path / "fit.ckpt"
     first, second = two.results(save, path)
     again = make(checkpoint=path, n_threads=None).fit(X, Y)
@@ -95,11 +95,11 @@ from skdnn.distributed import data_parallel
 rng = np.random.default_rng(0)
 X = rng.normal(size=(2000, 5))
 y = X[:, 0] * X[:, 1] > 0
-with data_parallel(rows="part") as group:
-    mine = slice(group.rank, None, group.size)
+with data_parallel(rows="part") as communicator:
+    mine = slice(communicator.rank, None, communicator.size)
     clf = DeepBinaryClassifier(max_iter=10, random_state=0).fit(X[mine], y[mine])
-if group.rank == 0:
-    print(group.size, clf.score(X, y))
+if communicator.rank == 0:
+    print(communicator.size, clf.score(X, y))
 """
 
 

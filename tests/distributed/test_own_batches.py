@@ -1,4 +1,4 @@
-"""The rows that processes take of a step are, together, the rows that one process would take."""
+"""Tests that the rows of a step in all processes are those of a single process."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from skdnn.data.encoding import identity_encoder
 from skdnn.processes import SingleProcess
 
 
-class Counting(SingleProcess):
-    """One of several processes, which knows of the others only their sums."""
+class GivenSums(SingleProcess):
+    """A communicator that returns given sums."""
 
     def __init__(self, total_weight, n_rows):
         self.sums = iter([n_rows, total_weight])
@@ -21,7 +21,7 @@ class Counting(SingleProcess):
 
 
 def steps_of(batches):
-    """Return for each step the rows and what they count in it, by the number that they hold."""
+    """Return for each step a dict from the number in a row to its weight and label."""
     epoch = batches.epoch()
     return [
         {
@@ -48,7 +48,7 @@ def rows_and_owners(draw):
     st.sampled_from([1, 10**6]),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_shares_of_all_ranks_partition_every_step(
+def test_the_rows_of_all_ranks_partition_every_step(
     rows, batch_size, shuffles, n_micro_batches, copied_size
 ):
     n_rows, owners = rows
@@ -68,13 +68,13 @@ def test_the_shares_of_all_ranks_partition_every_step(
     parts = []
     for rank in range(4):
         index = np.flatnonzero(owners == rank)
-        processes = Counting(weight.sum(), n_rows)
+        processes = GivenSums(weight.sum(), n_rows)
         parts.append(make(OwnBatches, index, numbers=index, processes=processes))
     for _ in range(2):
         expected, found = steps_of(whole), [steps_of(part) for part in parts]
         for step, of_ranks in zip(expected, zip(*found, strict=True), strict=True):
             assert sum(map(len, of_ranks)) == len(step)
-            joined = {row: told for of_rank in of_ranks for row, told in of_rank.items()}
+            joined = {row: values for of_rank in of_ranks for row, values in of_rank.items()}
             assert joined.keys() == step.keys()
-            for row, told in step.items():
-                np.testing.assert_allclose(joined[row], told, rtol=1e-12)
+            for row, values in step.items():
+                np.testing.assert_allclose(joined[row], values, rtol=1e-12)
