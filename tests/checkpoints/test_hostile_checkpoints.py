@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from special_files import KINDS, unix
 
 from skdnn import Checkpoint, DeepBinaryClassifier
-from skdnn.checkpoints import CheckpointFile
+from skdnn.checkpoints import CheckpointFile, open_checkpoint
 from skdnn.training import EarlyStopping
 
 RNG = np.random.default_rng(0)
@@ -413,7 +413,7 @@ def test_a_fit_in_another_thread_is_refused(tmp_path):
 
 def hold(path, connection):
     """Be another fit, that does not end."""
-    with CheckpointFile(Checkpoint(path)):
+    with open_checkpoint(path):
         connection.send("locked")
         connection.recv()
 
@@ -455,7 +455,7 @@ def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
 
 def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    with pytest.raises(Killed), CheckpointFile(path):
+    with pytest.raises(Killed), open_checkpoint(path):
         raise Killed
     checkpoint_file = CheckpointFile(path)
     with pytest.raises(ValueError, match=IN_USE):
