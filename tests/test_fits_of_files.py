@@ -67,8 +67,8 @@ def write(tmp_path):
 
 @pytest.fixture
 def small_buffers(monkeypatch):
-    monkeypatch.setattr(_file_statistics, "_MIX_BYTES", 2**16)
-    monkeypatch.setattr(_file_statistics, "_KEPT_BYTES", 2**17)
+    monkeypatch.setattr(_file_statistics, "_BUFFER_BYTES", 2**16)
+    monkeypatch.setattr(_file_statistics, "_SAMPLE_BYTES", 2**17)
 
 
 def fit_in_memory(face, table, weight=None, **parameters):
@@ -260,8 +260,8 @@ def test_parts_may_lack_rows_of_any_kind(write, face, columns, early_stopping):
 @pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
 def test_few_of_many_rows_are_held_out_and_parts_are_without_one(write, monkeypatch, face):
     """As of three million rows in groups of 65,536: 2 % are held out, and parts are small."""
-    monkeypatch.setattr(_file_statistics, "_MOST_KEPT", 20)
-    monkeypatch.setattr(_file_statistics, "_CELL_ROWS", 25)
+    monkeypatch.setattr(_file_statistics, "_MAX_SAMPLE_ROWS", 20)
+    monkeypatch.setattr(_file_statistics, "_MAX_CHUNK_ROWS", 25)
     table = table_of(numbers(1_000), np.arange(1_000) % 2)
     fitted = face(**SMALL, early_stopping=True).fit(write(table, 50), "y")
     assert 5 < 1_000 - fitted.t_ / 2 < 40

@@ -52,7 +52,7 @@ def run_within_the_limit(program, folder, allowed):
     os.chdir(folder)
     # The usual pool has gigabytes of addresses from the beginning, and the limit counts addresses.
     pa.set_memory_pool(pa.system_memory_pool())
-    _file_statistics._MIX_BYTES, _file_statistics._KEPT_BYTES = 4 * MEBIBYTE, MEBIBYTE
+    _file_statistics._BUFFER_BYTES, _file_statistics._SAMPLE_BYTES = 4 * MEBIBYTE, MEBIBYTE
     DeepBinaryClassifier(max_iter=1, n_units=8).fit(np.eye(2), [0, 1])
     pq.write_table(pa.table({"x": np.arange(80.0), "is_flower": [0, 1] * 40}), "few.parquet")
     clf = DeepBinaryClassifier(max_iter=1, n_units=8).fit("few.parquet", "is_flower")
