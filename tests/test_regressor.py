@@ -445,7 +445,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path):
     assert options["scoring"].left > 1000 - 30  # of 3 networks and 10 epochs, some were done
     whole = quick(**options).fit(X, TWO)
     np.testing.assert_array_equal(again.predict(X), whole.predict(X))
-    with pytest.raises(ValueError, match="must be of a fit with the same parameters and data"):
+    with pytest.raises(ValueError, match="belongs to a fit with other parameters or data"):
         quick(**options, checkpoint=checkpoint).fit(X, -TWO)
 
 

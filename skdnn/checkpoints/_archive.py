@@ -74,7 +74,7 @@ class SavedArray:
             file.seek(self.start)
             content = file.read(self.nbytes)
         if hashlib.sha256(content).hexdigest() != self.digest:
-            raise ValueError(f"checkpoint must be whole, but {self.path!r} is damaged.")
+            raise ValueError(f"checkpoint={self.path!r} is damaged.")
         stored = np.frombuffer(content, _STORED_DTYPES[self.dtype.name])
         return stored.astype(self.dtype if dtype is None else dtype).reshape(self.shape)
 
@@ -84,7 +84,7 @@ def open_regular_file(path: str) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not an ordinary file", path)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
     return os.fdopen(descriptor, "rb")
 
 
@@ -128,10 +128,10 @@ def read_archive(path: str) -> tuple[dict, SavedState]:
         if magic != _MAGIC:
             if magic.startswith(_MAGIC_OF_ANY_VERSION):
                 raise ValueError(
-                    f"checkpoint must be a file of this version of skdnn, but {path!r} is of "
-                    "another one. Delete it to start anew, or name another file."
+                    f"checkpoint={path!r} was written by another version of skdnn. Delete it to "
+                    "start anew, or name another file."
                 )
-            raise ValueError(f"checkpoint must be a file that skdnn wrote, got {path!r}.")
+            raise ValueError(f"checkpoint={path!r} is not a checkpoint file of skdnn.")
         digest, header = file.readline(_DIGEST_LINE_BYTES), file.readline(_MAX_HEADER_BYTES)
         start = file.tell()
     try:
@@ -143,7 +143,7 @@ def read_archive(path: str) -> tuple[dict, SavedState]:
         if end != size:
             raise ValueError("the size of the file does not match the header")
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.") from error
+        raise ValueError(f"checkpoint={path!r} is damaged.") from error
     state = SavedState(arrays)
     state.source = repr(path)
     return metadata, state

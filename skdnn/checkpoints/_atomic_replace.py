@@ -45,9 +45,7 @@ def replaceable_path(path: str | os.PathLike, name: str) -> str:
         if is_folder or not os.path.isdir(os.path.dirname(real)):
             raise ValueError(f"{name} must be a file in a folder that exists, got {path!r}.")
     except OSError as error:
-        raise ValueError(
-            f"{name} must be a file that can be written, but {path!r} cannot: {error.strerror}."
-        ) from error
+        raise ValueError(f"{name}={path!r} cannot be written: {error.strerror}.") from error
     return real
 
 

@@ -169,13 +169,10 @@ class CheckpointFile:
             self.file = LockedFile(replaceable_path(self.path, "checkpoint"))
         except BlockingIOError as error:
             raise ValueError(
-                "checkpoint must belong to one fit at a time, but another one is using "
-                f"{self.path!r}."
+                f"checkpoint={self.path!r} is in use by another fit. Each fit needs its own file."
             ) from error
         except OSError as error:
-            raise ValueError(
-                f"checkpoint must be a file that can be written, but {self.path!r} cannot: {error}."
-            ) from error
+            raise ValueError(f"checkpoint={self.path!r} cannot be written: {error}.") from error
         try:
             if os.path.lexists(self.file.path):
                 self._read(self.file.path)
@@ -187,9 +184,7 @@ class CheckpointFile:
         try:
             metadata, self.state = read_archive(path)
         except OSError as error:
-            raise ValueError(
-                f"checkpoint must be a file that can be read, but {path!r} cannot: {error}."
-            ) from error
+            raise ValueError(f"checkpoint={path!r} cannot be read: {error}.") from error
         match metadata:
             case {"origin": dict(fingerprint), "seed": int(seed), **others} if (
                 not others
@@ -199,7 +194,7 @@ class CheckpointFile:
             ):
                 self.fingerprint, self.seed = fingerprint, seed
             case _:
-                raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.")
+                raise ValueError(f"checkpoint={path!r} is damaged.")
 
     def close(self) -> None:
         """Release the lock of the file."""
@@ -231,9 +226,8 @@ class CheckpointFile:
                 if earlier.get(name) != self.fingerprint.get(name)
             )
             raise ValueError(
-                "checkpoint must be of a fit with the same parameters and data, but "
-                f"{self.file.path!r} has {differences}. Delete it to start anew, or name another "
-                "file."
+                f"checkpoint={self.file.path!r} belongs to a fit with other parameters or data: it "
+                f"has {differences}. Delete it to start anew, or name another file."
             )
         return processes.broadcast(self.seed)
 
@@ -262,21 +256,18 @@ class CheckpointFile:
         path = self.file.path
         try:
             if not self.file.is_locked:
-                raise ValueError(
-                    f"checkpoint must belong to one fit, but {path!r} was given up by it."
-                )
+                raise ValueError(f"checkpoint={path!r} is not locked by this fit any more.")
             if not self.file.is_unchanged():
                 raise ValueError(
-                    "checkpoint must belong to one fit, but another program has changed or deleted "
-                    f"{path!r}."
+                    f"checkpoint={path!r} was changed or deleted by another program during the fit."
                 )
             metadata = {"origin": self.fingerprint, "seed": self.seed}
             self.file.replace(archive_content(metadata, progress.state()))
         except OSError as error:
             if not self.has_warned:
                 warn(
-                    f"The checkpoint {path!r} could not be saved: {error}. The fit goes on, the "
-                    "file stays as it was, and later saves are tried in their turn.",
+                    f"The checkpoint {path!r} could not be saved: {error}. The fit continues, the "
+                    "file is unchanged, and later saves are tried as planned.",
                 )
             self.has_warned = True
         self.last_epoch, self.last_time = progress.epoch, time.monotonic()

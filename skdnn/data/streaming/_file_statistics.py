@@ -141,7 +141,7 @@ class FileColumns:
         n_found = statistics.sizes.sum()
         if n_found != n_rows:
             raise ValueError(
-                f"X must stay as it is while it is read, but of {n_rows} rows {n_found} were found."
+                f"X has changed while it was read: {n_found} of {n_rows} rows were found."
             )
         if not statistics.rows_in_memory:
             raise ValueError("sample_weight must hold a weight above zero, got all zero.")

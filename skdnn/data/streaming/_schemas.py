@@ -63,8 +63,8 @@ def _common_type(name: str, paths: dict) -> Any:
             common = _common_type_of_two(common, other)
         except pyarrow.ArrowException as error:
             raise ValueError(
-                f"X must hold one kind of values in column {name!r}, got {first} in "
-                f"{paths[first]!r}, but {other} in {paths[other]!r}: convert one of the files."
+                f"Column {name!r} of X has types that cannot be combined: {first} in "
+                f"{paths[first]!r} and {other} in {paths[other]!r}. Convert one of the files."
             ) from error
     return common
 

@@ -25,7 +25,7 @@ _TABLE_SIZE = 2**18
 _COLUMN_BUFFER_BYTES = 2**16
 # Rows collected at a time from a polars LazyFrame, which starts its scan anew each time.
 _POLARS_ROWS = 2**16
-_EXPECTED = "a Parquet file or of a folder of such"
+_EXPECTED = "a Parquet file or a folder of Parquet files"
 
 
 def open_source(X: Any) -> "Source | None":
@@ -62,7 +62,7 @@ def _import_pyarrow() -> Any:
         import pyarrow
         from pyarrow import dataset, fs, parquet  # noqa: F401, makes them attributes
     except ImportError as error:
-        raise ImportError("X is in a file, which PyArrow reads: pip install pyarrow.") from error
+        raise ImportError("PyArrow is needed to read X from files: pip install pyarrow.") from error
     return pyarrow
 
 
@@ -89,7 +89,7 @@ def _open_paths(paths: list[str]) -> "Source":
 def _files_at(path: str, local: Any) -> list[str]:
     """Return the file at a path, or all files of a folder, in PyArrow's order."""
     if not os.path.exists(path):
-        raise ValueError(f"X must be the path of {_EXPECTED}, but there is none at {path!r}.")
+        raise ValueError(f"X must be the path of {_EXPECTED}, but {path!r} does not exist.")
     if not os.path.isdir(path):
         return [local.normalize_path(path)]
     pyarrow = _import_pyarrow()
@@ -97,8 +97,8 @@ def _files_at(path: str, local: Any) -> list[str]:
     files = pyarrow.dataset.dataset(path, no_columns, format="parquet", filesystem=local).files
     if not files:
         raise ValueError(
-            f"X must be the path of {_EXPECTED}, but the folder {path!r} has no files in it, "
-            "beside those whose names begin with '.' or '_', which are skipped."
+            f"X must be the path of {_EXPECTED}, but the folder {path!r} has no files. "
+            "Files whose names begin with '.' or '_' are skipped."
         )
     return files
 
@@ -121,7 +121,7 @@ def _open_dataset(dataset: Any) -> "Source":
             for fragment in unfiltered.get_fragments()
         ]
     except (OSError, pyarrow.ArrowException) as error:
-        raise ValueError(f"X must be of files that can be read: {error}") from error
+        raise ValueError(f"The files of X cannot be read: {error}") from error
     return Source(dataset.schema.empty_table(), fragments, condition, n_rows)
 
 
@@ -161,9 +161,7 @@ class _ParquetFragment:
         fields = [self.schema.field(name) for name in columns]
         in_file = [name for name in self.fragment.physical_schema.names if name in columns]
         if self._current_state() != self.state:
-            raise ValueError(
-                f"X must stay as it is while it is read, but {self.path!r} has changed."
-            )
+            raise ValueError(f"X has changed while it was read: {self.path!r} was modified.")
         with (
             self.fragment.open() as stream,
             pyarrow.parquet.ParquetFile(
@@ -276,7 +274,7 @@ class _PolarsFragment:
                 n = min(_POLARS_ROWS, stop - first)
                 table = _collect(frame.slice(first, n)).to_arrow()
                 if len(table) != n:
-                    raise ValueError("X must stay as it is while it is read, but has changed.")
+                    raise ValueError("X has changed while it was read.")
                 for offset in range(0, n, n_rows):
                     yield k, table.slice(offset, n_rows)
 
@@ -287,13 +285,13 @@ def _collect(frame: Any) -> Any:
     try:
         return frame.collect()
     except (OSError, polars.exceptions.PolarsError) as error:
-        raise ValueError(f"X must be a scan that polars can collect: {error}") from error
+        raise ValueError(f"polars cannot collect X: {error}") from error
 
 
 def _conversion_error(field: Any, path: str, error: Exception) -> ValueError:
     return ValueError(
-        f"X must hold values in column {field.name!r} that can be converted to {field.type}, the "
-        f"type of its schema, but those of {path!r} cannot: {error}"
+        f"Column {field.name!r} of X in {path!r} cannot be converted to {field.type}, its type in "
+        f"the schema: {error}"
     )
 
 
@@ -371,11 +369,14 @@ class Source:
             Name of the parameter, for the error message.
         """
         for name in names:
-            if self.names.count(name) != 1:
-                found = "several" if name in self.names else "none"
+            if name not in self.names:
                 raise ValueError(
-                    f"{what} must name a column of X, which are {self.names}, got {name!r}: there "
-                    f"are {found} of that name."
+                    f"{what} must name a column of X, got {name!r}. The columns are {self.names}."
+                )
+            if self.names.count(name) > 1:
+                raise ValueError(
+                    f"{what} must name a single column of X, got {name!r}, which is the name of "
+                    f"several of the columns {self.names}."
                 )
 
     def chunks(self, max_rows: int) -> list[Chunk]:
@@ -416,9 +417,7 @@ class Source:
             try:
                 yield from self._read_fragment(fragment, chunks, columns, list(its_ranges))
             except (OSError, _import_pyarrow().ArrowException) as error:
-                raise ValueError(
-                    f"X must be of files that can be read, but {fragment.path!r} cannot: {error}"
-                ) from error
+                raise ValueError(f"X cannot be read from {fragment.path!r}: {error}") from error
 
     def _read_fragment(
         self, fragment: Any, chunks: list[Chunk], columns: list[str], row_ranges: list[RowRange]

@@ -120,8 +120,8 @@ class StreamedBatches:
                 is_cancelled.set()
         if n_seen != self.n_rows:
             raise ValueError(
-                f"X must stay as it is while it is read, but of {self.n_rows} rows to train on "
-                f"{n_seen} are left."
+                f"X has changed while it was read: {n_seen} of {self.n_rows} training rows were "
+                "found."
             )
 
     def _block(self, rows: Rows, index: np.ndarray) -> Epoch:
