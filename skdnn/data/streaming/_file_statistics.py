@@ -83,11 +83,10 @@ class FileColumns:
         row_ranges : list of (number of a chunk, start, stop) or None, default=None
             None reads all chunks.
         """
-        columns = (
-            [*self.names, self.y] if self.weight is None else [*self.names, self.y, self.weight]
-        )
-        unique_columns = list(dict.fromkeys(columns))
-        for chunk, first, table in self.source.read(chunks, unique_columns, row_ranges):
+        names = dict.fromkeys([*self.names, self.y])  # a set that keeps the order
+        if self.weight is not None:
+            names[self.weight] = None
+        for chunk, first, table in self.source.read(chunks, list(names), row_ranges):
             weight = np.ones(len(table))
             if self.weight is not None:
                 weight = Column(self.weight, table.column(self.weight)).array()

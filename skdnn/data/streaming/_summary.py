@@ -109,6 +109,12 @@ class Summary:
         if not has_weight.all():
             X, weight, y = X[has_weight], weight[has_weight], None if y is None else y[has_weight]
         numbers = X.numbers if isinstance(X, Table) else X
+        category_counts = []
+        if isinstance(X, Table):
+            for codes, categories in zip(X.codes.T, X.categories, strict=True):
+                counts = np.bincount(codes, minlength=len(categories))
+                n_rows = {categories[k]: int(counts[k]) for k in np.flatnonzero(counts)}
+                category_counts.append(Counter(n_rows))
         if y is not None:
             y = y.reshape(len(y), math.prod(y.shape[1:]))
         return cls(
@@ -116,7 +122,7 @@ class Summary:
             float(weight.sum()),
             ColumnStatistics.of(numbers, weight),
             np.isnan(numbers).any(axis=0),
-            _category_counts(X) if isinstance(X, Table) else [],
+            category_counts,
             None if y is None else ColumnStatistics.of(y, weight),
         )
 
@@ -190,11 +196,3 @@ class Summary:
             exact["inverse_scale"] = np.where(is_odd, encoder.inverse_scale, inverse)
             exact["total"] = all_rows.total
         return replace(encoder, **exact)
-
-
-def _category_counts(X: Table) -> list[Counter]:
-    counters = []
-    for codes, categories in zip(X.codes.T, X.categories, strict=True):
-        counts = np.bincount(codes, minlength=len(categories))
-        counters.append(Counter({categories[k]: int(counts[k]) for k in np.flatnonzero(counts)}))
-    return counters
