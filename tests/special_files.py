@@ -1,4 +1,4 @@
-"""Devices, pipes and sockets, made where a test wants them; never those of the machine."""
+"""Create devices, pipes and sockets for tests."""
 
 import os
 import socket
@@ -7,16 +7,18 @@ import sys
 
 import pytest
 
-unix = pytest.mark.skipif(sys.platform == "win32", reason="of Unix")
-root = pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root may")
+unix = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix")
+root = pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="needs root")
 
 
 def make_device(kind):
+    """Return a function that creates a device at a path."""
+
     def make(path):
         try:
             os.mknod(path, kind | 0o666, os.makedev(1, 3))
         except (AttributeError, OSError) as error:
-            pytest.skip(f"no device can be made here: {error}")
+            pytest.skip(f"devices cannot be created here: {error}")
 
     return make
 

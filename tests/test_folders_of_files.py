@@ -1,4 +1,4 @@
-"""Several files as one: their columns differ, and the order of the files changes nothing."""
+"""Several files as one: different columns and types, in any order of the files."""
 
 import datetime as dt
 from decimal import Decimal
@@ -31,9 +31,9 @@ def written(path, **columns):
     return path
 
 
-@pytest.fixture(params=[("1", "2"), ("2", "1")], ids=["first first", "second first"])
+@pytest.fixture(params=[("1", "2"), ("2", "1")], ids=["in order", "reversed"])
 def write_both(tmp_path, request):
-    """Write two files into a folder, in which either of them is read first."""
+    """Return a function that writes two files to a folder, in both orders."""
 
     def write_both(first, second):
         for name, columns in zip(request.param, (first, second), strict=True):
@@ -80,7 +80,7 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("columns", COLUMNS.values(), ids=COLUMNS)
-def test_a_column_of_two_types_is_that_of_all_values_in_memory(write_both, columns):
+def test_a_column_of_two_types_equals_all_values_in_memory(write_both, columns):
     first, second = columns
     clf = fit(write_both({"c": first}, {"c": second}))
     values = pd.Series([*first.to_pylist(), *second.to_pylist()], dtype=object)
@@ -94,17 +94,17 @@ def test_a_column_of_two_types_is_that_of_all_values_in_memory(write_both, colum
     ]
 
 
-def test_decimals_beside_fractions_are_rounded_as_in_python(write_both):
+def test_decimals_are_converted_to_floats_as_in_python(write_both):
     numbers = [Decimal(k * 12_345_678_901) / 10**9 for k in range(N)]
     folder = write_both({"c": pa.array(numbers)}, {"c": X})
     found = open_source(folder).column("c").to_pylist()
     assert sorted(found) == sorted([*map(float, numbers), *X.tolist()])
 
 
-def test_the_order_of_files_does_not_change_that_of_columns(write_both):
+def test_the_order_of_columns_does_not_depend_on_the_order_of_files(write_both):
     clf = fit(write_both({"a": X, "c": Y}, {"b": X, "a": X, "late": X}))
     assert clf.feature_names_in_.tolist() == ["x", "b", "a", "late", "c"]
-    assert clf._encoding["flagged"].tolist() == [1, 3, 4]  # what a file lacks is missing there
+    assert clf._encoding["flagged"].tolist() == [1, 3, 4]  # columns with missing values
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,9 @@ def test_the_order_of_files_does_not_change_that_of_columns(write_both):
         (repeated([dt.time(1)]), repeated([dt.timedelta(1)]), (r"time64\[us\]", r"duration\[us\]")),
     ],
 )
-def test_types_that_no_type_has_room_for_are_named_with_their_files(
-    write_both, first, second, types
-):
+def test_incompatible_types_are_reported_with_their_files(write_both, first, second, types):
     folder = write_both({"c": first}, {"c": second})
-    with pytest.raises(ValueError, match="X must hold one kind of values in column 'c', got") as e:
+    with pytest.raises(ValueError, match="Column 'c' of X has types that cannot") as e:
         fit(folder)
     path_of = {pq.read_schema(path).field("c").type: path for path in folder.iterdir()}
     for type_ in (first.type, second.type):
@@ -130,16 +128,16 @@ def test_types_that_no_type_has_room_for_are_named_with_their_files(
 @pytest.mark.parametrize(
     ("first", "second"), [([2**53 + 1], [0.5]), (pa.array([2**63], pa.uint64()), [1])]
 )
-def test_no_digit_is_lost_to_another_file_s_type_in_silence(write_both, first, second):
+def test_a_conversion_that_loses_digits_is_an_error(write_both, first, second):
     columns = [{"c": repeated(values, getattr(values, "type", None))} for values in (first, second)]
     folder = write_both(*columns)
-    message = r"in column 'c' that can be converted to .* but those of '.*parquet' cannot: Integer"
+    message = r"Column 'c' of X in '.*parquet' cannot be converted to .*: Integer"
     with pytest.raises(ValueError, match=message):
         fit(folder)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "ipc", "csv"])
-def test_a_dataset_keeps_its_schema_and_names_column_and_file(tmp_path, kind):
+def test_values_that_do_not_fit_the_schema_of_a_dataset_are_an_error(tmp_path, kind):
     for name, values in (("1", [1, 2]), ("2", [0.5, 1.5])):
         table = pa.table({"x": repeated([1, 2]), "c": repeated(values), "y": Y})
         options = {
@@ -148,34 +146,34 @@ def test_a_dataset_keeps_its_schema_and_names_column_and_file(tmp_path, kind):
         }
         ds.write_dataset(table, tmp_path, format=kind, **options)
     dataset = ds.dataset(tmp_path, format=kind)
-    message = r"in column 'c' that can be converted to int64, .* those of '.*2\.0' cannot: "
+    message = r"Column 'c' of X in '.*2\.0' cannot be converted to int64, its type in the schema: "
     for X in (dataset, dataset.filter(ds.field("x") > 0)):
         with pytest.raises(ValueError, match=message):
             fit(X)
 
 
-def test_what_polars_cannot_collect_is_a_value_error(write_both):
+def test_an_error_of_polars_becomes_a_value_error(write_both):
     pl = pytest.importorskip("polars")
     scan = pl.scan_parquet(write_both({"c": repeated([1])}, {"c": repeated([0.5])}))
-    with pytest.raises(ValueError, match=r"X must be a scan that polars can collect: .*column c"):
+    with pytest.raises(ValueError, match=r"polars cannot collect X: .*column c"):
         fit(scan)
 
 
-def test_a_filter_that_compares_other_types_is_a_value_error(write_both):
+def test_an_invalid_filter_is_a_value_error(write_both):
     dataset = ds.dataset(write_both({}, {}))
-    with pytest.raises(ValueError, match=r"X must be of files that can be read: .*no kernel"):
+    with pytest.raises(ValueError, match=r"The files of X cannot be read: .*no kernel"):
         fit(dataset.filter(ds.field("x") == "text"))
 
 
-def test_a_column_of_two_is_named(write_both, tmp_path):
+def test_duplicate_column_names_are_an_error(write_both, tmp_path):
     folder = write_both({}, {"more": X, "x2": X})
     table = pa.table([X, X, Y], names=["x", "x", "y"])
     pq.write_table(table, folder / "0.parquet")
-    with pytest.raises(ValueError, match="got 'x': there are several of that name"):
+    with pytest.raises(ValueError, match="got 'x', which is the name of several"):
         fit(folder)
 
 
-def test_files_without_rows_say_nothing_but_their_types(write_both):
+def test_files_without_rows_do_not_change_the_result(write_both):
     empty = {"c": pa.array([], pa.float64())}
     folder = write_both({"c": repeated([1, 2])}, {"c": repeated([3, 4])})
     before = fit(folder)
@@ -188,34 +186,34 @@ def test_files_without_rows_say_nothing_but_their_types(write_both):
 
 @pytest.mark.parametrize("which", ["0.parquet", "3.parquet"])
 @pytest.mark.parametrize("content", ["", "hello, hello"])
-def test_a_file_that_is_none_is_named(write_both, which, content):
+def test_a_file_of_another_format_is_an_error(write_both, which, content):
     folder = write_both({}, {})
     (folder / which).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"cannot be read: .*{which}"):
         fit(folder)
 
 
-def test_a_file_that_is_damaged_is_named(write_both):
+def test_a_damaged_file_is_an_error(write_both):
     folder = write_both({}, {})
     path = folder / "2.parquet"
     content = bytearray(path.read_bytes())
     content[4:40] = bytes(36)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"files that can be read, but '.*2\.parquet' cannot: "):
+    with pytest.raises(ValueError, match=r"X cannot be read from '.*2\.parquet': "):
         fit(folder)
 
 
-def test_the_index_of_any_file_is_no_feature(tmp_path):
+def test_the_index_of_any_file_is_not_a_feature(tmp_path):
     frame = pd.DataFrame({"x": X, "y": Y})
     for k, part in enumerate([frame, frame[::-1], frame.rename_axis("id")]):
         part.to_parquet(tmp_path / f"{k}.parquet")
     assert fit(tmp_path).feature_names_in_.tolist() == ["x"]
 
 
-# Values in names of folders
+# Partitioned folders
 
 
-def test_a_value_in_names_of_folders_that_some_files_hold_too(tmp_path):
+def test_a_partition_column_that_some_files_contain_as_well(tmp_path):
     written(tmp_path / "year=2020" / "1.parquet", x=X, y=Y, year=np.full(N, 2020))
     written(tmp_path / "year=2021" / "1.parquet", x=X, y=Y)
     written(tmp_path / "year=__HIVE_DEFAULT_PARTITION__" / "1.parquet", x=X, y=Y)
@@ -227,18 +225,18 @@ def test_a_value_in_names_of_folders_that_some_files_hold_too(tmp_path):
     assert clf._encoding["center"][1] == 2020.5
 
 
-def test_a_file_s_own_value_counts(tmp_path):
-    """Polars writes the column into the files as well, where it keeps its type."""
+def test_a_column_of_the_file_takes_precedence_over_the_folder_name(tmp_path):
+    """Polars also writes the column into the files, with its type."""
     days = [START.date() + dt.timedelta(k) for k in range(2)]
     for day in days:
         written(tmp_path / f"day={day}" / "1.parquet", x=X, y=Y, day=repeated([day]))
     assert fit(tmp_path).column_kinds_ == ["number", "date"]
 
 
-def test_a_folder_s_value_of_another_kind_is_named(tmp_path):
+def test_a_partition_column_of_another_type_is_an_error(tmp_path):
     written(tmp_path / "day=2020-01-01" / "1.parquet", x=X, y=Y, day=repeated([START.date()]))
     written(tmp_path / "day=2020-01-02" / "1.parquet", x=X, y=Y)
-    with pytest.raises(ValueError, match=r"in column 'day', .*string in 'names of folders'"):
+    with pytest.raises(ValueError, match=r"Column 'day' .*string in 'names of folders'"):
         fit(tmp_path)
 
 
@@ -246,7 +244,7 @@ def test_a_folder_s_value_of_another_kind_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("as_given", [list, tuple])
-def test_a_list_of_paths_is_a_folder_of_them(write_both, tmp_path, as_given):
+def test_a_list_of_paths_equals_a_folder(write_both, tmp_path, as_given):
     folder = write_both({"c": repeated([1])}, {"c": repeated([0.5, 3.0])})
     first, second = sorted(folder.iterdir())
     paths = as_given([first, str(second)])
@@ -260,7 +258,7 @@ def test_a_list_of_paths_is_a_folder_of_them(write_both, tmp_path, as_given):
     assert out["prediction"].to_pylist() == other.predict(folder).tolist()
 
 
-def test_a_list_may_name_folders_and_a_file_twice(tmp_path):
+def test_a_list_may_contain_folders_and_repeated_files(tmp_path):
     for year in (2020, 2021):
         written(tmp_path / f"year={year}" / "1.parquet", x=X, y=Y)
     paths = [tmp_path / "year=2020", *[tmp_path / "year=2021" / "1.parquet"] * 2]
@@ -268,11 +266,11 @@ def test_a_list_may_name_folders_and_a_file_twice(tmp_path):
     assert years == [2020] * N + [2021] * 2 * N
 
 
-def test_lists_that_name_no_rows(tmp_path):
+def test_invalid_lists_of_paths_are_errors(tmp_path):
     path = written(tmp_path / "1.parquet", x=X, y=Y)
     with pytest.raises(ValueError, match="X must be a list of at least one path, got an empty"):
         fit([])
-    with pytest.raises(ValueError, match=r"there is none at '.*2\.parquet'"):
+    with pytest.raises(ValueError, match=r"'.*2\.parquet' does not exist"):
         fit([path, tmp_path / "2.parquet"])
     for paths in (["a", "b"], [tmp_path / "2.parquet"]):
         for method in (fit, fit([path]).predict):
@@ -286,7 +284,7 @@ def test_lists_that_name_no_rows(tmp_path):
         DeepBinaryClassifier(**SMALL).partial_fit([path], "y", classes=[0, 1])
 
 
-def test_lists_of_texts_that_are_rows_stay_rows():
+def test_lists_of_text_are_rows_not_paths():
     rows = [["a", "b"], ["c", "d"]] * 10
     clf = fit(rows, [0, 1] * 10, categorical_features=[0, 1])
     assert clf.predict(rows).shape == (20,)

@@ -1,4 +1,4 @@
-"""Files larger than the memory that a process may have: of NumPy, and of Parquet as in README."""
+"""Files larger than the memory limit of the process: NumPy files, and Parquet as in the README."""
 
 import os
 import re
@@ -15,10 +15,10 @@ import pytest
 from skdnn import DeepBinaryClassifier
 from skdnn.data.streaming import _file_statistics
 
-N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, more than is worth copying
+N_ROWS, N_FEATURES = 300_000, 64  # 154 MB in float64, too large to copy
 MEBIBYTE = 2**20
-ALLOWED = 80 * MEBIBYTE  # beside what the imports take; the file in float32 would be 78 and more
-# Of Parquet, where PyArrow's buffers and another thread's memory come to more.
+ALLOWED = 80 * MEBIBYTE  # beyond the imports; X in float32 would take more than 78
+# Parquet needs more, for PyArrow's buffers and the memory of another thread.
 N_COLUMNS, ALLOWED_FOR_PARQUET = 8, 120 * MEBIBYTE
 
 pytestmark = [
@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 
 
 def run(program, folder, allowed=ALLOWED):
-    """Run a program under the limit, in a process of its own; return its answer."""
+    """Run a program under the limit in a new process, and return its variable `answer`."""
     return fresh.call(run_within_the_limit, program, folder, allowed)
 
 
@@ -50,14 +50,14 @@ def run_within_the_limit(program, folder, allowed):
 
     warnings.simplefilter("ignore")
     os.chdir(folder)
-    # The usual pool has gigabytes of addresses from the beginning, and the limit counts addresses.
+    # The default pool reserves gigabytes of addresses at once, and the limit counts addresses.
     pa.set_memory_pool(pa.system_memory_pool())
-    _file_statistics._MIX_BYTES, _file_statistics._KEPT_BYTES = 4 * MEBIBYTE, MEBIBYTE
+    _file_statistics._BUFFER_BYTES, _file_statistics._SAMPLE_BYTES = 4 * MEBIBYTE, MEBIBYTE
     DeepBinaryClassifier(max_iter=1, n_units=8).fit(np.eye(2), [0, 1])
     pq.write_table(pa.table({"x": np.arange(80.0), "is_flower": [0, 1] * 40}), "few.parquet")
     clf = DeepBinaryClassifier(max_iter=1, n_units=8).fit("few.parquet", "is_flower")
     clf.write_predictions("few.parquet", "answers.parquet")
-    # RLIMIT_DATA counts memory that belongs to the process, and not the pages of a mapped file.
+    # RLIMIT_DATA counts private memory of the process, but not the pages of a mapped file.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     most = 1024 * int(re.search(r"VmData:\s+(\d+)", status)[1]) + allowed
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
@@ -66,7 +66,7 @@ def run_within_the_limit(program, folder, allowed):
     return names["answer"]
 
 
-def test_the_limit_is_one(folder):
+def test_the_limit_is_effective(folder):
     with pytest.raises(MemoryError):
         run("import numpy as np; np.array(np.load('X.npy', mmap_mode='r'))", folder)
 
@@ -81,12 +81,12 @@ answer = clf.fit(X, y).score(X, y)
 """
 
 
-def test_fit_reads_the_file_within_the_limit(folder):
+def test_fit_of_a_mapped_file_stays_within_the_limit(folder):
     assert run(FIT, folder) > 0.9
 
 
 def write_parquet(path, n_rows, n_columns, rows_of_a_group):
-    """Write a file of n_rows * n_columns numbers of 4 bytes and a label."""
+    """Write a file with n_columns float32 columns and a label."""
     names = [f"x{j}" for j in range(n_columns)]
     schema = pa.schema([*((name, pa.float32()) for name in names), ("is_flower", pa.bool_())])
     X = np.random.default_rng(0).random((n_rows, n_columns), dtype=np.float32)
@@ -99,7 +99,9 @@ def write_parquet(path, n_rows, n_columns, rows_of_a_group):
     [(6_000_000, 2**14), (6_000_000, 6_000_000)],
     ids=["many groups", "one group"],
 )
-def test_parquet_is_learned_from_within_the_limit(tmp_path, pytestconfig, n_rows, rows_of_a_group):
+def test_fit_of_a_parquet_file_stays_within_the_limit(
+    tmp_path, pytestconfig, n_rows, rows_of_a_group
+):
     write_parquet(tmp_path / "flowers.parquet", n_rows, N_COLUMNS, rows_of_a_group)
     assert n_rows * N_COLUMNS * 4 > 1.5 * ALLOWED_FOR_PARQUET
     readme = (pytestconfig.rootpath / "README.md").read_text(encoding="utf-8")
@@ -112,5 +114,5 @@ def test_parquet_is_learned_from_within_the_limit(tmp_path, pytestconfig, n_rows
     assert score > 0.8
     answers = pq.read_table(tmp_path / "answers.parquet")
     assert answers.column_names == ["is_flower", "False", "True"]
-    said = answers["True"].to_numpy() > 0.5
-    assert (said == answers["is_flower"].to_numpy()).mean() > 0.8
+    predicted = answers["True"].to_numpy() > 0.5
+    assert (predicted == answers["is_flower"].to_numpy()).mean() > 0.8

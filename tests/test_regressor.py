@@ -445,7 +445,7 @@ def test_a_resumed_fit_is_bit_identical(tmp_path):
     assert options["scoring"].left > 1000 - 30  # some of 3 networks x 10 epochs were scored
     whole = quick(**options).fit(X, TWO)
     np.testing.assert_array_equal(again.predict(X), whole.predict(X))
-    with pytest.raises(ValueError, match="must be of a fit with the same parameters and data"):
+    with pytest.raises(ValueError, match="belongs to a fit with other parameters or data"):
         quick(**options, checkpoint=checkpoint).fit(X, -TWO)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: save a training to a file, and resume it."""
+"""Checkpoints: save the training state of a fit, and resume an interrupted fit."""
 
 from ._atomic_replace import replace_atomically, replaceable_path
 from ._checkpoint import Checkpoint, CheckpointFile, open_checkpoint

@@ -1,9 +1,14 @@
-"""A tree of arrays as a file, and back: without pickle, and nothing believed unread.
+"""Write a tree of arrays to a file and read it back, without pickle.
 
-The first line says what the file is, the second is the SHA-256 digest of the third, and that is
-JSON: what the writer notes, and of each array its dtype, shape and own digest. The numbers of the
-arrays follow, one after the other and little-endian, to the end of the file. So a reader knows from
-a few bytes how much there is to come, and of a file that lies reads no more than these.
+A file has three lines of text, followed by the bytes of the arrays:
+
+1. the file format and its version;
+2. the SHA-256 digest of the third line;
+3. a JSON object: metadata, and the dtype, shape and digest of each array.
+
+The arrays are stored one after the other in little-endian order, up to the end of the file. The
+reader knows the size of the file from its header, so a hostile file cannot make it read or allocate
+more than the file contains.
 """
 
 import errno
@@ -12,163 +17,156 @@ import json
 import math
 import os
 import stat
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
 _MAGIC = b"skdnn checkpoint 3\n"
-_OF_ANY_VERSION = b"skdnn checkpoint "
-_LONGEST_HEADER = 2**20
-_MOST_AXES = 32
-# How an array of a dtype stands in the file.
-_STORED = {
+_MAGIC_OF_ANY_VERSION = b"skdnn checkpoint "
+_DIGEST_LINE_BYTES = 65
+_MAX_HEADER_BYTES = 2**20
+_MAX_AXES = 32
+_STORED_DTYPES = {
     "bool": "u1", "uint8": "u1", "int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8",
 }  # fmt: skip
 
 
 class SavedState(dict):
-    """A tree whose leaves are SavedArrays; `source` says where it comes from."""
+    """A nested dict of SavedArrays. `source` describes the file, for error messages."""
 
     source = ""
 
 
+@dataclass(frozen=True, eq=False)
 class SavedArray:
-    """An array in a file, whose numbers are read when NumPy asks for them.
+    """An array in a file. NumPy reads it when it converts the object to an array.
 
-    Parameters
+    Attributes
     ----------
     path : str
     start : int
-        Of the first byte.
-    dtype : {"bool", "uint8", "int32", "int64", "float32", "float64"}
+        Position of the first byte.
+    dtype : dtype
+        One of bool, uint8, int32, int64, float32 and float64.
     shape : tuple of int
     digest : str
-        SHA-256 of its bytes.
+        SHA-256 digest of the bytes.
     """
 
-    def __init__(self, path, start, dtype, shape, digest):
-        self.path, self.start, self.digest = path, start, digest
-        self.dtype, self.shape = np.dtype(dtype), shape
+    path: str
+    start: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    digest: str
 
     @property
-    def nbytes(self):
-        """How many bytes it says to take."""
+    def nbytes(self) -> int:
+        """Size in bytes, according to the header."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def __reduce__(self):
-        # Another process need not have the file.
+    def __reduce__(self) -> tuple:
+        # Another process may not have access to the file, so the values are pickled.
         return np.asarray, (np.asarray(self),)
 
-    def __array__(self, dtype=None, copy=None):
-        with open_ordinary(self.path) as file:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        with open_regular_file(self.path) as file:
             file.seek(self.start)
             content = file.read(self.nbytes)
         if hashlib.sha256(content).hexdigest() != self.digest:
-            raise ValueError(f"checkpoint must be whole, but {self.path!r} is damaged.")
-        stored = np.frombuffer(content, _STORED[self.dtype.name])
+            raise ValueError(f"checkpoint={self.path!r} is damaged.")
+        stored = np.frombuffer(content, _STORED_DTYPES[self.dtype.name])
         return stored.astype(self.dtype if dtype is None else dtype).reshape(self.shape)
 
 
-def open_ordinary(path):
-    """Return a file opened to read; a pipe or device is an OSError, and is not waited for."""
+def open_regular_file(path: str) -> BinaryIO:
+    """Open a regular file for reading; raise an OSError for a pipe or device without blocking."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not an ordinary file", path)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
     return os.fdopen(descriptor, "rb")
 
 
-def archive_parts(notes, state):
-    """Return the content of a file, in parts.
+def archive_content(metadata: dict, state: dict) -> list[bytes]:
+    """Return the content of a file as a list of byte strings.
 
     Parameters
     ----------
-    notes : dict
-        Of what JSON knows.
-    state : dict of arrays, numbers and such dicts
+    metadata : dict
+        Values that JSON can represent.
+    state : dict
+        Nested dict of arrays and numbers.
     """
-    parts = []
+    arrays = []
 
-    def describe(tree):
+    def describe(tree: Any) -> Any:
         if isinstance(tree, dict):
-            return {name: describe(part) for name, part in tree.items()}
+            return {name: describe(branch) for name, branch in tree.items()}
         array = np.asarray(tree)
-        parts.append(array.astype(_STORED[array.dtype.name]).tobytes())
-        return [array.dtype.name, array.shape, hashlib.sha256(parts[-1]).hexdigest()]
+        arrays.append(array.astype(_STORED_DTYPES[array.dtype.name]).tobytes())
+        return [array.dtype.name, array.shape, hashlib.sha256(arrays[-1]).hexdigest()]
 
-    header = _encode({**notes, "state": describe(state)})
-    return [_MAGIC, _digest_line(header), header, *parts]
+    return [_encode_header({**metadata, "state": describe(state)}), *arrays]
 
 
-def read_archive(path):
-    """Return the notes of a file, and its SavedState.
+def read_archive(path: str) -> tuple[dict, SavedState]:
+    """Return the metadata and the SavedState of a file.
+
+    The metadata are not validated.
 
     Raises
     ------
     ValueError
-        If it is none that `archive_parts` describes; what the notes say is not looked at.
+        If `archive_content` did not write the file, or the file is damaged.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
-    with open_ordinary(path) as file:
+    with open_regular_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         magic = file.readline(len(_MAGIC))
         if magic != _MAGIC:
-            raise ValueError(_not_ours(path, magic))
-        digest, header = file.readline(len(_digest_line(b""))), file.readline(_LONGEST_HEADER)
+            if magic.startswith(_MAGIC_OF_ANY_VERSION):
+                raise ValueError(
+                    f"checkpoint={path!r} was written by another version of skdnn. Delete it to "
+                    "start anew, or name another file."
+                )
+            raise ValueError(f"checkpoint={path!r} is not a checkpoint file of skdnn.")
+        digest, header = file.readline(_DIGEST_LINE_BYTES), file.readline(_MAX_HEADER_BYTES)
         start = file.tell()
-    damaged = f"checkpoint must be whole, but {path!r} is damaged."
-    if digest != _digest_line(header):
-        raise ValueError(damaged)
     try:
-        notes = json.loads(header.decode("ascii"))
-        # Written anew, it is the same unless a name stood there twice.
-        if not isinstance(notes, dict) or _encode(notes) != header:
-            raise ValueError("not as it was written")
-        state, end = _arrays(notes.pop("state", None), path, start)
+        metadata = json.loads(header.decode("ascii"))
+        # Encoding it again detects a wrong digest and names that occur twice.
+        if not isinstance(metadata, dict) or _encode_header(metadata) != magic + digest + header:
+            raise ValueError("the header does not match its digest or is not canonical")
+        arrays, end = _read_arrays(metadata.pop("state", None), path, start)
+        if end != size:
+            raise ValueError("the size of the file does not match the header")
     except (ValueError, RecursionError) as error:
-        raise ValueError(damaged) from error
-    if end != size:
-        raise ValueError(damaged)
-    saved = SavedState(state)
-    saved.source = repr(path)
-    return notes, saved
+        raise ValueError(f"checkpoint={path!r} is damaged.") from error
+    state = SavedState(arrays)
+    state.source = repr(path)
+    return metadata, state
 
 
-def _not_ours(path, magic):
-    if magic.startswith(_OF_ANY_VERSION):
-        return (
-            f"checkpoint must be a file of this version of skdnn, but {path!r} is of another one. "
-            "Delete it to start anew, or name another file."
-        )
-    return f"checkpoint must be a file that skdnn wrote, got {path!r}."
+def _encode_header(metadata: dict) -> bytes:
+    header = json.dumps(metadata, separators=(",", ":")).encode("ascii") + b"\n"
+    return _MAGIC + hashlib.sha256(header).hexdigest().encode("ascii") + b"\n" + header
 
 
-def _encode(notes):
-    return json.dumps(notes, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _digest_line(header):
-    return hashlib.sha256(header).hexdigest().encode("ascii") + b"\n"
-
-
-def _arrays(described, path, start):
-    """Return the tree of SavedArrays that a header describes, and where the last one ends."""
-    if isinstance(described, dict):
-        tree = {}
-        for name, part in described.items():
-            tree[name], start = _arrays(part, path, start)
-        return tree, start
-    if not _describes_an_array(described):
-        raise ValueError("neither an array nor a dict of some")
-    dtype, shape, digest = described
-    array = SavedArray(path, start, dtype, tuple(shape), digest)
-    return array, start + array.nbytes
-
-
-def _describes_an_array(described):
-    if not isinstance(described, list) or len(described) != 3:
-        return False
-    dtype, shape, digest = described
-    is_known = isinstance(dtype, str) and dtype in _STORED and isinstance(digest, str)
-    is_shape = isinstance(shape, list) and len(shape) <= _MOST_AXES
-    return is_known and is_shape and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+def _read_arrays(description: Any, path: str, start: int) -> tuple[Any, int]:
+    """Return the tree of SavedArrays that a header describes, and the end of the last array."""
+    match description:
+        case dict():
+            tree = {}
+            for name, branch in description.items():
+                tree[name], start = _read_arrays(branch, path, start)
+            return tree, start
+        case [str(dtype), list(shape), str(digest)] if (
+            dtype in _STORED_DTYPES
+            and len(shape) <= _MAX_AXES
+            and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+        ):
+            array = SavedArray(path, start, np.dtype(dtype), tuple(shape), digest)
+            return array, start + array.nbytes
+    raise ValueError("neither a dict nor the description of an array")

@@ -1,16 +1,18 @@
-"""Files that are replaced as a whole: written beside their place, then renamed.
+"""Replace files atomically: write a temporary file in the same folder, then rename it.
 
-A reader finds the earlier file or the whole new one, whenever the program ends.
+Whenever the program ends, a reader finds either the complete old file or the complete new one.
 """
 
 import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import BinaryIO
 
-_KINDS = {
+_FILE_TYPES = {
     stat.S_IFBLK: "a block device",
     stat.S_IFCHR: "a character device",
     stat.S_IFDIR: "a folder",
@@ -19,104 +21,102 @@ _KINDS = {
 }
 
 
-def replaceable_path(path, name):
-    """Return the path at which a file is to be written, with symbolic links followed.
+def replaceable_path(path: str | os.PathLike, name: str) -> str:
+    """Return the path to write a file to, with symbolic links resolved.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Of a regular file, or of a new one in a folder that exists.
+        Path of a regular file, or of a new file in an existing folder.
     name : str
-        Of the parameter, for the error.
+        Name of the parameter, for error messages.
 
     Raises
     ------
     ValueError
-        If it is a device, a pipe, a socket or a folder, or there is no folder for it.
+        If the path names a device, pipe, socket or folder, or its folder does not exist.
     """
     path = os.fsdecode(path)
     try:
         real = os.path.realpath(path)
-        names_a_folder = os.path.isdir(real) or not os.path.basename(path)
-        if not names_a_folder:
-            find_regular_file(path)
-        if names_a_folder or not os.path.isdir(os.path.dirname(real)):
+        is_folder = os.path.isdir(real) or not os.path.basename(path)
+        if not is_folder:
+            stat_regular_file(path)
+        if is_folder or not os.path.isdir(os.path.dirname(real)):
             raise ValueError(f"{name} must be a file in a folder that exists, got {path!r}.")
     except OSError as error:
-        raise ValueError(
-            f"{name} must be a file that can be written, but {path!r} cannot: {error.strerror}."
-        ) from error
+        raise ValueError(f"{name}={path!r} cannot be written: {error.strerror}.") from error
     return real
 
 
-def find_regular_file(path):
-    """Return the os.stat_result of a file, None where there is none.
+def stat_regular_file(path: str) -> os.stat_result | None:
+    """Return the os.stat_result of a file, or None if the file does not exist.
 
     Raises
     ------
     OSError
-        If it is not a regular file, which alone can be replaced without harm.
+        If it is not a regular file. Only regular files can be replaced safely.
     """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
-        raise OSError(errno.EINVAL, f"it is {kind}", path)
-    return found
+    if not stat.S_ISREG(status.st_mode):
+        file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "not a regular file")
+        raise OSError(errno.EINVAL, f"it is {file_type}", path)
+    return status
 
 
 @contextmanager
-def replace_atomically(path, beside=None):
-    """Give a binary file that replaces another one if the block ends without an error.
+def replace_atomically(path: str, temporary_path: str | None = None) -> Iterator[BinaryIO]:
+    """Open a binary file that replaces the file at `path` if the block ends without an error.
 
-    It has the owner and the mode of the file that it replaces; the mode of a new file follows the
-    umask. After an error nothing is left of it.
+    The new file gets the owner and mode of the file that it replaces. If there was none, its mode
+    follows the umask. After an error, the temporary file is removed.
 
     Parameters
     ----------
     path : str
-        As `replaceable_path` returns it.
-    beside : str or None, default=None
-        Where to write, in the same folder. None is a new hidden name.
+        As returned by `replaceable_path`.
+    temporary_path : str or None, default=None
+        Path in the same folder to write to. None creates a new hidden name.
 
     Raises
     ------
     OSError
-        If the file cannot be written, or what is to be replaced is not a regular file.
+        If the file cannot be written, or `path` is not a regular file.
     """
-    if beside is None:
+    if temporary_path is None:
         folder, name = os.path.split(path)
-        beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.partial")
-    earlier = find_regular_file(path)
-    # What replaces a private file is private before the first byte is written.
+        temporary_path = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.partial")
+    earlier = stat_regular_file(path)
+    # The replacement of a private file is private before its first byte is written.
     mode = 0o666 if earlier is None else 0o600
     try:
-        with open(beside, "xb", opener=partial(os.open, mode=mode)) as file:
+        with open(temporary_path, "xb", opener=partial(os.open, mode=mode)) as file:
             if earlier is not None and hasattr(os, "fchown"):  # not on Windows
-                _take_owner_and_mode(file.fileno(), earlier)
+                _copy_owner_and_mode(earlier, file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
-        find_regular_file(path)
-        os.replace(beside, path)
+        stat_regular_file(path)
+        os.replace(temporary_path, path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(beside)
+            os.unlink(temporary_path)
         raise
 
 
-def _take_owner_and_mode(descriptor, earlier):
-    """Give an open file owner, group and mode of another one, as far as the system allows."""
-    for owner in (earlier.st_uid, -1):  # only root gives a file to somebody else
+def _copy_owner_and_mode(earlier: os.stat_result, descriptor: int) -> None:
+    """Give an open file the owner, group and mode of another file, as far as permitted."""
+    for owner in (earlier.st_uid, -1):  # only root can give a file to another user
         with suppress(OSError):
             os.fchown(descriptor, owner, earlier.st_gid)
     mode = earlier.st_mode & 0o777
-    now = os.fstat(descriptor)
-    if now.st_gid != earlier.st_gid:
-        # Members of either group may do what both they and all others could do before.
-        shared = mode & mode >> 3 & 0o007
-        mode = mode & 0o700 | shared << 3 | shared
-    if now.st_mode & 0o777 != mode:
+    status = os.fstat(descriptor)
+    if status.st_gid != earlier.st_gid:
+        # The new group gets only the permissions that both the old group and others had.
+        common = mode & mode >> 3 & 0o007
+        mode = mode & 0o700 | common << 3 | common
+    if status.st_mode & 0o777 != mode:
         os.fchmod(descriptor, mode)

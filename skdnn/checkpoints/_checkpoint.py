@@ -1,67 +1,71 @@
-"""Checkpoints: a training on disk, from which the same fit goes on after it was killed.
+"""Save the training state of a fit to a file, and resume an interrupted fit from it.
 
-What is in the file is in `_archive`, whose file it is in `_locked_file`, and of which fit in
-`_origin`.
+`_archive` defines the format of the file, `_locked_file` guards it against other programs, and
+`_fingerprint` describes the fit that it belongs to.
 """
 
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 from skdnn.callbacks import warn
 from skdnn.data.frames import shown
 
-from ._archive import archive_parts, read_archive
+from ._archive import SavedState, archive_content, read_archive
 from ._atomic_replace import replaceable_path
 from ._fingerprint import make_fingerprint
 from ._locked_file import LockedFile
 
-# Of a torch.Generator.
-_SEEDS = range(2**63)
+_SEEDS = range(2**63)  # those of a torch.Generator
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often a fit saves its training, to go on after it was killed.
+    """Where and how often a fit saves its training state, so that it can be resumed.
 
-    A fit that is given the file of an earlier one with the same parameters and data goes on from
-    there, and on the CPU, with as many threads, ends with the same bits as if it had never stopped.
-    A fit that has ended leaves its last checkpoint: delete it to train anew. A file that is
-    damaged, or of another fit, is an error and stays as it is; reading it runs no code.
+    A fit with the same parameters and data as the fit that wrote the file resumes from there. On
+    the CPU, with the same number of threads, the result is bit-identical to that of an
+    uninterrupted fit. A finished fit leaves its last checkpoint: delete the file to train anew. A
+    damaged file, or one of another fit, raises an error and is not changed. Reading a file runs no
+    code from it.
 
-    `max_iter` may be another one than before, from the epochs trained so far on. A larger one
-    continues a fit that reached the earlier one; a fit that stopped for lack of improvement, or by
-    a callback, stays finished. With ``learning_rate_schedule="constant"`` or "inverse_scaling" the
-    result is bit-identical to a fit with that `max_iter` from the beginning. "cosine",
-    "warmup_cosine" and functions depend on `max_iter`: from the epoch of the checkpoint on, the
-    learning rate is that of the new schedule, so that after a finished fit it rises again.
+    `max_iter` may be changed, but not below the number of epochs trained so far. A larger one
+    continues a fit that reached its `max_iter`; a fit that was stopped early or by a callback stays
+    finished. With ``learning_rate_schedule="constant"`` or "inverse_scaling", the result is
+    bit-identical to a fit with the new `max_iter` from the beginning. "cosine", "warmup_cosine" and
+    functions depend on `max_iter`: after the checkpoint the learning rate follows the new schedule,
+    so it rises again when a finished fit is continued.
 
-    While a fit runs, the file is its own, and another fit that is given it is refused. Beside it
-    stand ``path`` with ``.lock`` and, during a save, with ``.partial``, which then replaces it in a
-    single step, so that there is a whole one at any moment. Where a save fails, as on a full disk,
-    the fit warns and goes on, the earlier checkpoint stays, and the next save is tried in its turn.
+    While a fit runs, it locks the file, and other fits with the same file raise an error. The lock
+    is a file with the suffix ``.lock``. A checkpoint is written to a file with the suffix
+    ``.partial`` and then renamed, so that the file is complete at any time. If a save fails, for
+    example because the disk is full, the fit warns and continues, the earlier checkpoint stays, and
+    later saves are tried as planned.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A regular file, or a new one, in a folder that exists and can be written. A symbolic link is
-        followed; the file keeps its owner and mode.
+        A regular file or a new one, in an existing, writable folder. Symbolic links are followed.
+        The file keeps its owner and mode.
     every_epochs : int or None, default=None
-        Save after so many epochs.
+        Number of epochs between two saves.
     every_seconds : float or None, default=30.0
-        Save at the first end of an epoch after so many seconds. With both, whichever comes first;
-        with neither, only at the end.
+        Save at the end of the first epoch after this many seconds. If both intervals are given,
+        whichever ends first counts; if both are None, only the end of the fit is saved.
 
     Raises
     ------
     ValueError
-        If the path is no text that can name a file, or the intervals are not positive.
+        If the path cannot name a file, or an interval is not positive.
 
     See Also
     --------
-    DeepBinaryClassifier, DeepRegressor : Take it, or the path alone, as `checkpoint`.
+    DeepBinaryClassifier, DeepRegressor : Take it, or just the path, as `checkpoint`.
 
     Examples
     --------
@@ -73,7 +77,7 @@ class Checkpoint:
     ...     checkpoint = Checkpoint(Path(folder, "flowers.ckpt"), every_epochs=10)
     ...     clf = DeepBinaryClassifier(checkpoint=checkpoint, random_state=0).fit(X, y)
     ...     again = DeepBinaryClassifier(checkpoint=checkpoint, random_state=0).fit(X, y)
-    >>> again.n_iter_ == clf.n_iter_  # read, not trained
+    >>> again.n_iter_ == clf.n_iter_  # read from the file, not trained
     True
     """
 
@@ -82,215 +86,200 @@ class Checkpoint:
     every_seconds: float | None = 30.0
 
     def __post_init__(self) -> None:
-        for name, keeps, constraint in (
-            ("path", _is_path, "a str or os.PathLike that can name the file of a checkpoint"),
-            ("every_epochs", _is_count, "an integer of at least 1 or None"),
-            ("every_seconds", _is_duration, "a finite number above 0 or None"),
+        for name, is_valid, constraint in (
+            (
+                "path",
+                _can_name_a_file(self.path),
+                "a str or os.PathLike that can name the file of a checkpoint",
+            ),
+            (
+                "every_epochs",
+                self.every_epochs is None or _is_positive(self.every_epochs, Integral),
+                "an integer of at least 1 or None",
+            ),
+            (
+                "every_seconds",
+                self.every_seconds is None or _is_positive(self.every_seconds, Real),
+                "a finite number above 0 or None",
+            ),
         ):
-            value = getattr(self, name)
-            if not keeps(value):
-                raise ValueError(f"{name} must be {constraint}, got {shown(value, longest=200)}.")
+            if not is_valid:
+                value = shown(getattr(self, name), longest=200)
+                raise ValueError(f"{name} must be {constraint}, got {value}.")
 
 
-def _is_path(value):
+def _can_name_a_file(path: Any) -> bool:
     try:
-        text = os.fspath(value)
+        text = os.fspath(path)
         return isinstance(text, str) and text != "" and b"\0" not in os.fsencode(text)
-    except Exception:  # whatever a user's class may raise
+    except Exception:  # a user's class may raise anything
         return False
 
 
-def _is_count(value):
-    return value is None or (
-        isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
-    )
-
-
-def _is_duration(value):
+def _is_positive(value: Any, type_: Any) -> bool:
+    """Return whether a value is a positive, finite number of an abstract type."""
+    if isinstance(value, bool) or not isinstance(value, type_) or not value > 0:
+        return False
     try:
-        return value is None or (
-            isinstance(value, Real)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-            and value > 0
-        )
-    except OverflowError:  # an integer beyond all floats
-        return False
+        return math.isfinite(value)
+    except OverflowError:  # an integer too large for a float: a number of epochs may be
+        return type_ is Integral
 
 
 class CheckpointFile:
-    """The checkpoint file of one fit: what it found there, and what it writes.
-
-    The file is the fit's own until the journal is closed: by `close`, at the end of a ``with``
-    block, or with the journal itself.
+    """The checkpoint file of one fit. It is locked until `close`, or until it is deleted.
 
     Parameters
     ----------
     checkpoint : Checkpoint or None
-        None keeps nothing.
+        None saves nothing.
 
     Attributes
     ----------
-    origin : dict of str
-        What the fit that wrote the file depends on, by name.
+    path : str or None
+        The path as given by the user; None if `checkpoint` is None.
+    is_active : bool
+        Whether there is a file to write.
+    fingerprint : dict of str or None
+        What the fit that wrote the file depends on, by name. `find` replaces it with that of this
+        fit.
     seed : int or None
-        Of that fit; None where there was none. To be set before writing.
+        The seed of the fit that wrote the file, None for a new file. Set it before saving.
     state : SavedState or None
-        Of its training: a dict whose arrays are in the file until they are asked for.
+        The training state in the file. Its arrays are read when they are used.
 
     Raises
     ------
     ValueError
-        If the file cannot be written, is used by another fit, is no checkpoint or damaged.
+        If the file cannot be written, is in use by another fit, is not a checkpoint or is damaged.
     """
 
-    def __init__(self, checkpoint):
-        self.checkpoint = checkpoint
-        self.file = self.origin = self.seed = self.state = None
-        self.epoch, self.time, self.has_warned = 0, time.monotonic(), False
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        self.checkpoint, self.is_active = checkpoint, checkpoint is not None
+        self.path: str | None = None
+        self.file: LockedFile | None = None
+        self.fingerprint: dict[str, str] | None = None
+        self.seed: int | None = None
+        self.state: SavedState | None = None
+        self.last_epoch, self.last_time, self.has_warned = 0, time.monotonic(), False
         if checkpoint is None:
             return
-        self.file = _lock(os.fspath(checkpoint.path))
+        self.path = os.fspath(checkpoint.path)
         try:
-            if self.file.exists():
-                self._read()
+            self.file = LockedFile(replaceable_path(self.path, "checkpoint"))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"checkpoint={self.path!r} is in use by another fit. Each fit needs its own file."
+            ) from error
+        except OSError as error:
+            raise ValueError(f"checkpoint={self.path!r} cannot be written: {error}.") from error
+        try:
+            if os.path.lexists(self.file.path):
+                self._read(self.file.path)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self):
-        return self
+    def _read(self, path: str) -> None:
+        try:
+            metadata, self.state = read_archive(path)
+        except OSError as error:
+            raise ValueError(f"checkpoint={path!r} cannot be read: {error}.") from error
+        match metadata:
+            case {"origin": dict(fingerprint), "seed": int(seed), **others} if (
+                not others
+                and all(isinstance(text, str) for text in fingerprint.values())
+                and type(seed) is int  # not a bool
+                and seed in _SEEDS
+            ):
+                self.fingerprint, self.seed = fingerprint, seed
+            case _:
+                raise ValueError(f"checkpoint={path!r} is damaged.")
 
-    def __exit__(self, *exception):
-        self.close()
-
-    def close(self):
-        """Leave the file to others."""
+    def close(self) -> None:
+        """Release the lock of the file."""
         if self.file is not None:
             self.file.close()
 
-    @property
-    def is_active(self):
-        """Whether there is a file to write."""
-        return self.file is not None
-
-    @property
-    def path(self):
-        """The path of the file as the user gave it, None where there is none."""
-        return None if self.checkpoint is None else os.fspath(self.checkpoint.path)
-
-    def find(self, parameters, examples):
-        """Return the seed of the fit in the file, None where there was none.
+    def find(self, parameters: Any, examples: Any) -> int | None:
+        """Return the seed of the fit that wrote the file, None for a new file.
 
         Parameters
         ----------
         parameters : object
-            With the parameters as attributes.
+            The parameters as attributes.
         examples : Examples
 
         Raises
         ------
         ValueError
-            If it was a fit of other parameters or data.
+            If that fit had other parameters or data.
         """
         processes = examples.processes
-        if not processes.broadcast(self.file is not None):
+        if not processes.broadcast(self.is_active):
             return None
-        found, self.origin = self.origin, make_fingerprint(parameters, examples)
-        if found is not None:
-            self._check_fingerprint(found)
+        earlier, self.fingerprint = self.fingerprint, make_fingerprint(parameters, examples)
+        if self.file is not None and earlier is not None and earlier != self.fingerprint:
+            differences = ", ".join(
+                f"{name}={earlier.get(name)} instead of {self.fingerprint.get(name)}"
+                for name in {**self.fingerprint, **earlier}
+                if earlier.get(name) != self.fingerprint.get(name)
+            )
+            raise ValueError(
+                f"checkpoint={self.file.path!r} belongs to a fit with other parameters or data: it "
+                f"has {differences}. Delete it to start anew, or name another file."
+            )
         return processes.broadcast(self.seed)
 
-    def __call__(self, progress):
-        """Save the training if it is time, or its end; where that fails, warn and go on.
+    def __call__(self, progress: Any) -> None:
+        """Save the training state if an interval has passed or the fit ends.
+
+        Parameters
+        ----------
+        progress : Progress
 
         Warns
         -----
         UserWarning
-            Once, if the system refuses, as on a full disk.
+            Once, if the file cannot be saved, for example because the disk is full.
         """
-        if self.file is None or not (progress.is_last or self._is_due(progress.epoch)):
+        if self.checkpoint is None or self.file is None:
             return
-        try:
-            self._check_that_it_is_ours()
-            notes = {"origin": self.origin, "seed": self.seed}
-            self.file.replace(archive_parts(notes, progress.state()))
-        except OSError as error:
-            self._warn(error)
-        self.epoch, self.time = progress.epoch, time.monotonic()
-
-    def _is_due(self, epoch):
-        every, seconds = self.checkpoint.every_epochs, self.checkpoint.every_seconds
-        has_run = every is not None and epoch - self.epoch >= every
-        return has_run or (seconds is not None and time.monotonic() - self.time >= seconds)
-
-    def _read(self):
+        epochs, seconds = self.checkpoint.every_epochs, self.checkpoint.every_seconds
+        is_due = (
+            progress.is_last
+            or (epochs is not None and progress.epoch - self.last_epoch >= epochs)
+            or (seconds is not None and time.monotonic() - self.last_time >= seconds)
+        )
+        if not is_due:
+            return
         path = self.file.path
         try:
-            notes, state = read_archive(path)
+            if not self.file.is_locked:
+                raise ValueError(f"checkpoint={path!r} is not locked by this fit any more.")
+            if not self.file.is_unchanged():
+                raise ValueError(
+                    f"checkpoint={path!r} was changed or deleted by another program during the fit."
+                )
+            metadata = {"origin": self.fingerprint, "seed": self.seed}
+            self.file.replace(archive_content(metadata, progress.state()))
         except OSError as error:
-            raise ValueError(
-                f"checkpoint must be a file that can be read, but {path!r} cannot: {error}."
-            ) from error
-        if not _are_notes(notes):
-            raise ValueError(f"checkpoint must be whole, but {path!r} is damaged.")
-        self.origin, self.seed, self.state = notes["origin"], notes["seed"], state
-
-    def _check_fingerprint(self, origin):
-        if origin == self.origin:
-            return
-        differs = ", ".join(
-            f"{name}={origin.get(name)} instead of {self.origin.get(name)}"
-            for name in {**self.origin, **origin}
-            if origin.get(name) != self.origin.get(name)
-        )
-        raise ValueError(
-            "checkpoint must be of a fit with the same parameters and data, but "
-            f"{self.file.path!r} has {differs}. Delete it to start anew, or name another file."
-        )
-
-    def _check_that_it_is_ours(self):
-        if not self.file.is_locked:
-            raise ValueError(
-                f"checkpoint must belong to one fit, but {self.file.path!r} was given up by it."
-            )
-        if not self.file.is_unchanged():
-            raise ValueError(
-                f"checkpoint must belong to one fit, but another program has changed or deleted "
-                f"{self.file.path!r}."
-            )
-
-    def _warn(self, error):
-        if self.has_warned:
-            return
-        self.has_warned = True
-        warn(
-            f"The checkpoint {self.file.path!r} could not be saved: {error}. The fit goes on, the "
-            "file stays as it was, and later saves are tried in their turn.",
-        )
+            if not self.has_warned:
+                warn(
+                    f"The checkpoint {path!r} could not be saved: {error}. The fit continues, the "
+                    "file is unchanged, and later saves are tried as planned.",
+                )
+            self.has_warned = True
+        self.last_epoch, self.last_time = progress.epoch, time.monotonic()
 
 
-def open_checkpoint(checkpoint):
-    """Return the Journal of a fit, for the parameter `checkpoint`."""
-    if checkpoint is None or isinstance(checkpoint, Checkpoint):
-        return CheckpointFile(checkpoint)
-    return CheckpointFile(Checkpoint(checkpoint))
-
-
-def _lock(path):
+@contextmanager
+def open_checkpoint(checkpoint: Checkpoint | str | os.PathLike | None) -> Iterator[CheckpointFile]:
+    """Open the CheckpointFile for the parameter `checkpoint`, and close it after the block."""
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    checkpoint_file = CheckpointFile(checkpoint)
     try:
-        return LockedFile(replaceable_path(path, "checkpoint"))
-    except BlockingIOError as error:
-        raise ValueError(
-            f"checkpoint must belong to one fit at a time, but another one is using {path!r}."
-        ) from error
-    except OSError as error:
-        raise ValueError(
-            f"checkpoint must be a file that can be written, but {path!r} cannot: {error}."
-        ) from error
-
-
-def _are_notes(notes):
-    origin, seed = notes.get("origin"), notes.get("seed")
-    is_origin = isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())
-    return notes.keys() == {"origin", "seed"} and is_origin and type(seed) is int and seed in _SEEDS
+        yield checkpoint_file
+    finally:
+        checkpoint_file.close()

@@ -1,10 +1,11 @@
-"""What a fit depends on, in few words: the parameters by name, a digest for the data.
+"""Describe what a fit depends on: its parameters as text, its data as a digest.
 
-Two fits of the same origin are the same fit.
+Two fits with equal fingerprints give the same result.
 """
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,33 +13,33 @@ from scipy import sparse
 
 from skdnn.data.frames import Table, row_chunks
 
-# What a resumed fit may have otherwise: more epochs may follow, and the rest changes no result.
+# A resumed fit may change these: more epochs may follow, and the others do not affect the result.
 _MAY_CHANGE = ("checkpoint", "max_iter", "verbose")
-_LONGEST_DESCRIPTION = 200
+_MAX_DESCRIPTION_LENGTH = 200
 
 
-def make_fingerprint(parameters, examples):
-    """Return the origin of a fit, a dict of str.
+def make_fingerprint(parameters: Any, examples: Any) -> dict[str, str]:
+    """Return the fingerprint of a fit.
 
     Parameters
     ----------
     parameters : object
-        With the parameters as attributes.
+        The parameters as attributes.
     examples : Examples
-        All that the fit reads.
+        All data of the fit.
     """
-    origin = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
+    fingerprint = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
     digest = examples.digest
     if digest is None:
         digest = ", ".join(examples.processes.allgather(digest_of(examples)))
-    return {**origin, "data": digest}
+    return {**fingerprint, "data": digest}
 
 
-def digest_of(examples):
-    """Return a digest of all that Examples hold."""
+def digest_of(examples: Any) -> str:
+    """Return a digest of all data of Examples, including the validation set."""
     digest = hashlib.sha256()
-    for part in (examples, examples.validation):
-        for array in () if part is None else (part.X, part.y, part.weight, part.groups):
+    for rows in (examples, examples.validation):
+        for array in () if rows is None else (rows.X, rows.y, rows.weight, rows.groups):
             _update(digest, array)
     before = examples.before
     for array in () if before is None else before.coefs_ + before.intercepts_:
@@ -46,8 +47,8 @@ def digest_of(examples):
     return digest.hexdigest()[:16]
 
 
-def describe(value):
-    """Return a short text that is the same for equal values, and another for others.
+def describe(value: object) -> str:
+    """Return a short text that is the same for equal values and differs for others.
 
     Examples
     --------
@@ -57,55 +58,47 @@ def describe(value):
     "(3, 3, 'relu', numpy.tanh)"
     """
     text = _text(value)
-    if len(text) <= _LONGEST_DESCRIPTION:
+    if len(text) <= _MAX_DESCRIPTION_LENGTH:
         return text
-    digest = hashlib.sha256(_bytes(text)).hexdigest()
-    return f"{text[: _LONGEST_DESCRIPTION // 2]}... ({digest[:16]})"
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[: _MAX_DESCRIPTION_LENGTH // 2]}... ({digest[:16]})"
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return f"({', '.join(map(_text, value))})"
     if isinstance(value, Mapping):
-        pairs = sorted(f"{_text(key)}: {_text(part)}" for key, part in value.items())
+        pairs = sorted(f"{_text(key)}: {_text(item)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
     try:
-        return _text_of_one(value)
-    except Exception:  # whatever a user's class may raise
+        for type_ in (bool, int, float, str):
+            if isinstance(value, type_):
+                return type_.__repr__(value).removesuffix(".0")
+        if hasattr(value, "__qualname__"):
+            return f"{value.__module__}.{value.__qualname__}"
+        text = repr(value)
+    except Exception:  # a user's class may raise anything
         return type(value).__qualname__
-
-
-def _text_of_one(value):
-    for plain in (bool, int, float, str):
-        if isinstance(value, plain):
-            return plain.__repr__(value).removesuffix(".0")
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    # What else has an address in its text, such as a RandomState, is told by its type alone.
-    text = repr(value)
+    # An address differs from run to run, so an object such as a RandomState is described by type.
     return text if " at 0x" not in text else type(value).__qualname__
 
 
-def _bytes(text):
-    return text.encode(errors="surrogatepass")
-
-
-def _update(digest, array):
+def _update(digest: Any, array: Any) -> None:
     if array is None:
         digest.update(b"None")
         return
     if isinstance(array, Table):
-        digest.update(_bytes(_text([list(categories) for categories in array.categories])))
-        _update(digest, array.numbers)
-        _update(digest, array.codes)
-        _update(digest, array.is_categorical)
+        categories = _text([list(categories) for categories in array.categories])
+        digest.update(categories.encode(errors="surrogatepass"))
+        for columns in (array.numbers, array.codes, array.is_categorical):
+            _update(digest, columns)
         return
     digest.update(f"{tuple(array.shape)} {array.dtype}".encode())
     if sparse.issparse(array):
-        for part in (array.data, array.indices, array.indptr):
-            digest.update(np.ascontiguousarray(part))
+        for values in (array.data, array.indices, array.indptr):
+            digest.update(np.ascontiguousarray(values))
         return
     table = array if array.ndim == 2 else array[:, None]
     for rows in row_chunks(table):

@@ -25,10 +25,8 @@ from skdnn.data.frames import (
     text_warnings,
     to_host,
 )
-from skdnn.distributed import Communicator
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same
 
-Processes: TypeAlias = SingleProcess | Communicator
 # X of shape (n_samples, n_features) as the user passed it, with its rows in memory: an array, a
 # data frame, a sparse matrix or a tensor.
 UserX: TypeAlias = Any
@@ -57,7 +55,7 @@ def learn_columns(
     estimator: BaseEstimator,
     X: UserX,
     categorical_features: str | tuple | None,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> None:
     """Store the kind of each column of X on the estimator, and forget earlier categories.
 
@@ -142,7 +140,7 @@ def learn_kinds_of_categories(
     passed: Any,
     categories: Sequence[Sequence],
     counts: Sequence[np.ndarray],
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> None:
     """Store on the estimator whether the categories of each column are text, numbers or both.
 
@@ -191,7 +189,7 @@ def warn_about_other_categories(
     estimator: BaseEstimator,
     table: Table,
     weight: np.ndarray | None = None,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
     what: str = UNSEEN,
 ) -> tuple[int, ...]:
     """Warn about columns where nearly all values are in categories that share one input.

@@ -13,9 +13,9 @@ from skdnn.data.encoding import column_limits, is_far_outside
 from skdnn.data.frames import Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
 from skdnn.data.targets import RealNumbers, TwoClasses, check_weights, encode_groups
-from skdnn.processes import SINGLE_PROCESS, check_same, current_processes
+from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same, current_processes
 
-from ._columns import Processes, UserArray, UserX, column_name, encode_categories
+from ._columns import UserArray, UserX, column_name, encode_categories
 from ._parameters import has_32_bits
 from ._reading import CheckedX, read_data
 
@@ -87,7 +87,7 @@ class Examples:
     groups: np.ndarray | None = None
     validation: "Examples | None" = None
     before: BaseEstimator | None = None
-    processes: Processes = SINGLE_PROCESS
+    processes: SingleProcess = SINGLE_PROCESS
     digest: str | None = None
     given: UserX = None
 
@@ -127,7 +127,7 @@ def read_examples_in_memory(
 ) -> Examples:
     """Return the Examples of a fit of rows in memory."""
     processes = current_processes()
-    readers: Processes = processes.readers
+    readers: SingleProcess = processes.readers
     if processes.size > 1:
         _check_shared_fit(processes, parameters, groups, X_val)
     before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
@@ -165,7 +165,10 @@ def read_examples_in_memory(
 
 
 def _check_shared_fit(
-    processes: Processes, parameters: SimpleNamespace, groups: UserArray | None, X_val: UserX | None
+    processes: SingleProcess,
+    parameters: SimpleNamespace,
+    groups: UserArray | None,
+    X_val: UserX | None,
 ) -> None:
     """Raise a ValueError unless several processes can share this fit and have equal parameters."""
     if groups is not None:
@@ -226,7 +229,7 @@ def read_validation_set(
     y_val: UserArray | None,
     sample_weight_val: UserArray | None,
     target: Target,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> Examples | None:
     """Return the Examples of the user's validation set, or None if there is none."""
     if X_val is None and sample_weight_val is not None:
@@ -258,7 +261,7 @@ def _make_examples(
     target: Target,
     sample_weight: UserArray | None,
     suffix: str = "",
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> Examples:
     """Return the Examples of checked X and y, with y encoded and the weights checked."""
     y = target.encode(y, f"y{suffix}")

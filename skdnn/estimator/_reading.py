@@ -25,10 +25,9 @@ from skdnn.data.frames import (
     read_columns,
     to_host,
 )
-from skdnn.processes import SINGLE_PROCESS, check_same
+from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same
 
 from ._columns import (
-    Processes,
     UserX,
     check_kinds_of_categories,
     column_name,
@@ -50,7 +49,7 @@ def read_data(
     learn_by: SimpleNamespace | None = None,
     name: str = "y",
     recodes: bool = True,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> Any:
     """Check X, and y where it is passed, and return them as arrays, tensors or Tables.
 

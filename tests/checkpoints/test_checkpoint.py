@@ -1,4 +1,4 @@
-"""Checkpoints: killed fits end with the same bits, and what is not theirs is left alone."""
+"""Checkpoints: resumed fits give bit-identical results, and other files are not touched."""
 
 import copy
 import signal
@@ -19,7 +19,7 @@ from skdnn.checkpoints._fingerprint import describe
 
 X, Y = make_moons(300, noise=0.2, random_state=0)
 
-# Everything that has a state of its own: shuffles, dropout, averages, held-out rows, a score.
+# Everything that has a state: shuffling, dropout, weight averaging, a validation set, a score.
 BUSY = {
     "n_units": 8, "max_iter": 12, "batch_size": 100, "dropout": 0.2, "weight_averaging": 0.9,
     "early_stopping": True, "scoring": "roc_auc", "tol": 0.0,
@@ -27,11 +27,11 @@ BUSY = {
 
 
 class Killed(Exception):
-    """Ends a fit as abruptly as Python can."""
+    """Raised to interrupt a fit."""
 
 
 class KillAfter:
-    """A scorer that kills the fit in the epoch after some."""
+    """A scorer that interrupts the fit after a number of epochs."""
 
     def __init__(self, epochs):
         self.left = epochs
@@ -46,8 +46,8 @@ class KillAfter:
         return "KillAfter"
 
 
-class Unspeakable:
-    """Has no path and no text."""
+class Unprintable:
+    """Raises an error when its path or repr is asked for."""
 
     def __fspath__(self):
         raise RuntimeError
@@ -74,7 +74,7 @@ def assert_same(clf, expected):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_killed_fit_ends_with_the_same_bits(tmp_path, optimizer, dtype):
+def test_a_resumed_fit_is_bit_identical(tmp_path, optimizer, dtype):
     path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=2)
     options = {"optimizer": optimizer, "momentum": 0.9, "dtype": dtype}
     expected = fit(scoring=KillAfter(99), **options)
@@ -83,11 +83,11 @@ def test_a_killed_fit_ends_with_the_same_bits(tmp_path, optimizer, dtype):
     seen = KillAfter(99)
     clf = fit(path, scoring=seen, **options)
     assert_same(clf, expected)
-    assert 99 - seen.left == expected.n_iter_ - 6  # the epochs of the checkpoint are not repeated
+    assert 99 - seen.left == expected.n_iter_ - 6  # epochs before the checkpoint are not repeated
 
 
 def fit_and_save(checkpoint, result):
-    """Be what a process does."""
+    """Fit in another process, and save the result."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2000, 5))
     clf = DeepBinaryClassifier(
@@ -99,7 +99,7 @@ def fit_and_save(checkpoint, result):
 
 
 @pytest.mark.slow
-def test_a_fit_killed_by_the_system_again_and_again_ends_with_the_same_bits(tmp_path):
+def test_a_fit_whose_process_is_killed_repeatedly_is_bit_identical(tmp_path):
     path, exits = tmp_path / "fit.ckpt", []
 
     def start(checkpoint, result):
@@ -123,13 +123,13 @@ def test_a_fit_killed_by_the_system_again_and_again_ends_with_the_same_bits(tmp_
     for process in (whole, last):
         process.join()
         assert process.exitcode == 0
-    assert -signal.SIGKILL in exits  # on a busy machine some may have ended before
+    assert -signal.SIGKILL in exits  # on a busy machine, some may finish first
     whole, killed = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "killed.npz")
     for name in whole.files:
         np.testing.assert_array_equal(killed[name], whole[name])
 
 
-def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(tmp_path):
+def test_a_fit_without_a_seed_is_resumed_with_the_drawn_seed(tmp_path):
     path = tmp_path / "fit.ckpt"
     first = fit(Checkpoint(path, every_epochs=1), random_state=None)
     again = fit(path, random_state=None)
@@ -138,7 +138,7 @@ def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(tmp_path):
     assert fit(path, random_state=None).loss_curve_ != first.loss_curve_
 
 
-def test_warm_start_goes_on_from_a_checkpoint_too(tmp_path):
+def test_a_warm_started_fit_is_resumed(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
     clf = DeepBinaryClassifier(**{**BUSY, "scoring": None}, warm_start=True, random_state=0)
     clf.fit(X, Y)
@@ -149,16 +149,16 @@ def test_warm_start_goes_on_from_a_checkpoint_too(tmp_path):
     assert clf.n_iter_ == 24 == len(clf.loss_curve_)
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_array, torch.from_numpy, pd.DataFrame])
-def test_any_kind_of_data_goes_on(tmp_path, kind):
-    data = kind(X)
+@pytest.mark.parametrize("container", [sparse.csr_array, torch.from_numpy, pd.DataFrame])
+def test_fits_of_any_container_are_resumed(tmp_path, container):
+    data = container(X)
     with pytest.raises(Killed):
         fit(Checkpoint(tmp_path / "a", every_epochs=1), X=data, scoring=KillAfter(3))
     clf = fit(tmp_path / "a", X=data, scoring=KillAfter(99))
     assert_same(clf, fit(X=data, scoring=KillAfter(99)))
 
 
-def test_a_checkpoint_holds_no_pickle_and_no_trace_of_the_write_is_left(tmp_path):
+def test_the_file_has_no_pickle_and_temporary_files_are_removed(tmp_path):
     path = tmp_path / "fit.ckpt"
     fit(path)
     assert path.read_bytes().startswith(b"skdnn checkpoint 3\n")
@@ -166,7 +166,7 @@ def test_a_checkpoint_holds_no_pickle_and_no_trace_of_the_write_is_left(tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
 
 
-def test_intervals(tmp_path, monkeypatch):
+def test_intervals_decide_how_often_a_fit_is_saved(tmp_path, monkeypatch):
     written = []
     replace = "skdnn.checkpoints._locked_file.LockedFile.replace"
     monkeypatch.setattr(replace, lambda file, parts: written.append(1))
@@ -188,9 +188,7 @@ def test_intervals(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("schedule", ["constant", "inverse_scaling"])
 @pytest.mark.parametrize("n_networks", [1, 5])
-def test_a_finished_fit_continues_as_if_max_iter_had_been_larger_from_the_start(
-    tmp_path, schedule, n_networks
-):
+def test_a_larger_max_iter_continues_a_finished_fit_bit_identically(tmp_path, schedule, n_networks):
     options = {"learning_rate_schedule": schedule, "n_networks": n_networks}
     fit(tmp_path / "fit.ckpt", max_iter=5, **options)
     continued = fit(tmp_path / "fit.ckpt", max_iter=12, **options)
@@ -201,7 +199,7 @@ def test_a_finished_fit_continues_as_if_max_iter_had_been_larger_from_the_start(
 
 
 @pytest.mark.parametrize("max_iter", [6, 8, 20])
-def test_an_interrupted_fit_may_end_sooner_or_later_than_planned(tmp_path, max_iter):
+def test_max_iter_of_an_interrupted_fit_may_change(tmp_path, max_iter):
     options = {"learning_rate_schedule": "constant"}
     path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=1)
     with pytest.raises(Killed):
@@ -210,12 +208,12 @@ def test_an_interrupted_fit_may_end_sooner_or_later_than_planned(tmp_path, max_i
     assert_same(clf, fit(max_iter=max_iter, scoring=KillAfter(99), **options))
 
 
-def test_auto_is_the_max_iter_that_it_comes_to(tmp_path):
+def test_max_iter_auto_equals_its_value(tmp_path):
     first = fit(tmp_path / "fit.ckpt", max_iter="auto")
     assert_same(fit(tmp_path / "fit.ckpt", max_iter=50), first)
 
 
-def test_a_schedule_that_depends_on_max_iter_is_the_new_one_from_the_next_epoch_on(tmp_path):
+def test_a_schedule_gets_the_new_max_iter_from_the_next_epoch_on(tmp_path):
     asked = []
 
     def schedule(epoch, max_iter):
@@ -228,7 +226,7 @@ def test_a_schedule_that_depends_on_max_iter_is_the_new_one_from_the_next_epoch_
     assert asked == [(0, 3), (1, 3), (2, 3), (3, 5), (4, 5)]
 
 
-def test_a_cosine_rises_again_after_a_finished_fit(tmp_path):
+def test_a_cosine_schedule_rises_again_after_a_finished_fit(tmp_path):
     options = {"learning_rate_schedule": "cosine", "dropout": 0.0}
     first = fit(tmp_path / "fit.ckpt", max_iter=5, **options)
     continued = fit(tmp_path / "fit.ckpt", max_iter=12, **options)
@@ -238,7 +236,7 @@ def test_a_cosine_rises_again_after_a_finished_fit(tmp_path):
 
 
 @pytest.mark.parametrize("n_networks", [1, 5])
-def test_a_fit_that_stopped_for_lack_of_improvement_stays_finished(tmp_path, capsys, n_networks):
+def test_an_early_stopped_fit_stays_finished(tmp_path, capsys, n_networks):
     options = {"n_iter_no_change": 2, "tol": 1.0, "n_networks": n_networks}
     first = fit(tmp_path / "fit.ckpt", **options)
     assert first.n_iter_ == 3
@@ -249,7 +247,7 @@ def test_a_fit_that_stopped_for_lack_of_improvement_stays_finished(tmp_path, cap
     assert "no improvement of the validation roc_auc for 2 epochs; weights of " in stopped
 
 
-def test_networks_that_stopped_stay_while_others_continue(tmp_path):
+def test_early_stopped_networks_stay_finished_while_others_continue(tmp_path):
     options = {
         "n_networks": 5, "n_iter_no_change": 2, "tol": 0.01, "scoring": None,
         "learning_rate_schedule": "constant", "learning_rate": 0.1,
@@ -261,7 +259,7 @@ def test_networks_that_stopped_stay_while_others_continue(tmp_path):
     assert min(expected.best_iter_) + 2 < 8 < max(expected.best_iter_)
 
 
-def test_fewer_epochs_than_were_trained_are_an_error_and_the_file_stays(tmp_path):
+def test_max_iter_below_the_trained_epochs_is_an_error(tmp_path):
     path = tmp_path / "fit.ckpt"
     fit(path)
     before = path.read_bytes()
@@ -273,7 +271,7 @@ def test_fewer_epochs_than_were_trained_are_an_error_and_the_file_stays(tmp_path
     assert path.read_bytes() == before
 
 
-def test_from_which_epoch_a_fit_is_resumed_is_printed(tmp_path, capsys):
+def test_verbose_prints_the_epoch_of_the_checkpoint(tmp_path, capsys):
     path = Checkpoint(tmp_path / "fit.ckpt", every_epochs=2)
     with pytest.raises(Killed):
         fit(path, scoring=KillAfter(7))
@@ -286,12 +284,12 @@ def test_from_which_epoch_a_fit_is_resumed_is_printed(tmp_path, capsys):
     assert printed[-2:] == [f"The fit of {path.path} is already finished", printed[-3]]
 
 
-def test_a_fit_that_is_not_resumed_does_not_say_so(tmp_path, capsys):
+def test_verbose_prints_nothing_about_a_new_checkpoint(tmp_path, capsys):
     fit(tmp_path / "fit.ckpt", verbose=1)
     assert capsys.readouterr().out.startswith("epoch 1/12: cost ")
 
 
-# -- what is not theirs -----------------------------------------------------------------------
+# -- files of other fits ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -309,22 +307,22 @@ def test_a_fit_that_is_not_resumed_does_not_say_so(tmp_path, capsys):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_checkpoint_of_another_fit_is_refused_and_stays(tmp_path, changed, message):
+def test_a_checkpoint_of_another_fit_is_rejected_and_not_changed(tmp_path, changed, message):
     path = tmp_path / "fit.ckpt"
     fit(path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"checkpoint must be of a fit with the same .*{message}"):
+    with pytest.raises(ValueError, match=f"checkpoint=.* belongs to a fit with other .*{message}"):
         fit(path, **changed)
     assert path.read_bytes() == before
 
 
-def test_what_changes_nothing_may_change(tmp_path, capsys):
+def test_parameters_without_effect_on_the_result_may_change(tmp_path, capsys):
     path = tmp_path / "fit.ckpt"
     first = fit(path)
     assert_same(fit(Checkpoint(path, every_epochs=3), verbose=1), first)
 
 
-def test_equal_parameters_of_other_types_are_the_same(tmp_path):
+def test_equal_parameters_of_other_types_are_accepted(tmp_path):
     path = tmp_path / "fit.ckpt"
     first = fit(path, class_weight={0: 1, 1: 2}, learning_rate=1.0)
     again = fit(
@@ -349,28 +347,28 @@ def test_equal_parameters_of_other_types_are_the_same(tmp_path):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_descriptions_are_short_and_tell_apart(one, other):
+def test_descriptions_are_short_and_distinct(one, other):
     one, other = (list(v) if isinstance(v, range) else v for v in (one, other))
     assert describe(one) == describe(copy.copy(one)) != describe(other)
     assert max(len(describe(one)), len(describe(other))) < 200
 
 
-def test_what_has_no_text_is_told_by_its_type():
-    assert describe([Unspeakable(), np.random.RandomState(0)]) == "(Unspeakable, RandomState)"
+def test_objects_without_a_repr_are_described_by_type():
+    assert describe([Unprintable(), np.random.RandomState(0)]) == "(Unprintable, RandomState)"
 
 
 @pytest.mark.parametrize("size", [0.0, 0.3, 0.999])
-def test_a_truncated_checkpoint_is_refused_and_stays(tmp_path, size):
+def test_a_truncated_checkpoint_is_rejected_and_not_changed(tmp_path, size):
     path = tmp_path / "fit.ckpt"
     fit(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(size * len(content))])
-    with pytest.raises(ValueError, match=r"is damaged|a file that skdnn wrote"):
+    with pytest.raises(ValueError, match=r"is damaged|is not a checkpoint file"):
         fit(path)
     assert path.read_bytes() == content[: int(size * len(content))]
 
 
-def test_any_changed_bit_is_noticed(tmp_path):
+def test_any_changed_bit_is_detected(tmp_path):
     path = tmp_path / "fit.ckpt"
     fit(path)
     content = path.read_bytes()
@@ -378,32 +376,32 @@ def test_any_changed_bit_is_noticed(tmp_path):
         damaged = bytearray(content)
         damaged[position] ^= 1 << int(position % 8)
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"is damaged|a file that skdnn wrote"):
+        with pytest.raises(ValueError, match=r"is damaged|is not a checkpoint file"):
             fit(path)
 
 
-def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
+def test_another_file_is_rejected_and_not_changed(tmp_path):
     path = tmp_path / "diary.txt"
     path.write_text("Dear diary", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"a file that skdnn wrote, got '.*diary\.txt'"):
+    with pytest.raises(ValueError, match=r"'.*diary\.txt' is not a checkpoint file of skdnn"):
         fit(path)
     assert path.read_text(encoding="utf-8") == "Dear diary"
 
 
-def test_a_file_that_appears_during_the_fit_is_not_overwritten(tmp_path):
+def test_a_file_created_during_the_fit_is_not_overwritten(tmp_path):
     path = tmp_path / "fit.ckpt"
 
     def intrude(clf, X, y):
         path.write_text("someone else's", encoding="utf-8")
         return 0.5
 
-    with pytest.raises(ValueError, match="another program has changed"):
+    with pytest.raises(ValueError, match="was changed or deleted by another program"):
         fit(path, scoring=intrude)
     assert path.read_text(encoding="utf-8") == "someone else's"
 
 
 @pytest.mark.parametrize("place", ["nowhere/fit.ckpt", "."])
-def test_a_place_that_cannot_be_written_is_noticed_before_training(tmp_path, place):
+def test_a_path_without_a_folder_is_rejected_before_training(tmp_path, place):
     with pytest.raises(ValueError, match="checkpoint must be a file in a folder that exists"):
         fit(tmp_path / place)
 
@@ -416,7 +414,7 @@ def test_a_place_that_cannot_be_written_is_noticed_before_training(tmp_path, pla
         ({"checkpoint": "x", "optimizer": torch.optim.Adam}, "optimizer must be one of 'sgd', "),
     ],
 )
-def test_bad_checkpoints_are_named(parameters, message):
+def test_invalid_checkpoint_parameters_are_rejected(parameters, message):
     with pytest.raises(ValueError, match=message):
         DeepBinaryClassifier(**parameters).fit(X, Y)
 
@@ -441,27 +439,27 @@ def test_bad_checkpoints_are_named(parameters, message):
         ({"path": ""}, "path must be .*, got ''"),
         ({"path": "fit\0"}, r"path must be .*, got 'fit\\x00'"),
         ({"path": "fit\ud800"}, r"path must be .*, got 'fit\\ud800'"),
-        ({"path": Unspeakable()}, "path must be .*, got a Unspeakable"),
+        ({"path": Unprintable()}, "path must be .*, got a Unprintable"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         Checkpoint(**{"path": "fit.ckpt", **arguments})
 
 
-def test_numbers_of_numpy_are_intervals():
+def test_intervals_may_be_numpy_numbers():
     checkpoint = Checkpoint("fit.ckpt", every_epochs=np.int64(3), every_seconds=np.float32(0.5))
     assert checkpoint == Checkpoint("fit.ckpt", every_epochs=3, every_seconds=0.5)
 
 
-def test_partial_fit_takes_no_checkpoint(tmp_path):
+def test_partial_fit_rejects_a_checkpoint(tmp_path):
     clf = DeepBinaryClassifier(checkpoint=tmp_path / "fit.ckpt")
     with pytest.raises(ValueError, match="checkpoint must be None for partial_fit"):
         clf.partial_fit(X, Y, classes=[0, 1])
 
 
-def test_fits_of_a_search_do_not_share_a_checkpoint(tmp_path):
+def test_fits_of_a_grid_search_cannot_share_a_checkpoint(tmp_path):
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, checkpoint=tmp_path / "fit.ckpt")
     search = GridSearchCV(clf, {"n_layers": [1, 2]}, cv=2, error_score="raise")
-    with pytest.raises(ValueError, match="checkpoint must be of a fit with the same"):
+    with pytest.raises(ValueError, match="belongs to a fit with other parameters"):
         search.fit(X, Y)

@@ -1,4 +1,4 @@
-"""Checkpoints among hostile files, odd places, full disks and other programs."""
+"""Checkpoints: manipulated files, special files, full disks and concurrent fits."""
 
 import errno
 import gc
@@ -17,7 +17,8 @@ from sklearn.metrics import roc_auc_score
 from special_files import KINDS, unix
 
 from skdnn import Checkpoint, DeepBinaryClassifier
-from skdnn.checkpoints import CheckpointFile
+from skdnn.checkpoints import CheckpointFile, open_checkpoint
+from skdnn.checkpoints._locked_file import _register_fork_hook
 from skdnn.training import EarlyStopping
 
 RNG = np.random.default_rng(0)
@@ -26,11 +27,11 @@ Y = (X[:, 0] > 0).astype(int)
 
 
 class Killed(Exception):
-    """Ends a fit as abruptly as Python can."""
+    """Raised to interrupt a fit."""
 
 
-class Interlude:
-    """A scorer of ROC AUC that first does something, told how many epochs have ended."""
+class ScorerWithAction:
+    """A ROC AUC scorer that first calls `action` with the number of finished epochs."""
 
     def __init__(self, action=lambda n_epochs: None):
         self.action, self.n_epochs = action, 0
@@ -41,13 +42,13 @@ class Interlude:
         return roc_auc_score(y, clf.predict_proba(X)[:, 1])
 
     def __repr__(self):
-        return "Interlude"
+        return "ScorerWithAction"
 
 
 def fit(path, action=lambda n_epochs: None, **parameters):
     clf = DeepBinaryClassifier(
         n_layers=2, n_units=4, max_iter=5, batch_size=16, n_iter_no_change=9, dropout=0.1,
-        weight_averaging=0.9, early_stopping=True, scoring=Interlude(action), random_state=0,
+        weight_averaging=0.9, early_stopping=True, scoring=ScorerWithAction(action), random_state=0,
         checkpoint=path, n_threads=1, **parameters,
     )  # fmt: skip
     return clf.fit(X, Y)
@@ -60,18 +61,18 @@ def kill(n_epochs):
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
-    """Return the bytes of the checkpoint of a fit that was killed in its fourth epoch."""
+    """Return the checkpoint of a fit that was interrupted in its fourth epoch, as bytes."""
     path = tmp_path_factory.mktemp("killed") / "fit.ckpt"
     with pytest.raises(Killed):
         fit(Checkpoint(path, every_epochs=1), kill)
     return path.read_bytes()
 
 
-# -- a file with valid digests that says something else ------------------------------------------
+# -- manipulated files with valid digests --------------------------------------------------------
 
 
 def unpacked(content):
-    """Return the notes of a checkpoint, with lists [dtype, shape, bytes] for the arrays."""
+    """Return the header of a checkpoint, with [dtype, shape, bytes] for each array."""
     _, _, header, numbers = content.split(b"\n", 3)
 
     def unpack(tree):
@@ -107,7 +108,7 @@ def with_header(header, numbers=b""):
 
 
 def put(path, value):
-    """Return a change that puts something elsewhere into a tree, or removes it."""
+    """Return a function that sets the value at a path in a tree, or deletes it."""
 
     def change(notes):
         *folders, name = path.split("/")
@@ -122,7 +123,7 @@ def put(path, value):
 
 
 def put_number(path, position, value):
-    """Return a change of one number in an array."""
+    """Return a function that changes one number of an array."""
 
     def change(notes):
         branch = notes["state"]
@@ -141,7 +142,7 @@ def array(values, dtype=float):
     return [values.dtype.name, list(values.shape), values.tobytes()]
 
 
-LIES = {
+MANIPULATIONS = {
     "no origin": put("origin", None),
     "origin of a list": put("origin", ["data"]),
     "origin of numbers": put("origin/data", 3),
@@ -150,13 +151,13 @@ LIES = {
     "seed of a bool": put("seed", True),
     "negative seed": put("seed", -1),
     "huge seed": put("seed", 2**64),
-    "one note more": put("version", "3"),
+    "an additional entry": put("version", "3"),
     "no state": put("state", None),
     "state of a list": put("state", [[], []]),
-    "one array less": put("state/kept", None),
-    "one array more": put("state/more", array([1.0])),
-    "an array for a folder": put("state/stopping", array([1.0])),
-    "a folder for an array": put("state/theta", {"theta": array([1.0])}),
+    "a missing array": put("state/kept", None),
+    "an additional array": put("state/more", array([1.0])),
+    "an array instead of a dict": put("state/stopping", array([1.0])),
+    "a dict instead of an array": put("state/theta", {"theta": array([1.0])}),
     "theta of another shape": put("state/theta", array([1.0])),
     "theta of another dtype": put("state/theta", array(np.zeros(21), np.float32)),
     "theta of objects": put("state/theta", ["object", [21], b"\0" * 168]),
@@ -186,26 +187,26 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_file_that_says_what_cannot_be_is_refused_and_stays(tmp_path, content, lie):
+@pytest.mark.parametrize("manipulation", MANIPULATIONS)
+def test_impossible_content_is_rejected_and_the_file_not_changed(tmp_path, content, manipulation):
     path = tmp_path / "fit.ckpt"
     notes = unpacked(content)
-    LIES[lie](notes)
+    MANIPULATIONS[manipulation](notes)
     path.write_bytes(packed(notes))
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"^checkpoint must be .*fit\.ckpt"):
+    with pytest.raises(ValueError, match=r"^checkpoint.*fit\.ckpt"):
         fit(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
 
 
-def test_unpacked_and_packed_again_it_is_the_same(tmp_path, content):
+def test_pack_inverts_unpack_and_the_file_is_accepted(tmp_path, content):
     assert packed(unpacked(content)) == content
     path = tmp_path / "fit.ckpt"
     path.write_bytes(content)
     seen = []
     assert fit(path, seen.append).n_iter_ == 5
-    assert len(seen) == 2  # epochs that were left
+    assert len(seen) == 2  # the remaining epochs
 
 
 @pytest.mark.parametrize(
@@ -222,41 +223,41 @@ def test_unpacked_and_packed_again_it_is_the_same(tmp_path, content):
     ],
     ids=lambda header: header[:20].decode("latin-1"),
 )
-def test_a_header_of_something_else_is_refused(tmp_path, header):
+def test_an_invalid_header_is_rejected(tmp_path, header):
     path = tmp_path / "fit.ckpt"
     path.write_bytes(with_header(header))
-    with pytest.raises(ValueError, match=r"^checkpoint must be whole, but .*is damaged"):
+    with pytest.raises(ValueError, match=r"^checkpoint=.* is damaged"):
         fit(path)
 
 
 @pytest.mark.parametrize("shape", [[2**31, 2**31], [2**36], [2**62], [2**63], [2**62] * 33])
 @pytest.mark.parametrize("name", ["theta", "costs", "generators"])
-def test_what_a_file_declares_is_not_allocated(tmp_path, content, name, shape):
+def test_declared_sizes_are_not_allocated(tmp_path, content, name, shape):
     path = tmp_path / "fit.ckpt"
     notes = unpacked(content)
     dtype, _, numbers = notes["state"][name]
     notes["state"][name][1] = shape
     path.write_bytes(packed(notes))
     size = path.stat().st_size - len(numbers) + math.prod(shape) * np.dtype(dtype).itemsize
-    if size < 2**40:  # a file with holes, as large as it says
+    if size < 2**40:  # a sparse file of the declared size
         os.truncate(path, size)
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"^checkpoint must be "):
+    with pytest.raises(ValueError, match=r"^checkpoint.*fit\.ckpt"):
         fit(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**22
 
 
-def test_a_file_of_another_version_says_so(tmp_path):
+def test_a_file_of_another_version_is_rejected(tmp_path):
     path = tmp_path / "fit.ckpt"
     path.write_bytes(b"skdnn checkpoint 1\nand the rest")
-    with pytest.raises(ValueError, match=r"of this version of skdnn, but .* is of another"):
+    with pytest.raises(ValueError, match=r"was written by another version of skdnn"):
         fit(path)
 
 
 @pytest.mark.parametrize("keep_best", [True, False])
-def test_what_stopping_says_of_itself_is_no_contradiction(keep_best):
+def test_the_state_of_early_stopping_is_consistent(keep_best):
     rng = np.random.default_rng(0)
     stopping = EarlyStopping(20, tol=0.01, n_iter_no_change=3, keep_best=keep_best)
     for epoch in range(1, 30):
@@ -268,32 +269,32 @@ def test_what_stopping_says_of_itself_is_no_contradiction(keep_best):
     assert len(set(stopping.n_iter)) > 3
 
 
-# -- places ----------------------------------------------------------------------------------------
+# -- special files, links and permissions --------------------------------------------------------
 
 
 @unix
 @pytest.mark.parametrize("name", ["fit", "fit.lock", "fit.partial"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_devices_pipes_and_sockets_are_refused_before_training(tmp_path, monkeypatch, kind, name):
+def test_devices_pipes_and_sockets_are_rejected_before_training(tmp_path, monkeypatch, kind, name):
     monkeypatch.chdir(tmp_path)
     KINDS[kind](name)
     before, seen = os.stat(name), []
-    with pytest.raises(ValueError, match=f"must be a file that can be written, but .*it is {kind}"):
+    with pytest.raises(ValueError, match=f"cannot be written: .*it is {kind}"):
         fit("fit", seen.append)
     assert os.listdir() == [name]
     assert (os.stat(name), seen) == (before, [])
 
 
 @unix
-def test_a_link_to_itself_is_refused(tmp_path):
+def test_a_link_to_itself_is_rejected(tmp_path):
     (tmp_path / "fit").symlink_to(tmp_path / "fit")
-    with pytest.raises(ValueError, match=r"must be a file that can be written, but .*fit"):
+    with pytest.raises(ValueError, match=r"fit' cannot be written"):
         fit(tmp_path / "fit")
     assert [file.name for file in tmp_path.iterdir()] == ["fit"]
 
 
 @unix
-def test_the_mode_of_a_checkpoint_stays(tmp_path, content):
+def test_the_mode_of_the_file_is_kept(tmp_path, content):
     path = tmp_path / "fit.ckpt"
     path.write_bytes(content)
     path.chmod(0o600)
@@ -302,17 +303,17 @@ def test_the_mode_of_a_checkpoint_stays(tmp_path, content):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 @pytest.mark.parametrize("path", ["/proc/fit", "fit" * 83, "fit" * 999])
-def test_what_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch, path):
+def test_an_unwritable_path_is_rejected_before_training(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     seen = []
-    with pytest.raises(ValueError, match="checkpoint must be a file that can be written, but "):
+    with pytest.raises(ValueError, match=r"checkpoint=.* cannot be written: "):
         fit(path, seen.append)
     assert seen == list(tmp_path.iterdir()) == []
 
 
-def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+def test_a_link_is_kept_and_its_target_is_replaced(tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "far" / "fit")
     fit(tmp_path / "link")
@@ -320,7 +321,7 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
     assert [file.name for file in (tmp_path / "far").iterdir()] == ["fit"]
 
 
-def test_what_a_killed_fit_left_is_taken_over_and_no_link_followed(tmp_path):
+def test_files_left_by_a_killed_fit_are_reused_without_following_links(tmp_path):
     (tmp_path / "fit.lock").touch()
     (tmp_path / "diary").write_text("Dear diary", encoding="utf-8")
     (tmp_path / "fit.partial").symlink_to(tmp_path / "diary")
@@ -329,13 +330,13 @@ def test_what_a_killed_fit_left_is_taken_over_and_no_link_followed(tmp_path):
     assert (tmp_path / "diary").read_text(encoding="utf-8") == "Dear diary"
 
 
-def test_a_lock_that_is_somebody_elses_file_stays(tmp_path):
+def test_a_lock_file_with_content_is_not_deleted(tmp_path):
     (tmp_path / "poetry.lock").write_text("numpy", encoding="utf-8")
     fit(tmp_path / "poetry")
     assert (tmp_path / "poetry.lock").read_text(encoding="utf-8") == "numpy"
 
 
-# -- disks that are full ---------------------------------------------------------------------------
+# -- full disks ----------------------------------------------------------------------------------
 
 
 def full(*arguments):
@@ -343,7 +344,7 @@ def full(*arguments):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_on_a_full_disk_the_fit_warns_goes_on_and_saves_later(tmp_path, monkeypatch, call):
+def test_a_full_disk_is_a_warning_and_later_saves_succeed(tmp_path, monkeypatch, call):
     path, saved = tmp_path / "fit.ckpt", []
 
     def fill(n_epochs):
@@ -362,10 +363,10 @@ def test_on_a_full_disk_the_fit_warns_goes_on_and_saves_later(tmp_path, monkeypa
     assert saved[2] == saved[3] == saved[4] != saved[1]
     seen = []
     assert fit(path, seen.append).loss_curve_ == clf.loss_curve_
-    assert seen == []  # the end was saved
+    assert seen == []  # the finished fit was saved
 
 
-def test_a_file_larger_than_allowed_leaves_nothing(tmp_path):
+def test_a_file_above_the_size_limit_leaves_nothing_behind(tmp_path):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
@@ -377,12 +378,12 @@ def test_a_file_larger_than_allowed_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- two fits on one file --------------------------------------------------------------------------
+# -- concurrent fits -----------------------------------------------------------------------------
 
-IN_USE = "checkpoint must belong to one fit at a time, but another one is using"
+IN_USE = "is in use by another fit"
 
 
-def test_a_fit_within_a_fit_is_refused_by_whatever_name(tmp_path):
+def test_a_nested_fit_is_rejected_under_any_name_of_the_file(tmp_path):
     path, other = tmp_path / "fit.ckpt", tmp_path / "link"
     other.symlink_to(path)
 
@@ -394,7 +395,7 @@ def test_a_fit_within_a_fit_is_refused_by_whatever_name(tmp_path):
     assert fit(Checkpoint(path, every_epochs=1), again).n_iter_ == 5
 
 
-def test_a_fit_in_another_thread_is_refused(tmp_path):
+def test_a_fit_in_another_thread_is_rejected(tmp_path):
     errors = []
 
     def attempt():
@@ -412,14 +413,14 @@ def test_a_fit_in_another_thread_is_refused(tmp_path):
 
 
 def hold(path, connection):
-    """Be another fit, that does not end."""
-    with CheckpointFile(Checkpoint(path)):
+    """Hold the lock of a checkpoint in another process."""
+    with open_checkpoint(path):
         connection.send("locked")
         connection.recv()
 
 
 @pytest.mark.slow
-def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_path):
+def test_a_fit_in_another_process_is_rejected_until_that_process_ends(tmp_path):
     path = tmp_path / "fit.ckpt"
     here, there = fresh.CONTEXT.Pipe()
     process = fresh.CONTEXT.Process(target=hold, args=(path, there))
@@ -434,9 +435,9 @@ def test_a_fit_in_another_process_is_refused_and_its_death_frees_the_file(tmp_pa
     assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
+def test_a_forked_child_neither_holds_nor_releases_the_lock(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
     checkpoint_file = CheckpointFile(path)
     child = os.fork()
@@ -453,9 +454,24 @@ def test_a_forked_child_neither_writes_the_file_nor_frees_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
+def test_the_fork_hook_is_registered_once_when_a_file_is_locked(tmp_path, monkeypatch):
+    hooks = []
+    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: hooks.append(after_in_child))
+    _register_fork_hook.cache_clear()
+    try:
+        CheckpointFile(None)
+        assert hooks == []
+        for name in ("a.ckpt", "b.ckpt"):
+            CheckpointFile(Checkpoint(tmp_path / name)).close()
+        assert len(hooks) == 1
+    finally:
+        _register_fork_hook.cache_clear()
+
+
+def test_the_lock_is_released_on_close_block_end_and_deletion(tmp_path):
     path = Checkpoint(tmp_path / "fit.ckpt")
-    with pytest.raises(Killed), CheckpointFile(path):
+    with pytest.raises(Killed), open_checkpoint(path):
         raise Killed
     checkpoint_file = CheckpointFile(path)
     with pytest.raises(ValueError, match=IN_USE):
@@ -469,8 +485,8 @@ def test_a_journal_frees_its_file_when_closed_left_or_forgotten(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="of Linux")
-def test_descriptors_do_not_leak(tmp_path, content):
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
+def test_file_descriptors_are_not_leaked(tmp_path, content):
     path, bad = tmp_path / "fit.ckpt", tmp_path / "bad"
     bad.write_bytes(content[:-1])
 

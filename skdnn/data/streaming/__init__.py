@@ -1,4 +1,4 @@
-"""Streaming: rows in files, with statistics learned in one pass and shuffled batches."""
+"""Streaming: training rows in files, with statistics from one pass and shuffled batches."""
 
 from ._file_statistics import FileColumns, FileStatistics, Rows, TrainingFile
 from ._sources import concatenated, open_source

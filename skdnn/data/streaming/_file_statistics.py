@@ -1,33 +1,33 @@
-"""The examples of a file: one pass that learns what all of them come to, and mixes to train on."""
+"""The rows of a file as training examples: statistics from a first pass, then shuffled buffers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from threading import Event
 from typing import Any
 
 import numpy as np
 
 from skdnn.data.frames import Column, Table, objects_of, read_columns
-from skdnn.data.targets import normalized_weights
+from skdnn.data.targets import RealNumbers, TwoClasses, normalized_weights
 
-from ._shuffling import uniform_draws
-from ._sources import Source
+from ._shuffling import RowRange, uniform_draws
+from ._sources import Chunk, Source
 from ._summary import Summary
 
-# Of a mix; of the sample, and of the rows to watch.
-_MIX_BYTES, _KEPT_BYTES = 2**25, 2**23
-# Rows of a sample, or to watch, at the most.
-_MOST_KEPT = 2**16
-# Of a cell, and how many cells there are in a mix at least.
-_CELL_ROWS, _CELLS_OF_A_MIX = 2**14, 16
-# With more labels than this, y is no target of a binary classifier.
-_MOST_LABELS = 20
-# Seeds of what a row's number decides.
+# Memory of a shuffle buffer, and of the sample together with the held-out rows.
+_BUFFER_BYTES, _SAMPLE_BYTES = 2**25, 2**23
+_MAX_SAMPLE_ROWS = 2**16
+_MAX_CHUNK_ROWS, _MIN_CHUNKS_OF_A_BUFFER = 2**14, 16
+# With more labels, y is no target of a binary classifier.
+_MAX_LABELS = 20
+# Seeds of the hashes that decide whether a row is held out or sampled.
 _HELD_OUT, _SAMPLED = 1, 2
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some examples, as they are before they are encoded.
+    """Some examples before they are encoded.
 
     Attributes
     ----------
@@ -36,33 +36,33 @@ class Rows:
     weight : array of shape (m,)
     """
 
-    X: Any
+    X: np.ndarray | Table
     y: np.ndarray
     weight: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, index):
-        """Return the Rows of an index."""
+    def take(self, index: np.ndarray) -> "Rows":
+        """Return the Rows at the indices, or where a mask is True."""
         return Rows(self.X[index], self.y[index], self.weight[index])
 
 
 @dataclass(frozen=True)
 class FileColumns:
-    """What the columns of a Source are.
+    """The meaning of the columns of a Source.
 
     Attributes
     ----------
     source : Source
     names : list of str
-        Of the columns of X.
+        Names of the columns of X.
     kinds : list of str or None
-        What they hold, as `find_kinds` says.
+        Kinds of the columns of X, as returned by `find_kinds`.
     y : str
-        The column of labels or numbers.
+        Name of the column of labels or numbers.
     weight : str or None
-        That of the weights.
+        Name of the column of sample weights.
     target : type
         `TwoClasses` or `RealNumbers`.
     """
@@ -72,286 +72,324 @@ class FileColumns:
     kinds: Sequence[str] | None
     y: str
     weight: str | None
-    target: Any
+    target: type[TwoClasses] | type[RealNumbers]
 
-    def read(self, cells, ranges=None):
-        """Yield (cell, first row there, X, y, weight); y as it stands there."""
-        columns = list(dict.fromkeys([*self.names, self.y, *([self.weight] * bool(self.weight))]))
-        for cell, first, table in self.source.read(cells, columns, ranges):
+    def read(
+        self, chunks: list[Chunk], row_ranges: list[RowRange] | None = None
+    ) -> Iterator[tuple[int, int, np.ndarray | Table, np.ndarray, np.ndarray]]:
+        """Yield (number of the chunk, first row in it, X, y, weight); y is not encoded.
+
+        Parameters
+        ----------
+        chunks : list of Chunk
+        row_ranges : list of (number of a chunk, start, stop) or None, default=None
+            None reads all chunks.
+        """
+        names = dict.fromkeys([*self.names, self.y])  # a set that keeps the order
+        if self.weight is not None:
+            names[self.weight] = None
+        for chunk, first, table in self.source.read(chunks, list(names), row_ranges):
             weight = np.ones(len(table))
             if self.weight is not None:
                 weight = Column(self.weight, table.column(self.weight)).array()
                 weight = normalized_weights(weight, len(table))
-            of_all = (part.column(self.y) for part in self.source.tables([self.y]))
-            y = self.target.normalized(table.column(self.y), parts=of_all)
-            yield cell, first, read_columns(table.select(self.names), self.kinds), y, weight
+            # An error about missing labels counts them in the whole file.
+            whole_y = (whole.column(self.y) for whole in self.source.tables([self.y]))
+            y = self.target.normalized(table.column(self.y), parts=whole_y)
+            yield chunk, first, read_columns(table.select(self.names), self.kinds), y, weight
 
-    def statistics(self, validation_fraction, tell=lambda n_rows: None):
-        """Return the Survey of all rows.
+    def statistics(
+        self, validation_fraction: float, report: Callable[[int], object] = lambda n_rows: None
+    ) -> "FileStatistics":
+        """Read all rows, and return their FileStatistics.
 
         Parameters
         ----------
         validation_fraction : float
-            The share of the rows that might be held out.
-        tell : callable, default=nothing
-            Told now and then how many rows have been read.
+            Fraction of the rows that may be held out.
+        report : callable, default=nothing
+            Called from time to time with the number of rows read so far.
 
         Raises
         ------
         ValueError, TypeError
-            If there are no rows, or a column holds what it must not.
+            If there are no rows, all weights are 0, the file changes meanwhile, or a column has
+            values that are not allowed.
         """
         n_rows = self.source.n_rows
         if not n_rows:
             raise ValueError("X must hold rows, got none.")
-        row_bytes = self._row_bytes()
-        most_kept = min(_MOST_KEPT, max(1, _KEPT_BYTES // row_bytes))
-        fractions = min(validation_fraction, most_kept / n_rows), min(1.0, most_kept / n_rows)
-        buffer_rows = max(_CELLS_OF_A_MIX, _MIX_BYTES // row_bytes)
-        cells = self.source.cells(min(_CELL_ROWS, max(1, buffer_rows // _CELLS_OF_A_MIX)))
-        statistics = FileStatistics(self, cells, buffer_rows, *fractions)
-        for k, chunk in enumerate(self.read(cells)):
+        row_bytes = 8 * len(self.names)
+        for _, _, X, _, _ in self.read(self.source.chunks(64)[:1]):
+            row_bytes = max(1, sum(array.nbytes for array in _arrays_of(X)) // len(X))
+            break
+        sample_rows = min(_MAX_SAMPLE_ROWS, max(1, _SAMPLE_BYTES // row_bytes))
+        buffer_rows = max(_MIN_CHUNKS_OF_A_BUFFER, _BUFFER_BYTES // row_bytes)
+        chunk_rows = min(_MAX_CHUNK_ROWS, max(1, buffer_rows // _MIN_CHUNKS_OF_A_BUFFER))
+        chunks = self.source.chunks(chunk_rows)
+        statistics = FileStatistics(
+            self,
+            chunks,
+            buffer_rows,
+            held_out_fraction=min(validation_fraction, sample_rows / n_rows),
+            sampled_fraction=min(1.0, sample_rows / n_rows),
+            sizes=np.zeros(len(chunks), dtype=np.intp),
+        )
+        for k, rows in enumerate(self.read(chunks)):
             if k % 100 == 0:
-                tell(int(statistics.sizes.sum()))
-            statistics.add(*chunk)
-        statistics.check_rows()
+                report(int(statistics.sizes.sum()))
+            statistics.add(*rows)
+        n_found = statistics.sizes.sum()
+        if n_found != n_rows:
+            raise ValueError(
+                f"X has changed while it was read: {n_found} of {n_rows} rows were found."
+            )
+        if not statistics.rows_in_memory:
+            raise ValueError("sample_weight must hold a weight above zero, got all zero.")
         return statistics
-
-    def _row_bytes(self):
-        """Return how much memory a row needs, by the first ones."""
-        for _, _, X, _, _ in self.read(self.source.cells(64)[:1]):
-            arrays = _arrays(X)
-            return max(1, sum(array.nbytes for array in arrays) // len(X))
-        return 8 * len(self.names)
 
 
 @dataclass
 class FileStatistics:
-    """What a pass over all rows has learned.
+    """Statistics of all rows of a file, a sample of the rows, and the rows that may be held out.
 
     Attributes
     ----------
     columns : FileColumns
-    cells : list of Cell
+    chunks : list of Chunk
     buffer_rows : int
-        Of a mix, at the most.
+        Maximal number of rows of a shuffle buffer.
     held_out_fraction, sampled_fraction : float
-        Of the rows: that might be held out, and that are kept as a sample.
-    sizes : array of int of shape (n_cells,)
-        Rows of each cell that the source's condition leaves.
+        Fractions of the rows that may be held out, and that belong to the sample.
+    sizes : array of int of shape (n_chunks,)
+        Number of rows of each chunk, after the filter of the source.
     sums : dict
-        From each label to how often each cell has it; from None to the sums of numbers.
+        In classification, for each label its number of rows in each chunk. In regression, for the
+        key None the sum of y in each chunk.
     found : dict
-        From (label, whether they are held out) to the Summary of such rows; the label is None
-        where y holds numbers.
-    kept : list of (Rows, is_held, is_sampled)
-        Rows to watch, and of the sample.
+        The Summary of the rows of each (label, whether they may be held out). The label is None in
+        regression.
+    rows_in_memory : list of (Rows, is_held_out, is_sampled)
+        Rows that may be held out or belong to the sample, and two masks.
     dtype : dtype
-        That holds the numbers of all.
+        Common dtype of all numbers in X.
     label_dtype : dtype
     """
 
     columns: FileColumns
-    cells: list
+    chunks: list[Chunk]
     buffer_rows: int
     held_out_fraction: float
     sampled_fraction: float
-    sums: dict = field(default_factory=dict)
-    found: dict = field(default_factory=dict)
-    kept: list = field(default_factory=list)
-    dtype: Any = None
-    label_dtype: Any = None
+    sizes: np.ndarray
+    sums: dict[Any, np.ndarray] = field(default_factory=dict)
+    found: dict[tuple[Any, bool], Summary] = field(default_factory=dict)
+    rows_in_memory: list[tuple[Rows, np.ndarray, np.ndarray]] = field(default_factory=list)
+    dtype: np.dtype | None = None
+    label_dtype: np.dtype | None = None
 
-    def __post_init__(self):
-        self.sizes = np.zeros(len(self.cells), dtype=np.intp)
-
-    def add(self, cell, first, X, y, weight):
-        """Take some rows."""
-        self.sizes[cell] += len(y)
-        of_X = _arrays(X)[0].dtype
-        self.dtype = of_X if self.dtype is None else np.result_type(self.dtype, of_X)
+    def add(
+        self, chunk: int, first: int, X: np.ndarray | Table, y: np.ndarray, weight: np.ndarray
+    ) -> None:
+        """Add some rows of a chunk, of which `first` is the number of the first one."""
+        self.sizes[chunk] += len(y)
+        dtype = _arrays_of(X)[0].dtype
+        self.dtype = dtype if self.dtype is None else np.result_type(self.dtype, dtype)
         self.label_dtype = self.label_dtype or y.dtype
-        is_held = uniform_draws(_HELD_OUT, cell, first, len(y)) < self.held_out_fraction
-        is_sampled = uniform_draws(_SAMPLED, cell, first, len(y)) < self.sampled_fraction
-        if not self.kept:  # nearly all may have a weight of 0
+        is_held_out = uniform_draws(_HELD_OUT, chunk, first, len(y)) < self.held_out_fraction
+        is_sampled = uniform_draws(_SAMPLED, chunk, first, len(y)) < self.sampled_fraction
+        if not self.rows_in_memory:  # the sample has a row even if nearly all weights are 0
             is_sampled[np.flatnonzero(weight)[:1]] = True
-        is_kept = (weight > 0) & (is_held | is_sampled)
-        if is_kept.any():
-            some = Rows(_compact(X[is_kept]), y[is_kept], weight[is_kept])
-            self.kept.append((some, is_held[is_kept], is_sampled[is_kept]))
-        for label, rows in self.columns.target.by_label(y):
-            self._count(cell, label, y[rows])
-            for held in (False, True):
-                self._summarize(label, held, X, y, weight, rows[is_held[rows] == held])
-        if len(self.sums) > _MOST_LABELS:
+        chosen = (weight > 0) & (is_held_out | is_sampled)
+        if chosen.any():
+            chosen_X = X[chosen]
+            if isinstance(chosen_X, Table):
+                chosen_X = chosen_X.with_used_categories()
+            rows = Rows(chosen_X, y[chosen], weight[chosen])
+            self.rows_in_memory.append((rows, is_held_out[chosen], is_sampled[chosen]))
+        for label, index in self.columns.target.by_label(y):
+            sums = self.sums.setdefault(label, np.zeros(len(self.chunks)))
+            sums[chunk] += y[index].sum() if label is None else len(index)
+            for held_out in (False, True):
+                some = index[is_held_out[index] == held_out]
+                numbers = y[some] if label is None else None
+                summary = Summary.of(X[some], weight[some], numbers)
+                if (label, held_out) in self.found:
+                    summary = self.found[label, held_out] + summary
+                self.found[label, held_out] = summary
+        if len(self.sums) > _MAX_LABELS:
             self.columns.target.learn(np.array(list(self.sums)))  # raises a ValueError
 
-    def _count(self, cell, label, y):
-        if label not in self.sums:
-            self.sums[label] = np.zeros(len(self.cells))
-        self.sums[label][cell] += len(y) if label is not None else y.sum()
-
-    def _summarize(self, label, held, X, y, weight, rows):
-        numbers = y[rows] if label is None else None
-        some = Summary.of(X[rows], weight[rows], numbers)
-        known = self.found.get((label, held))
-        self.found[label, held] = some if known is None else known + some
-
-    def check_rows(self):
-        """Raise a ValueError where rows are not all there, or none is to be learned from."""
-        n_found, n_rows = self.sizes.sum(), self.columns.source.n_rows
-        if n_found != n_rows:
-            raise ValueError(
-                f"X must stay as it is while it is read, but of {n_rows} rows {n_found} were found."
-            )
-        if not self.kept:
-            raise ValueError("sample_weight must hold a weight above zero, got all zero.")
-
-    def labels(self):
-        """Return the labels as an array; of numbers none."""
+    def labels(self) -> np.ndarray:
+        """Return all labels; an empty array in regression."""
         labels = [label for label in self.sums if label is not None]
-        if self.label_dtype.kind == "O":
+        if self.label_dtype is not None and self.label_dtype.kind == "O":
             return objects_of(labels)
         return np.array(labels, dtype=self.label_dtype)
 
-    def weights_of_labels(self):
-        """Return the labels and the weight of all rows of each."""
+    def weights_of_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all labels, and the total weight of the rows of each."""
         labels = self.labels()
         totals = [sum(self.found[label, held].weight for held in (False, True)) for label in labels]
         return labels, np.array(totals, dtype=float)
 
-    def summary(self, factors, with_held_out):
-        """Return the Summary of the rows to train on.
+    def summary(self, factors: dict[Any, float], with_held_out: bool) -> Summary:
+        """Return the Summary of the training rows.
 
         Parameters
         ----------
         factors : dict
-            From labels to what their rows' weights are multiplied by; 1 where one is missing.
+            For each label the factor that multiplies the weights of its rows, by default 1.
         with_held_out : bool
-            Whether those that might be held out are trained on, too.
+            Whether the rows that may be held out are training rows.
         """
-        total = None
-        for (label, held), found in self.found.items():
-            factor = factors.get(label, 1.0)
-            if factor > 0 and (with_held_out or not held):
-                found = found.scaled(factor)
-                total = found.copied() if total is None else total + found
+        summaries = [
+            summary.scaled(factors.get(label, 1.0))
+            for (label, held_out), summary in self.found.items()
+            if factors.get(label, 1.0) > 0 and (with_held_out or not held_out)
+        ]
+        total = summaries[0]
+        # Adding changes the counters of the first summary, so copy them.
+        total = replace(total, categories=[counts.copy() for counts in total.categories])
+        for summary in summaries[1:]:
+            total += summary
         return total
 
-    def means(self, target):
-        """Return the mean of y in each cell."""
+    def means(self, target: TwoClasses | RealNumbers) -> np.ndarray:
+        """Return the mean of encoded y in each chunk."""
         sums = sum(
             counts if label is None else counts * target.encode(np.array([label]))[0]
             for label, counts in self.sums.items()
         )
         return np.nan_to_num(sums / np.maximum(1, self.sizes))
 
-    def kept_rows(self, categories, n_frequent):
-        """Return all Rows kept, which of them are held out, and which are of the sample; once.
+    def kept_rows(
+        self, categories: list[np.ndarray], n_frequent: np.ndarray | None
+    ) -> tuple[Rows, np.ndarray, np.ndarray]:
+        """Return the Rows in memory, which of them may be held out, and which are sampled.
+
+        They are moved into the arrays that are returned, so this works only once.
 
         Parameters
         ----------
         categories : list of arrays
-            Those of a Table, of which the first `n_frequent` are told apart.
+            Categories of each categorical column.
+        n_frequent : array of int or None
+            How many of them, the first ones, are encoded separately.
         """
-        rows, is_held, is_sampled = zip(*self.kept, strict=True)
-        like, n_rows = recoded(rows[0].X[:0], categories, n_frequent), sum(map(len, rows))
-        held = [np.empty((n_rows, array.shape[1]), array.dtype) for array in _arrays(like)]
-        held[0] = held[0].astype(self.dtype)
-        y, weight = (np.concatenate([getattr(some, n) for some in rows]) for n in ("y", "weight"))
+        rows, is_held_out, is_sampled = zip(*self.rows_in_memory, strict=True)
+        template = _recoded(rows[0].X[:0], categories, n_frequent)
+        n_rows, y_dtype = sum(map(len, rows)), np.result_type(*(some.y.dtype for some in rows))
         del rows
-        n = 0
-        while self.kept:  # each is forgotten when it is copied
-            some, *_ = self.kept.pop(0)
-            for array, part in zip(
-                held, _arrays(recoded(some.X, categories, n_frequent)), strict=True
-            ):
-                array[n : n + len(some)] = part
-            n += len(some)
-        return Rows(_made_of(like, held), y, weight), *map(np.concatenate, (is_held, is_sampled))
+        popped = (self.rows_in_memory.pop(0)[0] for _ in range(len(self.rows_in_memory)))
+        recoded = (replace(some, X=_recoded(some.X, categories, n_frequent)) for some in popped)
+        all_rows = _concatenated(recoded, n_rows, template, self.dtype, y_dtype)
+        return all_rows, np.concatenate(is_held_out), np.concatenate(is_sampled)
 
 
 @dataclass(frozen=True)
 class TrainingFile:
-    """The examples of a file to train on, as what was learned of them makes them.
+    """The training rows of a file, read according to the statistics of all rows.
 
     Attributes
     ----------
-    statistics : Survey
+    statistics : FileStatistics
     target : TwoClasses or RealNumbers
     factors : array of shape (2,) or None
-        What the weights of each class are multiplied by.
-    like : array or Table
-        Some rows, whose levels are those to tell.
+        Factors that multiply the weights of the rows of each class.
+    template : array or Table
+        Some rows. A Table has the categories to encode.
     with_held_out : bool
-        Whether rows that might be held out are trained on.
+        Whether the rows that may be held out are training rows.
     """
 
     statistics: FileStatistics
-    target: Any
+    target: TwoClasses | RealNumbers
     factors: np.ndarray | None
-    like: Any
+    template: np.ndarray | Table
     with_held_out: bool
 
-    def read(self, ranges, before=None, is_over=None):
-        """Return the Rows of some ranges of cells, behind those of before.
+    def read(
+        self,
+        row_ranges: list[RowRange],
+        left_over: Rows | None = None,
+        is_cancelled: Event | None = None,
+    ) -> Rows:
+        """Return the training rows of some row ranges, without those of weight 0.
 
-        Rows of weight 0 are left out. None where an Event says that nobody needs them any more.
+        Parameters
+        ----------
+        row_ranges : list of (number of a chunk, start, stop)
+        left_over : Rows or None, default=None
+            Rows to put before them.
+        is_cancelled : threading.Event or None, default=None
+            Once it is set, the result is not needed any more, and reading stops.
         """
+        n_rows = sum(stop - start for _, start, stop in row_ranges)
+        rows = self._training_rows(row_ranges, is_cancelled)
+        if left_over is not None:
+            n_rows, rows = n_rows + len(left_over), chain([left_over], rows)
+        return _concatenated(rows, n_rows, self.template, self.statistics.dtype, float)
+
+    def _training_rows(
+        self, row_ranges: list[RowRange], is_cancelled: Event | None
+    ) -> Iterator[Rows]:
         statistics = self.statistics
-        n_rows = sum(stop - start for _, start, stop in ranges)
-        n_rows += 0 if before is None else len(before)
-        held = [
-            np.empty((n_rows, *array.shape[1:]), dtype)
-            for array, dtype in zip(_arrays(self.like), self._dtypes(), strict=True)
-        ]
-        y, weight, n = np.empty(n_rows), np.empty(n_rows), 0
-        for some in self._pieces(statistics.columns.read(statistics.cells, ranges), before):
-            if is_over is not None and is_over.is_set():
-                return None
-            rows = slice(n, n + len(some))
-            y[rows], weight[rows] = some.y, some.weight
-            for array, part in zip(held, _arrays(some.X), strict=True):
-                array[rows] = part
-            n += len(some)
-        return Rows(_made_of(self.like, [array[:n] for array in held]), y[:n], weight[:n])
-
-    def _dtypes(self):
-        return [self.statistics.dtype, *(array.dtype for array in _arrays(self.like)[1:])]
-
-    def _pieces(self, chunks, before):
-        if before is not None:
-            yield before
-        for cell, first, X, labels, weight in chunks:
+        chunks = statistics.columns.read(statistics.chunks, row_ranges)
+        for chunk, first, X, labels, weight in chunks:
+            if is_cancelled is not None and is_cancelled.is_set():
+                return
             y = self.target.encode(labels)
             weight = weight if self.factors is None else weight * self.factors[y]
-            counts = weight > 0
+            chosen = weight > 0
             if not self.with_held_out:
-                counts &= (
-                    uniform_draws(_HELD_OUT, cell, first, len(y))
-                    >= self.statistics.held_out_fraction
-                )
-            if isinstance(X, Table):
-                X = recoded(X, self.like.categories, self.like.n_frequent)
-            some = Rows(X, y, weight)
-            yield some if counts.all() else some.take(counts)
+                draws = uniform_draws(_HELD_OUT, chunk, first, len(y))
+                chosen &= draws >= statistics.held_out_fraction
+            if isinstance(self.template, Table):
+                X = _recoded(X, self.template.categories, self.template.n_frequent)
+            rows = Rows(X, y, weight)
+            yield rows if chosen.all() else rows.take(chosen)
 
 
-def recoded(X, categories, n_frequent):
-    """Return a Table with codes for some levels; an array as it is."""
+def _recoded(
+    X: np.ndarray | Table, categories: list[np.ndarray], n_frequent: np.ndarray | None
+) -> np.ndarray | Table:
     return X.recoded(categories, n_frequent) if isinstance(X, Table) else X
 
 
-def _compact(X):
-    return X.with_used_categories() if isinstance(X, Table) else X
+def _concatenated(
+    parts: Iterable[Rows], n_rows: int, template: np.ndarray | Table, dtype: Any, y_dtype: Any
+) -> Rows:
+    """Return Rows joined to one; only one of them at a time needs to be in memory.
+
+    Parameters
+    ----------
+    parts : iterable of Rows
+    n_rows : int
+        Their number of rows at most.
+    template : array or Table
+        Some rows with the columns and categories of all.
+    dtype, y_dtype : dtype
+        Of the numbers in X, and of y.
+    """
+    dtypes = [dtype, *(array.dtype for array in _arrays_of(template)[1:])]
+    arrays = [
+        np.empty((n_rows, *array.shape[1:]), its_dtype)
+        for array, its_dtype in zip(_arrays_of(template), dtypes, strict=True)
+    ]
+    y, weight, n = np.empty(n_rows, y_dtype), np.empty(n_rows), 0
+    for rows in parts:
+        place = slice(n, n + len(rows))
+        y[place], weight[place] = rows.y, rows.weight
+        for array, values in zip(arrays, _arrays_of(rows.X), strict=True):
+            array[place] = values
+        n += len(rows)
+    arrays = [array[:n] for array in arrays]
+    X = arrays[0]
+    if isinstance(template, Table):
+        return Rows(replace(template, numbers=X, codes=arrays[1]), y[:n], weight[:n])
+    return Rows(X, y[:n], weight[:n])
 
 
-def _arrays(X):
+def _arrays_of(X: np.ndarray | Table) -> tuple[np.ndarray, ...]:
     return (X.numbers, X.codes) if isinstance(X, Table) else (X,)
-
-
-def _made_of(like, arrays):
-    if not isinstance(like, Table):
-        return arrays[0]
-    numbers, codes = arrays
-    return replace(like, numbers=numbers, codes=codes)

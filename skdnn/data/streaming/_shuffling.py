@@ -1,10 +1,11 @@
-"""Which rows of a file are in memory together: mixes, each with its share of all labels.
+"""Shuffle the rows of a file through buffers that each represent the whole file.
 
-A file may be sorted, by its labels or by what goes with them. So its cells are sorted by the mean
-of y and cut into strata, and each mix has as many rows of each stratum as any other. Within a mix
-rows are shuffled, and within a stratum cells come in random order.
+A file may be sorted by its labels, or by a column that is correlated with them. So its chunks are
+sorted by their mean of y and grouped into strata, and each buffer gets the same number of rows from
+each stratum. Chunks are drawn in random order within a stratum, and rows are shuffled within a
+buffer.
 
-Nothing has to be kept to know whether a row is held out: a hash of its number tells.
+A hash of the number of a row decides whether it is held out, so that no list of rows is stored.
 """
 
 from itertools import pairwise
@@ -12,93 +13,94 @@ from itertools import pairwise
 import numpy as np
 
 _N_STRATA = 16
-_LARGEST = np.float64(2**64)
+_N_UINT64 = np.float64(2**64)
+
+# (number of a chunk, start, stop): some rows of a chunk, counted from its first one.
+RowRange = tuple[int, int, int]
 
 
-def make_strata(sizes, means):
-    """Return the cells by strata, a list of arrays of int.
+def make_strata(sizes: np.ndarray, means: np.ndarray) -> list[np.ndarray]:
+    """Return the numbers of the chunks of each stratum, a list of arrays of int.
 
-    The strata are equal in the sum of two measures: how many rows they have, and how much these
-    differ from the mean of y. So a label that is rare has strata of its own, where it has cells.
+    All strata have an equal sum of two measures: the number of rows, and the distance of their
+    means from the mean of y. So the chunks of a rare label form strata of their own.
 
     Parameters
     ----------
-    sizes : array of int of shape (n_cells,)
-        Rows.
-    means : array of shape (n_cells,)
-        Of y.
+    sizes : array of int of shape (n_chunks,)
+        Number of rows of each chunk.
+    means : array of shape (n_chunks,)
+        Mean of y in each chunk.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdnn.data.streaming._shuffling import make_strata
     >>> rare_at_the_end = make_strata(np.full(20, 100), np.repeat([0.0, 1.0], [19, 1]))
-    >>> [len(cells) for cells in rare_at_the_end if 19 in cells]
+    >>> [len(chunks) for chunks in rare_at_the_end if 19 in chunks]
     [1]
     """
-    there = np.flatnonzero(sizes)
-    order = there[np.argsort(means[there], kind="stable")]
+    with_rows = np.flatnonzero(sizes)
+    order = with_rows[np.argsort(means[with_rows], kind="stable")]
     sizes, means = sizes[order], means[order]
     differences = sizes * np.abs(means - np.average(means, weights=sizes))
     measure = sizes / sizes.sum()
     if differences.any():
         measure = measure + differences / differences.sum()
-    up_to = np.cumsum(measure) - measure / 2
-    stratum = (_N_STRATA * up_to / measure.sum()).astype(np.intp)
+    midpoints = np.cumsum(measure) - measure / 2
+    stratum = (_N_STRATA * midpoints / measure.sum()).astype(np.intp)
     return [order[stratum == k] for k in np.unique(stratum)]
 
 
-def draw_buffers(sizes, strata, n_buffers, rng):
-    """Return for each mix the ranges of rows (cell, start, stop) that it is made of.
+def draw_buffers(
+    sizes: np.ndarray, strata: list[np.ndarray], n_buffers: int, rng: np.random.Generator | None
+) -> list[list[RowRange]]:
+    """Return for each buffer the row ranges (chunk, start, stop) that it contains.
 
-    Each row is in one of them, and of each stratum as many, but for one, are in each.
+    Each row is in one buffer. The numbers of rows of a stratum in two buffers differ by 1 at most.
 
     Parameters
     ----------
-    sizes : array of int of shape (n_cells,)
+    sizes : array of int of shape (n_chunks,)
+        Number of rows of each chunk.
     strata : list of arrays of int
+        As returned by `make_strata`.
     n_buffers : int
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or None
+        None keeps all rows in their order.
     """
-    buffers = [[] for _ in range(n_buffers)]
-    for cells in strata:
-        cells = rng.permutation(cells)
-        stops = np.cumsum(sizes[cells])
+    buffers: list[list[RowRange]] = [[] for _ in range(n_buffers)]
+    if rng is None:
+        strata = [np.arange(len(sizes))]
+    for chunks in strata:
+        if rng is not None:
+            chunks = rng.permutation(chunks)
+        stops = np.cumsum(sizes[chunks])
         edges = stops[-1] * np.arange(n_buffers + 1) // n_buffers
         for buffer, (start, stop) in zip(buffers, pairwise(edges), strict=True):
-            buffer += _ranges(cells, sizes, stops, start, stop)
+            k = int(np.searchsorted(stops, start, side="right"))
+            while start < stop:
+                first, end = stops[k] - sizes[chunks[k]], min(stop, stops[k])
+                if start < end:
+                    buffer.append((int(chunks[k]), int(start - first), int(end - first)))
+                start, k = end, k + 1
     return buffers
 
 
-def buffers_in_order(sizes, n_buffers):
-    """Return the same for rows that stay in their order."""
-    cells, stops = np.arange(len(sizes)), np.cumsum(sizes)
-    edges = stops[-1] * np.arange(n_buffers + 1) // n_buffers
-    return [_ranges(cells, sizes, stops, start, stop) for start, stop in pairwise(edges)]
+def uniform_draws(seed: int, chunk: int, first: int, n_rows: int) -> np.ndarray:
+    """Return a number from 0 to 1 for each of some rows, always the same one for the same row.
 
-
-def _ranges(cells, sizes, stops, start, stop):
-    """Return the ranges of the rows from start to stop of cells that lie behind each other."""
-    found = []
-    k = int(np.searchsorted(stops, start, side="right"))
-    while start < stop:
-        first, end = stops[k] - sizes[cells[k]], min(stop, stops[k])
-        if start < end:
-            found.append((int(cells[k]), int(start - first), int(end - first)))
-        start, k = end, k + 1
-    return found
-
-
-def uniform_draws(seed, cell, first, n_rows):
-    """Return numbers from 0 to 1 for rows of a cell, the same ones whenever they are asked for.
-
-    By the generator of [1]_, of which each number depends on its place alone.
+    They are drawn by the generator of [1]_, whose numbers depend only on their position.
 
     Parameters
     ----------
     seed : int
-        For other numbers.
-    cell, first, n_rows : int
+        Another seed gives other, independent numbers.
+    chunk : int
+        Number of the chunk.
+    first : int
+        The first of the rows, counted from the first row of the chunk.
+    n_rows : int
 
     References
     ----------
@@ -111,9 +113,9 @@ def uniform_draws(seed, cell, first, n_rows):
     >>> uniform_draws(0, 3, 5, 100)[10:12].tolist() == uniform_draws(0, 3, 15, 2).tolist()
     True
     """
-    start = (cell << 32) + first + seed * 0xD1B54A32D192ED03
+    start = (chunk << 32) + first + seed * 0xD1B54A32D192ED03
     z = np.arange(n_rows, dtype=np.uint64) + np.uint64(start % 2**64)
     z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))) / _LARGEST
+    return (z ^ (z >> np.uint64(31))) / _N_UINT64

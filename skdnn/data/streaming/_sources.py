@@ -1,39 +1,43 @@
-"""Rows that are in files: what X is where it names them instead of holding them.
+"""Rows in files: X names the files instead of holding the rows.
 
-A path of Parquet or a list of paths, a dataset of PyArrow, or a scan of polars is a Source. It
-hands out its rows as small tables of PyArrow, from wherever they are asked for, and holds none
-itself. Of a Parquet file not even a row group is read as a whole: PyArrow's dataset would do so,
-its file does not.
+A path or a list of paths of Parquet files, a PyArrow dataset, or a polars LazyFrame is opened as a
+Source. A Source reads any rows as small PyArrow tables and keeps none of them. Parquet files are
+read with `pyarrow.parquet.ParquetFile`, since a dataset would load whole row groups.
 """
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 
 from skdnn.data.frames import shown
 
 from ._schemas import common_schema, index_names
+from ._shuffling import RowRange
 
-# So many numbers come at a time.
+# Numbers in a table.
 _TABLE_SIZE = 2**18
-# A file is read through a buffer of so many bytes for each column.
-_BUFFER_SIZE = 2**16
-# Of a polars frame so many rows are collected at a time: it finds each anew.
-_ROWS_OF_A_SLICE = 2**16
-_WHAT = "a Parquet file or of a folder of such"
+# Bytes of the buffer for each column of a Parquet file.
+_COLUMN_BUFFER_BYTES = 2**16
+# Rows collected at a time from a polars LazyFrame, which starts its scan anew each time.
+_POLARS_ROWS = 2**16
+_EXPECTED = "a Parquet file or a folder of Parquet files"
 
 
-def open_source(X):
-    """Return the Source of one or more paths, a PyArrow dataset or a polars scan; else None.
+def open_source(X: Any) -> "Source | None":
+    """Return the Source of one or more paths, a PyArrow dataset or a polars LazyFrame.
 
-    A list is one of paths where it has elements and all of them are paths.
+    Return None for any other X. A list consists of paths if it is not empty and all its elements
+    are paths.
 
     Raises
     ------
     ValueError
-        If there is nothing to read at a path.
+        If a file does not exist or cannot be read.
     ImportError
         If PyArrow is not installed.
     """
@@ -44,26 +48,26 @@ def open_source(X):
                 "X must be rows of numbers, a data frame, or paths of files that exist. Expected "
                 f"2D array, got 1D array of {type(X[0]).__name__} instead: {shown(X)}."
             )
-        return _source_of_paths([os.fspath(path) for path in paths])
-    if hasattr(type(X), "get_fragments"):  # a dataset of PyArrow
-        return _source_of_dataset(X)
-    if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a polars scan
-        empty = _pyarrow().table(_collected(X.head(0)).to_arrow())
-        return Source(empty, [_FramePart(X)])
+        return _open_paths([os.fspath(path) for path in paths])
+    if hasattr(type(X), "get_fragments"):  # a PyArrow dataset
+        return _open_dataset(X)
+    if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a LazyFrame
+        empty = _import_pyarrow().table(_collect(X.head(0)).to_arrow())
+        return Source(empty, [_PolarsFragment(X)])
     return None
 
 
-def _pyarrow():
+def _import_pyarrow() -> Any:
     try:
         import pyarrow
-        from pyarrow import dataset, fs, parquet  # noqa: F401, to be there as attributes
+        from pyarrow import dataset, fs, parquet  # noqa: F401, makes them attributes
     except ImportError as error:
-        raise ImportError("X is in a file, which PyArrow reads: pip install pyarrow.") from error
+        raise ImportError("PyArrow is needed to read X from files: pip install pyarrow.") from error
     return pyarrow
 
 
-def _source_of_paths(paths):
-    pyarrow = _pyarrow()
+def _open_paths(paths: list[str]) -> "Source":
+    pyarrow = _import_pyarrow()
     dataset, local = pyarrow.dataset, pyarrow.fs.LocalFileSystem()
     files = [file for path in paths for file in _files_at(path, local)]
     options = dataset.FileSystemFactoryOptions(partitioning=dataset.HivePartitioning.discover())
@@ -71,155 +75,169 @@ def _source_of_paths(paths):
         factory = dataset.FileSystemDatasetFactory(
             local, files, dataset.ParquetFileFormat(), options
         )
-        *_, keys = factory.inspect_schemas()  # the columns that are in names of folders
-        fragments = list(factory.finish(keys).get_fragments())
-        schema = common_schema(fragments, keys)
-        return Source(schema.empty_table(), [_ParquetPart(part, schema) for part in fragments])
+        *_, partition_fields = factory.inspect_schemas()
+        fragments = list(factory.finish(partition_fields).get_fragments())
+        schema = common_schema(fragments, partition_fields)
+        return Source(schema.empty_table(), [_ParquetFragment(f, schema) for f in fragments])
     except (OSError, pyarrow.ArrowException) as error:
         given = repr(paths[0]) if len(paths) == 1 else shown(paths)
         raise ValueError(
-            f"X must be the path of {_WHAT}, but {given} cannot be read: {error}"
+            f"X must be the path of {_EXPECTED}, but {given} cannot be read: {error}"
         ) from error
 
 
-def _files_at(path, local):
-    """Return the files at a path, those of a folder in the order in which PyArrow lists them."""
+def _files_at(path: str, local: Any) -> list[str]:
+    """Return the file at a path, or all files of a folder, in PyArrow's order."""
     if not os.path.exists(path):
-        raise ValueError(f"X must be the path of {_WHAT}, but there is none at {path!r}.")
+        raise ValueError(f"X must be the path of {_EXPECTED}, but {path!r} does not exist.")
     if not os.path.isdir(path):
         return [local.normalize_path(path)]
-    pyarrow = _pyarrow()
-    no_columns = pyarrow.schema([])  # so that no file is opened
+    pyarrow = _import_pyarrow()
+    no_columns = pyarrow.schema([])  # with a schema, PyArrow lists the files without opening one
     files = pyarrow.dataset.dataset(path, no_columns, format="parquet", filesystem=local).files
     if not files:
         raise ValueError(
-            f"X must be the path of {_WHAT}, but the folder {path!r} has no files in it, beside "
-            "those whose names begin with '.' or '_', which are skipped."
+            f"X must be the path of {_EXPECTED}, but the folder {path!r} has no files. "
+            "Files whose names begin with '.' or '_' are skipped."
         )
     return files
 
 
-def _source_of_dataset(dataset):
-    pyarrow = _pyarrow()
-    without, condition = _without_filter(dataset)
+def _open_dataset(dataset: Any) -> "Source":
+    pyarrow = _import_pyarrow()
+    # PyArrow has no public attribute for the filter of a dataset. If a later version stores it
+    # elsewhere, `get_fragments` raises an error for a dataset with a filter.
+    condition = (getattr(dataset, "_scan_options", None) or {}).get("filter")
+    n_rows, unfiltered = None, dataset
     try:
-        n_rows = None if condition is None else dataset.count_rows()
-        parts = [
-            (_ParquetPart if hasattr(type(fragment), "row_groups") else _ScannedPart)(
+        if condition is not None:
+            n_rows = dataset.count_rows()
+            # A union of datasets has their fragments, but not their filters.
+            unfiltered = pyarrow.dataset.UnionDataset(dataset.schema, [dataset])
+        fragments = [
+            (_ParquetFragment if hasattr(type(fragment), "row_groups") else _ScannedFragment)(
                 fragment, dataset.schema
             )
-            for fragment in without.get_fragments()
+            for fragment in unfiltered.get_fragments()
         ]
     except (OSError, pyarrow.ArrowException) as error:
-        raise ValueError(f"X must be of files that can be read: {error}") from error
-    return Source(dataset.schema.empty_table(), parts, condition, n_rows)
+        raise ValueError(f"The files of X cannot be read: {error}") from error
+    return Source(dataset.schema.empty_table(), fragments, condition, n_rows)
 
 
-def _without_filter(dataset):
-    """Return a dataset as it was before it was given a filter, and this.
+class _ParquetFragment:
+    """A Parquet file, or some of its row groups.
 
-    Of one with a filter PyArrow names no files, nor does it tell the filter in any other way; so a
-    Source counts whether as many rows are left as PyArrow counts.
+    Parameters
+    ----------
+    fragment : pyarrow.dataset.ParquetFileFragment
+    schema : pyarrow.Schema
+        To which the columns are converted.
     """
-    condition = (getattr(dataset, "_scan_options", None) or {}).get("filter")
-    if condition is None:
-        return dataset, None
-    without = dataset.filter(_pyarrow().dataset.scalar(True))
-    without._scan_options = {}
-    return without, condition
 
-
-class _ParquetPart:
-    """A Parquet file, or some of its row groups."""
-
-    def __init__(self, fragment, schema):
+    def __init__(self, fragment: Any, schema: Any) -> None:
         self.fragment, self.schema, self.path = fragment, schema, fragment.path
         self.metadata = fragment.metadata
         self.groups = [group.id for group in fragment.row_groups]
         self.sizes = [self.metadata.row_group(group).num_rows for group in self.groups]
-        self.keys = _pyarrow().dataset.get_partition_keys(fragment.partition_expression)
-        self.state = self._state()
+        partition = _import_pyarrow().dataset.get_partition_keys(fragment.partition_expression)
+        self.partition_values = partition
+        self.state = self._current_state()
 
-    def tables(self, spans, columns, n_rows):
-        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
-        parquet = _pyarrow().parquet
-        there = [name for name in self.fragment.physical_schema.names if name in columns]
-        if self._state() != self.state:
-            raise ValueError(
-                f"X must stay as it is while it is read, but {self.path!r} has changed."
-            )
+    def read(
+        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index of a span, table) for the rows of some spans.
+
+        Parameters
+        ----------
+        spans : list of (start, stop)
+            Rows, in ascending order and without overlap.
+        columns : list of str
+        n_rows : int
+            Rows of a table at most.
+        """
+        pyarrow = _import_pyarrow()
+        fields = [self.schema.field(name) for name in columns]
+        in_file = [name for name in self.fragment.physical_schema.names if name in columns]
+        if self._current_state() != self.state:
+            raise ValueError(f"X has changed while it was read: {self.path!r} was modified.")
         with (
             self.fragment.open() as stream,
-            parquet.ParquetFile(
-                stream, metadata=self.metadata, buffer_size=_BUFFER_SIZE, pre_buffer=False
+            pyarrow.parquet.ParquetFile(
+                stream, metadata=self.metadata, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False
             ) as file,
         ):
             edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
-            for group, (first, behind) in zip(self.groups, edges, strict=True):
-                wanted = [span for span in enumerate(spans) if _overlap(span[1], first, behind)]
-                if not wanted:
+            for group, (first, end) in zip(self.groups, edges, strict=True):
+                inside = [
+                    (k, span) for k, span in enumerate(spans) if span[0] < end and first < span[1]
+                ]
+                if not inside:
                     continue
                 batches = file.iter_batches(
-                    batch_size=n_rows, row_groups=[group], columns=there, use_threads=False
+                    batch_size=n_rows, row_groups=[group], columns=in_file, use_threads=False
                 )
-                for k, batch in _within(wanted, batches, first):
-                    yield k, self._completed(batch, columns)
+                for k, batch in _slices(batches, first, inside):
+                    arrays = [self._column(batch, field) for field in fields]
+                    yield k, pyarrow.table(arrays, schema=pyarrow.schema(fields))
 
-    def _completed(self, batch, columns):
-        """Return a table of these columns as the dataset has them, whatever the file has."""
-        pyarrow = _pyarrow()
-        fields = [self.schema.field(name) for name in columns]
-        arrays = [self._column(batch, field) for field in fields]
-        return pyarrow.table(arrays, schema=pyarrow.schema(fields))
-
-    def _column(self, batch, field):
-        pyarrow = _pyarrow()
+    def _column(self, batch: Any, field: Any) -> Any:
+        """Return a column converted to the schema; null if the file does not have it."""
+        pyarrow = _import_pyarrow()
         if field.name in batch.schema.names:
             column = batch.column(field.name)
-        elif self.keys.get(field.name) is not None:
-            column = pyarrow.array([self.keys[field.name]] * len(batch))
+        elif self.partition_values.get(field.name) is not None:
+            column = pyarrow.array([self.partition_values[field.name]] * len(batch))
         else:
             return pyarrow.nulls(len(batch), field.type)
         try:
             if pyarrow.types.is_decimal(column.type) and pyarrow.types.is_floating(field.type):
-                column = column.cast("string")  # from which a float is rounded once
+                column = column.cast("string")  # a float read from text is rounded only once
             return column if column.type == field.type else column.cast(field.type)
         except pyarrow.ArrowException as error:
-            raise _unfit(field, self.path, error) from error
+            raise _conversion_error(field, self.path, error) from error
 
-    def _state(self):
-        """Return what tells that a file is still the same."""
+    def _current_state(self) -> tuple[int, int]:
+        """Return size and modification time, by which changes of the file are noticed."""
         info = self.fragment.filesystem.get_file_info([self.path])[0]
         return info.size, info.mtime_ns
 
 
-class _ScannedPart:
-    """A file of another format, which has to be read from its beginning."""
+class _ScannedFragment:
+    """A file of another format, which is always read from its beginning.
 
-    def __init__(self, fragment, schema):
+    Parameters
+    ----------
+    fragment : pyarrow.dataset.Fragment
+    schema : pyarrow.Schema
+    """
+
+    def __init__(self, fragment: Any, schema: Any) -> None:
         self.fragment, self.schema = fragment, schema
         self.path = getattr(fragment, "path", "a table")
         self.sizes = [fragment.count_rows()]
 
-    def tables(self, spans, columns, n_rows):
-        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
-        pyarrow = _pyarrow()
+    def read(
+        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index of a span, table), see `_ParquetFragment.read`."""
+        pyarrow = _import_pyarrow()
         try:
-            for k, batch in _within(list(enumerate(spans)), self._batches(columns, n_rows), 0):
+            batches = self._batches(columns, n_rows)
+            for k, batch in _slices(batches, 0, list(enumerate(spans))):
                 yield k, pyarrow.Table.from_batches([batch])
         except pyarrow.ArrowException:
-            for name in columns:  # PyArrow says which one it is by its number, or not at all
-                self._check_column(name, n_rows)
+            # The error does not always say which column is the reason, so read them one by one.
+            for name in columns:
+                try:
+                    for _ in self._batches([name], n_rows):
+                        pass
+                except pyarrow.ArrowException as error:
+                    raise _conversion_error(self.schema.field(name), self.path, error) from error
             raise
 
-    def _check_column(self, name, n_rows):
-        try:
-            for _ in self._batches([name], n_rows):
-                pass
-        except _pyarrow().ArrowException as error:
-            raise _unfit(self.schema.field(name), self.path, error) from error
-
-    def _batches(self, columns, n_rows):
+    def _batches(self, columns: list[str], n_rows: int) -> Iterator[Any]:
         return self.fragment.scanner(
             schema=self.schema,
             columns=columns,
@@ -230,52 +248,65 @@ class _ScannedPart:
         ).to_batches()
 
 
-class _FramePart:
-    """A polars frame that is collected slice by slice."""
+class _PolarsFragment:
+    """A polars LazyFrame, which is collected slice by slice.
+
+    Parameters
+    ----------
+    frame : polars.LazyFrame
+    """
 
     path = "a scan"
 
-    def __init__(self, frame):
+    def __init__(self, frame: Any) -> None:
         import polars
 
         self.frame = frame
-        self.sizes = [_collected(frame.select(polars.len())).item()]
+        self.sizes = [_collect(frame.select(polars.len())).item()]
 
-    def tables(self, spans, columns, n_rows):
-        """Yield (place in spans, table) for ascending, disjoint spans of rows (start, stop)."""
+    def read(
+        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index of a span, table), see `_ParquetFragment.read`."""
         frame = self.frame.select(columns)
         for k, (start, stop) in enumerate(spans):
-            for first in range(start, stop, _ROWS_OF_A_SLICE):
-                n = min(_ROWS_OF_A_SLICE, stop - first)
-                table = _collected(frame.slice(first, n)).to_arrow()
+            for first in range(start, stop, _POLARS_ROWS):
+                n = min(_POLARS_ROWS, stop - first)
+                table = _collect(frame.slice(first, n)).to_arrow()
                 if len(table) != n:
-                    raise ValueError("X must stay as it is while it is read, but has changed.")
-                for some in range(0, n, n_rows):
-                    yield k, table.slice(some, n_rows)
+                    raise ValueError("X has changed while it was read.")
+                for offset in range(0, n, n_rows):
+                    yield k, table.slice(offset, n_rows)
 
 
-def _collected(scan):
+def _collect(frame: Any) -> Any:
     import polars
 
     try:
-        return scan.collect()
+        return frame.collect()
     except (OSError, polars.exceptions.PolarsError) as error:
-        raise ValueError(f"X must be a scan that polars can collect: {error}") from error
+        raise ValueError(f"polars cannot collect X: {error}") from error
 
 
-def _unfit(field, path, error):
+def _conversion_error(field: Any, path: str, error: Exception) -> ValueError:
     return ValueError(
-        f"X must hold values in column {field.name!r} that can be converted to {field.type}, the "
-        f"type of its schema, but those of {path!r} cannot: {error}"
+        f"Column {field.name!r} of X in {path!r} cannot be converted to {field.type}, its type in "
+        f"the schema: {error}"
     )
 
 
-def _overlap(span, first, behind):
-    return span[0] < behind and first < span[1]
+def _slices(
+    batches: Iterable[Any], position: int, spans: list[tuple[int, tuple[int, int]]]
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index of a span, slice of a batch) for the rows of batches that are in a span.
 
-
-def _within(spans, batches, position):
-    """Yield (place, batch) for the rows of batches, counted from position, that are in spans."""
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+    position : int
+        Number of the first row of the first batch.
+    spans : list of (index, (start, stop))
+    """
     last = max(stop for _, (_, stop) in spans)
     for batch in batches:
         for k, (start, stop) in spans:
@@ -288,155 +319,162 @@ def _within(spans, batches, position):
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Rows from `start` to `stop` of a part of a Source, whatever its condition."""
+class Chunk:
+    """The consecutive rows from `start` to `stop` of a fragment, before any filter."""
 
-    part: int
+    fragment: int
     start: int
     stop: int
 
 
 class Source:
-    """Rows that are elsewhere.
+    """Rows in one or more files.
 
     Parameters
     ----------
     empty : pyarrow.Table
-        Without rows: the names and types of the columns.
-    parts : list of parts
-    condition : pyarrow expression or None, default=None
-        Which rows count.
+        A table without rows, for the names and types of the columns.
+    fragments : list of fragments
+    condition : pyarrow.dataset.Expression or None, default=None
+        A filter of the rows.
     n_rows : int or None, default=None
-        How many these are; None for all.
+        Number of rows that pass the filter; None for all.
     """
 
-    def __init__(self, empty, parts, condition=None, n_rows=None):
-        self.empty, self.parts, self.condition = empty, parts, condition
+    def __init__(
+        self,
+        empty: Any,
+        fragments: Sequence[_ParquetFragment | _ScannedFragment | _PolarsFragment],
+        condition: Any = None,
+        n_rows: int | None = None,
+    ) -> None:
+        self.empty, self.fragments, self.condition = empty, fragments, condition
         self.names = list(empty.column_names)
-        self.n_rows = sum(sum(part.sizes) for part in parts) if n_rows is None else n_rows
+        self.n_rows = sum(sum(f.sizes) for f in fragments) if n_rows is None else n_rows
 
-    def index_names(self):
-        """Return the names of the columns that were the index of the pandas frame that was written.
+    def index_names(self) -> list[str]:
+        """Return the names of the columns that were the index of the pandas frame in the file.
 
-        pandas gives them back as the index, and a frame's index is no feature.
+        pandas reads them back as the index, and the index of a frame is not a feature.
         """
         return index_names(self.empty.schema)
 
-    def check_names(self, names, what):
-        """Raise a ValueError where a name is not that of a column.
+    def check_names(self, names: Iterable, what: str) -> None:
+        """Raise a ValueError if a name is not that of exactly one column.
 
         Parameters
         ----------
-        names : sequence
+        names : iterable
         what : str
-            Of whose names they are, for the error.
+            Name of the parameter, for the error message.
         """
         for name in names:
-            if self.names.count(name) != 1:
-                found = "several" if name in self.names else "none"
+            if name not in self.names:
                 raise ValueError(
-                    f"{what} must name a column of X, which are {self.names}, got {name!r}: there "
-                    f"are {found} of that name."
+                    f"{what} must name a column of X, got {name!r}. The columns are {self.names}."
+                )
+            if self.names.count(name) > 1:
+                raise ValueError(
+                    f"{what} must name a single column of X, got {name!r}, which is the name of "
+                    f"several of the columns {self.names}."
                 )
 
-    def cells(self, n_rows):
-        """Return Cells of at most so many rows, which together are all rows, in their order.
+    def chunks(self, max_rows: int) -> list[Chunk]:
+        """Return all rows as Chunks of at most `max_rows` rows, in order.
 
-        Row groups are cut into equal parts, or small ones taken together.
+        Large row groups are split into equal chunks, small ones are merged.
         """
-        return [
-            Cell(k, start, stop)
-            for k, part in enumerate(self.parts)
-            for start, stop in _cut(part.sizes, n_rows)
-        ]
+        chunks = []
+        for k, fragment in enumerate(self.fragments):
+            edges, first = [0], 0
+            for size in fragment.sizes:
+                if first + size - edges[-1] > max_rows and first > edges[-1]:
+                    edges.append(first)
+                n = -(-size // max_rows)
+                edges += [first + size * j // n for j in range(1, n)]
+                first += size
+            pairs = pairwise([*edges, first])
+            chunks += [Chunk(k, start, stop) for start, stop in pairs if start < stop]
+        return chunks
 
-    def read(self, cells, columns, ranges=None):
-        """Yield (number of a cell, first row there, table) for some rows, in their order.
+    def read(
+        self, chunks: list[Chunk], columns: list[str], row_ranges: list[RowRange] | None = None
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Yield (number of a chunk, first row in it, table) for some rows, in their order.
 
         Parameters
         ----------
-        cells : list of Cell
+        chunks : list of Chunk
         columns : list of str
-        ranges : list of (number of a cell, start, stop) or None, default=None
-            Which of the rows that the condition leaves of a cell; None for all cells as a whole.
+        row_ranges : list of (number of a chunk, start, stop) or None, default=None
+            Rows of each chunk, counted after the filter; None reads all chunks.
         """
-        if ranges is None:
-            ranges = [(k, 0, cell.stop - cell.start) for k, cell in enumerate(cells)]
-        ranges = sorted(ranges)
-        for k, of_part in groupby(ranges, lambda some: cells[some[0]].part):
-            part = self.parts[k]
+        if row_ranges is None:
+            row_ranges = [(k, 0, chunk.stop - chunk.start) for k, chunk in enumerate(chunks)]
+        by_fragment = groupby(sorted(row_ranges), lambda row_range: chunks[row_range[0]].fragment)
+        for k, its_ranges in by_fragment:
+            fragment = self.fragments[k]
             try:
-                yield from self._read_part(part, cells, columns, list(of_part))
-            except (OSError, _pyarrow().ArrowException) as error:
-                raise ValueError(
-                    f"X must be of files that can be read, but {part.path!r} cannot: {error}"
-                ) from error
+                yield from self._read_fragment(fragment, chunks, columns, list(its_ranges))
+            except (OSError, _import_pyarrow().ArrowException) as error:
+                raise ValueError(f"X cannot be read from {fragment.path!r}: {error}") from error
 
-    def tables(self, columns):
-        """Yield all rows in their order as small tables of some columns."""
-        for _, _, table in self.read(self.cells(_ROWS_OF_A_SLICE), columns):
-            yield table
-
-    def column(self, name):
-        """Return a column as an array of PyArrow."""
-        parts = [table.column(name) for table in self.tables([name])]
-        arrays = [chunk for part in parts for chunk in part.chunks]
-        return _pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
-
-    def reads(self, path):
-        """Tell whether a file is one of those that are read; those of polars are not known."""
-        fragments = [part.fragment for part in self.parts if hasattr(part, "fragment")]
-        return os.path.exists(path) and any(_is_file_of(fragment, path) for fragment in fragments)
-
-    def _read_part(self, part, cells, columns, ranges):
+    def _read_fragment(
+        self, fragment: Any, chunks: list[Chunk], columns: list[str], row_ranges: list[RowRange]
+    ) -> Iterator[tuple[int, int, Any]]:
         n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
         if self.condition is None:
-            spans = [(cells[k].start + start, cells[k].start + stop) for k, start, stop in ranges]
-            seen = [start for _, start, _ in ranges]
-            read = part.tables(spans, columns, n_rows)
+            spans = [
+                (chunks[k].start + start, chunks[k].start + stop) for k, start, stop in row_ranges
+            ]
+            n_seen = [start for _, start, _ in row_ranges]
+            tables = fragment.read(spans, columns, n_rows)
         else:
-            # Which columns the condition looks at, it does not say.
-            spans = [(cells[k].start, cells[k].stop) for k, _, _ in ranges]
-            seen = [0] * len(ranges)
-            read = part.tables(spans, self.names, n_rows)
-        for place, table in read:
+            # The condition may need any column, and any row of a chunk may pass it.
+            spans = [(chunks[k].start, chunks[k].stop) for k, _, _ in row_ranges]
+            n_seen = [0] * len(row_ranges)
+            tables = fragment.read(spans, self.names, n_rows)
+        for index, table in tables:
             if self.condition is not None:
                 table = table.filter(self.condition).select(columns)
-            k, start, stop = ranges[place]
-            first = seen[place]
-            seen[place] += len(table)
-            begin, end = max(start, first), min(stop, seen[place])
+            k, start, stop = row_ranges[index]
+            first = n_seen[index]
+            n_seen[index] += len(table)
+            begin, end = max(start, first), min(stop, n_seen[index])
             if begin < end:
                 yield k, begin, table.slice(begin - first, end - begin)
 
+    def tables(self, columns: list[str]) -> Iterator[Any]:
+        """Yield all rows in order, as small tables of some columns."""
+        for _, _, table in self.read(self.chunks(_POLARS_ROWS), columns):
+            yield table
 
-def _is_file_of(fragment, path):
-    base = getattr(fragment.filesystem, "base_path", "")  # of a SubTreeFileSystem
-    try:
-        return os.path.samefile(os.path.join(base, fragment.path), path)
-    except OSError:  # it is not in a file of this machine
+    def column(self, name: str) -> Any:
+        """Return a column as a pyarrow.ChunkedArray."""
+        arrays = [array for table in self.tables([name]) for array in table.column(name).chunks]
+        return _import_pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
+
+    def reads(self, path: str) -> bool:
+        """Return whether a file is one of those that are read. Those of polars are unknown."""
+        if not os.path.exists(path):
+            return False
+        for fragment in self.fragments:
+            arrow_fragment: Any = getattr(fragment, "fragment", None)
+            if hasattr(arrow_fragment, "filesystem"):
+                folder = getattr(arrow_fragment.filesystem, "base_path", "")  # SubTreeFileSystem
+                with suppress(OSError):  # a file of a remote file system is another file
+                    if os.path.samefile(os.path.join(folder, arrow_fragment.path), path):
+                        return True
         return False
 
 
-def concatenated(tables, n_rows):
-    """Yield tables of PyArrow joined to larger ones, of nearly so many rows."""
-    waiting = []
+def concatenated(tables: Iterable[Any], n_rows: int) -> Iterator[Any]:
+    """Yield PyArrow tables joined to larger ones, of up to n_rows rows if they are smaller."""
+    waiting: list[Any] = []
     for table in tables:
         if waiting and sum(map(len, waiting)) + len(table) > n_rows:
-            yield _pyarrow().concat_tables(waiting)
+            yield _import_pyarrow().concat_tables(waiting)
             waiting = []
         waiting.append(table)
     if waiting:
-        yield _pyarrow().concat_tables(waiting)
-
-
-def _cut(sizes, most):
-    """Return (start, stop) of cells of at most so many rows, for row groups of these sizes."""
-    edges, first = [0], 0
-    for size in sizes:
-        if first + size - edges[-1] > most and first > edges[-1]:
-            edges.append(first)
-        n = -(-size // most)
-        edges += [first + size * k // n for k in range(1, n)]
-        first += size
-    return [pair for pair in pairwise([*edges, first]) if pair[0] < pair[1]]
+        yield _import_pyarrow().concat_tables(waiting)

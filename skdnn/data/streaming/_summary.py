@@ -1,30 +1,31 @@
-"""What all rows of a file come to, learned in one pass: sums that add up, part by part.
+"""Statistics of all rows of a file, computed in one pass and added up chunk by chunk.
 
-What needs rows side by side, such as a median, is learned of a sample; what adds up is exact.
+Statistics that can be added up are exact. Others, such as medians, are estimated from a sample.
 """
 
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from skdnn.data.encoding import Moments, is_outlier, moments
+from skdnn.data.encoding import Encoder, Moments, is_outlier, moments
 from skdnn.data.frames import Table, frequent_of_counts, is_missing
 
-# Of a column with more levels than these the rarer half are forgotten.
-_MOST_CATEGORIES = 2**18
+# If a column has more categories, the rarer half of them is dropped.
+_MAX_CATEGORIES = 2**18
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """Moments of columns, and between which numbers they lie.
+    """Moments and range of each of n columns.
 
     Attributes
     ----------
     moments : Moments
     low, high : arrays of shape (n,)
-        Infinite, high below low, for a column without values.
+        Smallest and largest value. A column without values has inf and -inf.
     """
 
     moments: Moments
@@ -32,23 +33,30 @@ class ColumnStatistics:
     high: np.ndarray
 
     @classmethod
-    def of(cls, numbers, weight):
-        """Return that of rows, all of a weight above 0."""
+    def of(cls, numbers: np.ndarray, weight: np.ndarray) -> "ColumnStatistics":
+        """Return the statistics of some rows, whose weights must all be above 0."""
         low = np.fmin.reduce(numbers, axis=0, initial=np.inf)
         high = np.fmax.reduce(numbers, axis=0, initial=-np.inf)
         return cls(moments(numbers, weight), low.astype(float), high.astype(float))
 
-    def __add__(self, other):
-        """Return the Spread of the rows of both."""
+    def __add__(self, other: "ColumnStatistics") -> "ColumnStatistics":
+        """Return the statistics of the rows of both."""
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         return ColumnStatistics(self.moments + other.moments, low, high)
 
-    def scaled(self, factor):
-        """Return the same for rows whose weights are multiplied."""
+    def scaled(self, factor: float) -> "ColumnStatistics":
+        """Return the statistics after all weights are multiplied by a factor."""
         return replace(self, moments=replace(self.moments, total=self.moments.total * factor))
 
-    def is_odd(self, n_rows, bounded):
-        """Return for which columns the moments say little: not finite, or of a wild number."""
+    def is_odd(self, n_rows: int, bounded: bool) -> np.ndarray:
+        """Return for each column whether its moments are useless: not finite, or of an outlier.
+
+        Parameters
+        ----------
+        n_rows : int
+        bounded : bool
+            Whether to look for outliers.
+        """
         mean, deviation = self.moments.mean, self.moments.deviation
         is_odd = ~np.isfinite(mean) | ~np.isfinite(deviation)
         if bounded:
@@ -59,145 +67,132 @@ class ColumnStatistics:
 
 @dataclass(frozen=True)
 class Summary:
-    """What some rows of a file come to.
+    """Statistics of some rows of a file. Rows of weight 0 do not count.
 
     Attributes
     ----------
     n_rows : int
-        Of a weight above 0; no others count here.
     weight : float
-        Of all of them.
-    numbers : Spread
-        Of the columns of numbers.
+        Sum of the weights.
+    numbers : ColumnStatistics
+        Of the numeric columns.
     has_missing : array of bool
-        Which of these miss a value.
+        Whether each numeric column has missing values.
     categories : list of Counter
-        For each column of levels in how many rows each of them is, None for missing.
-    y : Spread or None
-        Of y where it holds numbers.
+        For each categorical column the number of rows of each category; the key None counts
+        missing values.
+    y : ColumnStatistics or None
+        Of y in regression.
     """
 
     n_rows: int
     weight: float
     numbers: ColumnStatistics
     has_missing: np.ndarray
-    categories: list
+    categories: list[Counter]
     y: ColumnStatistics | None = None
 
     @classmethod
-    def of(cls, X, weight, y=None):
-        """Return that of rows, an array or a Table, and of y where it holds numbers."""
-        rows = weight > 0
-        if not rows.all():
-            X, weight, y = X[rows], weight[rows], None if y is None else y[rows]
+    def of(
+        cls, X: np.ndarray | Table, weight: np.ndarray, y: np.ndarray | None = None
+    ) -> "Summary":
+        """Return the Summary of some rows.
+
+        Parameters
+        ----------
+        X : array or Table of shape (m, n_features)
+        weight : array of shape (m,)
+        y : array of shape (m,) or (m, k), or None
+            None in classification.
+        """
+        has_weight = weight > 0
+        if not has_weight.all():
+            X, weight, y = X[has_weight], weight[has_weight], None if y is None else y[has_weight]
         numbers = X.numbers if isinstance(X, Table) else X
+        category_counts = []
+        if isinstance(X, Table):
+            for codes, categories in zip(X.codes.T, X.categories, strict=True):
+                counts = np.bincount(codes, minlength=len(categories))
+                n_rows = {categories[k]: int(counts[k]) for k in np.flatnonzero(counts)}
+                category_counts.append(Counter(n_rows))
+        if y is not None:
+            y = y.reshape(len(y), math.prod(y.shape[1:]))
         return cls(
             len(weight),
             float(weight.sum()),
             ColumnStatistics.of(numbers, weight),
             np.isnan(numbers).any(axis=0),
-            _category_counts(X) if isinstance(X, Table) else [],
-            None
-            if y is None
-            else ColumnStatistics.of(y.reshape(len(y), math.prod(y.shape[1:])), weight),
+            category_counts,
+            None if y is None else ColumnStatistics.of(y, weight),
         )
 
-    def __add__(self, other):
-        """Return the Summary of the rows of both; this one is of no more use."""
-        for counts, others in zip(self.categories, other.categories, strict=True):
-            counts.update(others)
-            if len(counts) > _MOST_CATEGORIES:
-                _forget_rare(counts)
+    def __add__(self, other: "Summary") -> "Summary":
+        """Return the Summary of the rows of both; its counters are those of `self`, updated."""
+        for counts, other_counts in zip(self.categories, other.categories, strict=True):
+            counts.update(other_counts)
+            if len(counts) > _MAX_CATEGORIES:
+                n_missing, frequent = counts[None], counts.most_common(_MAX_CATEGORIES // 2)
+                counts.clear()
+                counts.update({**dict(frequent), None: n_missing})
         return Summary(
             self.n_rows + other.n_rows,
             self.weight + other.weight,
             self.numbers + other.numbers,
             self.has_missing | other.has_missing,
             self.categories,
-            None if self.y is None else self.y + other.y,
+            None if self.y is None or other.y is None else self.y + other.y,
         )
 
-    def copied(self):
-        """Return a copy, to add to."""
-        return replace(self, categories=[Counter(counts) for counts in self.categories])
-
-    def scaled(self, factor):
-        """Return the same for rows whose weights are multiplied, by more than 0."""
+    def scaled(self, factor: float) -> "Summary":
+        """Return the Summary after all weights are multiplied by a factor above 0."""
         y = None if self.y is None else self.y.scaled(factor)
         weight, numbers = self.weight * factor, self.numbers.scaled(factor)
         return replace(self, weight=weight, numbers=numbers, y=y)
 
-    def frequent_categories(self):
-        """Return for each column of levels those that are not rare, sorted."""
-        return [
-            frequent_of_counts(list(counts.values()), list(counts), self.n_rows)
-            for counts in map(_missing_last, self.categories)
-        ]
+    def frequent_categories(self) -> list[np.ndarray]:
+        """Return the frequent categories of each categorical column, sorted."""
+        frequent = []
+        for column in self.categories:
+            # Any missing value is counted by the key None, as the last category.
+            counts = {category: n for category, n in column.items() if not is_missing(category)}
+            counts[None] = column[None]
+            frequent.append(frequent_of_counts(list(counts.values()), list(counts), self.n_rows))
+        return frequent
 
-    def exact(self, encoder, X, standardize):
-        """Return an Encoder that was learned of a sample with what is known of all rows.
+    def exact(self, encoder: Encoder, X: np.ndarray | Table, standardize: bool | str) -> Encoder:
+        """Return an Encoder fitted to a sample, with the exact statistics of all rows.
 
         Parameters
         ----------
         encoder : Encoder
         X : array or Table
-            The sample, whose levels are those of all rows.
+            The sample. A Table has the categories of all rows.
         standardize : {True, False, "smooth_clip", "robust"}
         """
-        known = {"flagged": np.flatnonzero(self.has_missing).astype(np.intp)}
+        exact: dict[str, Any] = {"flagged": np.flatnonzero(self.has_missing).astype(np.intp)}
         if isinstance(X, Table):
-            n_frequent = [
+            n_frequent_rows = [
                 sum(counts[category] for category in categories[:n])
                 for counts, categories, n in zip(
                     self.categories, X.categories, X.n_frequent, strict=True
                 )
             ]
-            known["n_categories"] = X.n_frequent + (np.array(n_frequent) < self.n_rows)
+            has_others = np.array(n_frequent_rows) < self.n_rows
+            exact["n_categories"] = X.n_frequent + has_others
+        varies_in_sample = encoder.inverse_scale > 0
         if standardize == "robust":
-            known |= self._ranges(encoder)
+            # A column that is constant in the sample is scaled by its range instead.
+            half_range = np.maximum(self.numbers.high / 2 - self.numbers.low / 2, 0.0)
+            inverse = np.zeros_like(half_range)
+            np.divide(1.0, half_range, out=inverse, where=half_range > 0)
+            exact["inverse_scale"] = np.where(varies_in_sample, encoder.inverse_scale, inverse)
         elif standardize:
-            known |= self._center_and_scale(encoder, standardize == "smooth_clip")
-        return replace(encoder, **known)
-
-    def _center_and_scale(self, encoder, bounded):
-        """Return `center`, `inverse_scale` and `total`; of wild numbers the sample's."""
-        found = self.numbers.moments
-        inverse_scale = found.inverse_deviation(self.n_rows)
-        is_odd = self.numbers.is_odd(self.n_rows, bounded) & (encoder.inverse_scale > 0)
-        return {
-            "center": np.where(is_odd, encoder.center, found.mean),
-            "inverse_scale": np.where(is_odd, encoder.inverse_scale, inverse_scale),
-            "total": found.total,
-        }
-
-    def _ranges(self, encoder):
-        """Return `inverse_scale`: of a column that does not vary in the sample, by its range."""
-        width = np.maximum(self.numbers.high / 2 - self.numbers.low / 2, 0.0)
-        by_range = np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
-        inverse_scale = encoder.inverse_scale
-        return {"inverse_scale": np.where(inverse_scale > 0, inverse_scale, by_range)}
-
-
-def _category_counts(X):
-    counts = [
-        np.bincount(column, minlength=len(categories))
-        for column, categories in zip(X.codes.T, X.categories, strict=True)
-    ]
-    return [
-        Counter({categories[k]: int(column[k]) for k in np.flatnonzero(column)})
-        for column, categories in zip(counts, X.categories, strict=True)
-    ]
-
-
-def _forget_rare(counts):
-    kept = counts.most_common(_MOST_CATEGORIES // 2)
-    missing = counts[None]
-    counts.clear()
-    counts.update(dict(kept))
-    counts[None] = missing
-
-
-def _missing_last(counts):
-    return {category: n for category, n in counts.items() if not is_missing(category)} | {
-        None: counts[None]
-    }
+            # Outliers would distort the exact moments, so those of the sample are kept.
+            all_rows = self.numbers.moments
+            inverse = all_rows.inverse_deviation(self.n_rows)
+            is_odd = self.numbers.is_odd(self.n_rows, bounded=standardize == "smooth_clip")
+            is_odd &= varies_in_sample
+            exact["center"] = np.where(is_odd, encoder.center, all_rows.mean)
+            exact["inverse_scale"] = np.where(is_odd, encoder.inverse_scale, inverse)
+            exact["total"] = all_rows.total
+        return replace(encoder, **exact)

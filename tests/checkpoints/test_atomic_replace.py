@@ -1,4 +1,4 @@
-"""Files that are written beside their place and renamed: kinds, links, owners, modes, errors."""
+"""Atomic replacement of files: file types, links, owners, modes and errors."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ def write(path, content=b"new"):
 
 @pytest.fixture
 def umask():
-    """Set the umask to 0o027 for a test."""
+    """Set the umask to 0o027 during a test."""
     before = os.umask(0o027)
     yield
     os.umask(before)
@@ -30,32 +30,32 @@ def umask():
 @unix
 @pytest.mark.parametrize("through_a_link", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_not_a_regular_file_is_refused_by_its_kind_and_stays(
+def test_special_files_are_rejected_by_type_and_not_changed(
     tmp_path, monkeypatch, kind, through_a_link
 ):
-    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    monkeypatch.chdir(tmp_path)  # paths of sockets are limited in length
     special = Path("special")
     KINDS[kind](special)
     before, path = os.stat(special), special
     if through_a_link:
         path = Path("link")
         path.symlink_to(special)
-    with pytest.raises(ValueError, match=rf"path must be .* '{path}' cannot: it is {kind}\.$"):
+    with pytest.raises(ValueError, match=rf"path='{path}' cannot be written: it is {kind}\.$"):
         replaceable_path(path, "path")
     assert os.stat(special) == before
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="of Linux")
-def test_a_pipe_without_a_name_is_refused_by_its_kind():
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
+def test_an_anonymous_pipe_is_rejected():
     reading, writing = os.pipe()
-    with pytest.raises(ValueError, match="cannot: it is a pipe"):
+    with pytest.raises(ValueError, match="cannot be written: it is a pipe"):
         replaceable_path(f"/proc/self/fd/{writing}", "path")
     os.close(reading)
     os.close(writing)
 
 
 @unix
-def test_what_became_a_pipe_in_between_is_not_replaced(tmp_path):
+def test_a_pipe_created_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "file"
     real = replaceable_path(path, "path")
     with pytest.raises(OSError, match="it is a pipe"), replace_atomically(real):
@@ -65,7 +65,7 @@ def test_what_became_a_pipe_in_between_is_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["nowhere/file", ".", "", "folder", "folder/", "new/"])
-def test_what_is_no_file_in_a_folder_is_refused(tmp_path, monkeypatch, path):
+def test_a_path_that_is_not_a_file_in_a_folder_is_rejected(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="path must be a file in a folder that exists, got"):
@@ -74,7 +74,7 @@ def test_what_is_no_file_in_a_folder_is_refused(tmp_path, monkeypatch, path):
 
 @unix
 @pytest.mark.parametrize("is_dangling", [False, True])
-def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path, is_dangling):
+def test_links_are_kept_and_their_target_is_replaced(tmp_path, is_dangling):
     target, link, second = (tmp_path / name for name in ("target", "link", "second"))
     if not is_dangling:
         target.write_bytes(b"old")
@@ -90,10 +90,10 @@ def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path, is_dan
 
 @unix
 @pytest.mark.parametrize("target", ["nowhere/file", "link", "folder"])
-def test_a_link_to_no_place_for_a_file_is_refused(tmp_path, target):
+def test_a_link_to_an_unusable_target_is_rejected(tmp_path, target):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(target)
-    with pytest.raises(ValueError, match=r"path must be a file .*link"):
+    with pytest.raises(ValueError, match=r"path.*link"):
         replaceable_path(tmp_path / "link", "path")
 
 
@@ -104,9 +104,9 @@ def test_the_mode_of_a_new_file_follows_the_umask(tmp_path):
     assert mode(tmp_path / "file") == 0o640
 
 
-def test_the_umask_itself_is_never_set(tmp_path, monkeypatch):
+def test_the_umask_is_not_changed(tmp_path, monkeypatch):
     def fail(mask):
-        raise AssertionError("other threads would see it")
+        raise AssertionError("the umask is shared by all threads")
 
     monkeypatch.setattr(os, "umask", fail)
     write(tmp_path / "file")
@@ -116,7 +116,7 @@ def test_the_umask_itself_is_never_set(tmp_path, monkeypatch):
 @unix
 @pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("earlier", [0o600, 0o644, 0o666, 0o444, 0o777])
-def test_mode_stays_and_nothing_is_readable_before(tmp_path, earlier):
+def test_the_mode_is_kept_from_the_first_byte_on(tmp_path, earlier):
     path = tmp_path / "file"
     path.touch()
     path.chmod(earlier)
@@ -126,7 +126,7 @@ def test_mode_stays_and_nothing_is_readable_before(tmp_path, earlier):
 
 
 @root
-def test_owner_and_group_stay(tmp_path):
+def test_owner_and_group_are_kept(tmp_path):
     path = tmp_path / "file"
     path.touch(0o640)
     os.chown(path, 12345, 54321)
@@ -140,7 +140,7 @@ def test_owner_and_group_stay(tmp_path):
     ("earlier", "now"),
     [(0o640, 0o600), (0o664, 0o644), (0o666, 0o666), (0o604, 0o600), (0o600, 0o600)],
 )
-def test_where_the_group_cannot_stay_nobody_may_do_more(tmp_path, monkeypatch, earlier, now):
+def test_nobody_gains_permissions_if_the_group_cannot_be_kept(tmp_path, monkeypatch, earlier, now):
     path = tmp_path / "file"
     path.touch()
     path.chmod(earlier)
@@ -155,7 +155,7 @@ def test_where_the_group_cannot_stay_nobody_may_do_more(tmp_path, monkeypatch, e
 
 
 @root
-def test_where_only_the_owner_cannot_stay_the_group_does(tmp_path, monkeypatch):
+def test_the_group_is_kept_if_the_owner_cannot_be(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.touch()
     path.chmod(0o640)
@@ -174,9 +174,7 @@ def test_where_only_the_owner_cannot_stay_the_group_does(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("call", ["block", "fsync", "replace"])
-def test_after_an_error_the_earlier_file_is_there_and_nothing_else(
-    tmp_path, monkeypatch, error, call
-):
+def test_an_error_leaves_only_the_earlier_file(tmp_path, monkeypatch, error, call):
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -191,7 +189,7 @@ def test_after_an_error_the_earlier_file_is_there_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+def test_two_writers_of_one_file_do_not_interfere(tmp_path):
     path = tmp_path / "file"
     with replace_atomically(str(path)) as one, replace_atomically(str(path)) as other:
         one.write(b"one")
@@ -201,12 +199,12 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
 
 
 @pytest.mark.parametrize("path", [3, None, 1.5])
-def test_a_path_of_another_type_is_refused(path):
+def test_a_path_of_a_wrong_type_is_a_type_error(path):
     with pytest.raises(TypeError, match="PathLike"):
         replaceable_path(path, "path")
 
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
-def test_a_path_that_no_system_has_is_a_value_error(path):
+def test_an_impossible_path_is_a_value_error(path):
     with pytest.raises(ValueError, match=r"null|surrogate"):
         replaceable_path(path, "path")
