@@ -506,7 +506,7 @@ def test_predictions_are_in_the_precision_of_the_data(dtype):
 def test_threads_share_the_rows_to_predict(monkeypatch):
     reg = quick(n_networks=2, n_threads=2).fit(X, TWO)
     expected = reg.predict(X)
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 300)
     monkeypatch.setattr("skdnn.estimator._prediction._TOO_LITTLE_FOR_THREADS", 0)
     np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-6)
 

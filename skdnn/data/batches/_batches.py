@@ -155,7 +155,7 @@ class Batches:
         self._set_sizes()
 
     def _set_sizes(self, n: int = 1) -> None:
-        """Set the sizes of steps, with n or more micro-batches each, and forget all copies of rows."""
+        """Set the sizes of steps, with n or more micro-batches each; forget all copies of rows."""
         self.n_inputs = self.rows.shape[1] - 1
         self.n_steps = -(-self.n_rows // self.batch_size)
         self.rows_of_a_step = self.batch_size * self.most_rows / self.n_rows

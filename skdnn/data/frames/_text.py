@@ -19,7 +19,7 @@ from itertools import compress
 import numpy as np
 
 from ._columns import DATE, DURATION, NUMBER, kind_of_type, shown
-from ._sources import columns_of, is_frame
+from ._containers import columns_of, is_frame
 
 # The fraction of the values that must read as one thing.
 _NEARLY_ALL = 0.9

@@ -72,7 +72,7 @@ def test_weights_count_as_repetitions(standardize):
 def test_nothing_depends_on_the_chunks(monkeypatch, options):
     data = gappy()
     whole = fit_encoder(data, ONES, **options)
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 12)
     chunked = fit_encoder(data, ONES, **options)
     torch.testing.assert_close(whole.apply(data, DOUBLE), chunked.apply(data, DOUBLE))
 

@@ -219,7 +219,7 @@ def test_what_is_neither_number_nor_level_is_refused_by_name(values, library):
         frame = library({"good": [1.0, 2.0], "odd one": values})
     except Exception:
         pytest.skip("no such column in this library")
-    with pytest.raises(TypeError, match="numbers, dates or levels in column 'odd one'"):
+    with pytest.raises(TypeError, match="numbers, dates or categories in column 'odd one'"):
         find_kinds(frame, "from_dtype")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skdnn.data.frames import _blocks, find_kinds, read_columns
+from skdnn.data.frames import _reading, find_kinds, read_columns
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -76,7 +76,7 @@ def test_blocks_hold_what_reading_column_by_column_gives(library, monkeypatch):
             continue  # the library has no column of such a dtype
         found = read(frame)
         with monkeypatch.context() as context:
-            context.setattr(_blocks, "_MOST_ROWS", -1)
+            context.setattr(_reading, "_MOST_ROWS_OF_BLOCKS", -1)
             expected = read(frame)
         np.testing.assert_equal(found, expected)
         n_errors += isinstance(found[0], type)
@@ -103,11 +103,11 @@ def test_a_wide_frame_is_read_without_a_look_at_each_column(monkeypatch):
     """Only the text column is read by itself, and one column of numbers for their dtype."""
     frame = pd.DataFrame(np.eye(3, 300)).assign(text=list("aba"))
     single = []
-    columns_of = _blocks.columns_of
-    for module in ("_blocks", "_tables"):
-        monkeypatch.setattr(
-            f"skdnn.data.frames.{module}.columns_of",
-            lambda X, indices=None: single.append(indices) or columns_of(X, indices),
-        )
+    columns_of = _reading.columns_of
+    monkeypatch.setattr(
+        _reading,
+        "columns_of",
+        lambda X, indices=None: single.append(indices) or columns_of(X, indices),
+    )
     read_columns(frame, find_kinds(frame, "from_dtype"))
     assert single == [[300], [300], [299]]
