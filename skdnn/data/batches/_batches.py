@@ -19,6 +19,8 @@ import torch
 
 from skdnn.processes import SINGLE_PROCESS
 
+from ._inputs import Rows
+
 _MICRO_BATCH_ROWS = 4096
 _MICRO_BATCH_SIZE = 2**22  # numbers in X
 _ENCODED_MICRO_BATCH_SIZE = 2**18  # the same where X is encoded anew for each micro-batch
@@ -69,7 +71,7 @@ class Epoch:
     def of_views(
         cls, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, sizes: list[list[int]]
     ) -> "Epoch":
-        """Return the Epoch of a tensor X of shape (..., m, n_x + 1), whose rows are in order."""
+        """Return the Epoch of a tensor X of shape (..., m, n_x + 1), with its rows in order."""
         parts = X.mT.split([n for step in sizes for n in step], -1)
         functions = [lambda part=part: part for part in parts]
         return cls(functions, y, weight, sizes)
@@ -85,7 +87,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : DenseRows, TableRows or OnDemandRows
+    rows : DenseRows, TableRows, OnDemandRows or RowsOfEachNetwork
     y : array of shape (m,), or (m, k) for several outputs
         0 or 1, or real numbers.
     weight : array of shape (m,), or (M, m) if the networks of a stack weight rows differently
@@ -131,7 +133,7 @@ class Batches:
 
     def __init__(
         self,
-        rows: Any,
+        rows: Rows,
         y: np.ndarray,
         weight: np.ndarray,
         dtype: torch.dtype,
@@ -141,7 +143,7 @@ class Batches:
         index: np.ndarray | None = None,
         processes: Any = SINGLE_PROCESS,
     ) -> None:
-        self.rows = rows
+        self.rows: Any = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
         self.most_rows = rows.shape[0] if index is None else index.shape[1]
         self.n_rows = int(processes.allreduce(np.array(self.most_rows)))
@@ -195,7 +197,7 @@ class Batches:
         return part
 
     def epoch(self) -> Epoch:
-        """Shuffle, and return the Epoch, which is valid until the next one is asked for."""
+        """Shuffle, and return the Epoch, which is valid until the next call."""
         order = self._order()
         index = order if self.index is None else self.index
         if self.index is not None and order is not None:
@@ -265,7 +267,7 @@ class OwnBatches(Batches):
 
     def __init__(
         self,
-        rows: Any,
+        rows: Rows,
         y: np.ndarray,
         weight: np.ndarray,
         dtype: torch.dtype,

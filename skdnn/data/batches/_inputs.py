@@ -175,9 +175,6 @@ class OnDemandRows:
         return rows if out is None else out.copy_(rows)
 
 
-Rows: TypeAlias = DenseRows | TableRows | OnDemandRows
-
-
 class RowsOfEachNetwork:
     """Rows of a stack of networks that differ only in their target means.
 
@@ -227,9 +224,12 @@ class RowsOfEachNetwork:
         return out
 
 
+Rows: TypeAlias = DenseRows | TableRows | OnDemandRows | RowsOfEachNetwork
+
+
 def make_rows(
     X: Any, index: np.ndarray, encoder: Any, dtype: torch.dtype, device: torch.device
-) -> Rows:
+) -> DenseRows | TableRows | OnDemandRows:
     """Return the rows of an index array of X: a Table, array, CSR matrix or tensor."""
     memory = X
     while isinstance(memory, np.ndarray):

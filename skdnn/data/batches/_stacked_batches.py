@@ -5,11 +5,11 @@ than the others gets rows of weight zero behind its last one.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from ._batches import Batches
+from ._inputs import Rows
 
 
 class StackedRows:
@@ -21,7 +21,7 @@ class StackedRows:
         One for each network, all with the same number of columns.
     """
 
-    def __init__(self, rows: list[Any]) -> None:
+    def __init__(self, rows: list[Rows]) -> None:
         self.rows, self.device = rows, rows[0].device
         self.shape = max(each.shape[0] for each in rows), rows[0].shape[1]
         self.is_on_demand = any(each.is_on_demand for each in rows)

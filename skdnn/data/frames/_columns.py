@@ -200,9 +200,12 @@ def _codes_and_categories(objects: Iterable) -> tuple[np.ndarray, list]:
 
 def is_numeric(dtype: Any) -> bool:
     """Return whether a dtype of any library has NumPy's integers or floats, nullable or not."""
-    if isinstance(dtype, np.dtype):
-        return dtype.kind in "iuf"
-    return _NUMERIC_NAME.fullmatch(str(dtype).lower()) is not None
+    return dtype.kind in "iuf" if isinstance(dtype, np.dtype) else _is_numeric_name(str(dtype))
+
+
+@lru_cache
+def _is_numeric_name(name: str) -> bool:
+    return _NUMERIC_NAME.fullmatch(name.lower()) is not None
 
 
 def array_of_numeric(values: Any, dtype: Any) -> np.ndarray:

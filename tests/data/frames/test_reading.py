@@ -100,7 +100,7 @@ def test_the_error_names_the_first_column_with_infinity():
 
 
 def test_columns_of_numbers_in_a_wide_frame_are_not_read_one_by_one(monkeypatch):
-    """Only the text column, and one column of numbers for its dtype, are read alone."""
+    """Only the text column, and one column of numbers for its dtype, are read separately."""
     frame = pd.DataFrame(np.eye(3, 300)).assign(text=list("aba"))
     single = []
     columns_of = _reading.columns_of
