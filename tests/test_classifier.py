@@ -961,7 +961,7 @@ def test_an_unhashable_estimator_predicts(moons):
 
 @pytest.mark.parametrize("n_networks", [1, 3])
 def test_predictions_do_not_depend_on_threads(n_networks, monkeypatch):
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 300)
     X, y = many_rows()
     X[::7, 1] = np.nan
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, n_networks=n_networks, random_state=0)

@@ -506,7 +506,7 @@ def test_predictions_have_the_dtype_of_the_data(dtype):
 def test_predictions_do_not_depend_on_threads(monkeypatch):
     reg = quick(n_networks=2, n_threads=2).fit(X, TWO)
     expected = reg.predict(X)
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 300)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 300)
     monkeypatch.setattr("skdnn.estimator._prediction.OPERATIONS_WORTH_SETTING_THREADS", 0)
     np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-6)
 

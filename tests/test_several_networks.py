@@ -249,7 +249,7 @@ def test_few_rows_are_all_trained_on_by_all():
         ({"optimizer": "lbfgs"}, {}, "n_networks must be 1 for optimizer='lbfgs'"),
         ({"warm_start": True}, {}, "n_networks must be 1 for warm_start=True, got 5"),
         ({"early_stopping": True, "n_networks": 300}, {}, "at least 300 rows of each class"),
-        ({}, {"groups": np.arange(403) % 3}, "must find at least 5 groups"),
+        ({}, {"groups": np.arange(403) % 3}, "needs at least 5 groups"),
         ({}, {"groups": [1, 2]}, "inconsistent numbers of samples"),
     ],
 )

@@ -1,6 +1,6 @@
-"""Batches: rows in memory, split, encoded, shuffled and cut into mini-batches."""
+"""Mini-batches of rows in memory: hold-out, encoding, shuffling and splitting into batches."""
 
-from ._batches import Batches, Epoch, micro_batch_sizes, outputs, pieces
+from ._batches import Batches, Epoch, OwnBatches, micro_batch_sizes, outputs, pieces
 from ._inputs import (
     DenseRows,
     OnDemandRows,
@@ -9,7 +9,6 @@ from ._inputs import (
     make_rows,
     network_inputs,
 )
-from ._own_batches import OwnBatches
 from ._splits import count_folds, hold_out, make_folds
 from ._stacked_batches import StackedBatches
 

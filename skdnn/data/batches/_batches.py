@@ -1,89 +1,122 @@
-"""Mini-batches, shuffled anew each epoch, or the full batch.
+"""Mini-batches, shuffled in each epoch, or the full batch.
 
-A batch is what one step of the optimizer sees. Where a batch has very many rows, it comes in
-several slabs, whose gradients add up, so that memory is bounded by the slab.
+The optimizer makes one step for each batch. A batch of very many rows is split into micro-batches,
+whose gradients are added up, so that memory is bounded by the micro-batch.
 
-All are handed out as the network takes them, an example a column: X of shape (..., n_x + 1, m)
-with a last row of ones, y of shape (..., k, m) for k outputs, the weights of shape (..., 1, m).
+All tensors have an example in each column, as the network takes them: X has shape
+(..., n_x + 1, m) with a last row of ones, y has shape (..., k, m) for k outputs, and the weights
+have shape (..., 1, m).
 """
 
 import copy
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
+from typing import Any
 
 import numpy as np
 import torch
 
 from skdnn.processes import SINGLE_PROCESS
 
+from ._inputs import Rows
+
 _MICRO_BATCH_ROWS = 4096
 _MICRO_BATCH_SIZE = 2**22  # numbers in X
-_MADE_MICRO_BATCH_SIZE = 2**18  # the same where X is made anew for each slab
-# Up to this size the rows are copied in the epoch's order at once, so that batches are slices;
-# above, each batch is gathered, so that there is no second copy of the data.
+_ENCODED_MICRO_BATCH_SIZE = 2**18  # the same where X is encoded anew for each micro-batch
+# Up to this size, the rows of an epoch are copied in their order at once, and the batches are
+# slices of the copy. Above, each batch is gathered, which avoids a second copy of the data.
 _COPY_SIZE = 2**22
 
 
-@dataclass(frozen=True)
 class Epoch:
     """The rows of a data set in the order of one epoch.
 
+    Parameters
+    ----------
+    X : iterable of callables
+        For each micro-batch a function without arguments that returns the tensor of shape
+        (..., n_x + 1, rows). The thread that trains on it calls it.
+    y : tensor of shape (..., k, m)
+        0 or 1, or real numbers.
+    weight : tensor of shape (..., 1, m)
+        Weight of each row in the cost of its batch: ``1 / batch_size`` without sample weights,
+        which is the lecture's 1/m.
+    sizes : list of lists of int
+        For each step the number of rows of its micro-batches.
+
     Attributes
     ----------
-    y : tensor of shape (..., k, m)
-        0 or 1, or numbers.
-    weight : tensor of shape (..., 1, m)
-        Weight of each row in the cost of its batch: ``1 / batch_size`` where all weigh the same,
-        the lecture's 1/m.
-    steps : iterable of lists of (X, y, share)
-        For each step its slabs; X is a function without arguments, which returns the tensor of
-        shape (..., n_x + 1, rows): whoever computes with it makes it, too.
-    micro_batches : iterable of (X, y, share)
-        The same without steps.
-    sizes : list of lists of int
-        For each step the rows of its slabs.
+    steps : list of lists of (X, y, weight)
+        For each step its micro-batches.
+    micro_batches : list of (X, y, weight)
+        The micro-batches of all steps.
     """
 
-    y: torch.Tensor
-    weight: torch.Tensor
-    steps: Iterable
-    micro_batches: Iterable
-    sizes: list
+    def __init__(
+        self,
+        X: Iterable[Callable[[], torch.Tensor]],
+        y: torch.Tensor,
+        weight: torch.Tensor,
+        sizes: list[list[int]],
+    ) -> None:
+        self.y, self.weight, self.sizes = y, weight, sizes
+        self._lengths = [n for step in sizes for n in step]
+        parts = X, y.split(self._lengths, -1), weight.split(self._lengths, -1)
+        self.micro_batches = list(zip(*parts, strict=True))
+        remaining = iter(self.micro_batches)
+        self.steps = [list(islice(remaining, len(step))) for step in sizes]
 
     @classmethod
-    def of_views(cls, X, y, weight, sizes):
-        """Return that of rows X, a tensor in its order, whose slabs are views."""
-        X_micro_batches = [partial(_itself, part) for part in X.mT.split(_flat(sizes), -1)]
-        micro_batches = list(_micro_batches(X_micro_batches, y, weight, sizes))
-        return cls(y, weight, list(_by_step(iter(micro_batches), sizes)), micro_batches, sizes)
+    def of_views(
+        cls, X: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, sizes: list[list[int]]
+    ) -> "Epoch":
+        """Return the Epoch of a tensor X of shape (..., m, n_x + 1), with its rows in order."""
+        parts = X.mT.split([n for step in sizes for n in step], -1)
+        functions = [lambda part=part: part for part in parts]
+        return cls(functions, y, weight, sizes)
 
-    def split(self, predictions):
-        """Cut a tensor of shape (..., m) as the rows are cut: for each step a list of slabs."""
-        return list(_by_step(iter(predictions.split(_flat(self.sizes), -1)), self.sizes))
+    def split(self, values: torch.Tensor) -> list[list[torch.Tensor]]:
+        """Split a tensor of shape (..., m) into the micro-batches of each step."""
+        parts = iter(values.split(self._lengths, -1))
+        return [list(islice(parts, len(step))) for step in self.sizes]
 
 
 class Batches:
-    """Rows, y and weights, handed out epoch by epoch.
+    """Rows, y and weights of a data set in memory, in batches for each epoch.
 
     Parameters
     ----------
-    rows : DenseRows, TableRows or OnDemandRows
+    rows : DenseRows, TableRows, OnDemandRows or RowsOfEachNetwork
     y : array of shape (m,), or (m, k) for several outputs
-        0 or 1, or numbers.
-    weight : array of shape (m,), or (M, m) for a stack of networks that weigh rows differently
+        0 or 1, or real numbers.
+    weight : array of shape (m,), or (M, m) if the networks of a stack weight rows differently
     dtype : torch.dtype
     batch_size : int or None, default=None
         None for the full batch.
     generators : sequence of torch.Generator, default=()
-        On the CPU, one for each network of a stack: the source of its shuffles. Without, or with a
-        full batch, the order stays.
+        On the CPU, one for each network of a stack, to shuffle its rows. If it is empty, or with a
+        full batch, rows are not shuffled.
     index : array of int of shape (M, m) or None, default=None
         The rows of each network of a stack, with y and weight of that shape (y with a last axis of
-        k); None gives all of them to all.
+        k). None means all rows for all networks.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        Of the processes that have the other rows.
+        The processes that have the other rows.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows of an epoch in all processes.
+    most_rows : int
+        Number of rows of an epoch in the memory of this process.
+    n_steps : int
+        Number of steps of an epoch.
+    rows_of_a_step : float
+        Mean number of rows of a full step in this process.
+    n_inputs : int
+        Number of inputs of the network.
+    sizes : list of lists of int
+        For each step the number of rows of its micro-batches.
 
     Examples
     --------
@@ -94,71 +127,56 @@ class Batches:
     >>> rows = make_rows(X, np.arange(5), identity_encoder(2), torch.float32,
     ...                  torch.device("cpu"))
     >>> batches = Batches(rows, y, np.ones(5), torch.float32, batch_size=2)
-    >>> [X().shape for slabs in batches.epoch().steps for X, y, share in slabs]
+    >>> [X().shape for X, y, weight in batches.epoch().micro_batches]
     [torch.Size([3, 2]), torch.Size([3, 2]), torch.Size([3, 1])]
     """
 
     def __init__(
         self,
-        rows,
-        y,
-        weight,
-        dtype,
+        rows: Rows,
+        y: np.ndarray,
+        weight: np.ndarray,
+        dtype: torch.dtype,
         *,
-        batch_size=None,
-        generators=(),
-        index=None,
-        processes=SINGLE_PROCESS,
-    ):
-        self.rows = rows
+        batch_size: int | None = None,
+        generators: Sequence[torch.Generator] = (),
+        index: np.ndarray | None = None,
+        processes: Any = SINGLE_PROCESS,
+    ) -> None:
+        self.rows: Any = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
-        self.n_inputs = rows.shape[1] - 1
-        self.n_here = rows.shape[0] if index is None else index.shape[1]
-        self.n_rows = int(processes.allreduce(np.array(self.n_here)))
+        self.most_rows = rows.shape[0] if index is None else index.shape[1]
+        self.n_rows = int(processes.allreduce(np.array(self.most_rows)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
         self.y = outputs(y, 1 if index is None else 2, dtype, rows.device)
-        # Σ share over an epoch is the number of steps, however the weights are scaled.
+        # The weights of an epoch add up to the number of steps, whatever their scale was.
         mean_weight = processes.allreduce(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
         weight = weight / mean_weight / self.batch_size
-        self.weight = _tensor(weight, dtype, rows.device).unsqueeze(-2)
-        self._cut_into_micro_batches()
+        self.weight = torch.from_numpy(weight).to(rows.device, dtype).unsqueeze(-2)
+        self._set_sizes()
 
-    @property
-    def n_steps(self):
-        """Steps of an epoch."""
-        return -(-self.n_rows // self.batch_size)
-
-    @property
-    def most_rows(self):
-        """Rows of an epoch that are in memory at a time."""
-        return self.n_here
-
-    @property
-    def rows_of_a_step(self):
-        """Rows that a step has here, about."""
-        return self.batch_size * self.n_here / self.n_rows
-
-    def _cut_into_micro_batches(self, n=1):
-        """Cut each step into n slabs, or as many as memory asks for."""
+    def _set_sizes(self, n: int = 1) -> None:
+        """Set the sizes of steps, with n or more micro-batches each; forget all copies of rows."""
+        self.n_inputs = self.rows.shape[1] - 1
+        self.n_steps = -(-self.n_rows // self.batch_size)
+        self.rows_of_a_step = self.batch_size * self.most_rows / self.n_rows
         self._n_at_once = n
-        self._X = self._copied = None
-        self._buffers = {}
-        self._cut(pieces(self.n_rows, self.batch_size))
+        self._X: torch.Tensor | None = None
+        self._copied: Epoch | None = None
+        self._buffers: dict[int, torch.Tensor] = {}
+        steps, width = pieces(self.n_rows, self.batch_size), self.rows.shape[1]
+        self.sizes = micro_batch_sizes(steps, n, width, self.rows.is_on_demand)
 
-    def _cut(self, steps):
-        micro_batch_size = _MADE_MICRO_BATCH_SIZE if self.rows.are_made else _MICRO_BATCH_SIZE
-        self.sizes = micro_batch_sizes(steps, self._n_at_once, self.rows.shape[1], micro_batch_size)
-
-    def in_micro_batches(self, n):
-        """Return the same batches, each in n slabs at least, of which n are needed at a time."""
+    def in_micro_batches(self, n: int) -> "Batches":
+        """Return the same batches, each in n or more micro-batches, n of them needed at a time."""
         if n == 1:
             return self
-        cut = copy.copy(self)
-        cut._cut_into_micro_batches(n)
-        return cut
+        batches = copy.copy(self)
+        batches._set_sizes(n)
+        return batches
 
-    def part(self, members):
+    def part(self, members: int | list[int]) -> "Batches":
         """Return the batches of some networks of a stack.
 
         Parameters
@@ -175,118 +193,142 @@ class Batches:
             part.y = self.y[members]
         if self.weight.ndim == 3:
             part.weight = self.weight[members]
-        part._cut_into_micro_batches()
+        part._set_sizes()
         return part
 
-    def epoch(self):
-        """Shuffle, and return the Epoch, which ends where the next one begins."""
+    def epoch(self) -> Epoch:
+        """Shuffle, and return the Epoch, which is valid until the next call."""
         order = self._order()
-        index = self._index(order)
-        if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
-            return self._copied_epoch(order, index)
+        index = order if self.index is None else self.index
+        if self.index is not None and order is not None:
+            index = self.index.take_along_dim(order, dim=-1)
         y, weight = _reordered(self.y, order), _reordered(self.weight, order)
-        micro_batches = _micro_batches(self._X_micro_batches(index), y, weight, self.sizes)
-        return Epoch(y, weight, _by_step(micro_batches, self.sizes), micro_batches, self.sizes)
+        if index is not None and index.numel() * self.rows.shape[1] <= _COPY_SIZE:
+            if self._copied is None:
+                self._X = self.rows.take(index)
+                self._copied = Epoch.of_views(self._X, y, weight, self.sizes)
+            elif order is not None:
+                self.rows.take(index, out=self._X)
+                self._copied.y.copy_(y)
+                self._copied.weight.copy_(weight)
+            return self._copied
+        lengths = [n for step in self.sizes for n in step]
+        if index is None:
+            slices = [slice(*edges) for edges in pairwise(accumulate(lengths, initial=0))]
+            X = [lambda rows=rows: self.rows[rows].mT for rows in slices]
+        else:
+            buffers = [k % self._n_at_once for step in self.sizes for k in range(len(step))]
+            pairs = zip(index.split(lengths, -1), buffers, strict=True)
+            X = [partial(self._gather, *pair) for pair in pairs]
+        return Epoch(X, y, weight, self.sizes)
 
-    def parts(self):
-        """Shuffle, and return the epoch in parts of which one is in memory at a time: all of it."""
+    def parts(self) -> tuple[Epoch]:
+        """Return the epoch in parts, one of which is in memory at a time: here a single one."""
         return (self.epoch(),)
 
-    def _order(self):
+    def _order(self) -> torch.Tensor | None:
+        """Return a random order of the rows, or of those of each network; None for no shuffling."""
         if not self.generators:
             return None
         orders = [torch.randperm(self.n_rows, generator=g, device="cpu") for g in self.generators]
         order = orders[0] if len(orders) == 1 else torch.stack(orders)
         return order.to(self.rows.device)
 
-    def _index(self, order):
-        """Return which rows come in an order, None for all of them as they are."""
-        if self.index is None or order is None:
-            return order if self.index is None else self.index
-        return self.index.take_along_dim(order, dim=-1)
+    def _gather(self, index: torch.Tensor, buffer: int) -> torch.Tensor:
+        """Return rows in the memory of the earlier ones of a buffer, which are not needed any more.
 
-    def _copied_epoch(self, order, index):
-        """Copy the rows in their order to where they were copied before: the slabs are views."""
-        if self._copied is None:
-            y, weight = _reordered(self.y, order), _reordered(self.weight, order)
-            self._X = self.rows.take(index)
-            self._copied = Epoch.of_views(self._X, y, weight, self.sizes)
-        elif order is not None:
-            self.rows.take(index, out=self._X)
-            self._copied.y.copy_(_reordered(self.y, order))
-            self._copied.weight.copy_(_reordered(self.weight, order))
-        return self._copied
-
-    def _X_micro_batches(self, index):
-        if index is None:
-            edges = pairwise(np.cumsum([0, *_flat(self.sizes)]).tolist())
-            return (partial(self._from_to, start, stop) for start, stop in edges)
-        places = (
-            micro_batch % self._n_at_once for step in self.sizes for micro_batch in range(len(step))
-        )
-        return map(partial(partial, self._taken), index.split(_flat(self.sizes), -1), places)
-
-    def _from_to(self, start, stop):
-        return self.rows[start:stop].mT
-
-    def _taken(self, index, place):
-        """Return rows where those of the same place were before: nobody needs them any more.
-
-        New memory costs as much as the rows.
+        To allocate memory takes as long as to copy the rows.
         """
-        if self.rows.are_made:
+        if self.rows.is_on_demand:
             return self.rows.take(index).mT
-        buffer, n = self._buffers.get(place), index.numel() * self.rows.shape[1]
-        if buffer is None or len(buffer) < n:
-            taken = self.rows.take(index)
-            self._buffers[place] = taken.flatten()
+        memory, n = self._buffers.get(buffer), index.numel() * self.rows.shape[1]
+        if memory is None or len(memory) < n:
+            rows = self.rows.take(index)
+            self._buffers[buffer] = rows.flatten()
         else:
-            taken = self.rows.take(index, out=buffer[:n].view(*index.shape, self.rows.shape[1]))
-        return taken.mT
+            rows = self.rows.take(index, out=memory[:n].view(*index.shape, self.rows.shape[1]))
+        return rows.mT
 
 
-def micro_batch_sizes(steps, n_at_once, width, micro_batch_size=_MICRO_BATCH_SIZE):
-    """Return for each step, of so many rows, the rows of its slabs: n_at_once at least."""
+class OwnBatches(Batches):
+    """The batches of one process of several, each of which has some of the rows.
+
+    All processes draw the same order of all rows, and each takes its own rows of every step.
+    Together they compute what one process with all rows would.
+
+    Parameters
+    ----------
+    rows, y, weight, dtype, **options
+        As of `Batches`, for the rows of this process; `batch_size` counts those of all processes.
+    numbers : array of int of shape (m,)
+        The positions of these rows among all rows, ascending.
+    processes : Communicator
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        y: np.ndarray,
+        weight: np.ndarray,
+        dtype: torch.dtype,
+        *,
+        numbers: np.ndarray,
+        processes: Any,
+        **options: Any,
+    ) -> None:
+        self.numbers = torch.from_numpy(numbers).to(rows.device)
+        super().__init__(rows, y, weight, dtype, processes=processes, **options)
+
+    def _order(self) -> torch.Tensor | None:
+        """Return the order of the rows of this process, and set how many each step has."""
+        order_of_all, order = super()._order(), None
+        positions = self.numbers
+        if order_of_all is not None:
+            positions_of_all = torch.empty_like(order_of_all)
+            positions_of_all[order_of_all] = torch.arange(self.n_rows, device=positions.device)
+            positions, order = positions_of_all[self.numbers].sort()
+        self._copied = None
+        steps = torch.bincount(positions // self.batch_size, minlength=self.n_steps).tolist()
+        width, is_on_demand = self.rows.shape[1], self.rows.is_on_demand
+        self.sizes = micro_batch_sizes(steps, self._n_at_once, width, is_on_demand)
+        return order
+
+
+def micro_batch_sizes(
+    steps: list[int], n_at_once: int, width: int, is_on_demand: bool = False
+) -> list[list[int]]:
+    """Return for each step the number of rows of its micro-batches.
+
+    Parameters
+    ----------
+    steps : list of int
+        Number of rows of each step.
+    n_at_once : int
+        Number of micro-batches of the longest step, at least.
+    width : int
+        Number of columns of X.
+    is_on_demand : bool, default=False
+        Whether X is encoded anew for each micro-batch, which must then be smaller.
+    """
+    most_numbers = _ENCODED_MICRO_BATCH_SIZE if is_on_demand else _MICRO_BATCH_SIZE
     longest = -(-max(steps) // n_at_once)
-    micro_batch = max(1, min(longest, _MICRO_BATCH_ROWS, micro_batch_size // width))
-    return [pieces(step, micro_batch) for step in steps]
+    n_rows = max(1, min(longest, _MICRO_BATCH_ROWS, most_numbers // width))
+    return [pieces(step, n_rows) for step in steps]
 
 
-def _itself(X):
-    return X
-
-
-def _micro_batches(X_micro_batches, y, weight, sizes):
-    return zip(
-        X_micro_batches, y.split(_flat(sizes), -1), weight.split(_flat(sizes), -1), strict=True
-    )
-
-
-def _flat(lists):
-    return [size for step in lists for size in step]
-
-
-def _by_step(micro_batches, sizes):
-    return (list(islice(micro_batches, len(step))) for step in sizes)
-
-
-def _tensor(values, dtype, device):
-    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device, dtype)
-
-
-def outputs(y, n_axes, dtype, device):
-    """Return y as a tensor of shape (..., k, m)."""
-    y = _tensor(y, dtype, device)
-    return y.unsqueeze(-2) if y.ndim == n_axes else y.mT.contiguous()
-
-
-def pieces(total, size):
+def pieces(total: int, size: int) -> list[int]:
     """Return sizes of at most `size` that add up to `total`."""
     return [size] * (total // size) + ([total % size] if total % size else [])
 
 
-def _reordered(values, order):
-    """Return values of shape (..., k, m) in an order, or in one for each network."""
+def outputs(y: np.ndarray, n_axes: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return y as a tensor of shape (..., k, m); `n_axes` is its number of axes for k = 1."""
+    tensor = torch.from_numpy(np.asarray(y, dtype=np.float64)).to(device, dtype)
+    return tensor.unsqueeze(-2) if tensor.ndim == n_axes else tensor.mT.contiguous()
+
+
+def _reordered(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """Return values of shape (..., k, m) in an order of shape (m,), or (M, m) for a stack."""
     if order is None:
         return values
     if values.ndim == 2:

@@ -1,4 +1,4 @@
-"""Rows held out, to see when to stop: a share of them, or for each network of several a fold."""
+"""Rows held out for early stopping: a fraction of them, or another fold for each network."""
 
 from itertools import islice
 from operator import itemgetter
@@ -13,10 +13,10 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-_FEWEST_FOLDS = 5
-# Random splits by groups, of which the best one is taken.
-_DRAWS_OF_GROUPS = 50
-# By whether there are strata, and groups.
+_MIN_FOLDS = 5
+# Number of random splits by groups, the best of which is taken.
+_N_GROUP_SPLITS = 50
+# Key: (whether there are strata, whether there are groups).
 _FOLDS = {
     (False, False): KFold,
     (False, True): GroupKFold,
@@ -25,35 +25,41 @@ _FOLDS = {
 }
 
 
-def count_folds(n_networks):
-    """Return into how many folds the rows are cut for M networks."""
-    return max(n_networks, _FEWEST_FOLDS)
+def count_folds(n_networks: int) -> int:
+    """Return the number of folds for M networks."""
+    return max(n_networks, _MIN_FOLDS)
 
 
-def make_folds(n_rows, n_networks, seed, groups=None, strata=None):
-    """Give each network another fold of the rows to watch, and the others to train on.
+def make_folds(
+    n_rows: int,
+    n_networks: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each network the rows to train on and another fold of held-out rows.
 
     Parameters
     ----------
     n_rows : int
         m.
     n_networks : int
-        M. The rows are cut into M folds, but into 5 at least.
+        M. The rows are split into M folds, but at least 5.
     seed : int
     groups : array of shape (m,) or None, default=None
-        Rows of the same group stay in the same fold.
+        Rows of the same group are in the same fold.
     strata : array of int of shape (m,) or None, default=None
-        0 or 1; each fold has about the same share of both.
+        0 or 1; the fraction of both is about the same in each fold.
 
     Returns
     -------
     training, held_out : arrays of int of shape (M, rows)
-        Indices. Where folds differ in size, -1 fills up the shorter ones.
+        Indices. If folds differ in size, the shorter ones are padded with -1.
 
     Raises
     ------
     ValueError
-        If there are too few rows, of a class or at all, or groups.
+        If there are too few rows, rows of a class or groups.
 
     Examples
     --------
@@ -63,37 +69,34 @@ def make_folds(n_rows, n_networks, seed, groups=None, strata=None):
     >>> training.shape, held_out.shape, sorted(held_out.ravel().tolist()) == list(range(20))
     ((5, 16), (5, 4), True)
     """
-    n_folds = count_folds(n_networks)
-    n_units, what = _count_units(n_rows, groups, strata)
+    n_folds, n_units, units = count_folds(n_networks), n_rows, "rows"
+    if groups is not None:
+        n_units, units = len(np.unique(groups)), "groups"
+    elif strata is not None:
+        n_units, units = np.bincount(strata, minlength=2).min(), "rows of each class"
     if n_units < n_folds:
         raise ValueError(
-            f"n_networks={n_networks} with early stopping must find at least {n_folds} {what}, one "
+            f"n_networks={n_networks} with early stopping needs at least {n_folds} {units}, one "
             f"for each fold, got {n_units}. Use early_stopping=False."
         )
     folds = _FOLDS[strata is not None, groups is not None](n_folds, shuffle=True, random_state=seed)
-    splits = folds.split(np.empty((n_rows, 0)), strata, groups)
-    training, held_out = zip(*islice(splits, n_networks), strict=True)
-    return _filled(training), _filled(held_out)
+    splits = list(islice(folds.split(np.empty((n_rows, 0)), strata, groups), n_networks))
+    training, held_out = (
+        np.full((n_networks, max(map(len, indices))), -1) for indices in zip(*splits, strict=True)
+    )
+    for k, (of_training, of_held_out) in enumerate(splits):
+        training[k, : len(of_training)] = of_training
+        held_out[k, : len(of_held_out)] = of_held_out
+    return training, held_out
 
 
-def _count_units(n_rows, groups, strata):
-    """Return how many there are of what a fold needs one of, and what that is."""
-    if groups is not None:
-        return len(np.unique(groups)), "groups"
-    if strata is not None:
-        return np.bincount(strata, minlength=2).min(), "rows of each class"
-    return n_rows, "rows"
-
-
-def _filled(rows):
-    """Return index arrays of different lengths as the rows of one, filled up with -1."""
-    filled = np.full((len(rows), max(map(len, rows))), -1)
-    for row, index in zip(filled, rows, strict=True):
-        row[: len(index)] = index
-    return filled
-
-
-def hold_out(n_rows, fraction, seed, strata=None, groups=None):
+def hold_out(
+    n_rows: int,
+    fraction: float,
+    seed: int,
+    strata: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Split rows at random into training rows and held-out rows.
 
     Parameters
@@ -104,9 +107,9 @@ def hold_out(n_rows, fraction, seed, strata=None, groups=None):
         Fraction of the rows to hold out.
     seed : int
     strata : array of int of shape (m,) or None, default=None
-        0 or 1; both sides have about the same fraction of both.
+        0 or 1; the fraction of both is about the same on both sides.
     groups : array of int of shape (m,) or None, default=None
-        Rows of the same group stay on the same side.
+        Rows of the same group are on the same side.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def hold_out(n_rows, fraction, seed, strata=None, groups=None):
     Raises
     ------
     ValueError
-        If nothing, or nothing of a class, would be left on one side.
+        If one side would have no rows, or none of a class.
 
     Examples
     --------
@@ -134,27 +137,29 @@ def hold_out(n_rows, fraction, seed, strata=None, groups=None):
         else:
             training, held_out = _hold_out_groups(fraction, seed, strata, groups)
     except ValueError as error:
-        what, rarer = "rows", ""
+        rows, rarer = "rows", ""
         if strata is not None:
-            what = "rows of both classes"
+            rows = "rows of both classes"
             rarer = f", {np.bincount(strata, minlength=2).min()} of the rarer class,"
-        of_groups = "" if groups is None else f" in {groups.max() + 1} groups"
+        in_groups = "" if groups is None else f" in {groups.max() + 1} groups"
         raise ValueError(
-            f"early_stopping must find {what} to hold out, but validation_fraction={fraction} of "
-            f"{n_rows} rows{rarer}{of_groups} is too few. Use early_stopping=False."
+            f"early_stopping must find {rows} to hold out, but validation_fraction={fraction} of "
+            f"{n_rows} rows{rarer}{in_groups} is too few. Use early_stopping=False."
         ) from error
     return np.sort(training), np.sort(held_out)
 
 
-def _hold_out_groups(fraction, seed, strata, groups):
-    """Return that one of several random splits by groups which holds out the fraction best.
+def _hold_out_groups(
+    fraction: float, seed: int, strata: np.ndarray | None, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the random split by groups that holds out the fraction of each stratum best.
 
-    Of each stratum, since scikit-learn has no split by groups that is stratified and of any size.
+    scikit-learn has no stratified split by groups with a fraction of any size.
     """
     strata = np.zeros(len(groups), dtype=np.intp) if strata is None else strata
     counts = np.bincount(strata)
     candidates = []
-    splits = GroupShuffleSplit(_DRAWS_OF_GROUPS, test_size=fraction, random_state=seed)
+    splits = GroupShuffleSplit(_N_GROUP_SPLITS, test_size=fraction, random_state=seed)
     for training, held_out in splits.split(strata, groups=groups):
         n_held_out = np.bincount(strata[held_out], minlength=len(counts))
         if ((n_held_out > 0) & (n_held_out < counts)).all():
@@ -162,4 +167,5 @@ def _hold_out_groups(fraction, seed, strata, groups):
             candidates.append((distance, training, held_out))
     if not candidates:
         raise ValueError("No split by groups leaves rows of each class on both sides.")
-    return min(candidates, key=itemgetter(0))[1:]
+    _, training, held_out = min(candidates, key=itemgetter(0))
+    return training, held_out

@@ -1,49 +1,52 @@
 """The batches of several trainings as those of one stack of networks.
 
-Each network keeps its own rows, and shuffles them by its own generator. Where one has fewer rows
-than others, rows of weight zero fill it up, behind its last one.
+Each network keeps its own rows and shuffles them with its own generator. A network with fewer rows
+than the others gets rows of weight zero behind its last one.
 """
+
+from collections.abc import Sequence
 
 import torch
 
 from ._batches import Batches
+from ._inputs import Rows
 
 
 class StackedRows:
-    """The rows of several networks, each with its own; they are asked for in an order for each.
+    """The rows of several networks, which are taken in a separate order for each.
 
     Parameters
     ----------
     rows : list of DenseRows, TableRows or OnDemandRows
-        One for each network, all with as many columns.
+        One for each network, all with the same number of columns.
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows: list[Rows]) -> None:
         self.rows, self.device = rows, rows[0].device
         self.shape = max(each.shape[0] for each in rows), rows[0].shape[1]
-        self.are_made = any(each.are_made for each in rows)
+        self.is_on_demand = any(each.is_on_demand for each in rows)
 
-    def take(self, index, out=None):
+    def take(self, index: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
         """Return the rows of an index tensor of shape (M, m), of shape (M, m, n_outputs + 1).
 
-        Where `out` is given, the rows go there.
+        They are written into `out` if it is given.
         """
         if out is None:
             pairs = zip(self.rows, index, strict=True)
-            return torch.stack([rows.take(places) for rows, places in pairs])
-        for rows, places, part in zip(self.rows, index, out, strict=True):
-            rows.take(places, out=part)
+            return torch.stack([rows.take(positions) for rows, positions in pairs])
+        for rows, positions, part in zip(self.rows, index, out, strict=True):
+            rows.take(positions, out=part)
         return out
 
 
 class StackedBatches(Batches):
-    """Batches of a stack, made of those of several trainings with as many steps.
+    """Batches of a stack, from those of several trainings with the same number of steps.
 
     Parameters
     ----------
     trainings : list of Batches
-    n_networks : list of int
-        How many networks each is for.
+    n_networks : list of int or None, default=None
+        Number of networks of each; None for one each.
 
     Examples
     --------
@@ -60,60 +63,52 @@ class StackedBatches(Batches):
             [[2., 2., 2.]]])
     """
 
-    def __init__(self, trainings, n_networks):
-        pairs = zip(trainings, n_networks, strict=True)
-        self._stack([(batches, k) for batches, n in pairs for k in range(n)])
-
-    def _stack(self, members):
-        """Take the batches of networks, each the k-th of those that some Batches are for."""
-        self.members = members
-        self.lengths = [batches.n_here for batches, _ in members]
-        self.n_rows = self.n_here = max(self.lengths)
-        self.batch_size = max(batches.batch_size for batches, _ in members)
-        self.rows = StackedRows([batches.rows for batches, _ in members])
-        self.n_inputs = self.rows.shape[1] - 1
-        self.drawn_from = [batches.generators[k] if batches.generators else None
-                           for batches, k in members]  # fmt: skip
-        self.generators = [generator for generator in self.drawn_from if generator is not None]
-        self.index = torch.stack([self._filled(_index(*member)) for member in members])
-        self.y, self.weight = (
-            torch.stack([self._filled(_of(getattr(batches, name), k)) for batches, k in members])
-            for name in ("y", "weight")
+    def __init__(
+        self, trainings: Sequence[Batches], n_networks: Sequence[int] | None = None
+    ) -> None:
+        if n_networks is None:
+            self.members = list(trainings)
+        else:
+            pairs = zip(trainings, n_networks, strict=True)
+            self.members = [
+                batches
+                if batches.y.ndim == batches.weight.ndim == 2 and n == 1
+                else batches.part(k)
+                for batches, n in pairs
+                for k in range(n)
+            ]
+        self.n_rows = self.most_rows = max(batches.most_rows for batches in self.members)
+        self.batch_size = max(batches.batch_size for batches in self.members)
+        self.rows = StackedRows([batches.rows for batches in self.members])
+        self.generators = [g for batches in self.members for g in batches.generators]
+        index = [
+            torch.arange(batches.most_rows, device=self.rows.device)
+            if batches.index is None
+            else batches.index
+            for batches in self.members
+        ]
+        self.index, self.y, self.weight = (
+            torch.stack(
+                [torch.nn.functional.pad(each, (0, self.n_rows - each.shape[-1])) for each in all_]
+            )
+            for all_ in (index, [b.y for b in self.members], [b.weight for b in self.members])
         )
-        self._cut_into_micro_batches()
+        self._set_sizes()
 
-    def _filled(self, tensor):
-        """Return a tensor with zeros behind its last axis, up to the most rows."""
-        return torch.nn.functional.pad(tensor, (0, self.n_rows - tensor.shape[-1]))
+    def part(self, members: int | list[int]) -> Batches:
+        """Return the batches of some networks of the stack; for an int, the network's own."""
+        if isinstance(members, list):
+            return StackedBatches([self.members[member] for member in members])
+        return self.members[members]
 
-    def part(self, members):
-        """Return the batches of some networks of the stack; of one as they were."""
-        if not isinstance(members, list):
-            batches, k = self.members[members]
-            return batches.part(k)
-        part = object.__new__(StackedBatches)
-        part._stack([self.members[member] for member in members])
-        return part
-
-    def _order(self):
+    def _order(self) -> torch.Tensor | None:
+        """Return an order of the rows of each network; the padding stays behind them."""
         if not self.generators:
             return None
-        orders = [self._order_of(*each) for each in zip(self.lengths, self.drawn_from, strict=True)]
-        return torch.stack(orders).to(self.rows.device)
-
-    def _order_of(self, length, generator):
-        """Return the order of the rows of a network; what fills them up stays behind them."""
-        order = torch.arange(self.n_rows, device="cpu")
-        if generator is not None:
-            torch.randperm(length, generator=generator, out=order[:length])
-        return order
-
-
-def _index(batches, k):
-    if batches.index is None:
-        return torch.arange(batches.n_here, device=batches.rows.device)
-    return batches.index[k]
-
-
-def _of(tensor, k):
-    return tensor[k] if tensor.ndim == 3 else tensor
+        orders = torch.arange(self.n_rows, device="cpu").repeat(len(self.members), 1)
+        for order, batches in zip(orders, self.members, strict=True):
+            for generator in batches.generators:
+                torch.randperm(
+                    batches.most_rows, generator=generator, out=order[: batches.most_rows]
+                )
+        return orders.to(self.rows.device)

@@ -1,19 +1,19 @@
 """Frames: any container of rows, read column by column into numbers and categories."""
 
-from ._chunks import row_chunks
-from ._column_tables import column_tables
+from ._arrays import as_tensor, dense_tensor, row_chunks, to_host
 from ._columns import Column, is_missing, kinds_of_categories, objects_of, shown
-from ._sources import (
+from ._containers import (
     check_in_memory,
     check_not_lazy,
+    column_tables,
     columns_of,
     is_frame,
     is_of_sparse_columns,
     is_plain,
     take_rows,
 )
-from ._tables import Table, add_categories, find_kinds, frequent_of_counts, read_columns
-from ._tensors import as_tensor, dense_tensor, to_host
+from ._reading import find_kinds, read_columns
+from ._tables import Table, add_categories, frequent_of_counts
 from ._text import text_warnings
 
 __all__ = [

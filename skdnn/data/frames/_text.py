@@ -1,29 +1,32 @@
-"""Text columns that hold numbers, dates or durations, which are learned as categories.
+"""Text columns that hold numbers, dates or durations but are learned as categories.
 
-A column is reported where nearly all of its values read as one of these:
+A column is reported if nearly all of its values read as one of these:
 
 - numbers: with blanks around them, a sign, an exponent, a thousands separator, a decimal comma, a
-  currency sign or a percent sign. A column with leading zeros ("01234") or integers of more digits
-  than a float holds has identifiers, which are no numbers;
-- dates: of ISO 8601, year first, with or without time, fraction and zone, as pandas writes them;
+  currency sign or a percent sign. A column with leading zeros ("01234") or with integers of more
+  digits than a float holds has identifiers, which are not numbers;
+- dates: in ISO 8601, year first, with or without time, fraction and zone, as pandas writes them;
 - durations: as pandas writes them ("1 days 02:30:00"), and times of day with seconds.
 
-Missing values and text that stands for them ("n/a", "?") do not count. Where categories are meant,
-`categorical_features` or a categorical dtype says so, and the column is not reported.
+Missing values and text that stands for them ("n/a", "?") do not count. Users who mean categories
+use `categorical_features` or a categorical dtype; then the column is not reported.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import Any
 
 import numpy as np
 
 from ._columns import DATE, DURATION, NUMBER, kind_of_type, shown
-from ._sources import columns_of, is_frame
+from ._containers import columns_of, is_frame
 
-# The fraction of the values that must read as one thing.
+# Fraction of the values that must read as numbers, dates or durations.
 _NEARLY_ALL = 0.9
-# Of a column with more distinct values, the most frequent half of these and some of the others.
+# If a column has more distinct values, the more frequent half of this number is read, and every
+# n-th of the others.
 _MOST_VALUES = 10_000
 _MOST_SHOWN = 3
 _MISSING = {
@@ -34,7 +37,8 @@ _CATEGORICAL_DTYPES = ("cat", "dictionary", "enum")
 _BLANK = "[ \u00a0\u202f]"
 
 
-def _number_pattern(point, comma):
+def _number_pattern(point: str, comma: str) -> re.Pattern:
+    """Return the pattern of numbers with a decimal point and a thousands separator."""
     grouped = rf"[1-9][0-9]{{0,2}}(?:(?:[{comma}'\u2019]|{_BLANK})[0-9]{{3}})+"
     return re.compile(
         rf"[+-]?[$€£¥]?{_BLANK}?[+-]?(?:(?:{grouped}|[0-9]+)(?:[{point}][0-9]*)?|[{point}][0-9]+)"
@@ -49,7 +53,7 @@ _DATE = (
     rf"[0-9]{{4}}([-/]){_MONTH}\1{_DAY}"
     rf"(?:[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?{_ZONE}?)?"
 )
-# Of a whole month, and without separators: polars reads neither.
+# A month, or a day without separators: polars reads neither.
 _SHORT_DATE = rf"[0-9]{{4}}-{_MONTH}|(?:19|20)[0-9]{{2}}{_MONTH}{_DAY}"
 _IS_LONG_DATE = re.compile(_DATE).fullmatch
 _IS_IDENTIFIER = re.compile("0[0-9]+|[0-9]{16,}").fullmatch
@@ -58,33 +62,33 @@ _HAS_ZONE = re.compile(rf":.*{_ZONE}$").search
 
 @dataclass(frozen=True)
 class _Format:
-    """What text may read as.
+    """A format of text.
 
     Attributes
     ----------
-    what : str
-        In the plural.
+    name : str
+        In the plural, for messages.
     kind : str
-        That of values which need not be read, in a column of objects.
+        Kind of values that are not text, in a column of objects.
     pattern : re.Pattern
-        Of all the text, without blanks around it.
+        Of the whole text, without blanks around it.
     point : str, default="."
-        Before the fraction of a number.
+        Decimal point of a number.
     """
 
-    what: str
+    name: str
     kind: str
     pattern: re.Pattern
     point: str = "."
 
-    def reads(self, value):
-        """Tell whether a value reads so."""
+    def reads(self, value: Any) -> bool:
+        """Return whether a value has this format."""
         if isinstance(value, str):
             return self.pattern.fullmatch(value.strip()) is not None
         return kind_of_type(type(value)) == self.kind
 
 
-# Of those that read the same number of values, the first one is meant.
+# If several formats read the same number of values, the first one is meant.
 _FORMATS = (
     _Format("dates", DATE, re.compile(f"{_DATE}|{_SHORT_DATE}")),
     _Format("numbers", NUMBER, _number_pattern(".", ",")),
@@ -93,37 +97,52 @@ _FORMATS = (
 )
 
 
-def text_warnings(X, passed, is_categorical, categories, counts):
-    """Return a message for each column of text that reads as something else, by its index.
+def text_warnings(
+    X: Any,
+    passed: Any,
+    is_categorical: np.ndarray,
+    categories: Sequence,
+    counts: Sequence[np.ndarray],
+) -> dict[int, str]:
+    """Return a message for each text column that reads as something else, by its index.
 
     Parameters
     ----------
     X : frame of shape (m, n)
-        Its dtypes are used alone. Of anything but a frame no column is reported.
+        Only its dtypes are used. If it is not a frame, no column is reported.
     passed : object
         What the user passed as X: the frame, or a file.
     is_categorical : array of bool of shape (n,)
     categories : list of arrays or lists
         The distinct values of each such column, None for a missing one.
     counts : list of arrays
-        In how many rows each of these is.
+        Number of rows of each distinct value.
     """
     if not is_frame(X):
         return {}
     indices, messages = np.flatnonzero(is_categorical).tolist(), {}
     columns = columns_of(X, indices)
-    for j, column, values, found in zip(indices, columns, categories, counts, strict=True):
+    for j, column, values, n_rows in zip(indices, columns, categories, counts, strict=True):
         if str(column.dtype).lower().startswith(_CATEGORICAL_DTYPES):
             continue
-        values, found = _some(values, found)
-        format_ = _format_of(values, found)
-        if format_ is not None:
-            messages[j] = _message(passed, j, column.name, values, format_)
+        values, n_rows = _sample_values(values, n_rows)
+        format_ = _format_of(values, n_rows)
+        if format_ is None:
+            continue
+        is_read = [format_.reads(value) for value in values]
+        others = [shown(value) for value, reads in zip(values, is_read, strict=True) if not reads]
+        exceptions = f", except {', '.join(others[:_MOST_SHOWN])}" if others else ""
+        line = _conversion(passed, j, column.name, format_, list(compress(values, is_read)))
+        messages[j] = (
+            f"Column {column.name!r} reads as {format_.name}{exceptions}, but holds text and is "
+            f"learned as categories. Convert it: {line}. If categories are meant, give it a "
+            "categorical dtype, or name all columns of categories in categorical_features."
+        )
     return messages
 
 
-def _some(values, counts):
-    """Return a column's distinct values that are in some row, and their counts; of many, some."""
+def _sample_values(values: list | np.ndarray, counts: np.ndarray) -> tuple[list, np.ndarray]:
+    """Return the distinct values of a column and their counts; if there are many, some of them."""
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     half = _MOST_VALUES // 2
     step = max(1, len(order) // half)
@@ -132,8 +151,8 @@ def _some(values, counts):
     return [values[k] for k in chosen], counts[chosen]
 
 
-def _format_of(values, counts):
-    """Return the _Format of nearly all values, or None."""
+def _format_of(values: list, counts: np.ndarray) -> _Format | None:
+    """Return the format of nearly all values, or None."""
     is_text = [isinstance(value, str) for value in values]
     if not any(is_text):
         return None
@@ -149,44 +168,36 @@ def _format_of(values, counts):
     return _FORMATS[best]
 
 
-def _message(passed, j, name, values, format_):
-    reads = [format_.reads(value) for value in values]
-    others = [shown(value) for value, is_read in zip(values, reads, strict=True) if not is_read]
-    exceptions = f", except {', '.join(others[:_MOST_SHOWN])}" if others else ""
-    line = _conversion(passed, j, name, format_, list(compress(values, reads)))
-    return (
-        f"Column {name!r} reads as {format_.what}{exceptions}, but holds text and is learned as "
-        f"categories. Convert it: {line}. If categories are meant, give it a categorical dtype, or "
-        "name all columns of categories in categorical_features."
-    )
-
-
-def _conversion(passed, j, name, format_, values):
-    """Return the line of code that converts a column, in the library that its frame is of."""
-    if hasattr(type(passed), "get_column") or hasattr(type(passed), "collect_schema"):  # of polars
+def _conversion(passed: Any, j: int, name: Any, format_: _Format, values: list) -> str:
+    """Return the line of code that converts column j in the library of its frame."""
+    column = f"X[{name!r}]"
+    if hasattr(type(passed), "get_column") or hasattr(type(passed), "collect_schema"):  # polars
         if format_.kind == NUMBER or all(_IS_LONG_DATE(text.strip()) for text in values):
             return f"X = X.with_columns({_polars_expression(f'pl.col({name!r})', format_, values)})"
-        series = _pandas_expression(f"X[{name!r}].to_pandas()", format_, values)
+        series = _pandas_expression(f"{column}.to_pandas()", format_, values)
         return f"X = X.with_columns(pl.Series({name!r}, {series}))"
-    if hasattr(type(passed), "iloc"):  # of pandas
-        return f"X[{name!r}] = {_pandas_expression(f'X[{name!r}]', format_, values)}"
-    if hasattr(type(passed), "itercolumns"):  # of PyArrow
-        series = _pandas_expression(f"X[{name!r}].to_pandas()", format_, values)
+    if hasattr(type(passed), "iloc"):  # pandas
+        return f"{column} = {_pandas_expression(column, format_, values)}"
+    if hasattr(type(passed), "itercolumns"):  # PyArrow
+        series = _pandas_expression(f"{column}.to_pandas()", format_, values)
         return f"X = X.set_column({j}, {name!r}, pa.array({series}))"
-    series = _pandas_expression(f"frame[{name!r}]", format_, values)
-    return f"frame[{name!r}] = {series}, before the file is written"
+    column = f"frame[{name!r}]"
+    series = _pandas_expression(column, format_, values)
+    return f"{column} = {series}, before the file is written"
 
 
-def _pandas_expression(column, format_, values):
+def _pandas_expression(column: str, format_: _Format, values: list) -> str:
+    """Return the code that converts a pandas column, itself given as code."""
     texts = [value for value in values if isinstance(value, str)]
     text = column if len(texts) == len(values) else f"{column}.astype(str)"
     if format_.kind == DURATION:
         return f"pd.to_timedelta({column}, errors='coerce')"
     if format_.kind == DATE:
-        column = f"{text}.str.strip()" if _has_blanks(texts) else column
-        # Unless told otherwise, pandas reads all dates in the format of the first one.
-        is_mixed = len({re.sub("[0-9]", "0", text) for text in texts}) > 1
-        options = "format='ISO8601', " * is_mixed + "utc=True, " * _has_zones(texts)
+        column = f"{text}.str.strip()" if any(each != each.strip() for each in texts) else column
+        # By default pandas reads all dates in the format of the first one.
+        has_several_formats = len({re.sub("[0-9]", "0", text) for text in texts}) > 1
+        options = "format='ISO8601', " if has_several_formats else ""
+        options += "utc=True, " if any(_HAS_ZONE(text.strip()) for text in texts) else ""
         return f"pd.to_datetime({column}, {options}errors='coerce')"
     signs = _signs_to_remove(format_, texts)
     if len(signs) > 1:
@@ -198,10 +209,11 @@ def _pandas_expression(column, format_, values):
     return f"pd.to_numeric({column}, errors='coerce')"
 
 
-def _polars_expression(column, format_, texts):
-    column += ".str.strip_chars()" if _has_blanks(texts) else ""
+def _polars_expression(column: str, format_: _Format, texts: list[str]) -> str:
+    """Return the code that converts a polars column, itself given as code."""
+    column += ".str.strip_chars()" if any(text != text.strip() for text in texts) else ""
     if format_.kind == DATE:
-        zone = "time_zone='UTC', " * _has_zones(texts)
+        zone = "time_zone='UTC', " if any(_HAS_ZONE(text.strip()) for text in texts) else ""
         return f"{column}.str.to_datetime({zone}strict=False)"
     signs = _signs_to_remove(format_, texts)
     column += f".str.replace_all({f'[{signs}]'!r}, '')" if signs else ""
@@ -209,15 +221,7 @@ def _polars_expression(column, format_, texts):
     return f"{column}.cast(pl.Float64, strict=False)"
 
 
-def _has_blanks(texts):
-    return any(text != text.strip() for text in texts)
-
-
-def _has_zones(texts):
-    return any(_HAS_ZONE(text.strip()) for text in texts)
-
-
-def _signs_to_remove(format_, texts):
-    """Return the characters in numbers that no library reads."""
+def _signs_to_remove(format_: _Format, texts: list[str]) -> str:
+    """Return the characters of numbers that no library reads."""
     characters = set("".join(text.strip() for text in texts))
     return "".join(sorted(characters - set("0123456789+-eE" + format_.point)))

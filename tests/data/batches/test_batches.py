@@ -1,4 +1,4 @@
-"""Batches: every row once an epoch, its label and weight with it, in bounded memory."""
+"""Each epoch has every row once, with its label and weight, in bounded memory."""
 
 import numpy as np
 import pytest
@@ -26,13 +26,13 @@ def generators(n):
 
 
 def flat(epoch):
-    """Return the X, y and share of all slabs of an epoch, one after the other, a row each."""
-    # A copy, since the X of one step may be where that of the step before was.
+    """Return X, y and weight of all micro-batches of an epoch, concatenated, one row an example."""
+    # A copy, since X of one step may overwrite that of the step before.
     micro_batches = [(X().clone(), y, weight) for step in epoch.steps for X, y, weight in step]
     return [torch.cat(parts, dim=-1).mT for parts in zip(*micro_batches, strict=True)]
 
 
-@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["allgather", "copied"])
+@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_an_epoch_has_every_row_once_with_its_label_and_weight(convert, copy_size, monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._COPY_SIZE", copy_size)
@@ -45,7 +45,7 @@ def test_an_epoch_has_every_row_once_with_its_label_and_weight(convert, copy_siz
     np.testing.assert_allclose(weight[:, 0], WEIGHT[order] / WEIGHT.mean() / 5)
 
 
-def test_epochs_are_shuffled_anew_and_repeat_with_the_seed():
+def test_each_epoch_has_another_order_which_the_seed_determines():
     first, second = make(batch_size=5, generators=generators(1)), None
     orders = [flat(first.epoch())[0] for _ in range(2)]
     assert not torch.equal(*orders)
@@ -54,7 +54,7 @@ def test_epochs_are_shuffled_anew_and_repeat_with_the_seed():
         assert torch.equal(flat(second.epoch())[0], order)
 
 
-def test_batches_have_the_size_asked_for():
+def test_batches_have_batch_size_rows_and_the_last_one_the_rest():
     sizes = [sum(X().shape[-1] for X, *_ in step) for step in make(batch_size=5).epoch().steps]
     assert sizes == [5, 5, 5, 5, 3]
 
@@ -67,12 +67,12 @@ def test_a_full_batch_is_never_shuffled(batch_size):
     assert batches.n_steps == 1
 
 
-def test_shares_of_the_full_batch_sum_to_one_however_weights_are_scaled():
+def test_weights_of_the_full_batch_sum_to_one_whatever_their_scale():
     for scale in (1e-30, 1.0, 1e30):
         assert make(weight=scale * WEIGHT).weight.sum().item() == pytest.approx(1)
 
 
-def test_networks_of_a_stack_see_their_own_order():
+def test_each_network_of_a_stack_has_its_own_order():
     batches = make(batch_size=5, generators=generators(3))
     rows, y, _ = flat(batches.epoch())
     assert rows.shape == (3, M, 3)
@@ -83,13 +83,13 @@ def test_networks_of_a_stack_see_their_own_order():
         assert torch.equal(y[k], expected_y)
 
 
-def test_large_batches_come_in_slabs(monkeypatch):
+def test_large_batches_are_split_into_micro_batches(monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
     steps = list(make(batch_size=10).epoch().steps)
     assert [[X().shape[-1] for X, *_ in step] for step in steps] == [[4, 4, 2], [4, 4, 2], [3]]
 
 
-def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
+def test_micro_batches_are_encoded_one_at_a_time_and_equal_those_of_the_steps(monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
     batches, made = make(), []
     take = type(batches.rows).__getitem__
@@ -106,7 +106,7 @@ def test_slabs_are_made_one_at_a_time_and_are_those_of_the_steps(monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, monkeypatch):
+def test_micro_batches_needed_at_a_time_do_not_share_memory(n, monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._COPY_SIZE", 0)
     monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 4)
     batches = make(batch_size=12, generators=generators(1)).in_micro_batches(n)
@@ -114,17 +114,17 @@ def test_gathered_slabs_that_are_needed_at_a_time_are_in_different_memory(n, mon
     (step, _) = batches.epoch().steps
     assert len(step) == 3
     first, *others = [X for X, *_ in step]
-    kept = [first()]
-    kept += [others.pop(0)() for _ in range(n - 1)]  # all that n threads need now
-    assert torch.equal(torch.cat(kept, dim=-1).mT, expected[: 4 * n])
-    assert len({X.data_ptr() for X in [*kept, *(X() for X in others)]}) == n  # and no more
+    needed = [first()]
+    needed += [others.pop(0)() for _ in range(n - 1)]  # by n threads at the same time
+    assert torch.equal(torch.cat(needed, dim=-1).mT, expected[: 4 * n])
+    assert len({X.data_ptr() for X in [*needed, *(X() for X in others)]}) == n  # no other memory
 
 
-# -- the batches of several trainings as those of one stack -----------------------------------
+# -- the batches of several trainings in one stack -----------------------------------
 
 
-def of_training(n, seed=None, kind="dense", batch_size=5):
-    """Return the Batches of a training with n rows of its own, shuffled where there is a seed."""
+def training_batches(n, seed=None, kind="dense", batch_size=5):
+    """Return the Batches of a training with n rows of its own, shuffled if there is a seed."""
     rng = np.random.default_rng(n)
     codes = rng.integers(0, 3, (n, 1)).astype(np.uint8)
     data = {
@@ -142,7 +142,7 @@ def of_training(n, seed=None, kind="dense", batch_size=5):
     return Batches(rows, y, weight, torch.float64, batch_size=batch_size, **options)
 
 
-def of_stack(seeds=(4, 5), n=21, batch_size=5):
+def stack_batches(seeds=(4, 5), n=21, batch_size=5):
     """Return the Batches of a training of several networks, each with a sample of the rows."""
     rng = np.random.default_rng(7)
     data = rng.normal(size=(M, 3))
@@ -155,8 +155,8 @@ def of_stack(seeds=(4, 5), n=21, batch_size=5):
     )  # fmt: skip
 
 
-def assert_epochs_are_their_own(stacked, alone, n_epochs=3):
-    """Assert that each network sees what it sees alone, and behind it rows that weigh nothing."""
+def assert_epochs_equal(stacked, alone, n_epochs=3):
+    """Assert that each network has the rows of separate batches, then rows of weight zero."""
     for _ in range(n_epochs):
         together, singles = flat(stacked.epoch()), [flat(batches.epoch()) for batches in alone]
         assert len(together[0]) == len(singles)
@@ -178,26 +178,24 @@ TRAININGS = {
 KINDS = {"dense": DenseRows, "sparse": OnDemandRows, "table": TableRows}
 
 
-@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["allgather", "copied"])
+@pytest.mark.parametrize("copy_size", [0, 2**22], ids=["gathered", "copied"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TRAININGS)
-def test_networks_of_several_trainings_see_the_rows_they_see_alone(
-    name, kind, copy_size, monkeypatch
-):
+def test_a_stack_has_the_batches_of_separate_trainings(name, kind, copy_size, monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._COPY_SIZE", copy_size)
     monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
-    trainings, alone = ([of_training(kind=kind, **each) for each in TRAININGS[name]]
+    trainings, alone = ([training_batches(kind=kind, **each) for each in TRAININGS[name]]
                         for _ in range(2))  # fmt: skip
     assert type(trainings[0].rows) is KINDS[kind]
     stacked = StackedBatches(trainings, [1] * len(trainings))
     assert stacked.n_steps == alone[0].n_steps
     assert stacked.n_rows == stacked.most_rows == max(batches.n_rows for batches in alone)
-    assert_epochs_are_their_own(stacked, alone)
-    assert_epochs_are_their_own(stacked.in_micro_batches(2), alone)
+    assert_epochs_equal(stacked, alone)
+    assert_epochs_equal(stacked.in_micro_batches(2), alone)
 
 
-def test_the_rows_of_a_stack_are_those_of_its_trainings_filled_up():
-    trainings = [of_training(3), of_stack(n=5), of_training(4)]
+def test_shorter_trainings_of_a_stack_are_padded_with_rows_of_weight_zero():
+    trainings = [training_batches(3), stack_batches(n=5), training_batches(4)]
     stacked = StackedBatches(trainings, [1, 2, 1])
     first, several, last = trainings
     index = [[0, 1, 2, 0, 0], *several.index.tolist(), [0, 1, 2, 3, 0]]
@@ -206,41 +204,46 @@ def test_the_rows_of_a_stack_are_those_of_its_trainings_filled_up():
         ends = [getattr(batches, name).flatten().tolist() for batches in (first, last)]
         expected = [ends[0] + [0, 0], *getattr(several, name)[:, 0].tolist(), ends[1] + [0]]
         assert getattr(stacked, name)[:, 0].tolist() == expected
-    # Of a full batch the shares add up to 1, as they do alone.
+    # The weights of a full batch add up to 1, as in a separate training.
     np.testing.assert_allclose(stacked.weight.sum(-1)[:, 0], [1, 1, 1, 1])
 
 
 def stack_and_singles():
-    """Return the batches of five networks of four trainings, together and each alone."""
+    """Return the batches of five networks of four trainings, stacked and separate."""
     (first, several, in_order, last), trainings = (
-        [of_training(23, 0), of_stack((4, 5)), of_training(22), of_training(24, 6)]
+        [
+            training_batches(23, 0),
+            stack_batches((4, 5)),
+            training_batches(22),
+            training_batches(24, 6),
+        ]
         for _ in range(2)
     )
     singles = [first, several.part(0), several.part(1), in_order, last]
     return StackedBatches(trainings, [1, 2, 1, 1]), singles
 
 
-def test_a_training_of_several_networks_is_as_many_of_the_stack():
+def test_all_networks_of_a_training_are_in_the_stack():
     stacked, singles = stack_and_singles()
-    assert_epochs_are_their_own(stacked, singles)
+    assert_epochs_equal(stacked, singles)
 
 
 @pytest.mark.parametrize("n_before", [0, 2])
 @pytest.mark.parametrize("members", [[0, 2, 3], [4, 1], [3, 2], [1, 2]])
-def test_some_networks_of_a_stack_go_on_with_their_rows(members, n_before):
+def test_a_part_of_a_stack_continues_with_the_rows_of_its_networks(members, n_before):
     stacked, singles = stack_and_singles()
-    assert_epochs_are_their_own(stacked, singles, n_before)
+    assert_epochs_equal(stacked, singles, n_before)
     part = stacked.part(members)
-    assert_epochs_are_their_own(part, [singles[k] for k in members])
+    assert_epochs_equal(part, [singles[k] for k in members])
     part = part.part([1, 0])
     assert part.n_rows == max(singles[k].n_rows for k in members[:2])
-    assert_epochs_are_their_own(part, [singles[members[1]], singles[members[0]]])
+    assert_epochs_equal(part, [singles[members[1]], singles[members[0]]])
 
 
 @pytest.mark.parametrize("member", range(5))
-def test_one_network_of_a_stack_goes_on_with_its_batches_as_they_were(member):
+def test_one_network_of_a_stack_continues_with_separate_batches(member):
     stacked, singles = stack_and_singles()
-    assert_epochs_are_their_own(stacked, singles, 1)
+    assert_epochs_equal(stacked, singles, 1)
     for part in (stacked.part(member), stacked.part([member, 0]).part(0)):
         assert type(part) is Batches
         for _ in range(2):
@@ -250,7 +253,7 @@ def test_one_network_of_a_stack_goes_on_with_its_batches_as_they_were(member):
                 assert torch.equal(found, expected)
 
 
-def test_held_out_rows_keep_the_share_of_each_class():
+def test_held_out_rows_have_the_same_fraction_of_each_class():
     y = np.array([0] * 80 + [1] * 20)
     training, held_out = hold_out(len(y), 0.25, seed=3, strata=y)
     assert sorted([*training, *held_out]) == list(range(100))
@@ -259,28 +262,28 @@ def test_held_out_rows_keep_the_share_of_each_class():
     assert hold_out(len(y), 0.25, seed=4, strata=y)[1].tolist() != held_out.tolist()
 
 
-# Of 40 groups, of unequal size, most hold one class.
+# 40 groups of unequal size, most of which have rows of one class only.
 GROUPS = np.sort(np.random.default_rng(0).integers(0, 40, 300))
 Y_OF_GROUPS = ((GROUPS % 3 == 0) ^ (np.random.default_rng(1).random(300) < 0.1)).astype(int)
 
 
-def test_too_few_rows_to_hold_out_is_an_error_with_a_cure():
+def test_too_few_rows_to_hold_out_is_an_error_that_says_what_to_do():
     with pytest.raises(ValueError, match=r"early_stopping must find rows.*early_stopping=False"):
         hold_out(5, 0.2, seed=0, strata=np.array([0, 0, 0, 0, 1]))
 
 
 @pytest.mark.parametrize("strata", [None, Y_OF_GROUPS])
-def test_a_group_is_held_out_as_a_whole(strata):
+def test_groups_are_not_split(strata):
     for seed in range(5):
         training, held_out = hold_out(300, 0.2, seed, strata, GROUPS)
         assert not set(GROUPS[training]) & set(GROUPS[held_out])
         np.testing.assert_array_equal(np.sort([*training, *held_out]), np.arange(300))
         assert 45 <= len(held_out) <= 75
-        if strata is not None:  # as many of both classes, although groups are nearly of one class
+        if strata is not None:  # although most groups have one class
             assert abs(strata[held_out].mean() - strata.mean()) < 0.05
     assert hold_out(300, 0.2, 4, strata, GROUPS)[1].tolist() == held_out.tolist()
 
 
-def test_classes_that_are_one_group_each_cannot_be_held_out():
+def test_classes_with_a_single_group_cannot_be_held_out():
     with pytest.raises(ValueError, match="in 2 groups is too few"):
         hold_out(20, 0.5, seed=0, strata=np.repeat([0, 1], 10), groups=np.repeat([0, 1], 10))

@@ -1,4 +1,4 @@
-"""Rows on their way to the network: encoded, dense or sparse, of any dtype and layout."""
+"""Encoded rows for the network, from X of any dtype and memory layout, dense or sparse."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def layouts():
 
 
 @pytest.mark.parametrize("layout", layouts())
-def test_rows_come_out_the_same_from_every_layout(layout):
+def test_rows_do_not_depend_on_the_memory_layout(layout):
     data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
     index = np.array([7, 3, 40])
     rows = make_rows(data, index, encoder, torch.float64, CPU)
@@ -50,7 +50,7 @@ def test_rows_come_out_the_same_from_every_layout(layout):
 @pytest.mark.parametrize(
     "dtype", ["float16", "float32", "float64", "int8", "uint8", "int64", "bool"]
 )
-def test_rows_come_out_the_same_from_every_dtype(dtype):
+def test_rows_do_not_depend_on_the_dtype(dtype):
     data = (10 * X).astype(dtype)
     rows = make_rows(data, np.arange(50), identity_encoder(4), torch.float32, CPU)
     assert rows[0:50].dtype == torch.float32
@@ -60,38 +60,40 @@ def test_rows_come_out_the_same_from_every_dtype(dtype):
 
 @pytest.mark.parametrize("layout", layouts())
 @pytest.mark.parametrize("is_merged", [False, True])
-def test_inputs_of_any_layout_are_the_rows_and_gaps_are_centres(layout, is_merged):
+def test_inputs_do_not_depend_on_the_layout_and_missing_values_are_centres(layout, is_merged):
     data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
     inputs = network_inputs(data, encoder, torch.float64, CPU, is_merged)
     expected = X if is_merged else (X - X.mean(axis=0)) / X.std(axis=0)
     np.testing.assert_allclose(inputs, expected, rtol=1e-12, atol=1e-12)
-    gappy = X.copy()
-    gappy[3, 1] = np.nan
-    filled = network_inputs(gappy, encoder, torch.float64, CPU, is_merged)
+    with_missing = X.copy()
+    with_missing[3, 1] = np.nan
+    filled = network_inputs(with_missing, encoder, torch.float64, CPU, is_merged)
     assert filled[3, 1].item() == (encoder.center[1] if is_merged else 0)
     assert torch.equal(filled[4:], inputs[4:])
 
 
-def table(categories_beyond):
-    """Return numbers with gaps, and codes of which some name no level that is known."""
+def table(n_others):
+    """Return a Table with missing numbers and with codes up to n_others beyond its categories."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(50, 3)).astype(np.float32)
     numbers[::5, 1] = np.nan
-    codes = rng.integers(0, np.array([3, 2]) + categories_beyond, size=(50, 2)).astype(np.uint8)
+    codes = rng.integers(0, np.array([3, 2]) + n_others, size=(50, 2)).astype(np.uint8)
     is_categorical = np.array([False, True, False, True, False])
     categories = [np.array(list("abc")), np.array(list("xy"))]
     return Table(numbers, codes, categories, is_categorical, n_frequent=np.array([3, 2]))
 
 
-@pytest.mark.parametrize("learnt_with", [0, 1])
+@pytest.mark.parametrize("n_others_in_fit", [0, 1])
 @pytest.mark.parametrize("embedding", [None, "piecewise_linear"])
-@pytest.mark.parametrize("kept", [0, 2**25])
-def test_a_large_table_gives_the_rows_of_a_small_one(kept, embedding, learnt_with, monkeypatch):
-    encoder = fit_encoder(table(learnt_with), np.ones(50), "smooth_clip", embedding)
+@pytest.mark.parametrize("most_numbers", [0, 2**25])
+def test_large_and_small_tables_give_the_same_rows(
+    most_numbers, embedding, n_others_in_fit, monkeypatch
+):
+    encoder = fit_encoder(table(n_others_in_fit), np.ones(50), "smooth_clip", embedding)
     index, options = np.array([7, 3, 40, 8]), (encoder, torch.float32, CPU)
     small = make_rows(table(1), index, *options)
     monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
-    monkeypatch.setattr("skdnn.data.batches._inputs._NUMBERS_WORTH_KEEPING", kept)
+    monkeypatch.setattr("skdnn.data.batches._inputs._NUMBERS_WORTH_KEEPING", most_numbers)
     large = make_rows(table(1), index, *options)
     assert isinstance(large, TableRows)
     assert large.shape == small.shape
@@ -103,17 +105,17 @@ def test_a_large_table_gives_the_rows_of_a_small_one(kept, embedding, learnt_wit
     assert torch.equal(out, small.take(order))
 
 
-def test_data_is_only_read():
+def test_rows_are_a_copy_of_the_data():
     data = X.copy()
     rows = make_rows(data, np.arange(50), identity_encoder(4), torch.float64, CPU)
     rows[0:50].zero_()
     np.testing.assert_array_equal(data, X)
 
 
-def test_dense_rows_equal_rows_of_the_same_numbers_dtype_and_device():
-    index, as_it_is = np.arange(50), identity_encoder(4)
+def test_dense_rows_are_equal_if_numbers_dtype_and_device_are():
+    index, identity = np.arange(50), identity_encoder(4)
 
-    def rows(data=X, index=index, encoder=as_it_is, dtype=torch.float64):
+    def rows(data=X, index=index, encoder=identity, dtype=torch.float64):
         return make_rows(data, index, encoder, dtype, CPU)
 
     one, other = X.copy(), X.copy()
@@ -125,14 +127,14 @@ def test_dense_rows_equal_rows_of_the_same_numbers_dtype_and_device():
     assert not rows().equals(rows(encoder=fit_encoder(X, np.ones(50))))
     assert not rows(X.round()).equals(rows(X.round(), dtype=torch.float32))
     elsewhere = rows()
-    elsewhere.device = torch.device("meta")  # to where they go when they are asked for
+    elsewhere.device = torch.device("meta")  # of the rows that are returned
     assert not rows().equals(elsewhere)
     assert not elsewhere.equals(rows())
 
 
 @pytest.mark.parametrize("numeric_embedding", [None, "piecewise_linear"])
 @pytest.mark.parametrize("is_expanded", [True, False])
-def test_networks_share_rows_but_for_their_target_means(
+def test_networks_share_all_columns_but_their_target_means(
     monkeypatch, numeric_embedding, is_expanded
 ):
     if not is_expanded:

@@ -72,7 +72,7 @@ def test_integer_weights_count_as_repetitions(standardize):
 def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, options):
     data = with_missing()
     whole = fit_encoder(data, ONES, **options)
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 12)
     chunked = fit_encoder(data, ONES, **options)
     torch.testing.assert_close(whole.apply(data, DOUBLE), chunked.apply(data, DOUBLE))
 

@@ -106,6 +106,6 @@ def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, bounded):
     data = with_missing()
     data[4, 1] = 1e9
     whole = moments(data, WEIGHT, bounded)
-    monkeypatch.setattr("skdnn.data.frames._chunks.CHUNK_SIZE", 12)
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 12)
     for name, value in vars(moments(data, WEIGHT, bounded)).items():
         np.testing.assert_allclose(value, getattr(whole, name), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""One column: the same values in every library are the same numbers or levels."""
+"""The same values are read as the same numbers or categories from every library."""
 
 import datetime as dt
 from decimal import Decimal
@@ -13,7 +13,7 @@ from skdnn.data.frames import find_kinds, read_columns
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
 
-# Seconds since 1970 of some instants, one of them missing, one before.
+# Seconds since 1970 of some points in time, one of them missing, one before 1970.
 SECONDS = np.array([1.6e9, np.nan, 86_400.5, -3.25])
 DATETIMES = [
     None if np.isnan(s) else dt.datetime(1970, 1, 1) + dt.timedelta(seconds=s) for s in SECONDS
@@ -46,7 +46,7 @@ def units(make, name, units, values):
     return {f"{make.__name__} {name}[{unit}]": make(values, f"{name}[{unit}]") for unit in units}
 
 
-INSTANTS = {
+DATES = {
     **units(pandas, "datetime64", ("ns", "us", "ms"), DATETIMES),
     "pandas zoned": pandas(AWARE, "datetime64[us, Asia/Kolkata]"),
     "pandas objects": pandas(DATETIMES, object),
@@ -68,14 +68,14 @@ def numbers(frame):
     return kinds, read_columns(frame, kinds)
 
 
-@pytest.mark.parametrize("frame", INSTANTS.values(), ids=INSTANTS)
-def test_an_instant_is_the_same_number_in_every_library_and_unit(frame):
+@pytest.mark.parametrize("frame", DATES.values(), ids=DATES)
+def test_a_date_is_the_same_number_in_every_library_and_unit(frame):
     kinds, X = numbers(frame)
     assert kinds == ["date"]
     np.testing.assert_array_equal(X[:, 0], SECONDS / 86_400)
 
 
-CALENDAR = {
+DAY_FRAMES = {
     "pandas objects": pandas(DAYS, object),
     "pandas periods": pandas([d and pd.Period(d, "D") for d in DAYS], "period[D]"),
     "pandas on arrow": on_arrow(DAYS, pa.date32()),
@@ -85,14 +85,14 @@ CALENDAR = {
 }
 
 
-@pytest.mark.parametrize("frame", CALENDAR.values(), ids=CALENDAR)
-def test_a_day_is_its_midnight(frame):
+@pytest.mark.parametrize("frame", DAY_FRAMES.values(), ids=DAY_FRAMES)
+def test_a_date_without_time_is_midnight(frame):
     kinds, X = numbers(frame)
     assert kinds == ["date"]
     np.testing.assert_array_equal(X[:, 0], np.floor(SECONDS / 86_400))
 
 
-LENGTHS = {
+DURATION_FRAMES = {
     **units(pandas, "timedelta64", ("ns", "us", "ms"), DURATIONS),
     "pandas objects": pandas(DURATIONS, object),
     "pandas on arrow": on_arrow(DURATIONS, pa.duration("us")),
@@ -101,7 +101,7 @@ LENGTHS = {
 }
 
 
-@pytest.mark.parametrize("frame", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("frame", DURATION_FRAMES.values(), ids=DURATION_FRAMES)
 def test_a_duration_is_the_same_number_in_every_library_and_unit(frame):
     kinds, X = numbers(frame)
     assert kinds == ["duration"]
@@ -130,7 +130,7 @@ def test_a_time_of_day_may_have_32_bits(unit, a_second):
     np.testing.assert_array_equal(numbers(table)[1][:, 0], [np.nan, 0.5])
 
 
-def test_objects_are_read_as_their_dtype_is():
+def test_objects_are_read_like_the_dtype_of_their_values():
     lengths = np.array([3, 4, 5], dtype="timedelta64[h]")
     kinds, X = numbers(pandas(list(lengths), object))
     assert kinds == ["duration"]
@@ -141,7 +141,7 @@ def test_objects_are_read_as_their_dtype_is():
 
 
 @pytest.mark.parametrize("other", [5, dt.timedelta(1), "text"])
-def test_an_array_column_of_dates_and_something_else_is_an_error(other):
+def test_a_column_of_dates_and_other_values_in_an_array_is_an_error(other):
     array = np.array([[dt.date(2020, 1, 1)], [other]], dtype=object)
     with pytest.raises(ValueError, match="one kind of values in column 0"):
         read_columns(array, None)
@@ -163,7 +163,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("frame", NUMBERS.values(), ids=NUMBERS)
-def test_numbers_are_numbers_in_whatever_they_come(frame):
+def test_decimals_fractions_and_nullable_dtypes_are_numbers(frame):
     kinds, X = numbers(frame)
     assert kinds is None
     np.testing.assert_array_equal(X[:, 0], [1.5, np.nan, -3, np.nan])
@@ -192,7 +192,7 @@ COLUMNS = {
 @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pa.table])
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_column_is_read_in_one_way_whatever_stands_beside_it(name, beside, library):
+def test_reading_a_column_does_not_depend_on_other_columns(name, beside, library):
     alone = pd.DataFrame({"x": COLUMNS[name]})
     frame = library({"x": COLUMNS[name], **BESIDE[beside]})
     kinds = (find_kinds(frame, "from_dtype") or ["number"])[0]
@@ -214,16 +214,18 @@ def test_a_column_is_read_in_one_way_whatever_stands_beside_it(name, beside, lib
     [[[1], [2, 3]], [{"a": 1}, {"a": 2}], [b"1", [2]], [np.ones(2), np.ones(2)], [{1}, {2}]],
     ids=str,
 )
-def test_what_is_neither_number_nor_level_is_refused_by_name(values, library):
+def test_values_that_are_neither_numbers_nor_categories_are_an_error_that_names_the_column(
+    values, library
+):
     try:
         frame = library({"good": [1.0, 2.0], "odd one": values})
     except Exception:
         pytest.skip("no such column in this library")
-    with pytest.raises(TypeError, match="numbers, dates or levels in column 'odd one'"):
+    with pytest.raises(TypeError, match="numbers, dates or categories in column 'odd one'"):
         find_kinds(frame, "from_dtype")
 
 
-def test_cells_of_an_array_are_refused_by_place():
+def test_text_and_too_large_integers_in_an_array_are_an_error_that_names_the_column():
     array = np.array([[1.0, 2.0], [3.0, "many"]], dtype=object)
     with pytest.raises(ValueError, match="must hold numbers in column 1, got 'many': could not"):
         read_columns(array, None)
@@ -233,7 +235,7 @@ def test_cells_of_an_array_are_refused_by_place():
 
 
 @pytest.mark.parametrize("outlier", [np.inf, Decimal("Infinity"), -np.inf])
-def test_infinity_is_named_with_its_column(outlier):
+def test_infinity_is_an_error_that_names_the_column(outlier):
     frame = pd.DataFrame({"a": [1.0, 2.0], "far": pd.Series([outlier, 1.0], dtype=object)})
     with pytest.raises(ValueError, match="Input X contains infinity in column 'far'"):
         read_columns(frame, None)
@@ -248,18 +250,18 @@ def test_infinity_is_named_with_its_column(outlier):
         ("date", [dt.timedelta(1)] * 2, "durations"),
     ],
 )
-def test_a_column_that_holds_something_else_than_in_fit_is_an_error(kind, values, found):
+def test_another_kind_of_values_than_in_fit_is_an_error(kind, values, found):
     with pytest.raises(ValueError, match=rf"in column 'x', as in fit, got {found}"):
         read_columns(pandas(values), [kind])
 
 
 @pytest.mark.parametrize("kind", ["number", "date", "duration"])
 @pytest.mark.parametrize("dtype", [object, float, "datetime64[us]"])
-def test_a_column_of_nothing_may_be_anything(kind, dtype):
+def test_a_column_without_values_is_of_any_kind(kind, dtype):
     assert np.isnan(read_columns(pandas([None, None], dtype), [kind])).all()
 
 
-def test_objects_of_which_nothing_is_known_are_levels():
+def test_an_all_missing_column_of_objects_in_a_frame_is_categorical():
     assert find_kinds(pandas([None, np.nan], object), "from_dtype") == ["category"]
     assert find_kinds(arrow([None, None]), "from_dtype") == ["category"]
     assert find_kinds(np.array([[None], [None]], dtype=object), "from_dtype") is None
@@ -270,6 +272,6 @@ def test_columns_may_have_any_name():
     assert find_kinds(frame, "from_dtype") == ["number", "category", "number", "category"]
 
 
-def test_columns_of_several_levels_of_names_are_chosen_by_tuples():
+def test_columns_of_a_multi_index_are_chosen_by_tuples():
     frame = pd.DataFrame({("a", "k"): [1, 2], ("b", "k"): [1, 2]})
     assert find_kinds(frame, (("b", "k"),)) == ["number", "category"]

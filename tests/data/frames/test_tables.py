@@ -44,7 +44,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-def test_frames_of_every_kind_read_the_same(kind):
+def test_the_table_does_not_depend_on_the_library_and_dtype(kind):
     frame = FRAMES[kind]()
     kinds = find_kinds(frame, "from_dtype")
     assert kinds == ["category", "number"]
@@ -65,13 +65,13 @@ BOOLEANS = {
 
 
 @pytest.mark.parametrize("kind", BOOLEANS)
-def test_booleans_are_levels(kind):
-    frame = pd.DataFrame({"is_outlier": BOOLEANS[kind]()})
+def test_booleans_are_categories(kind):
+    frame = pd.DataFrame({"flag": BOOLEANS[kind]()})
     assert find_kinds(frame, "from_dtype") == ["category"]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-def test_objects_that_all_are_numbers_are_numbers(missing):
+def test_objects_that_are_all_numbers_are_numbers(missing):
     frame = pd.DataFrame({"width": pd.Series([1, 2.5, missing], dtype=object), "kind": list("aba")})
     kinds = find_kinds(frame, "from_dtype")
     assert kinds == ["number", "category"]
@@ -88,11 +88,11 @@ def test_objects_that_all_are_numbers_are_numbers(missing):
         (("colour", "width"), ["category", "category"]),
     ],
 )
-def test_columns_may_be_chosen(chosen, expected):
+def test_columns_of_categories_are_chosen_by_name_index_or_mask(chosen, expected):
     assert find_kinds(pandas_frame(object), chosen) == expected
 
 
-def test_numbers_alone_are_none():
+def test_kinds_are_none_if_all_columns_hold_numbers():
     frame = pandas_frame(object)
     assert find_kinds(frame, None) is None
     assert find_kinds(frame, ()) is None
@@ -100,7 +100,7 @@ def test_numbers_alone_are_none():
     assert find_kinds(np.eye(3), "from_dtype") is None
 
 
-def test_rare_levels_and_unseen_ones_share_a_code():
+def test_rare_and_unseen_categories_have_the_same_code():
     frame = pd.DataFrame({"letter": list("a" * 60 + "b" * 36 + "cdef")})
     table = read_columns(frame, ["category"])
     categories = table.frequent_categories(np.ones(100))
@@ -109,14 +109,14 @@ def test_rare_levels_and_unseen_ones_share_a_code():
     assert unseen.recoded(categories).codes[:, 0].tolist() == [1, 2, 2, 2]
 
 
-def test_rows_of_weight_zero_teach_no_level():
+def test_rows_of_weight_zero_add_no_category():
     frame = pd.DataFrame({"letter": list("ab" * 20)})
     weight = np.array([1.0, 0.0] * 20)
     assert list(read_columns(frame, ["category"]).frequent_categories(weight)[0]) == ["a"]
 
 
-def test_of_very_many_levels_the_most_frequent_are_told_apart():
-    names = np.repeat([f"level {k}" for k in range(1000)], 6)
+def test_at_most_254_categories_are_frequent():
+    names = np.repeat([f"name {k}" for k in range(1000)], 6)
     names = np.concatenate([names, np.repeat([f"often {k}" for k in range(200)], 9)])
     table = read_columns(pd.DataFrame({"name": names}), ["category"])
     (categories,) = table.frequent_categories(np.ones(len(names)))
@@ -125,13 +125,13 @@ def test_of_very_many_levels_the_most_frequent_are_told_apart():
     assert table.recoded([categories]).codes.dtype == np.uint8
 
 
-def test_levels_of_different_types_stay_apart():
+def test_categories_of_different_types_are_distinct():
     frame = pd.DataFrame({"mixed": pd.Series([1, "1", 2.5, (3, 4)] * 10, dtype=object)})
     (categories,) = read_columns(frame, ["category"]).frequent_categories(np.ones(40))
     assert len(categories) == 4
 
 
-def test_rows_are_taken_as_from_an_array():
+def test_a_table_is_indexed_by_rows():
     table = read_columns(pandas_frame(object), ["category", "number"])
     assert table.shape == (6, 2)
     part = table[np.array([4, 0])]
@@ -140,7 +140,7 @@ def test_rows_are_taken_as_from_an_array():
     np.testing.assert_array_equal(part.codes, table.codes[[4, 0]])
 
 
-def test_an_array_has_levels_where_it_is_told_so():
+def test_columns_of_an_array_are_categories_if_chosen():
     array = np.array([["red", 1.0], ["blue", 2.0], ["red", 3.0]], dtype=object)
     table = read_columns(array, find_kinds(array, (0,)))
     np.testing.assert_array_equal(table.numbers[:, 0], [1.0, 2.0, 3.0])

@@ -1,4 +1,4 @@
-"""Text columns that hold numbers, dates or durations are found, and the line converts them."""
+"""Messages about text columns that hold numbers, dates or durations, with code to convert them."""
 
 import re
 
@@ -12,7 +12,7 @@ from skdnn.data.frames._text import text_warnings
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
 
-# Text, what it reads as, and the numbers or the nanoseconds that are right.
+# Texts, and the numbers that they stand for.
 NUMBERS = {
     "plain": (["12", "-1e3", " 3.5 ", "+.5", "7."], [12, -1000, 3.5, 0.5, 7]),
     "few distinct values": (["0", "1"] * 10, [0, 1] * 10),
@@ -70,7 +70,7 @@ def column(values, dtype=None):
 
 
 def converted(X, message):
-    """Return the numbers of column 'x' once the line in a message has been run."""
+    """Return the numbers of column 'x' after running the line of code in a message."""
     scope = {"X": X.copy() if isinstance(X, pd.DataFrame) else X, "pd": pd, "pl": pl, "pa": pa}
     exec(re.search(r"Convert it: (.*?\))\. If", message).group(1), scope)
     X = scope["X"]
@@ -79,7 +79,7 @@ def converted(X, message):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", NUMBERS)
-def test_numbers_are_found_and_the_line_converts_them(name, library):
+def test_numbers_are_reported_and_the_line_converts_them(name, library):
     texts, numbers = NUMBERS[name]
     X = LIBRARIES[library](column([*texts, None]))
     message = warned(X)[0]
@@ -88,7 +88,7 @@ def test_numbers_are_found_and_the_line_converts_them(name, library):
 
 
 def days(text):
-    """Return the days since 1970 in UTC of one date, by Python's own reader."""
+    """Return the days since 1970 in UTC of one date, which pandas reads."""
     text = text.strip().replace("/", "-")
     text = re.sub(r"(?<=[+-]\d\d)(?=\d\d$)", ":", text) if ":" in text else text
     text = f"{text}-01" if len(text) == 7 else text
@@ -99,7 +99,7 @@ def days(text):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", DATES)
-def test_dates_are_found_and_the_line_converts_them(name, library):
+def test_dates_are_reported_and_the_line_converts_them(name, library):
     X = LIBRARIES[library](column([*DATES[name], None]))
     message = warned(X)[0]
     assert message.startswith("Column 'x' reads as dates, ")
@@ -110,7 +110,7 @@ def test_dates_are_found_and_the_line_converts_them(name, library):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", DURATIONS)
-def test_durations_are_found_and_the_line_converts_them(name, library):
+def test_durations_are_reported_and_the_line_converts_them(name, library):
     X = LIBRARIES[library](column([*DURATIONS[name], None]))
     message = warned(X)[0]
     assert message.startswith("Column 'x' reads as durations, ")
@@ -133,7 +133,7 @@ def test_durations_are_found_and_the_line_converts_them(name, library):
     ],
     ids=lambda frame: str(frame["x"].dtype),
 )
-def test_what_pandas_writes_into_a_csv_file_is_found(values, tmp_path):
+def test_dates_and_numbers_in_a_csv_file_of_pandas_are_reported(values, tmp_path):
     values.to_csv(tmp_path / "x.csv", index=False)
     X = pd.read_csv(tmp_path / "x.csv", dtype=str)
     expected = read_columns(values, find_kinds(values, "from_dtype"))[:, 0]
@@ -181,7 +181,7 @@ def test_columns_of_a_categorical_dtype_and_booleans_are_not_reported(frame):
     assert warned(frame) == {}
 
 
-def test_nine_of_ten_values_are_nearly_all_and_each_row_counts():
+def test_a_column_is_reported_if_nine_of_ten_rows_are_numbers():
     assert "except 'x', but" in warned(column(["1"] * 90 + ["x"] * 10))[0]
     assert warned(column(["1"] * 89 + ["x"] * 11)) == {}
     texts = column(["1", "x"] * 10)
@@ -189,7 +189,7 @@ def test_nine_of_ten_values_are_nearly_all_and_each_row_counts():
     assert "except" not in warned(texts, weight=np.array([1, 0] * 10))[0]
 
 
-def test_text_for_missing_values_does_not_count_but_is_named():
+def test_text_for_missing_values_does_not_count_but_is_shown():
     message = warned(column(["1", "N/A", "?", " ", "none"] * 10))[0]
     assert "numbers, except 'N/A', '?', ' ', but" in message
 
@@ -206,13 +206,13 @@ def test_objects_of_dates_and_text_are_dates():
     np.testing.assert_array_equal(converted(X, warned(X)[0]), [18292] * 20 + [np.nan])
 
 
-def test_of_very_many_distinct_values_some_are_looked_at():
+def test_a_sample_of_very_many_distinct_values_is_read():
     assert 0 in warned(column(["?"] * 9 + [str(i) for i in range(30_000)]))
     assert "except '?'" in warned(column([str(i) for i in range(30_000)] + ["?"] * 9))[0]
     assert warned(column([f"{i}x" for i in range(30_000)])) == {}
 
 
-def test_columns_are_named_by_place_and_name():
+def test_messages_have_the_index_and_the_name_of_the_column():
     X = pd.DataFrame({"a": ["u", "v"], 3: ["1", "2"], "c": [1.0, 2.0], ("b", "c"): ["5", "7"]})
     found = warned(X)
     assert list(found) == [1, 3]
@@ -220,7 +220,7 @@ def test_columns_are_named_by_place_and_name():
     assert "X[3] = pd.to_numeric(X[3], errors='coerce')" in found[1]
 
 
-def test_for_a_file_the_line_comes_before_it_is_written():
+def test_the_line_for_a_file_converts_before_writing():
     X = pa.table({"x": ["1", "2"]})
     message = warned(X, passed="data.parquet")[0]
     assert "frame['x'] = pd.to_numeric(frame['x'], errors='coerce'), before the file" in message

@@ -1,10 +1,10 @@
-"""Columns of one numeric dtype are read together, with the values of a read column by column."""
+"""Columns of one numeric dtype are read together, as if they were read one by one."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from skdnn.data.frames import _blocks, find_kinds, read_columns
+from skdnn.data.frames import _reading, find_kinds, read_columns
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -55,7 +55,7 @@ def random_frames():
 
 
 def read(frame):
-    """Return all that reading a frame gives, or its error."""
+    """Return the kinds and values of a frame, or the error."""
     try:
         kinds = find_kinds(frame, "from_dtype")
         X = read_columns(frame, kinds)
@@ -67,7 +67,7 @@ def read(frame):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_blocks_hold_what_reading_column_by_column_gives(library, monkeypatch):
+def test_reading_in_blocks_equals_reading_column_by_column(library, monkeypatch):
     n_errors = 0
     for frame in random_frames():
         try:
@@ -76,7 +76,7 @@ def test_blocks_hold_what_reading_column_by_column_gives(library, monkeypatch):
             continue  # the library has no column of such a dtype
         found = read(frame)
         with monkeypatch.context() as context:
-            context.setattr(_blocks, "_MOST_ROWS", -1)
+            context.setattr(_reading, "_MOST_ROWS_OF_BLOCKS", -1)
             expected = read(frame)
         np.testing.assert_equal(found, expected)
         n_errors += isinstance(found[0], type)
@@ -84,7 +84,7 @@ def test_blocks_hold_what_reading_column_by_column_gives(library, monkeypatch):
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow", "array"])
-def test_numbers_of_several_dtypes_keep_their_places(library):
+def test_columns_of_several_dtypes_keep_their_order(library):
     numbers = np.arange(24.0).reshape(4, 6)
     frame = pd.DataFrame(numbers, columns=list("abcdef"))
     frame = frame.astype({"b": "int8", "d": "float32", "e": "int8"})
@@ -93,21 +93,21 @@ def test_numbers_of_several_dtypes_keep_their_places(library):
     np.testing.assert_array_equal(X.numbers, numbers)
 
 
-def test_the_first_infinite_column_is_named_though_it_is_read_in_a_block():
+def test_the_error_names_the_first_column_with_infinity():
     frame = pd.DataFrame({"a": [1, 2], "b": [1.0, np.inf], "c": [np.inf, 2.0], "d": [1.0, 2.0]})
     with pytest.raises(ValueError, match="infinity in column 'b'"):
         read_columns(frame, None)
 
 
-def test_a_wide_frame_is_read_without_a_look_at_each_column(monkeypatch):
-    """Only the text column is read by itself, and one column of numbers for their dtype."""
+def test_columns_of_numbers_in_a_wide_frame_are_not_read_one_by_one(monkeypatch):
+    """Only the text column, and one column of numbers for its dtype, are read separately."""
     frame = pd.DataFrame(np.eye(3, 300)).assign(text=list("aba"))
     single = []
-    columns_of = _blocks.columns_of
-    for module in ("_blocks", "_tables"):
-        monkeypatch.setattr(
-            f"skdnn.data.frames.{module}.columns_of",
-            lambda X, indices=None: single.append(indices) or columns_of(X, indices),
-        )
+    columns_of = _reading.columns_of
+    monkeypatch.setattr(
+        _reading,
+        "columns_of",
+        lambda X, indices=None: single.append(indices) or columns_of(X, indices),
+    )
     read_columns(frame, find_kinds(frame, "from_dtype"))
     assert single == [[300], [300], [299]]
