@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from skdnn.callbacks import ReadingLines
 from skdnn.checkpoints import describe, digest_of
+from skdnn.data.frames import Table
 from skdnn.data.streaming import FileColumns, FileStatistics, TrainingFile, open_source
 from skdnn.processes import SINGLE_PROCESS, current_processes
 
@@ -215,7 +216,7 @@ def _sample(
     rows, is_held, is_sampled = statistics.kept_rows(frequent, n_frequent)
     y = target.encode(rows.y)
     weight = rows.weight if factors is None else rows.weight * factors[y]
-    if frequent:
+    if isinstance(rows.X, Table):
         estimator._columns_warned_of += warn_about_other_categories(
             estimator, rows.X, weight, what=RARE
         )

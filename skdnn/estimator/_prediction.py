@@ -54,7 +54,7 @@ class FittedNetwork:
         self.device = torch.device(fitted.device_)
         if self.device.type != "cpu" and (self.device.index or 0) >= torch.cuda.device_count():
             self.device = torch.device("cpu")  # fitted on another machine
-        self.W = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
+        self.W: list[Any] = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
         intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
         self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
@@ -109,8 +109,7 @@ def read_target_and_weight(
     X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Any, Any]:
     """Return y and the sample weights, read from the files of X if they are column names."""
-    source = open_source(X) if isinstance(y, str) else None
-    if source is None:
+    if not isinstance(y, str) or (source := open_source(X)) is None:
         return y, sample_weight
     source.check_names([y], "y")
     if isinstance(sample_weight, str):

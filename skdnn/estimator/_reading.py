@@ -119,11 +119,12 @@ def _read_columns(
     else:
         check_array(zeros, dtype=None, **options)
     read = read_columns(X, estimator.column_kinds_)
-    if isinstance(read, Table) and estimator._kinds_of_categories is not None:
-        check_kinds_of_categories(estimator, read)
-    if recodes and estimator.categories_ is not None:
-        read = read.recoded(estimator.categories_)
-        warn_about_other_categories(estimator, read)
+    if isinstance(read, Table):
+        if estimator._kinds_of_categories is not None:
+            check_kinds_of_categories(estimator, read)
+        if recodes and estimator.categories_ is not None:
+            read = read.recoded(estimator.categories_)
+            warn_about_other_categories(estimator, read)
     return read, *y
 
 

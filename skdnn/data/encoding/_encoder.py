@@ -389,7 +389,7 @@ def fit_encoder(
             found = robust_moments(numbers, weight, processes)
         else:
             found = moments(numbers, weight, standardize == "smooth_clip", processes)
-        n_rows = processes.allreduce(np.array(np.count_nonzero(weight)))
+        n_rows = int(processes.allreduce(np.array(np.count_nonzero(weight))))
         fitted["center"], fitted["total"] = found.mean, found.total
         fitted["inverse_scale"] = found.inverse_deviation(n_rows)
     if isinstance(standardize, str):

@@ -105,7 +105,7 @@ def moments(
         (found.deviation < _SMALL) & (found.mean != 0) & (np.abs(found.mean) < _SMALL)
     )
     if bounded:
-        n_rows = processes.allreduce(np.array(np.count_nonzero(weight)))
+        n_rows = int(processes.allreduce(np.array(np.count_nonzero(weight))))
         needs_refinement |= is_outlier(farthest, found.deviation, n_rows)
     if not needs_refinement.any():
         return found
