@@ -244,7 +244,7 @@ def test_few_rows_are_all_trained_on_by_all():
 @pytest.mark.parametrize(
     ("parameters", "arguments", "message"),
     [
-        ({"n_networks": 0}, {}, "n_networks must be an integer of at least 1, got 0"),
+        ({"n_networks": 0}, {}, r"n_networks must be an int in the range \[1, 10000\], got 0"),
         ({"n_networks": 2.5}, {}, "n_networks must be"),
         ({"optimizer": "lbfgs"}, {}, "n_networks must be 1 for optimizer='lbfgs'"),
         ({"warm_start": True}, {}, "n_networks must be 1 for warm_start=True, got 5"),

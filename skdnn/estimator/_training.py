@@ -153,7 +153,7 @@ def ended(estimator, plan, result):
             "Training was interrupted. The estimator is fitted, with the weights after epoch "
             f"{result.best_iter.max()}."
         )
-    if not (result.converged.all() or plan.ends_at_max_iter):
+    if not (result.converged.all() or not plan.warns_at_max_iter):
         ending = result.endings[~result.converged][0]
         warn(_NOT_CONVERGED[ending].format(max_iter=plan.max_iter), ConvergenceWarning)
     return estimator

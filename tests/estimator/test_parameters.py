@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier
-from skdnn.estimator._parameters import plain
+from skdnn.estimator._parameters import to_python
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
@@ -73,7 +73,7 @@ def test_a_search_takes_arrays_of_values():
 
 def test_what_is_plain_stays_the_same_object():
     for value in (3, "relu", None, 0.5, True, torch.tanh, torch.nn.ReLU, torch.optim.SGD):
-        assert plain(value) is value
+        assert to_python(value) is value
 
 
 @pytest.mark.parametrize("name", ["n_units", "max_iter", "n_networks", "learning_rate", "tol"])
