@@ -59,8 +59,8 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
     state = getattr(plan.before, "_partial_fit_state", None) if plan.is_partial_fit else None
     if state is not None and state.get("layout") != LAYOUT:
         raise ValueError(
-            "partial_fit must continue an estimator of this version of skdnn, got one whose "
-            "optimizer has its state in the order of an earlier version. Fit it again."
+            "partial_fit must continue an estimator of this version of skdnn: earlier versions "
+            "order the state of the optimizer differently. Fit it again."
         )
     if state is not None and state["optimizer_name"] == _optimizer_name(parameters):
         saved = state["optimizer"]
@@ -119,7 +119,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
     some_rows = training.rows[:64].mT
     if plan.processes.broadcast(some_rows.numel() > 0 and is_saturated(network, some_rows)):
         if parameters.init_scale == "auto" and parameters.standardize is False:
-            advice = "Let standardize be True, or scale X, got standardize=False."
+            advice = "Set standardize=True or scale X, got standardize=False."
         warn(f"The output starts saturated, where its gradient is almost zero. {advice}")
     return network
 

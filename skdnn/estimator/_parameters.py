@@ -84,9 +84,11 @@ class Interval:
         name, high = ("an int", "2**32") if self.type is Integral else ("a float", "inf")
         high = high if self.high == math.inf else f"{self.high:g}"
         brackets = {"left": "[)", "both": "[]", "neither": "()"}[self.closed]
-        choices = [f"{name} in the range {brackets[0]}{self.low:g}, {high}{brackets[1]}"]
-        choices += map(repr, self.options)
-        return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+        text = f"{name} in the range {brackets[0]}{self.low:g}, {high}{brackets[1]}"
+        if not self.options:
+            return text
+        *others, last = map(repr, self.options)
+        return f"{', '.join([text, *others])} or {last}"
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value satisfies the constraint."""
