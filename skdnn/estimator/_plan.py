@@ -1,9 +1,51 @@
 """The plan: all settings of a fit, resolved from the parameters and the data.
 
-The value of every "auto" is decided here.
+The table has the values of "auto"; the first condition that holds decides. m is the number of rows,
+w their total weight, n the number of columns of X, and Adam is "adam" or "adamw".
+
+======================  =========================================  ================================
+parameter               condition                                  value
+======================  =========================================  ================================
+batch_size              "lbfgs", or m <= 64                        all rows
+                        Adam                                       m / 30 in [32, 256], and at least
+                                                                   min(m / 200, 1024)
+                        else                                       m / 30 in [32, 256]
+device                  X is a CUDA tensor                         that of X
+                        CUDA is available                          "cuda"
+                        else                                       "cpu"
+dtype                   training continues a previous fit          that of the previous fit
+                        float32 is too coarse for y                float64
+                        CUDA, or X has 32 bits or fewer            float32
+                        "lbfgs", partial_fit, or m < 1,000         float64
+                        else                                       float32
+early_stopping          several networks                           whether each fold can have a row
+                                                                   of each class
+                        no row of some class could be held out     False
+                        scoring is given                           True
+                        "lbfgs", or "adam" with one layer          False
+                        Adam, and 100 <= m < max(1,000, 4 n)       True
+                        else                                       m >= 10,000
+learning_rate           not Adam                                   0.003
+                        one layer                                  3 / n^[0], at most 0.03
+                        else                                       0.003, see `Plan.learning_rate`
+learning_rate_schedule  Adam                                       "cosine"
+                        else                                       "constant"
+max_iter                Adam, and m >= 20,000                      25
+                        else                                       50
+numeric_embedding       not Adam, sparse X, or a linear model      None
+                        one network, and m < rows_worth_binning    None
+                        up to 16 numeric columns; or up to 200     "piecewise_linear"
+                        and at most 2**26 inputs in all
+                        else                                       None
+weight_decay            not "adam"                                 0
+                        one layer                                  n / (4 max(w, 100))
+                        else                                       50 / w, see
+                                                                   `_resolve_weight_decay`
+======================  =========================================  ================================
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -22,7 +64,7 @@ from ._examples import Examples, Totals
 from ._parameters import CONSTRAINTS, DTYPES, dtype_name
 from ._task import Processes, Task
 
-Activation: TypeAlias = Any  # a name, a function on tensors or a torch.nn.Module class
+Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
 ADAM = ("adam", "adamw")
 # Optimizers that can save their state. SciPy hides that of L-BFGS, and a torch class may have any.
@@ -33,9 +75,9 @@ LINEAR_ACTIVATIONS = ("identity", "linear")
 # The numbers below were chosen on real tables, by ROC AUC and log-loss for classification, and by
 # R² and mean absolute error for regression.
 DEFAULT_N_LAYERS = 3
-# early_stopping: Adam soon overfits few rows, and more rows if they have many columns; of many rows
-# some can be spared. In between, held-out rows help more as training rows, and a validation set of
-# very few rows is only noise.
+# early_stopping: Adam soon overfits few rows, and more rows if they have many columns. Of many rows
+# some can be spared; in between they help more as training rows. A validation set of fewer than 100
+# rows is too noisy.
 FEW_ROWS, MANY_ROWS, FEW_ROWS_PER_COLUMN = range(100, 1_000), 10_000, 4
 # max_iter
 EPOCHS_TO_ANNEAL, EPOCHS_OF_MANY_ROWS, ROWS_OF_FEWER_EPOCHS = 50, 25, 20_000
@@ -46,18 +88,15 @@ LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
 MAX_RATE_OF_ONE_LAYER, RATE_TIMES_INPUTS_OF_ONE_LAYER = 0.03, 3.0
 # batch_size
 ROWS_OF_ONE_BATCH, USUAL_BATCH, LONGEST_BATCH = 64, 256, 1024
-# weight_decay: PENALTY_OF_ALL_ROWS divided by the total weight of the rows, and at least
-# PENALTY_OF_COLUMNS times the square of the columns per row. The mean of several networks overfits
-# less than one of them, and needs only a fraction of that minimum.
+# weight_decay
 PENALTY_OF_ALL_ROWS, MAX_WEIGHT_DECAY = 50.0, 0.01
 PENALTY_OF_COLUMNS, FRACTION_FOR_SEVERAL = 1 / 3, 0.3
 # weight_decay of one layer: a normal prior of the weights under which the logit has this variance
 # for independent standardised features.
 PRIOR_VARIANCE_OF_OUTPUT = 4.0
-# Weights that sum to less than this many rows are normalised, as those of AdaBoost are.
+# A lower total weight is not a number of rows: the weights of AdaBoost sum to 1.
 MIN_TOTAL_WEIGHT = 100
-# numeric_embedding: the piecewise-linear encoding makes 17 inputs of a column. It is used for up to
-# so many columns, and beyond a few of them only if all inputs fit into so many numbers.
+# numeric_embedding: a column becomes 17 inputs.
 MOST_COLUMNS, FEW_COLUMNS, MOST_NUMBERS, INPUTS_OF_A_COLUMN = 200, 16, 2**26, 17
 
 
@@ -430,6 +469,13 @@ def _resolve_weight_decay(
     n_layers: int,
     holds_out: bool,
 ) -> float:
+    """Return the weight decay.
+
+    "auto" with more than one layer is 50 / w, at most 0.01, times `penalty_fraction` where rows are
+    held out, since early stopping prevents overfitting, too. It is at least
+    ``penalty_fraction / 3 * min(1, n / max(w, 100))**2``, since a network overfits few rows with
+    many columns, and at least 0.3 times that for several networks, since their mean overfits less.
+    """
     if parameters.weight_decay != "auto":
         return parameters.weight_decay
     if parameters.optimizer != "adam":
