@@ -302,7 +302,7 @@ def checked_parameters(estimator: BaseEstimator) -> SimpleNamespace:
     return SimpleNamespace(**parameters)
 
 
-# Old names, until the files that import them are renamed (/work/h/renames/est2.sh).
+# Old names, until the files that import them are renamed (/work/h/renames/est2.py).
 plain, OneOf = to_python, Options
 
 

@@ -33,7 +33,7 @@ learning_rate_schedule  Adam                                       "cosine"
 max_iter                Adam, and m >= 20,000                      25
                         else                                       50
 numeric_embedding       not Adam, sparse X, or a linear model      None
-                        one network, and m < rows_worth_binning    None
+                        one network, and too few rows, see `Task`  None
                         up to 16 numeric columns; or up to 200     "piecewise_linear"
                         and at most 2**26 inputs in all
                         else                                       None
@@ -245,12 +245,10 @@ def make_plan(
     check_same(processes, {"The kind of device": device.type})
 
     if seed is None:
-        # None draws from the system, since NumPy's global random state must not change.
-        given = parameters.random_state
-        draw = (
-            np.random.default_rng().integers if given is None else check_random_state(given).randint
-        )
-        seed = processes.broadcast(int(draw(2**31)))
+        random_state = parameters.random_state
+        if random_state is None:  # not NumPy's global state, which must not change
+            random_state = np.random.RandomState()
+        seed = processes.broadcast(int(check_random_state(random_state).randint(2**31)))
     state = getattr(before, "_partial_fit_state", None) if is_partial_fit else None
     # Each process drops units of its own; all other draws are the same in all processes.
     rank = processes.rank if any(dropout) and processes.size > 1 else None
@@ -267,7 +265,9 @@ def make_plan(
         max_iter = EPOCHS_OF_MANY_ROWS if has_many_rows else EPOCHS_TO_ANNEAL
     holds_out = _resolve_early_stopping(parameters, examples, totals, n_layers)
     embedding = _resolve_embedding(task, parameters, examples, totals, activations)
-    is_auto_embedded = embedding is not None and parameters.numeric_embedding == "auto"
+    # Networks with and without an embedding make different errors, which average out.
+    alternates = task.alternates_bins and parameters.n_networks > 1
+    alternates = alternates and embedding is not None and parameters.numeric_embedding == "auto"
     return Plan(
         task=task,
         parameters=parameters,
@@ -281,8 +281,7 @@ def make_plan(
             task, parameters, totals.weight, examples.X.shape[1], n_layers, holds_out
         ),
         numeric_embedding=embedding,
-        # Networks with and without an embedding make different errors, which average out.
-        alternates_bins=task.alternates_bins and parameters.n_networks > 1 and is_auto_embedded,
+        alternates_bins=alternates,
         schedule=schedule,
         max_iter=max_iter,
         warns_at_max_iter=not is_annealed,

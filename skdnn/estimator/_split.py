@@ -237,21 +237,8 @@ def _means_of_networks(
     """Return the target means for each network, and its Encoder with those of its training rows.
 
     For a training row they are the means of training rows in other folds, for a held-out row those
-    of all training rows: no label of a held-out row reaches its network.
-
-    Parameters
-    ----------
-    plan : Plan
-    examples : Examples
-    rows : array of int of shape (m,)
-    learned : tuple of (Encoder, target)
-    training, held_out : arrays of int of shape (M, n)
-        Indices into `rows`, padded with -1.
-
-    Returns
-    -------
-    means : array of shape (M, m, t)
-    encoders : list of Encoder
+    of all training rows: no label of a held-out row reaches its network. `training` and `held_out`,
+    of shape (M, n), are indices into the m `rows`, padded with -1; the means have shape (M, m, t).
     """
     encoder, target = learned
     y, fold = target.standardized(examples.y), _assign_folds(plan, examples, rows)
@@ -269,20 +256,9 @@ def _means_of_networks(
 
 
 def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, Examples]:
-    """Learn the Encoder and the target from the training rows.
+    """Return the Encoder and the target, and the Examples with out-of-fold target means.
 
-    Parameters
-    ----------
-    plan : Plan
-    examples : Examples
-    rows : array of int
-        The training rows.
-
-    Returns
-    -------
-    learned : tuple of (Encoder, target)
-    examples : Examples
-        With the out-of-fold target means of the training rows.
+    All are learned from the training rows, an array of indices.
 
     Raises
     ------

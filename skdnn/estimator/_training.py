@@ -103,15 +103,9 @@ def run_observed_training(
     checkpoint_file: CheckpointFile,
     tasks: EpochTasks,
 ) -> TrainingResult:
-    """Train the network with a scorer, a checkpoint and callbacks.
+    """Train the network with a scorer, a checkpoint and callbacks, which get copies of `estimator`.
 
-    Parameters
-    ----------
-    estimator : NetworkEstimator
-        Copied for scorers and callbacks, with the fitted attributes after an epoch.
-    plan, examples, split, initialized : Plan, Examples, Split, InitializedNetwork
-    checkpoint_file : CheckpointFile
-    tasks : EpochTasks
+    A copy has the fitted attributes after an epoch.
     """
 
     def as_fitted(network: Network, member: int) -> BaseEstimator:
