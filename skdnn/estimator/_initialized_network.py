@@ -101,7 +101,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
     training, parameters = split.training, plan.parameters
     network = _zero_network(plan, training.n_inputs)
     if plan.alternates_bins:
-        network.input_mask = network.theta.new_ones((plan.n_networks, 1, training.n_inputs))
+        network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
         network.input_mask[1::2, :, split.encoder.bins] = 0
     y, weight = map(
         plan.processes.allgather_concat, (training.y.double(), training.weight.double())
