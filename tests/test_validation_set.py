@@ -167,7 +167,7 @@ def test_validation_weights_without_a_validation_set_are_an_error(estimator_clas
 # -- a validation set that was not transformed ------------------------------------------------
 
 
-CANCER, KIND = load_breast_cancer(return_X_y=True, as_frame=True)
+CANCER, DIAGNOSIS = load_breast_cancer(return_X_y=True, as_frame=True)
 TRAIN, REST = CANCER.index % 3 != 0, CANCER.index % 3 == 0
 FAR = "X_val lies far outside the range of X"
 
@@ -178,7 +178,7 @@ def scaled(scaler=None):
     return scaler.transform(CANCER[TRAIN]), scaler.transform(CANCER[REST])
 
 
-def fit(estimator, X, X_val, y=KIND, **options):
+def fit(estimator, X, X_val, y=DIAGNOSIS, **options):
     return estimator.fit(X, y[TRAIN], X_val=X_val, y_val=y[REST], **options)
 
 
@@ -231,10 +231,10 @@ def test_an_unscaled_validation_set_in_other_containers_is_warned_of(container):
 def test_an_unscaled_validation_set_beside_a_file_is_warned_of(tmp_path):
     pytest.importorskip("pyarrow")
     X, X_val = untransformed()
-    X.assign(y=KIND[TRAIN]).to_parquet(tmp_path / "rows.parquet", index=False)
+    X.assign(y=DIAGNOSIS[TRAIN]).to_parquet(tmp_path / "rows.parquet", index=False)
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match=FAR):
-        clf.fit(tmp_path / "rows.parquet", "y", X_val=X_val, y_val=KIND[REST])
+        clf.fit(tmp_path / "rows.parquet", "y", X_val=X_val, y_val=DIAGNOSIS[REST])
 
 
 def test_x_val_passed_to_the_last_step_of_a_pipeline_is_warned_of():
@@ -242,16 +242,16 @@ def test_x_val_passed_to_the_last_step_of_a_pipeline_is_warned_of():
     model = Pipeline([("scale", StandardScaler()), ("clf", clf)])
     X, X_val = CANCER[TRAIN].to_numpy(), CANCER[REST].to_numpy()
     with pytest.warns(UserWarning, match=FAR):
-        model.fit(X, KIND[TRAIN], clf__X_val=X_val, clf__y_val=KIND[REST])
+        model.fit(X, DIAGNOSIS[TRAIN], clf__X_val=X_val, clf__y_val=DIAGNOSIS[REST])
 
 
 @pytest.mark.parametrize("column", CANCER.columns[:4])
 def test_a_validation_set_with_the_upper_half_of_a_feature_is_not_warned_of(column):
     is_low = CANCER[column] <= CANCER[column].median()
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
-    clf.fit(CANCER[is_low], KIND[is_low], X_val=CANCER[~is_low], y_val=KIND[~is_low])
+    clf.fit(CANCER[is_low], DIAGNOSIS[is_low], X_val=CANCER[~is_low], y_val=DIAGNOSIS[~is_low])
     reg = DeepRegressor(max_iter=1, random_state=0)
-    reg.fit(CANCER[is_low], KIND[is_low], X_val=CANCER[~is_low], y_val=KIND[~is_low])
+    reg.fit(CANCER[is_low], DIAGNOSIS[is_low], X_val=CANCER[~is_low], y_val=DIAGNOSIS[~is_low])
 
 
 def test_a_high_cost_by_a_high_learning_rate_is_not_warned_of():
@@ -271,5 +271,7 @@ def test_far_rows_of_weight_zero_are_not_warned_of():
     (X, X_val), (_, far) = scaled(), untransformed()
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     weight = np.repeat([0.0, 1.0], len(far))
-    y_val = pd.concat([KIND[REST]] * 2)
-    clf.fit(X, KIND[TRAIN], X_val=pd.concat([far, X_val]), y_val=y_val, sample_weight_val=weight)
+    y_val = pd.concat([DIAGNOSIS[REST]] * 2)
+    clf.fit(
+        X, DIAGNOSIS[TRAIN], X_val=pd.concat([far, X_val]), y_val=y_val, sample_weight_val=weight
+    )

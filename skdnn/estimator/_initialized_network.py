@@ -86,7 +86,7 @@ def frozen(parameters: SimpleNamespace) -> dict[str, Any]:
 
 
 def _optimizer_name(parameters: SimpleNamespace) -> str:
-    """Return a name that differs between optimizers whose states have different entries."""
+    """Return a name that is different for optimizers with different entries in their states."""
     return f"{parameters.optimizer}, averaged: {parameters.weight_averaging > 0}"
 
 

@@ -453,7 +453,7 @@ def _resolve_embedding(
         return None
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
     n_rows, n_columns = totals.n_rows, numbers.shape[1]
-    # Several networks, of which every second has no embedding, do not overfit few rows by it.
+    # The mean of several networks does not overfit few rows by the embedding.
     has_enough_rows = parameters.n_networks > 1 or n_rows >= task.rows_worth_binning
     is_small = n_rows * n_columns * INPUTS_OF_A_COLUMN <= MOST_NUMBERS
     is_narrow = n_columns <= MOST_COLUMNS and (is_small or n_columns <= FEW_COLUMNS)
