@@ -519,7 +519,7 @@ def test_a_fit_that_converges_does_not_warn(moons):
     [
         ({"init_scale": 0.0}, "units will compute the same"),
         ({"init_scale": 1000.0}, "output starts saturated.*Set init_scale='auto'"),
-        ({"standardize": False}, "output starts saturated.*Let standardize be True"),
+        ({"standardize": False}, "output starts saturated.*Set standardize=True"),
     ],
     ids=str,
 )

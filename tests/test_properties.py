@@ -1,4 +1,4 @@
-"""Any legal parameters and data: fit, predict, pickle and clone, and what must always hold."""
+"""Invariants of fit, predict, pickle and clone for any valid parameters and data."""
 
 import pickle
 import warnings
@@ -17,7 +17,7 @@ from skdnn.network import ACTIVATIONS, LOSSES
 
 @st.composite
 def layers(draw):
-    """Draw what says how deep and wide: numbers for all layers, or one for each."""
+    """Draw the parameters of the layers, each for all layers or for each layer."""
     n_hidden = draw(st.integers(0, 3))
 
     def for_each(strategy):
@@ -36,7 +36,7 @@ def parameters(draw):
     optimizer = draw(
         st.sampled_from(["adam", "adamw", "sgd", "lbfgs", torch.optim.RMSprop, torch.optim.Adagrad])
     )
-    steps = optimizer != "lbfgs"
+    has_steps = optimizer != "lbfgs"
     return {
         **draw(layers()),
         "optimizer": optimizer,
@@ -48,8 +48,8 @@ def parameters(draw):
         "momentum": draw(st.floats(0, 0.95)),
         "nesterovs_momentum": draw(st.booleans()),
         "weight_decay": draw(st.sampled_from(["auto", 0.0, 0.1])),
-        "max_grad_norm": draw(st.none() | st.floats(1e-3, 10)) if steps else None,
-        "weight_averaging": draw(st.sampled_from([0.0, 0.5, 0.99])) if steps else 0.0,
+        "max_grad_norm": draw(st.none() | st.floats(1e-3, 10)) if has_steps else None,
+        "weight_averaging": draw(st.sampled_from([0.0, 0.5, 0.99])) if has_steps else 0.0,
         "loss": draw(st.sampled_from([*LOSSES])),
         "shuffle": draw(st.booleans()),
         "batch_size": draw(st.sampled_from(["auto", None, 1, 7, 1000])),
@@ -69,16 +69,16 @@ def parameters(draw):
 
 @st.composite
 def examples(draw):
-    """Draw X of any kind with ties and constant columns, two labels of any kind, and weights."""
+    """Draw X in any container with ties and constant columns, any two labels, and weights."""
     m, n = draw(st.integers(12, 40)), draw(st.integers(1, 5))
     dtype = draw(st.sampled_from([np.float64, np.float32, np.int16]))
     X = draw(arrays(dtype, (m, n), elements=st.integers(-9, 9).map(dtype)))
     X = X * draw(st.sampled_from([1, 3]))
-    kind = draw(st.sampled_from([np.asarray, sparse.csr_array, torch.from_numpy, list]))
+    container = draw(st.sampled_from([np.asarray, sparse.csr_array, torch.from_numpy, list]))
     labels = draw(st.sampled_from([(0, 1), ("no", "yes"), (False, True), (-1.0, 7.0)]))
     y = np.array(labels)[(np.arange(m) % draw(st.integers(2, 3)) == 0).astype(int)]
     weight = draw(st.none() | arrays(np.float64, m, elements=st.floats(0.1, 10)))
-    return kind(X), y, weight
+    return container(X), y, weight
 
 
 @given(parameters(), examples())
@@ -86,11 +86,11 @@ def examples(draw):
     max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
-def test_what_always_holds(parameters, examples):
+def test_invariants_hold_for_any_parameters_and_data(parameters, examples):
     X, y, weight = examples
     clf = DeepBinaryClassifier(device="cpu", **parameters)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of bad starts and early ends, which are legal
+        warnings.simplefilter("ignore")  # of saturated outputs and max_iter, which are valid
         clf.fit(X, y, sample_weight=weight)
         twin = clone(clf).fit(X, y, sample_weight=weight)
     P = clf.predict_proba(X)

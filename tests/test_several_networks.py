@@ -1,4 +1,4 @@
-"""Several networks in one estimator: their mean, and what they say of rows they held out."""
+"""n_networks: the mean of several networks, and their out-of-fold predictions."""
 
 import pickle
 
@@ -29,11 +29,11 @@ def fit(n_networks=5, X=X[TRAIN], y=Y[TRAIN], arguments=None, **parameters):
 
 
 def member(clf, k):
-    """Return an estimator that is one of the networks."""
-    alone = clone(clf).set_params(n_networks=1)
-    vars(alone).update(vars(clf) | {"coefs_": [W[k] for W in clf.coefs_]})
-    alone.intercepts_ = [b[k] for b in clf.intercepts_]
-    return alone
+    """Return an estimator with one of the networks."""
+    single = clone(clf).set_params(n_networks=1)
+    vars(single).update(vars(clf) | {"coefs_": [W[k] for W in clf.coefs_]})
+    single.intercepts_ = [b[k] for b in clf.intercepts_]
+    return single
 
 
 # -- folds ------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_groups_stay_together():
     np.testing.assert_array_equal(held_out[0][held_out[0] >= 0], next(iter(expected))[1])
 
 
-# -- what they answer -------------------------------------------------------------------------
+# -- predictions ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": False}, {"dtype": "float32"}])
@@ -72,7 +72,7 @@ def test_probabilities_are_the_mean_of_the_networks(parameters):
     np.testing.assert_array_equal(clf.predict(X[TEST]), clf.predict_proba(X[TEST]).argmax(axis=1))
 
 
-def test_log_probabilities_stay_finite_where_probabilities_do_not():
+def test_log_probabilities_are_finite_where_probabilities_are_0():
     clf, far = fit(activation="identity"), 1e5 * X[TEST]
     Z = np.stack([member(clf, k).decision_function(far) for k in range(5)])
     log_p = logsumexp(-np.logaddexp(0, -Z), axis=0) - np.log(5)
@@ -80,10 +80,10 @@ def test_log_probabilities_stay_finite_where_probabilities_do_not():
     assert np.isfinite(clf.predict_log_proba(far)).all()
 
 
-def test_together_they_know_more_than_one():
+def test_the_mean_is_better_than_a_single_network():
     clf = fit(max_iter=40)
-    alone = [log_loss(Y[TEST], member(clf, k).predict_proba(X[TEST])) for k in range(5)]
-    assert log_loss(Y[TEST], clf.predict_proba(X[TEST])) < np.mean(alone)
+    single = [log_loss(Y[TEST], member(clf, k).predict_proba(X[TEST])) for k in range(5)]
+    assert log_loss(Y[TEST], clf.predict_proba(X[TEST])) < np.mean(single)
 
 
 @pytest.mark.parametrize(
@@ -92,39 +92,39 @@ def test_together_they_know_more_than_one():
      {"weight_decay": 0.1, "n_threads": 2}],
     ids=str,
 )  # fmt: skip
-def test_every_other_network_does_without_bins(options):
+def test_every_second_network_has_no_numeric_embedding(options):
     clf = fit(n_networks=4, numeric_embedding="auto", **options)
-    bins = clf.coefs_[0][:, 8:]
+    embedding = clf.coefs_[0][:, 8:]
     assert clf.coefs_[0].shape[1] == 8 * 17
-    assert (bins[[1, 3]] == 0).all()
-    assert (bins[[0, 2]] != 0).any(axis=(1, 2)).all()
+    assert (embedding[[1, 3]] == 0).all()
+    assert (embedding[[0, 2]] != 0).any(axis=(1, 2)).all()
     asked_for = fit(n_networks=4, numeric_embedding="piecewise_linear", **options)
     assert (asked_for.coefs_[0] != 0).any(axis=(1, 2)).all()
     assert (asked_for.coefs_[0][1, 8:] != 0).any()
 
 
-def test_the_module_is_the_mean_too():
+def test_the_torch_module_returns_the_mean():
     clf = fit()
     P = clf.to_module()(torch.from_numpy(X[TEST])).detach()
     np.testing.assert_allclose(P, clf.predict_proba(X[TEST])[:, 1], rtol=1e-10)
 
 
-# -- the rows that they held out --------------------------------------------------------------
+# -- out-of-fold predictions ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_held_out_rows_are_answered_by_the_network_that_never_saw_them(weighted):
+def test_out_of_fold_predictions_are_those_of_the_network_that_held_the_row_out(weighted):
     weight = np.random.default_rng(0).integers(0, 3, 403) if weighted else np.ones(403)
     clf = fit(arguments={"sample_weight": weight})
     each = np.stack([member(clf, k).predict_proba(X[TRAIN]) for k in range(5)])
-    answered = np.isclose(each, clf.oob_proba_, rtol=1e-9).all(axis=2)
-    np.testing.assert_array_equal(answered.sum(axis=0) >= 1, weight > 0)
+    is_predicted = np.isclose(each, clf.oob_proba_, rtol=1e-9).all(axis=2)
+    np.testing.assert_array_equal(is_predicted.sum(axis=0) >= 1, weight > 0)
     np.testing.assert_array_equal(np.isnan(clf.oob_proba_[:, 0]), weight == 0)
-    sizes = answered.sum(axis=1)
+    sizes = is_predicted.sum(axis=1)
     assert sizes.max() - sizes.min() <= 3
 
 
-def test_of_labels_that_are_noise_they_know_nothing():
+def test_out_of_fold_predictions_of_random_labels_are_no_better_than_chance():
     rng = np.random.default_rng(0)
     noise, labels = rng.normal(size=(600, 30)), rng.integers(0, 2, 600)
     clf = fit(X=noise, y=labels, max_iter=40, n_iter_no_change=40)
@@ -132,7 +132,7 @@ def test_of_labels_that_are_noise_they_know_nothing():
     assert roc_auc_score(labels, clf.predict_proba(noise)[:, 1]) > 0.65
 
 
-def test_fewer_networks_than_folds_leave_rows_that_none_held_out():
+def test_fewer_networks_than_folds_leave_rows_without_a_prediction():
     clf = fit(n_networks=2)
     assert np.isnan(clf.oob_proba_[:, 1]).mean() == pytest.approx(0.6, abs=0.01)
 
@@ -149,7 +149,7 @@ def test_each_network_keeps_its_own_best_epoch():
     assert np.mean(costs) == pytest.approx(clf.best_loss_, rel=1e-6)
 
 
-def test_groups_may_be_given_and_routed():
+def test_groups_can_be_passed_and_routed():
     groups = np.arange(403) // 7
     clf = fit(arguments={"groups": groups})
     each = np.stack([member(clf, k).predict_proba(X[TRAIN]) for k in range(5)])
@@ -162,10 +162,10 @@ def test_groups_may_be_given_and_routed():
         assert search.best_estimator_.oob_proba_.shape == (403, 2)
 
 
-# -- like one network -------------------------------------------------------------------------
+# -- as for one network -----------------------------------------------------------------------
 
 
-def test_one_network_holds_groups_out_together():
+def test_one_network_holds_out_whole_groups():
     groups, seen = np.random.default_rng(0).permutation(np.arange(403) // 7), set()
     number_rows = np.column_stack([X[TRAIN], np.arange(403)])
 
@@ -181,14 +181,14 @@ def test_one_network_holds_groups_out_together():
     assert not set(groups[held_out]) & set(groups[~held_out])
 
 
-def test_own_rows_to_watch_are_watched_by_all():
+def test_all_networks_use_the_validation_set():
     clf = fit(arguments={"X_val": X[TEST], "y_val": Y[TEST]})
     assert clf.oob_proba_ is None
     losses = [log_loss(Y[TEST], member(clf, k).predict_proba(X[TEST])) for k in range(5)]
     assert np.mean(losses) == pytest.approx(clf.best_loss_, rel=1e-9)
 
 
-def test_scores_are_means_of_each_network_on_its_fold():
+def test_scores_are_means_over_the_networks_on_their_folds():
     clf = fit(scoring="roc_auc")
     scores = []
     for k in range(5):
@@ -199,14 +199,14 @@ def test_scores_are_means_of_each_network_on_its_fold():
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.2, "batch_size": 32}])
-def test_the_seed_decides_everything_and_pickles_are_the_same(parameters):
+def test_fits_are_reproducible_and_can_be_pickled(parameters):
     clf = fit(**parameters)
     P = clf.predict_proba(X)
     np.testing.assert_array_equal(fit(**parameters).predict_proba(X), P)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), P)
 
 
-def test_a_checkpoint_holds_them_all(tmp_path):
+def test_a_checkpoint_saves_all_networks(tmp_path):
     class Killed(Exception):
         pass
 
@@ -228,14 +228,14 @@ def test_a_checkpoint_holds_them_all(tmp_path):
     np.testing.assert_array_equal(clf.oob_proba_, expected.oob_proba_)
 
 
-def test_displays_and_the_notebook_show_them():
+def test_displays_and_the_html_repr_show_several_networks():
     clf = fit()
     assert "5 networks of 3 layers" in clf._repr_html_()
     assert len(NetworkDisplay.from_estimator(clf).ax_.patches) == 8 + 10 + 10 + 1
     assert len(LossCurveDisplay.from_estimator(clf).lines_) == 2
 
 
-def test_few_rows_are_all_trained_on_by_all():
+def test_with_few_rows_no_network_holds_any_out():
     clf = fit(X=X[:12], y=[0, 1] * 4 + [0] * 4)
     assert clf.oob_proba_ is None
     assert clf.validation_loss_curve_ is None
@@ -244,7 +244,7 @@ def test_few_rows_are_all_trained_on_by_all():
 @pytest.mark.parametrize(
     ("parameters", "arguments", "message"),
     [
-        ({"n_networks": 0}, {}, "n_networks must be an integer of at least 1, got 0"),
+        ({"n_networks": 0}, {}, r"n_networks must be an int in the range \[1, 10000\], got 0"),
         ({"n_networks": 2.5}, {}, "n_networks must be"),
         ({"optimizer": "lbfgs"}, {}, "n_networks must be 1 for optimizer='lbfgs'"),
         ({"warm_start": True}, {}, "n_networks must be 1 for warm_start=True, got 5"),
@@ -253,11 +253,11 @@ def test_few_rows_are_all_trained_on_by_all():
         ({}, {"groups": [1, 2]}, "inconsistent numbers of samples"),
     ],
 )
-def test_what_cannot_work_is_an_error(parameters, arguments, message):
+def test_invalid_combinations_are_an_error(parameters, arguments, message):
     with pytest.raises(ValueError, match=message):
         fit(**parameters, arguments=arguments)
 
 
-def test_partial_fit_takes_one():
+def test_partial_fit_takes_one_network_only():
     with pytest.raises(ValueError, match="n_networks must be 1 for partial_fit, got 5"):
         DeepBinaryClassifier(n_networks=5).partial_fit(X, Y, classes=[0, 1])

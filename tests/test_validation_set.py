@@ -1,4 +1,4 @@
-"""A validation set of the user's own: its weights, and the warning where it was not transformed."""
+"""X_val and y_val: weights of the validation set, and the warning if it was not transformed."""
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,14 @@ from skdnn import DeepBinaryClassifier, DeepRegressor, together
 
 RNG = np.random.default_rng(0)
 X, X_VAL = RNG.normal(size=(200, 4)), RNG.normal(size=(60, 4))
-WEIGHT = RNG.integers(0, 4, 60)  # of some rows 0
+WEIGHT = RNG.integers(0, 4, 60)  # some are 0
 LABELS, LABELS_VAL = X[:, 0] > 0, X_VAL[:, 0] + RNG.normal(size=60) > 0
 NUMBERS, NUMBERS_VAL = 10 * X[:, :2] + 30, 10 * X_VAL[:, :2] + RNG.normal(size=(60, 2)) + 30
 QUICK = {"n_units": 8, "max_iter": 5, "tol": 0.0, "dtype": "float64", "random_state": 0}
 
 
 def repeated(values):
-    """Return rows as often as they weigh."""
+    """Return each row as many times as its weight."""
     return np.repeat(values, WEIGHT, axis=0)
 
 
@@ -33,8 +33,8 @@ def assert_same_validation(weighted, repeated):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-9)
 
 
-def accuracy_alone(clf, X, y):
-    """Take no weights."""
+def accuracy_without_weights(clf, X, y):
+    """Return the accuracy; the scorer takes no sample_weight."""
     return np.mean(clf.predict(X) == y)
 
 
@@ -55,7 +55,7 @@ def accuracy_alone(clf, X, y):
     ],
     ids=str,
 )
-def test_weights_of_the_validation_set_count_as_repeated_rows(parameters):
+def test_validation_weights_equal_repeated_rows(parameters):
     clf = DeepBinaryClassifier(**QUICK, **parameters)
     weighted = clf.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=WEIGHT)
     clf = DeepBinaryClassifier(**QUICK, **parameters)
@@ -65,7 +65,7 @@ def test_weights_of_the_validation_set_count_as_repeated_rows(parameters):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"n_networks": 2}, {"scoring": "r2"}], ids=str)
-def test_weights_of_numbers_count_as_repeated_rows(parameters):
+def test_validation_weights_of_a_regressor_equal_repeated_rows(parameters):
     validation = {"X_val": X_VAL, "y_val": NUMBERS_VAL, "sample_weight_val": WEIGHT}
     weighted = DeepRegressor(**QUICK, **parameters).fit(X, NUMBERS, **validation)
     reg = DeepRegressor(**QUICK, **parameters)
@@ -73,7 +73,7 @@ def test_weights_of_numbers_count_as_repeated_rows(parameters):
     assert_same_validation(weighted, reg)
 
 
-def test_cost_and_score_are_those_of_scikit_learn_with_these_weights():
+def test_weighted_cost_and_score_equal_those_of_scikit_learn():
     weight = RNG.random(60)
     clf = DeepBinaryClassifier(**QUICK, scoring="roc_auc")
     clf.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=weight)
@@ -85,16 +85,16 @@ def test_cost_and_score_are_those_of_scikit_learn_with_these_weights():
     assert clf.validation_scores_[k] == pytest.approx(expected, rel=1e-9)
 
 
-def test_rows_of_weight_zero_are_absent_for_a_scorer_without_weights():
+def test_a_scorer_without_weights_gets_no_rows_of_weight_zero():
     weight = np.minimum(WEIGHT, 1)
-    clf = DeepBinaryClassifier(**QUICK, scoring=accuracy_alone)
+    clf = DeepBinaryClassifier(**QUICK, scoring=accuracy_without_weights)
     clf.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=weight)
     rows = weight > 0
-    alone = DeepBinaryClassifier(**QUICK, scoring=accuracy_alone)
-    assert_same_validation(clf, alone.fit(X, LABELS, X_val=X_VAL[rows], y_val=LABELS_VAL[rows]))
+    expected = DeepBinaryClassifier(**QUICK, scoring=accuracy_without_weights)
+    assert_same_validation(clf, expected.fit(X, LABELS, X_val=X_VAL[rows], y_val=LABELS_VAL[rows]))
 
 
-def test_training_does_not_depend_on_weights_of_the_validation_set():
+def test_validation_weights_do_not_change_the_training_cost():
     clf, other = (DeepBinaryClassifier(**QUICK, early_stopping=False) for _ in range(2))
     clf.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL)
     other.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=WEIGHT)
@@ -102,7 +102,7 @@ def test_training_does_not_depend_on_weights_of_the_validation_set():
     assert clf.validation_loss_curve_ != other.validation_loss_curve_
 
 
-def test_weights_of_the_validation_set_of_a_file(tmp_path):
+def test_validation_weights_beside_a_file(tmp_path):
     pytest.importorskip("pyarrow")
     path, names = tmp_path / "rows.parquet", list("abcd")
     pd.DataFrame(X, columns=names).assign(y=LABELS).to_parquet(path, index=False)
@@ -112,7 +112,7 @@ def test_weights_of_the_validation_set_of_a_file(tmp_path):
     assert_same_validation(clf, other.fit(path, "y", X_val=rows, y_val=repeated(LABELS_VAL)))
 
 
-def test_weights_of_fits_that_are_trained_together_are_each_ones_own():
+def test_fits_that_are_trained_together_keep_their_own_validation_weights():
     def fit(weight):
         clf = DeepBinaryClassifier(**QUICK)
         return clf.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=weight)
@@ -124,20 +124,20 @@ def test_weights_of_fits_that_are_trained_together_are_each_ones_own():
         assert_same_validation(clf, fit(weight))
 
 
-def test_metadata_routing_passes_the_weights():
+def test_metadata_routing_passes_validation_weights():
     net = DeepBinaryClassifier(**QUICK)
     with config_context(enable_metadata_routing=True):
         net.set_fit_request(X_val=True, y_val=True, sample_weight_val=True)
         model = Pipeline([("scale", StandardScaler()), ("net", net)], transform_input=["X_val"])
         model.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=WEIGHT)
     scaler = StandardScaler().fit(X)
-    alone = DeepBinaryClassifier(**QUICK).fit(
+    expected = DeepBinaryClassifier(**QUICK).fit(
         scaler.transform(X),
         LABELS,
         X_val=scaler.transform(repeated(X_VAL)),
         y_val=repeated(LABELS_VAL),
     )
-    assert_same_validation(model["net"], alone)
+    assert_same_validation(model["net"], expected)
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_metadata_routing_passes_the_weights():
         ("w", "sample_weight_val must be numbers, got 'w'"),
     ],
 )
-@pytest.mark.parametrize("kind", [DeepBinaryClassifier, DeepRegressor])
-def test_weights_that_cannot_be_are_refused(kind, weight, message):
+@pytest.mark.parametrize("estimator_class", [DeepBinaryClassifier, DeepRegressor])
+def test_invalid_validation_weights_are_an_error(estimator_class, weight, message):
     with pytest.raises(ValueError, match=message):
-        kind().fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=weight)
+        estimator_class().fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL, sample_weight_val=weight)
 
 
-@pytest.mark.parametrize("kind", [DeepBinaryClassifier, DeepRegressor])
-def test_weights_without_a_validation_set_are_refused(kind):
-    estimator = kind()
+@pytest.mark.parametrize("estimator_class", [DeepBinaryClassifier, DeepRegressor])
+def test_validation_weights_without_a_validation_set_are_an_error(estimator_class):
+    estimator = estimator_class()
     with pytest.raises(ValueError, match="sample_weight_val must be given with X_val and y_val"):
         estimator.fit(X, LABELS, sample_weight_val=WEIGHT)
     assert not hasattr(estimator, "coefs_")
@@ -167,23 +167,23 @@ def test_weights_without_a_validation_set_are_refused(kind):
 # -- a validation set that was not transformed ------------------------------------------------
 
 
-CANCER, KIND = load_breast_cancer(return_X_y=True, as_frame=True)
+CANCER, DIAGNOSIS = load_breast_cancer(return_X_y=True, as_frame=True)
 TRAIN, REST = CANCER.index % 3 != 0, CANCER.index % 3 == 0
 FAR = "X_val lies far outside the range of X"
 
 
 def scaled(scaler=None):
-    """Return X of the training and of the validation set, both scaled."""
+    """Return X and X_val, both scaled."""
     scaler = (scaler or StandardScaler()).set_output(transform="pandas").fit(CANCER[TRAIN])
     return scaler.transform(CANCER[TRAIN]), scaler.transform(CANCER[REST])
 
 
-def fit(estimator, X, X_val, y=KIND, **options):
+def fit(estimator, X, X_val, y=DIAGNOSIS, **options):
     return estimator.fit(X, y[TRAIN], X_val=X_val, y_val=y[REST], **options)
 
 
 def untransformed():
-    """Return X of both sets, of which a scaler has transformed that of the training set alone."""
+    """Return X scaled, and X_val not scaled."""
     return scaled()[0], CANCER[REST]
 
 
@@ -200,15 +200,15 @@ def untransformed():
     ],
     ids=str,
 )
-def test_a_validation_set_that_was_not_scaled_is_warned_of(estimator):
+def test_an_unscaled_validation_set_is_warned_of(estimator):
     estimator.set_params(max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match=f"{FAR}: column 'mean .*' is from -.* in X and from"):
         fit(estimator, *untransformed())
-    fit(estimator, *scaled())  # warns of nothing, or it would fail
+    fit(estimator, *scaled())  # a warning would fail the test
 
 
 @pytest.mark.parametrize("scaler", [MinMaxScaler(), RobustScaler()], ids=str)
-def test_other_scalers_are_warned_of(scaler):
+def test_other_scalers_are_warned_of_too(scaler):
     with pytest.warns(UserWarning, match=f"{FAR}.*first epoch was .*transform_input"):
         fit(DeepBinaryClassifier(max_iter=1, random_state=0), scaled(scaler)[0], CANCER[REST])
 
@@ -222,44 +222,44 @@ def with_categories(frame):
     [with_categories, lambda frame: torch.tensor(frame.to_numpy()), sparse.csr_matrix],
     ids=["categories", "tensor", "sparse"],
 )
-def test_whatever_container_it_is_in(container):
+def test_an_unscaled_validation_set_in_other_containers_is_warned_of(container):
     X, X_val = map(container, untransformed())
     with pytest.warns(UserWarning, match=FAR):
         fit(DeepBinaryClassifier(max_iter=1, random_state=0), X, X_val)
 
 
-def test_beside_a_file_as_well(tmp_path):
+def test_an_unscaled_validation_set_beside_a_file_is_warned_of(tmp_path):
     pytest.importorskip("pyarrow")
     X, X_val = untransformed()
-    X.assign(y=KIND[TRAIN]).to_parquet(tmp_path / "rows.parquet", index=False)
+    X.assign(y=DIAGNOSIS[TRAIN]).to_parquet(tmp_path / "rows.parquet", index=False)
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match=FAR):
-        clf.fit(tmp_path / "rows.parquet", "y", X_val=X_val, y_val=KIND[REST])
+        clf.fit(tmp_path / "rows.parquet", "y", X_val=X_val, y_val=DIAGNOSIS[REST])
 
 
-def test_a_parameter_of_the_last_step_is_the_trap():
+def test_x_val_passed_to_the_last_step_of_a_pipeline_is_warned_of():
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     model = Pipeline([("scale", StandardScaler()), ("clf", clf)])
     X, X_val = CANCER[TRAIN].to_numpy(), CANCER[REST].to_numpy()
     with pytest.warns(UserWarning, match=FAR):
-        model.fit(X, KIND[TRAIN], clf__X_val=X_val, clf__y_val=KIND[REST])
+        model.fit(X, DIAGNOSIS[TRAIN], clf__X_val=X_val, clf__y_val=DIAGNOSIS[REST])
 
 
 @pytest.mark.parametrize("column", CANCER.columns[:4])
-def test_the_upper_half_of_a_feature_is_not_warned_of(column):
+def test_a_validation_set_with_the_upper_half_of_a_feature_is_not_warned_of(column):
     is_low = CANCER[column] <= CANCER[column].median()
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
-    clf.fit(CANCER[is_low], KIND[is_low], X_val=CANCER[~is_low], y_val=KIND[~is_low])
+    clf.fit(CANCER[is_low], DIAGNOSIS[is_low], X_val=CANCER[~is_low], y_val=DIAGNOSIS[~is_low])
     reg = DeepRegressor(max_iter=1, random_state=0)
-    reg.fit(CANCER[is_low], KIND[is_low], X_val=CANCER[~is_low], y_val=KIND[~is_low])
+    reg.fit(CANCER[is_low], DIAGNOSIS[is_low], X_val=CANCER[~is_low], y_val=DIAGNOSIS[~is_low])
 
 
-def test_a_rate_that_is_too_high_is_not_warned_of():
+def test_a_high_cost_by_a_high_learning_rate_is_not_warned_of():
     clf = fit(DeepBinaryClassifier(learning_rate=3.0, max_iter=2, random_state=0), *scaled())
     assert clf.validation_loss_curve_[0] > 10
 
 
-def test_a_far_column_is_not_warned_of_where_the_others_are_enough():
+def test_one_far_column_is_not_warned_of_if_predictions_are_good():
     X, X_val = scaled()
     clf = fit(
         DeepBinaryClassifier(max_iter=1, random_state=0), X, X_val.assign(**{"mean area": 99})
@@ -267,9 +267,11 @@ def test_a_far_column_is_not_warned_of_where_the_others_are_enough():
     assert clf.validation_loss_curve_[0] < 1
 
 
-def test_rows_of_weight_zero_do_not_count_as_far():
+def test_far_rows_of_weight_zero_are_not_warned_of():
     (X, X_val), (_, far) = scaled(), untransformed()
     clf = DeepBinaryClassifier(max_iter=1, random_state=0)
     weight = np.repeat([0.0, 1.0], len(far))
-    y_val = pd.concat([KIND[REST]] * 2)
-    clf.fit(X, KIND[TRAIN], X_val=pd.concat([far, X_val]), y_val=y_val, sample_weight_val=weight)
+    y_val = pd.concat([DIAGNOSIS[REST]] * 2)
+    clf.fit(
+        X, DIAGNOSIS[TRAIN], X_val=pd.concat([far, X_val]), y_val=y_val, sample_weight_val=weight
+    )

@@ -1,4 +1,4 @@
-"""Warnings point to the user's own line, and name the column that they are about."""
+"""Warnings point to the line of the user's code, and name the column in question."""
 
 import pickle
 import warnings
@@ -31,7 +31,7 @@ fitted = DeepBinaryClassifier(n_units=4, random_state=0).fit(FRAME, Y)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_warning_points_to_the_line_that_called(name):
+def test_a_warning_points_to_the_calling_line(name):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         CALLS[name]()
@@ -40,23 +40,23 @@ def test_a_warning_points_to_the_line_that_called(name):
     assert {(warning.filename, warning.lineno) for warning in caught} == {(__file__, here)}
 
 
-def test_a_column_whose_levels_are_all_rare_is_named():
+def test_a_column_with_only_rare_categories_is_warned_of():
     with pytest.warns(UserWarning, match="Column 'name' has almost only rare categories, which"):
         clf = DeepBinaryClassifier(n_units=4, max_iter=2).fit(IDS, Y)
     assert [len(categories) for categories in clf.categories_] == [2, 0]
 
 
-def test_unseen_levels_are_named_where_they_are_nearly_all():
+def test_a_column_with_almost_only_unseen_categories_is_warned_of():
     for category in ("c", None):
         with pytest.warns(UserWarning, match="Column 'kind' has almost only .* unseen in fit"):
             fitted.predict(FRAME.assign(kind=category))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.predict(FRAME.assign(kind=["c"] * 50 + ["a"] * 50))
-        fitted.predict(FRAME.assign(kind="c")[:10])  # too few to tell
+        fitted.predict(FRAME.assign(kind="c")[:10])  # too few rows for a warning
 
 
-def test_rows_of_weight_zero_do_not_count():
+def test_rare_categories_in_rows_of_weight_zero_are_not_warned_of():
     weight = np.repeat([1.0, 0.0], M // 2)
     names = ["a", "b"] * (M // 4) + [f"row {i}" for i in range(M // 2)]
     with warnings.catch_warnings():
@@ -65,21 +65,21 @@ def test_rows_of_weight_zero_do_not_count():
         DeepBinaryClassifier(max_iter=2).fit(FRAME.assign(name=names), Y, sample_weight=weight)
 
 
-# -- numbers and dates as text ----------------------------------------------------------------
+# -- numbers and dates stored as text ---------------------------------------------------------
 
 INCOMES = FRAME.assign(income=[f"{10_000 + 37 * i:,}" for i in range(M - 1)] + ["n/a"])
 DAYS = FRAME.assign(day=[f"2020-0{1 + i % 9}-1{i % 7}" for i in range(M)])
 
 
-def messages(call, but=ConvergenceWarning):
-    """Return what a call warns of."""
+def messages(call, ignored=ConvergenceWarning):
+    """Return the messages of the warnings of a call, without one category."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    return [str(warning.message) for warning in caught if warning.category is not but]
+    return [str(warning.message) for warning in caught if warning.category is not ignored]
 
 
-def test_numbers_as_text_are_named_with_what_does_not_read_so_and_the_line_that_converts_them():
+def test_numbers_stored_as_text_are_warned_of_with_the_code_that_converts_them():
     (message,) = messages(lambda: SHORT.fit(INCOMES, Y))
     assert message == (
         "Column 'income' reads as numbers, except 'n/a', but holds text and is learned as "
@@ -89,16 +89,16 @@ def test_numbers_as_text_are_named_with_what_does_not_read_so_and_the_line_that_
     )
 
 
-def test_dates_as_text_are_named():
+def test_dates_stored_as_text_are_warned_of():
     (message,) = messages(lambda: SHORT.fit(DAYS, Y))
     assert "Column 'day' reads as dates, but" in message
     assert "X['day'] = pd.to_datetime(X['day'], errors='coerce')" in message
 
 
-@pytest.mark.parametrize("face", [DeepBinaryClassifier, DeepRegressor])
+@pytest.mark.parametrize("estimator_class", [DeepBinaryClassifier, DeepRegressor])
 @pytest.mark.parametrize("n_networks", [1, 5])
-def test_text_is_named_once_in_a_fit_and_not_in_predictions(face, n_networks):
-    model = face(2, 4, max_iter=2, n_networks=n_networks, random_state=0)
+def test_text_is_warned_of_once_in_fit_and_not_in_predict(estimator_class, n_networks):
+    model = estimator_class(2, 4, max_iter=2, n_networks=n_networks, random_state=0)
     X = INCOMES.assign(day=DAYS["day"])
     rows = {"X_val": X, "y_val": Y} if n_networks == 1 else {}
     found = messages(lambda: model.fit(X, Y, **rows))
@@ -106,12 +106,12 @@ def test_text_is_named_once_in_a_fit_and_not_in_predictions(face, n_networks):
     assert messages(lambda: (model.predict(X[:20]), model.score(X[:20], Y[:20]))) == []
 
 
-def test_a_column_of_which_fit_warned_is_not_named_again_in_predictions():
+def test_predict_does_not_repeat_a_warning_of_fit():
     assert len(messages(lambda: SHORT.fit(IDS, Y))) == 1
     assert messages(lambda: SHORT.predict(IDS)) == []
 
 
-def test_a_call_that_fails_leaves_no_column_named(monkeypatch):
+def test_a_failed_call_does_not_suppress_later_warnings(monkeypatch):
     clf = clone(SHORT).partial_fit(FRAME, Y, classes=[False, True])
     before = pickle.dumps(clf)
     rare = FRAME.assign(kind=[f"row {i}" for i in range(M)])
@@ -122,13 +122,13 @@ def test_a_call_that_fails_leaves_no_column_named(monkeypatch):
     assert pickle.dumps(clf) == before
 
 
-def test_in_a_pipeline_and_a_search_text_is_named_once_a_fit():
+def test_text_is_warned_of_once_per_fit_in_pipelines_and_searches():
     pipe = make_pipeline(FunctionTransformer(), clone(SHORT))
     assert len(messages(lambda: pipe.fit(DAYS, Y))) == 1
     assert len(messages(lambda: cross_val_score(pipe, DAYS, Y, cv=2))) == 2
 
 
-def test_training_that_continues_names_text_in_the_first_call_alone():
+def test_continued_training_warns_of_text_in_the_first_call_only():
     clf = DeepBinaryClassifier(n_units=4, random_state=0)
     assert len(messages(lambda: clf.partial_fit(INCOMES, Y, classes=[False, True]))) == 1
     assert messages(lambda: clf.partial_fit(INCOMES, Y)) == []
@@ -146,12 +146,12 @@ def test_training_that_continues_names_text_in_the_first_call_alone():
     ],
     ids=["dtype", "names", "indices"],
 )
-def test_where_categories_are_meant_text_is_not_said_to_be_numbers(X, parameters):
+def test_text_declared_as_categories_is_not_warned_of(X, parameters):
     found = messages(lambda: clone(SHORT).set_params(**parameters).fit(X, Y))
     assert not [message for message in found if "reads as" in message]
 
 
-def test_rows_of_weight_zero_are_no_text():
+def test_text_in_rows_of_weight_zero_is_ignored():
     X = FRAME.assign(size=["1", "x"] * (M // 2))
     assert messages(lambda: SHORT.fit(X, Y)) == []
     weight = np.array([1.0, 0.0] * (M // 2))
@@ -160,7 +160,7 @@ def test_rows_of_weight_zero_are_no_text():
 
 
 @pytest.mark.parametrize("library", ["polars", "pyarrow", "path", "dataset", "scan"])
-def test_text_in_other_libraries_and_files_is_named(library, tmp_path):
+def test_text_in_frames_of_other_libraries_and_files_is_warned_of(library, tmp_path):
     pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
     dataset = pytest.importorskip("pyarrow.dataset")
     path = tmp_path / "x.parquet"

@@ -1,10 +1,13 @@
-"""The start: a network with its first weights, and the rule that is to move them."""
+"""The network before training: new, or with the weights of a previous fit; and its optimizer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
 from skdnn.network import (
@@ -17,76 +20,112 @@ from skdnn.network import (
 )
 from skdnn.training import WEIGHTS, make_optimizer
 
-from ._split import fitted_encoder
+from ._plan import Plan
+from ._split import Split, fitted_encoder
 
-# Of a network's parameters in its flat tensor; a pickle may come from a version with another one.
+# The order of the parameters in the network's flat tensor. It may differ in the pickle of an
+# estimator of another version.
 LAYOUT = "[W b]"
 
 
 @dataclass(frozen=True)
 class InitializedNetwork:
-    """What is to be trained.
-
-    Attributes
-    ----------
-    network : Network
-    optimizer : update rule
-        For this network.
-    """
+    """A network and the optimizer that trains it."""
 
     network: Network
     optimizer: Any
 
 
-def initialize_network(plan, split):
-    """Return the Start of a training: from new weights, or where an earlier one ended."""
+def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
+    """Return the network with new weights, or with those of the previous fit, and its optimizer.
+
+    The optimizer has the state that the previous call of partial_fit left.
+
+    Raises
+    ------
+    ValueError
+        If the network does not fit into memory, or does not continue that of the previous fit.
+    """
     network = _new_network(plan, split) if plan.before is None else _fitted_network(plan, split)
-    return InitializedNetwork(network, _make_optimizer(plan, split, network))
+    parameters = plan.parameters
+    optimizer = make_optimizer(
+        parameters.optimizer,
+        network,
+        weight_decay=plan.weight_decay,
+        momentum=parameters.momentum,
+        nesterov=parameters.nesterovs_momentum,
+        weight_averaging=parameters.weight_averaging,
+    )
+    state = getattr(plan.before, "_partial_fit_state", None) if plan.is_partial_fit else None
+    if state is not None and state.get("layout") != LAYOUT:
+        raise ValueError(
+            "partial_fit must continue an estimator of this version of skdnn: earlier versions "
+            "order the state of the optimizer differently. Fit it again."
+        )
+    if state is not None and state["optimizer_name"] == _optimizer_name(parameters):
+        saved = state["optimizer"]
+        indices = fitted_encoder(plan.before).outputs_in(split.encoder)
+        weights = {name: _reencoded(saved[name], plan, split) for name in WEIGHTS if name in saved}
+        optimizer.restore(_expand_state(saved, indices, network) | weights)
+    return InitializedNetwork(network, optimizer)
 
 
-def _new_network(plan, split):
-    """Return a network with its initial weights.
+def partial_fit_state(plan: Plan, initialized: InitializedNetwork) -> dict[str, Any]:
+    """Return what the next call of partial_fit needs beside the fitted attributes."""
+    return {
+        "generator": plan.generator.get_state().numpy(),
+        "layout": LAYOUT,
+        "optimizer_name": _optimizer_name(plan.parameters),
+        "optimizer": initialized.optimizer.state(),
+    }
+
+
+def frozen(parameters: SimpleNamespace) -> dict[str, Any]:
+    """Return the parameters that must be those of the previous fit, since its encoder stays."""
+    return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
+
+
+def _optimizer_name(parameters: SimpleNamespace) -> str:
+    """Return a name that is different for optimizers with different entries in their states."""
+    return f"{parameters.optimizer}, averaged: {parameters.weight_averaging > 0}"
+
+
+def _new_network(plan: Plan, split: Split) -> Network:
+    """Return a network with initial weights.
 
     Warns
     -----
     UserWarning
         If all units of a hidden layer start equal, or the output starts saturated.
     """
-    training = split.training
-    network = _empty_network(plan, training.n_inputs)
+    training, parameters = split.training, plan.parameters
+    network = _zero_network(plan, training.n_inputs)
     if plan.alternates_bins:
-        network.input_mask = network.theta.new_ones((plan.n_networks, 1, training.n_inputs))
+        network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
         network.input_mask[1::2, :, split.encoder.bins] = 0
     y, weight = map(
         plan.processes.allgather_concat, (training.y.double(), training.weight.double())
     )
-    constant = plan.loss.constant(y, weight)
-    initialize(network, plan.parameters.init_scale, plan.generators, constant)
-    # Without a weight a constant output is right from the start, and so stays.
+    initialize(network, parameters.init_scale, plan.generators, plan.loss.constant(y, weight))
+    # Where y is constant, so is the best output: with weights of 0 it needs no training.
     network.W[-1][..., split.target.deviation == 0, :] = 0
+
+    advice = f"Set init_scale='auto' or to a small number, got init_scale={parameters.init_scale}."
     if is_symmetric(network):
         warn(
             "All weights of a hidden layer start equal: its units will compute the same and stay "
-            f"equal for ever. Set init_scale='auto' or to a small number, got init_scale="
-            f"{plan.parameters.init_scale}.",
+            f"equal for ever. {advice}"
         )
     some_rows = training.rows[:64].mT
     if plan.processes.broadcast(some_rows.numel() > 0 and is_saturated(network, some_rows)):
-        warn(
-            "The output starts saturated: its answers lie where it is flat, where the gradient is "
-            f"almost zero. {_cure(plan.parameters)}"
-        )
+        if parameters.init_scale == "auto" and parameters.standardize is False:
+            advice = "Set standardize=True or scale X, got standardize=False."
+        warn(f"The output starts saturated, where its gradient is almost zero. {advice}")
     return network
 
 
-def _cure(parameters):
-    if parameters.init_scale == "auto" and parameters.standardize is False:
-        return "Let standardize be True, or scale X, got standardize=False."
-    return f"Set init_scale='auto' or to a small number, got init_scale={parameters.init_scale}."
-
-
-def _empty_network(plan, n_inputs):
-    """Return a network of the plan's shape, all weights zero.
+def _zero_network(plan: Plan, n_inputs: int) -> Network:
+    """Return a network with the layers of the plan and all weights zero.
 
     Raises
     ------
@@ -105,151 +144,112 @@ def _empty_network(plan, n_inputs):
             dtype=plan.dtype,
             device=plan.device,
         )
-    except (RuntimeError, MemoryError, TypeError) as error:  # what torch says of a huge size
+    except (RuntimeError, MemoryError, TypeError) as error:  # raised by torch for a huge size
         raise ValueError(
             "n_units, n_layers and n_networks must make a network that fits into memory, got "
             f"{plan.n_networks or 1} with layers of {layer_sizes} units: {error}"
         ) from error
 
 
-def _fitted_network(plan, split):
-    """Return the network of an estimator fitted before, for rows as the split encodes them.
+def _fitted_network(plan: Plan, split: Split) -> Network:
+    """Return the network of the previous fit, for rows as the new encoder encodes them.
 
     Raises
     ------
     ValueError
-        If parameters or classes are no longer those of that network.
+        If its layers, the classes or the frozen parameters have changed.
     """
-    network = _empty_network(plan, split.encoder.n_outputs)
-    _check_same(plan, split, network)
-    _load(network, plan.before.coefs_, plan.before.intercepts_, plan, split)
-    return network
-
-
-def _load(network, coefs, intercepts, plan, split):
-    """Give a network the weights that an estimator fitted before has, or has had."""
-    fitted, encoder = plan.before, split.encoder
-    coefs, intercepts = list(coefs), list(intercepts)
-    coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
-    if fitted.input_encoding_ is None:
-        coefs[0], intercepts[0] = encoder.unmerge(coefs[0], intercepts[0])
-    places = fitted_encoder(fitted).outputs_in(encoder)
-    W = _with_more_inputs(coefs[0].swapaxes(-2, -1), places, encoder.n_outputs)
-    coefs[0] = W.swapaxes(-2, -1)
-    network.load(coefs, intercepts)
-
-
-def _check_same(plan, split, network):
-    fitted, target = plan.before, plan.task.target.from_attributes(vars(plan.before))
-    stack = fitted.coefs_[0].shape[:-2]
-    before = {
-        "number of networks": stack[0] if stack else 1,
-        **target.frozen(),
+    fitted: BaseEstimator = plan.before
+    network = _zero_network(plan, split.encoder.n_outputs)
+    n_networks = fitted.coefs_[0].shape[0] if fitted.coefs_[0].ndim == 3 else 1
+    expected = {
+        "number of networks": n_networks,
+        **plan.task.target.from_attributes(vars(fitted)).frozen(),
         "layer sizes": fitted.layer_sizes_[1:],
         "activations": fitted.activations_,
         **fitted._frozen_parameters,
     }
-    now = {
+    found = {
         "number of networks": plan.n_networks or 1,
         **split.target.frozen(),
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
         **frozen(plan.parameters),
     }
-    for what, value in before.items():
-        if value != now[what]:
+    for name, value in expected.items():
+        if value != found[name]:
             raise ValueError(
-                f"warm_start and partial_fit must find the {what} of the previous fit, {value}, "
-                f"got {now[what]}."
+                f"warm_start and partial_fit must find the {name} of the previous fit, {value}, "
+                f"got {found[name]}."
             )
+    _load(network, fitted.coefs_, fitted.intercepts_, plan, split)
+    return network
 
 
-def frozen(parameters):
-    """Return the parameters that the first fit settles, since its encoder stays, by name."""
-    return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
+def _load(
+    network: Network,
+    coefs: Sequence[np.ndarray],
+    intercepts: Sequence[np.ndarray],
+    plan: Plan,
+    split: Split,
+) -> None:
+    """Load weights in the form of the previous estimator's `coefs_` and `intercepts_`."""
+    fitted: BaseEstimator = plan.before
+    encoder = split.encoder
+    coefs, intercepts = list(coefs), list(intercepts)
+    coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
+    if fitted.input_encoding_ is None:
+        coefs[0], intercepts[0] = encoder.unmerge(coefs[0], intercepts[0])
+    indices = fitted_encoder(fitted).outputs_in(encoder)
+    W = _expand_inputs(coefs[0].swapaxes(-2, -1), indices, encoder.n_outputs)
+    coefs[0] = W.swapaxes(-2, -1)
+    network.load(coefs, intercepts)
 
 
-def _with_more_inputs(W, places, n_inputs):
-    """Return the weights of a first layer of more inputs, 0 but for those that W has, at places.
+def _reencoded(theta: np.ndarray, plan: Plan, split: Split) -> np.ndarray:
+    """Return the weights that the optimizer keeps, such as averages, for the new encoder.
 
-    The inputs are the last axis.
+    The scales of X and y have changed since the previous call, so they are adapted as those of the
+    network are.
     """
-    if len(places) == n_inputs:
-        return W
-    grown = np.zeros((*W.shape[:-1], n_inputs), W.dtype)
-    grown[..., places] = W
-    return grown
-
-
-def _make_optimizer(plan, split, network):
-    """Return the update rule for a network, as an earlier call of partial_fit left the same."""
-    parameters = plan.parameters
-    optimizer = make_optimizer(
-        parameters.optimizer,
-        network,
-        weight_decay=plan.weight_decay,
-        momentum=parameters.momentum,
-        nesterov=parameters.nesterovs_momentum,
-        weight_averaging=parameters.weight_averaging,
-    )
-    state = getattr(plan.before, "_partial_fit_state", None) if plan.is_partial_fit else None
-    if state is None:
-        return optimizer
-    if state.get("layout") != LAYOUT:
-        raise ValueError(
-            "partial_fit must go on from an estimator of this version of skdnn: an earlier one has "
-            "kept the state of its optimizer in another order. Fit it anew."
-        )
-    if state["rule"] == _describe_optimizer(parameters):
-        places = fitted_encoder(plan.before).outputs_in(split.encoder)
-        kept = state["optimizer"]
-        moved = {name: _moved(kept[name], plan, split) for name in WEIGHTS if name in kept}
-        optimizer.restore(_for_more_inputs(kept, places, network) | moved)
-    return optimizer
-
-
-def _moved(theta, plan, split):
-    """Return weights beside the network's own as they are for means and deviations of now."""
-    fitted, encoder = plan.before, fitted_encoder(plan.before)
+    fitted: BaseEstimator = plan.before
+    encoder = fitted_encoder(fitted)
     target = plan.task.target.from_attributes(vars(fitted))
-    network = _empty_network(plan, encoder.n_outputs)
+    network = _zero_network(plan, encoder.n_outputs)
     network.theta.copy_(torch.from_numpy(theta))
     coefs, intercepts = network.arrays()
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = target.merge(coefs[-1], intercepts[-1])
-    network = _empty_network(plan, split.encoder.n_outputs)
+    network = _zero_network(plan, split.encoder.n_outputs)
     _load(network, coefs, intercepts, plan, split)
     return network.theta.cpu().numpy()
 
 
-def _for_more_inputs(state, places, network):
-    """Return the state of a rule, of which each array has an entry for each parameter."""
+def _expand_inputs(W: np.ndarray, indices: Sequence[int], n_inputs: int) -> np.ndarray:
+    """Return W of shape (..., n_inputs), with its columns at some indices and 0 elsewhere."""
+    if len(indices) == n_inputs:
+        return W
+    expanded = np.zeros((*W.shape[:-1], n_inputs), W.dtype)
+    expanded[..., indices] = W
+    return expanded
+
+
+def _expand_state(state: Any, indices: Sequence[int], network: Network) -> Any:
+    """Return the state of an optimizer with the new inputs of the first layer, 0 for these.
+
+    Each array in the state has one number for each parameter of the network.
+    """
     if isinstance(state, dict):
-        return {name: _for_more_inputs(part, places, network) for name, part in state.items()}
+        return {name: _expand_state(value, indices, network) for name, value in state.items()}
     if not isinstance(state, np.ndarray):
         return state
     n_inputs, *others = network.layer_sizes
-    Wb, *deeper = layer_views(torch.from_numpy(state), (len(places), *others))
-    # The last column belongs to the bias.
-    Wb = _with_more_inputs(Wb.numpy(), [*places, n_inputs], n_inputs + 1)
-    grown = np.zeros(network.n_parameters, state.dtype)
-    views = layer_views(torch.from_numpy(grown), network.layer_sizes)
-    for view, layer in zip(views, [torch.from_numpy(Wb), *deeper], strict=True):
+    first, *deeper = layer_views(torch.from_numpy(state), (len(indices), *others))
+    # The last column is the bias.
+    first = torch.from_numpy(_expand_inputs(first.numpy(), [*indices, n_inputs], n_inputs + 1))
+    expanded = np.zeros(network.n_parameters, state.dtype)
+    views = layer_views(torch.from_numpy(expanded), network.layer_sizes)
+    for view, layer in zip(views, [first, *deeper], strict=True):
         view.copy_(layer)
-    return grown
-
-
-def partial_fit_state(plan, initialized):
-    """Return what, beside the fitted attributes, the next call of partial_fit depends on."""
-    return {
-        "generator": plan.generator.get_state().numpy(),
-        "layout": LAYOUT,
-        "rule": _describe_optimizer(plan.parameters),
-        "optimizer": initialized.optimizer.state(),
-    }
-
-
-def _describe_optimizer(parameters):
-    """Name the rule by what its state depends on: another one starts anew."""
-    return f"{parameters.optimizer}, averaged: {parameters.weight_averaging > 0}"
+    return expanded

@@ -1,6 +1,6 @@
-"""Parameters: the rules that they keep, as a table, and what they hold of Python's own types.
+"""Parameters: a table of their constraints, and their conversion to types of Python.
 
-`__init__` stores whatever it is given; `fit` calls `checked_parameters` before it touches anything.
+`__init__` stores each parameter as it is given; `fit` first calls `checked_parameters`.
 """
 
 import inspect
@@ -13,10 +13,11 @@ from functools import cache
 from numbers import Integral, Real
 from os import PathLike
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from skdnn.checkpoints import Checkpoint
@@ -24,315 +25,286 @@ from skdnn.data.frames import shown
 from skdnn.network import ACTIVATIONS
 from skdnn.training import OPTIMIZERS, SCHEDULES
 
+from ._task import Constraint
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-NARROW = ("float32", "float16", "bfloat16")
-# Beyond this an integer means nothing here, and breaks what computes with it.
-_LARGEST = 2**32 - 1
-_MOST_THREADS = 1024  # more than any machine has; the system ends a process that asks for too many
-_MOST_LAYERS = _MOST_NETWORKS = 10_000
-
-
-def _never(value):
-    return False
+_INTEGER_LIMIT = 2**32  # no larger integer makes sense for any parameter; some overflow
+_MAX_THREADS = 1024  # the operating system kills a process that asks for far more
+_MAX_LAYERS = _MAX_NETWORKS = 10_000
 
 
 @dataclass(frozen=True)
-class Integer:
-    """An integer of at least `low`, or one of a few other values."""
+class Options:
+    """One of a few values, or another object that `accepts_other` accepts.
 
-    low: int
-    or_else: tuple = ()
-    high: int = _LARGEST
-
-    def __str__(self):
-        return f"an integer of at least {self.low}{_alternatives(self.or_else)}"
-
-    def accepts(self, value):
-        """Tell whether the value keeps the rule."""
-        is_in_range = _is_integer(value) and self.low <= value <= self.high
-        return _is_one_of(value, self.or_else) or is_in_range
-
-
-@dataclass(frozen=True)
-class Number:
-    """A finite number in an interval, or one of a few other values."""
-
-    low: float
-    high: float = math.inf
-    includes_low: bool = True
-    or_else: tuple = ()
-
-    def __str__(self):
-        bound = f"of at least {self.low:g}" if self.includes_low else f"above {self.low:g}"
-        below = "" if self.high == math.inf else f" and below {self.high:g}"
-        return f"a finite number {bound}{below}{_alternatives(self.or_else)}"
-
-    def accepts(self, value):
-        """Tell whether the value keeps the rule."""
-        if not _is_number(value):
-            return _is_one_of(value, self.or_else)
-        above = value >= self.low if self.includes_low else value > self.low
-        return above and value < self.high
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """One of a few values; or an object of some other kind, as `accepts_also` tells."""
+    Attributes
+    ----------
+    values : tuple
+    other : str, default=""
+        Describes the other objects, for the error message.
+    accepts_other : callable or None, default=None
+        From a value to whether it is such an object.
+    """
 
     values: tuple
-    or_else: str = ""
-    accepts_also: Callable[[Any], bool] = _never
+    other: str = ""
+    accepts_other: Callable[[Any], bool] | None = None
 
-    def __str__(self):
-        listed = ", ".join(repr(value) for value in self.values)
-        return f"one of {listed}{self.or_else}"
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.values))}{self.other}"
 
-    def accepts(self, value):
-        """Tell whether the value keeps the rule."""
-        return _is_one_of(value, self.values) or self.accepts_also(value)
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value satisfies the constraint."""
+        # `==` alone would take 1 for True, and fails for an array.
+        if any(type(value) is type(option) and value == option for option in self.values):
+            return True
+        return self.accepts_other is not None and self.accepts_other(value)
 
 
 @dataclass(frozen=True)
-class EachLayer:
-    """A value for every hidden layer, or a sequence with one for each."""
+class Interval:
+    """A number in an interval, or one of a few options.
 
-    constraint: Any
+    Attributes
+    ----------
+    type : {numbers.Integral, numbers.Real}
+    low, high : float
+    closed : {"left", "both", "neither"}, default="left"
+        Which of the bounds belong to the interval.
+    options : tuple, default=()
+    """
 
-    def __str__(self):
-        return f"{self.constraint}; or a sequence of such, one for each hidden layer"
+    type: Any
+    low: float
+    high: float = math.inf
+    closed: Literal["left", "both", "neither"] = "left"
+    options: tuple = ()
 
-    def accepts(self, value):
-        """Tell whether the value, or each value of the sequence, keeps the rule."""
-        if is_sequence(value):
-            return all(self.constraint.accepts(part) for part in value)
-        return self.constraint.accepts(value)
+    def __str__(self) -> str:
+        name, high = ("an int", "2**32") if self.type is Integral else ("a float", "inf")
+        high = high if self.high == math.inf else f"{self.high:g}"
+        brackets = {"left": "[)", "both": "[]", "neither": "()"}[self.closed]
+        text = f"{name} in the range {brackets[0]}{self.low:g}, {high}{brackets[1]}"
+        if not self.options:
+            return text
+        *others, last = map(repr, self.options)
+        return f"{', '.join([text, *others])} or {last}"
 
-
-def _is_integer(value):
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_number(value):
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    return -_LARGEST <= value <= _LARGEST if _is_integer(value) else math.isfinite(value)
-
-
-def _is_one_of(value, values):
-    # `==` alone would take 1 for True, and an array for neither.
-    return any(type(value) is type(v) and value == v for v in values)
-
-
-def is_sequence(value):
-    """Tell whether a parameter, as `plain` leaves it, is given layer by layer or by column."""
-    return isinstance(value, tuple)
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value satisfies the constraint."""
+        if not isinstance(value, self.type) or isinstance(value, bool):
+            return Options(self.options).accepts(value)
+        if isinstance(value, Integral) and abs(int(value)) >= _INTEGER_LIMIT:
+            return False
+        is_above = value > self.low if self.closed == "neither" else value >= self.low
+        return is_above and (value <= self.high if self.closed == "both" else value < self.high)
 
 
-def plain(value):
-    """Return what a parameter holds, of Python's own types.
+@dataclass(frozen=True)
+class PerLayer:
+    """A value for all hidden layers, or a sequence with one value for each of them."""
 
-    Scalars of NumPy and torch, decimals and fractions are numbers, flags and texts; lists, ranges,
-    arrays, and pandas' Series and Index are tuples of such; mappings are dicts.
+    constraint: Constraint
+
+    def __str__(self) -> str:
+        return f"{self.constraint}, or a sequence with such a value for each hidden layer"
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether the value, or each value of the sequence, satisfies the constraint."""
+        return all(map(self.constraint.accepts, value if isinstance(value, tuple) else [value]))
+
+
+def to_python(value: Any) -> Any:
+    """Convert a parameter to types of Python.
+
+    Scalars of NumPy and torch, decimals and fractions become numbers, booleans and strings; lists,
+    ranges, arrays, and pandas' Series and Index become tuples; mappings become dicts. Any other
+    object is returned as it is.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skdnn.estimator._parameters import plain
-    >>> plain(np.int8(32)), plain(np.array(["tanh", "relu"])), plain(range(2))
+    >>> from skdnn.estimator._parameters import to_python
+    >>> to_python(np.int8(32)), to_python(np.array(["tanh", "relu"])), to_python(range(2))
     (32, ('tanh', 'relu'), (0, 1))
     """
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
         value = value.item()
     if isinstance(value, np.longdouble | Decimal | Fraction):
-        return _float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {plain(key): plain(part) for key, part in value.items()}
+        return {to_python(key): to_python(element) for key, element in value.items()}
     value = value.tolist() if isinstance(value, np.ndarray | torch.Tensor) else value
     is_of_pandas = hasattr(type(value), "to_numpy") and getattr(value, "ndim", 0) == 1
     if isinstance(value, list | tuple | range) or is_of_pandas:
-        return tuple(plain(part) for part in value)
+        return tuple(to_python(element) for element in value)
     return value
 
 
-def _float(value):
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _alternatives(values):
-    return "".join(f" or {value!r}" for value in values)
-
-
-def _is_optimizer_class(value):
-    return inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)
-
-
-def _is_device(value):
-    return isinstance(value, str | torch.device)
-
-
-def _is_dtype(value):
-    return isinstance(value, torch.dtype | np.dtype | type) and dtype_name(value) in DTYPES
-
-
-@cache
-def has_32_bits(dtype):
-    """Tell whether a dtype is a float of 32 bits or fewer."""
-    return dtype_name(dtype) in NARROW
-
-
-def dtype_name(dtype):
-    """Return the name that torch and NumPy have for a dtype, None if it is none."""
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a dtype of torch or NumPy, "" for any other object."""
     if isinstance(dtype, torch.dtype):
         return str(dtype).removeprefix("torch.")
     try:
         return np.dtype(dtype).name
     except TypeError:
-        return None
+        return ""
 
 
-def _is_random_state(value):
-    if _is_integer(value):
-        return 0 <= value < 2**32
-    return isinstance(value, np.random.RandomState)
+@cache
+def has_32_bits(dtype: Any) -> bool:
+    """Return whether a dtype is a float of 32 bits or fewer."""
+    return dtype_name(dtype) in ("float32", "float16", "bfloat16")
 
 
-def _is_scoring(value):
-    if isinstance(value, str):
-        return value in get_scorer_names()
-    return _takes(value, 3) and not _is_metric(value)
-
-
-def _is_metric(function):
-    try:
-        names = list(inspect.signature(function).parameters)
-    except ValueError:  # compiled code need not have a signature
-        return False
-    return names[0].startswith(("y_true", "y_pred", "y_score"))
-
-
-def _is_schedule(value):
-    return _takes(value, 2)
-
-
-def _takes(value, n_arguments):
-    """Tell whether a value can be called with so many arguments, as far as it says."""
+def _is_callable_with(value: Any, n_arguments: int) -> bool:
+    """Return whether a value is a function that can be called with so many arguments."""
     if not callable(value) or inspect.isclass(value):
         return False
     try:
         inspect.signature(value).bind(*range(n_arguments))
     except TypeError:
         return False
-    except ValueError:  # as above
+    except ValueError:  # compiled code need not have a signature
         pass
     return True
 
 
-def _is_checkpoint(value):
-    return isinstance(value, str | PathLike | Checkpoint)
+def _is_scorer(value: Any) -> bool:
+    """Return whether a value is the name of a scorer, or a function (estimator, X, y)."""
+    if isinstance(value, str):
+        return value in get_scorer_names()
+    if not _is_callable_with(value, 3):
+        return False
+    try:
+        first, *_ = inspect.signature(value).parameters
+    except ValueError:  # as above
+        return True
+    # A metric takes three arguments as well: (y_true, y_pred, ...).
+    return not first.startswith(("y_true", "y_pred", "y_score"))
 
 
-FLAG = OneOf((True, False))
-FLAG_OR_AUTO = OneOf((True, False, "auto"))
+BOOLEAN = Options((True, False))
+BOOLEAN_OR_AUTO = Options((True, False, "auto"))
 
-# Of the parameters that both faces have; each brings those of its own.
-CONSTRAINTS = {
-    "n_layers": Integer(1, or_else=(None,), high=_MOST_LAYERS),
-    "n_units": EachLayer(Integer(1)),
-    "activation": EachLayer(
-        OneOf(tuple(ACTIVATIONS), " or a callable on tensors or a torch.nn.Module class", callable)
+# Constraints of the parameters that both estimators have; a Task has the others.
+CONSTRAINTS: dict[str, Constraint] = {
+    "n_layers": Interval(Integral, 1, _MAX_LAYERS, "both", options=(None,)),
+    "n_units": PerLayer(Interval(Integral, 1)),
+    "activation": PerLayer(
+        Options(
+            tuple(ACTIVATIONS), " or a callable on tensors or a torch.nn.Module class", callable
+        )
     ),
-    "init_scale": Number(0, or_else=("auto",)),
-    "optimizer": OneOf(tuple(OPTIMIZERS), " or a torch.optim.Optimizer class", _is_optimizer_class),
-    "learning_rate": Number(0, includes_low=False, or_else=("auto",)),
-    "learning_rate_schedule": OneOf(
-        ("auto", *SCHEDULES), " or a callable (epoch, max_iter) -> factor", _is_schedule
+    "init_scale": Interval(Real, 0, options=("auto",)),
+    "optimizer": Options(
+        tuple(OPTIMIZERS),
+        " or a torch.optim.Optimizer class",
+        lambda value: inspect.isclass(value) and issubclass(value, torch.optim.Optimizer),
     ),
-    "momentum": Number(0, 1),
-    "nesterovs_momentum": FLAG,
-    "weight_decay": Number(0, or_else=("auto",)),
-    "dropout": EachLayer(Number(0, 1)),
-    "max_grad_norm": Number(0, includes_low=False, or_else=(None,)),
-    "weight_averaging": Number(0, 1),
-    "shuffle": FLAG,
-    "batch_size": Integer(1, or_else=("auto", None)),
-    "max_iter": Integer(1, or_else=("auto",)),
-    "tol": Number(0),
-    "n_iter_no_change": Integer(1),
-    "early_stopping": FLAG_OR_AUTO,
-    "scoring": OneOf(
+    "learning_rate": Interval(Real, 0, closed="neither", options=("auto",)),
+    "learning_rate_schedule": Options(
+        ("auto", *SCHEDULES),
+        " or a callable (epoch, max_iter) -> factor",
+        lambda value: _is_callable_with(value, 2),
+    ),
+    "momentum": Interval(Real, 0, 1),
+    "nesterovs_momentum": BOOLEAN,
+    "weight_decay": Interval(Real, 0, options=("auto",)),
+    "dropout": PerLayer(Interval(Real, 0, 1)),
+    "max_grad_norm": Interval(Real, 0, closed="neither", options=(None,)),
+    "weight_averaging": Interval(Real, 0, 1),
+    "shuffle": BOOLEAN,
+    "batch_size": Interval(Integral, 1, options=("auto", None)),
+    "max_iter": Interval(Integral, 1, options=("auto",)),
+    "tol": Interval(Real, 0),
+    "n_iter_no_change": Interval(Integral, 1),
+    "early_stopping": BOOLEAN_OR_AUTO,
+    "scoring": Options(
         (None,),
-        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y), which "
-        "sklearn.metrics.make_scorer makes of a metric",
-        _is_scoring,
+        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y); convert "
+        "a metric to such a callable with sklearn.metrics.make_scorer",
+        _is_scorer,
     ),
-    "validation_fraction": Number(0, 1, includes_low=False),
-    "standardize": OneOf((True, False, "smooth_clip", "robust")),
-    "categorical_features": OneOf(
-        ("from_dtype", None), " or a sequence of names or indices, or a mask", is_sequence
+    "validation_fraction": Interval(Real, 0, 1, "neither"),
+    "standardize": Options((True, False, "smooth_clip", "robust")),
+    "categorical_features": Options(
+        ("from_dtype", None),
+        " or a sequence of names or indices, or a mask",
+        lambda value: isinstance(value, tuple),
     ),
-    "target_encoding": FLAG_OR_AUTO,
-    "numeric_embedding": OneOf(("auto", None, "piecewise_linear")),
-    "n_networks": Integer(1, high=_MOST_NETWORKS),
-    "device": OneOf(("auto", "cpu", "cuda"), ', "cuda:1" or such a torch.device', _is_device),
-    "dtype": OneOf(("auto", "float32", "float64"), accepts_also=_is_dtype),
-    "n_threads": Integer(1, or_else=(None,), high=_MOST_THREADS),
-    "warm_start": FLAG,
-    "checkpoint": OneOf((None,), " or a path or a skdnn.Checkpoint", _is_checkpoint),
-    "verbose": Integer(0, or_else=(True, False)),
-    "random_state": OneOf(
+    "target_encoding": BOOLEAN_OR_AUTO,
+    "numeric_embedding": Options(("auto", None, "piecewise_linear")),
+    "n_networks": Interval(Integral, 1, _MAX_NETWORKS, "both"),
+    "device": Options(
+        ("auto", "cpu", "cuda"),
+        ', "cuda:1" or such a torch.device',
+        lambda value: isinstance(value, str | torch.device),
+    ),
+    "dtype": Options(
+        ("auto", "float32", "float64"),
+        accepts_other=lambda value: (
+            isinstance(value, torch.dtype | np.dtype | type) and dtype_name(value) in DTYPES
+        ),
+    ),
+    "n_threads": Interval(Integral, 1, _MAX_THREADS, "both", options=(None,)),
+    "warm_start": BOOLEAN,
+    "checkpoint": Options(
         (None,),
-        " or an integer from 0 to 2**32 - 1 or a numpy.random.RandomState",
-        _is_random_state,
+        " or a path or a skdnn.Checkpoint",
+        lambda value: isinstance(value, str | PathLike | Checkpoint),
+    ),
+    "verbose": Interval(Integral, 0, options=(True, False)),
+    "random_state": Options(
+        (None,),
+        " or an int in the range [0, 2**32) or a numpy.random.RandomState",
+        lambda value: (
+            isinstance(value, np.random.RandomState) or Interval(Integral, 0).accepts(value)
+        ),
     ),
 }
 
 
-def checked_parameters(estimator):
-    """Return the parameters of an estimator as attributes, plain, each checked by itself.
+def checked_parameters(estimator: BaseEstimator) -> SimpleNamespace:
+    """Return the parameters of an estimator as attributes, in types of Python.
 
-    What they say together is checked where it is resolved.
+    Each parameter is checked by itself; `make_plan` checks combinations.
 
     Raises
     ------
     ValueError
-        Naming the parameter, the rule and what came.
+        If a parameter does not satisfy its constraint.
 
     Examples
     --------
     >>> from skdnn import DeepBinaryClassifier
-    >>> DeepBinaryClassifier(n_layers=0).fit([[0], [1]], [0, 1])
+    >>> DeepBinaryClassifier(batch_size=0).fit([[0], [1]], [0, 1])
     Traceback (most recent call last):
         ...
-    ValueError: n_layers must be an integer of at least 1 or None, got 0.
+    ValueError: batch_size must be an int in the range [1, 2**32), 'auto' or None, got 0.
     """
     parameters = {}
     for name, constraint in {**CONSTRAINTS, **estimator._task.constraints}.items():
-        given = getattr(estimator, name)
+        given, error = getattr(estimator, name), None
         try:
-            parameters[name] = plain(given)
-        except (RuntimeError, TypeError, ValueError) as error:  # a tensor without data, say
-            raise ValueError(f"{name} must be {constraint}, got {_shown(given)}.") from error
-        if not constraint.accepts(parameters[name]):
-            raise ValueError(
-                f"{name} must be {_broken(constraint, parameters[name])}, got {_shown(given)}."
-            )
+            parameters[name] = to_python(given)
+        except (RuntimeError, TypeError, ValueError) as caught:  # a tensor without data, say
+            error = caught
+        if error is not None or not constraint.accepts(parameters[name]):
+            is_huge = isinstance(given, Integral) and abs(int(given)) >= _INTEGER_LIMIT
+            text = "an int beyond 2**32" if is_huge else shown(given, longest=200)
+            raise ValueError(f"{name} must be {constraint}, got {text}.") from error
     return SimpleNamespace(**parameters)
 
 
-def _broken(constraint, value):
-    """Return what to say of a rule to somebody whose value breaks it."""
-    is_too_large = (
-        isinstance(constraint, Integer) and _is_integer(value) and value > constraint.high
-    )
-    return f"at most {constraint.high}" if is_too_large else constraint
+# Old names, until the files that import them are renamed (/work/h/renames/est2.py).
+plain, OneOf = to_python, Options
 
 
-def _shown(value):
-    if _is_integer(value) and abs(value) > _LARGEST:
-        return "an integer beyond 2**32"
-    return shown(value, longest=200)
+def Number(low, high=math.inf, includes_low=True, or_else=()):
+    return Interval(Real, low, high, "left" if includes_low else "neither", or_else)

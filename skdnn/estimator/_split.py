@@ -1,11 +1,12 @@
-"""The split: which rows to train on, and which to watch, as batches of tensors."""
+"""The split: batches of the training rows and of the validation set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 
 from skdnn.data.batches import (
     Batches,
@@ -26,100 +27,117 @@ from skdnn.data.encoding import (
 from skdnn.data.streaming import Rows, StreamedBatches
 from skdnn.data.targets import encode_groups
 
+from ._examples import Examples
 from ._file_examples import FileExamples
 from ._parameters import dtype_name
+from ._plan import Plan
+from ._task import Target
+
+Learned: TypeAlias = tuple[Encoder, Target]
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of a fit, each where it is needed.
+    """The rows of a fit as batches, and what was learned from the training rows.
 
     Attributes
     ----------
     encoder : Encoder
-        Learned from X of the rows to train on.
+        Learned from X of the training rows.
     target : TwoClasses or RealNumbers
-        Learned from their y.
-    training : Batches
+        Learned from y of the training rows.
+    training : Batches or StreamedBatches
     validation : Batches or None
-        The rows to watch after each epoch: the user's, or held-out ones.
-    validation : list of Examples
-        The same as they are, for each network, for a scorer; empty where there is none to ask.
+        The validation set: X_val, or held-out rows.
+    validation_rows : list of Examples
+        The validation set of each network, for a scorer; empty if there are no rows to score.
     held_out : array of int of shape (M, rows) or None
-        The rows of X that each network of a stack holds out, filled up with -1.
+        The rows of X that each network of a stack holds out, padded with -1.
     member_encoders : sequence of Encoder
         For each network of a stack, the encoder with the target means of its own training rows;
-        empty where all networks have the same.
+        empty if all networks have the same encoder.
     """
 
     encoder: Encoder
-    target: Any
-    training: Batches
+    target: Target
+    training: Batches | StreamedBatches
     validation: Batches | None = None
-    validation_rows: list = field(default_factory=list)
+    validation_rows: list[Examples] = field(default_factory=list)
     held_out: np.ndarray | None = None
     member_encoders: Sequence[Encoder] = ()
 
-    def encoder_of(self, member):
-        """Return the Encoder of one network of a stack, for None that of all of them."""
-        has_own = member is not None and self.member_encoders
-        return self.member_encoders[member] if has_own else self.encoder
+    def encoder_of(self, member: int | None) -> Encoder:
+        """Return the Encoder of one network of a stack, or for None the Encoder of all of them."""
+        if member is None or not self.member_encoders:
+            return self.encoder
+        return self.member_encoders[member]
 
 
-def fitted_encoder(fitted):
-    """Return the Encoder of a fitted estimator, or None for None."""
-    return None if fitted is None else Encoder(**fitted._encoding)
+def fitted_encoder(fitted: BaseEstimator) -> Encoder:
+    """Return the Encoder of a fitted estimator."""
+    return Encoder(**fitted._encoding)
 
 
-def make_split(plan, examples):
-    """Return the Split of Examples into rows to train on and rows to watch."""
+def make_split(plan: Plan, examples: Examples) -> Split:
+    """Return the Split of Examples into training rows and a validation set."""
     if isinstance(examples, FileExamples):
         return _split_file(plan, examples)
-    rows = np.flatnonzero(examples.weight)  # rows of weight zero behave as absent
     validation = examples.validation
     if validation is None and plan.holds_out:
-        return (_split_once if plan.n_networks is None else _split_in_folds)(plan, examples, rows)
+        return _hold_out(plan, examples) if plan.n_networks is None else _make_folds(plan, examples)
+    rows = np.flatnonzero(examples.weight)  # rows of weight zero count as absent
     n_all, numbers = plan.processes.number_rows(examples.weight > 0)
-    learned, training_file = _learn(plan, examples, rows)
-    training = _batches(plan, learned, training_file, rows, numbers, **_steps(plan, n_all))
+    learned, training_rows = _learn(plan, examples, rows)
+    training = _make_batches(
+        plan, learned, training_rows, rows, numbers, **plan.batch_options(n_all)
+    )
     if validation is None:
         return Split(*learned, training)
-    _, numbers = plan.processes.number_rows(np.ones(len(validation.y), dtype=bool))
-    batches = _batches(plan, learned, validation, np.arange(len(validation.y)), numbers)
+    rows = np.arange(len(validation.y))
+    _, numbers = plan.processes.number_rows(np.ones(len(rows), dtype=bool))
+    batches = _make_batches(plan, learned, validation, rows, numbers)
     return Split(*learned, training, batches, [validation] * (plan.n_networks or 1))
 
 
-def _split_once(plan, examples, rows):
-    """Hold out the same rows for good."""
-    n_all, numbers = plan.processes.number_rows(examples.weight > 0)
-    training, held_out = hold_out(
+def _hold_out(plan: Plan, examples: Examples) -> Split:
+    """Hold out a fraction of the rows, the same rows for the whole training."""
+    processes = plan.processes
+    rows = np.flatnonzero(examples.weight)
+    n_all, numbers = processes.number_rows(examples.weight > 0)
+    strata = examples.target.strata(examples.y[rows])
+    if strata is not None and processes.size > 1:
+        local, strata = strata, np.empty(n_all, dtype=np.intp)
+        strata[processes.allgather_concat(numbers)] = processes.allgather_concat(local)
+    both = hold_out(
         n_all,
         plan.parameters.validation_fraction,
         _draw_seed(plan),
-        _of_all(plan, examples.target.strata(examples.y[rows]), numbers, n_all),
-        _groups_of(examples, rows),
+        strata,
+        _group_codes(examples, rows),
     )
-    n_training = len(training)
-    training, places = _found_here(training, numbers, n_all)
-    held_out, places_held_out = _found_here(held_out, numbers, n_all)
-    training, held_out = rows[training], rows[held_out]
-    learned, training_file = _learn(plan, examples, training)
+    # `both` numbers the rows of all processes: find those of this process, and their positions.
+    parts = []
+    for chosen in both:
+        position = np.full(n_all, -1)
+        position[chosen] = np.arange(len(chosen))
+        position = position[numbers]
+        is_chosen = position >= 0
+        parts.append((rows[is_chosen], position[is_chosen]))
+    (training, training_numbers), (held_out, held_out_numbers) = parts
+    learned, training_rows = _learn(plan, examples, training)
+    options = plan.batch_options(len(both[0]))
+    is_scored = plan.parameters.scoring is not None
     return Split(
         *learned,
-        _batches(plan, learned, training_file, training, places, **_steps(plan, n_training)),
-        _batches(plan, learned, examples, held_out, places_held_out),
-        _if_scored(plan, examples, [held_out]),
+        _make_batches(plan, learned, training_rows, training, training_numbers, **options),
+        _make_batches(plan, learned, examples, held_out, held_out_numbers),
+        [examples.take_with_given(held_out)] if is_scored else [],
     )
 
 
-def _split_file(plan, examples):
-    """Hold out the rows that a hash of their number names, if any; the others stay in the file."""
+def _split_file(plan: Plan, examples: FileExamples) -> Split:
+    """Hold out the rows chosen by a hash of their number, or none; training rows are streamed."""
     holds_out = examples.validation is None and plan.holds_out
-    summary = examples.summary(with_held_out=not holds_out)
-    rows = np.flatnonzero(examples.is_sampled & ~(examples.is_held & holds_out))
-    if not len(rows):  # nearly all have a weight of 0
-        rows = np.arange(len(examples.y))
-    held_out = np.flatnonzero(examples.is_held)
     if holds_out and not examples.can_hold_out():
         what = "rows" if examples.factors is None else "rows of both classes"
         raise ValueError(
@@ -127,7 +145,11 @@ def _split_file(plan, examples):
             f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
             "Use early_stopping=False."
         )
-    encoder, target = learned = _learn_of_file(plan, examples, rows, summary)
+    summary = examples.summary(with_held_out=not holds_out)
+    rows = np.flatnonzero(examples.is_sampled & ~(examples.is_held & holds_out))
+    if not len(rows):  # nearly all have a weight of 0
+        rows = np.arange(len(examples.y))
+    encoder, target = _learn_from_file(plan, examples.take(rows), summary)
     training = StreamedBatches(
         examples.training_file(with_held_out=not holds_out),
         summary,
@@ -136,22 +158,21 @@ def _split_file(plan, examples):
         Rows(*examples.standing_for_all()),
         plan.dtype,
         plan.device,
-        **_steps(plan, summary.n_rows),
+        **plan.batch_options(summary.n_rows),
     )
     validation = examples.validation
     if holds_out:
-        validation = examples.take(held_out)
+        validation = examples.take(np.flatnonzero(examples.is_held))
     if validation is None:
-        return Split(*learned, training)
+        return Split(encoder, target, training)
     rows = np.arange(len(validation.y))
-    tensors = OnDemandRows(validation.X, rows, encoder, plan.dtype, plan.device)
+    X = OnDemandRows(validation.X, rows, encoder, plan.dtype, plan.device)
     y = target.standardized(validation.y)
-    return Split(*learned, training, Batches(tensors, y, validation.weight, plan.dtype))
+    return Split(encoder, target, training, Batches(X, y, validation.weight, plan.dtype))
 
 
-def _learn_of_file(plan, examples, rows, summary):
-    """Return the Encoder and the target that a sample teaches, and what is known of all rows."""
-    sample = examples.take(rows)
+def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
+    """Return the Encoder and the target, learned from a sample and the statistics of all rows."""
     dtype = np.dtype(dtype_name(plan.dtype))
     target = sample.target.updated(
         sample.y, sample.weight, dtype, plan.loss.is_robust, summary=summary
@@ -161,86 +182,66 @@ def _learn_of_file(plan, examples, rows, summary):
     return summary.exact(encoder, sample.X, standardize), target
 
 
-def _of_all(plan, strata, numbers, n_all):
-    """Return the strata of the rows of all processes, by their numbers."""
-    if strata is None or plan.processes.size == 1:
-        return strata
-    of_all = np.empty(n_all, dtype=np.intp)
-    of_all[plan.processes.allgather_concat(numbers)] = plan.processes.allgather_concat(strata)
-    return of_all
+def _make_folds(plan: Plan, examples: Examples) -> Split:
+    """Hold out another fold of the rows for each network.
 
-
-def _found_here(chosen, numbers, n_all):
-    """Return which of the rows that are here are chosen ones, and their places among these.
-
-    Parameters
-    ----------
-    chosen : array of int
-        Numbers of rows, ascending.
-    numbers : array of int
-        Those of the rows that are here.
-    n_all : int
+    The encoded rows are shared by all networks, except for their target means.
     """
-    place = np.full(n_all, -1)
-    place[chosen] = np.arange(len(chosen))
-    places = place[numbers]
-    return np.flatnonzero(places >= 0), places[places >= 0]
-
-
-def _split_in_folds(plan, examples, rows):
-    """Hold out another fold for each network; they share the encoded rows, but target means."""
-    groups, strata = _groups_of(examples, rows), examples.target.strata(examples.y[rows])
-    training, held_out = make_folds(len(rows), plan.n_networks, _draw_seed(plan), groups, strata)
+    rows = np.flatnonzero(examples.weight)
+    strata = examples.target.strata(examples.y[rows])
+    training, held_out = make_folds(
+        len(rows),
+        plan.parameters.n_networks,
+        _draw_seed(plan),
+        _group_codes(examples, rows),
+        strata,
+    )
     learned, _ = _learn(plan, examples, rows)
     encoder, target = learned
-    y, encoders = target.standardized(examples.y[rows]), ()
+    y, weight = target.standardized(examples.y[rows]), examples.weight[rows]
+    X: Any
     if len(columns_with_means(examples.X)):
         means, encoders = _means_of_networks(plan, examples, rows, learned, training, held_out)
-        tensors = RowsOfEachNetwork(examples.X, rows, means, encoder, plan.dtype, plan.device)
-        first_row = len(rows) * np.arange(plan.n_networks)[:, np.newaxis]
+        X = RowsOfEachNetwork(examples.X, rows, means, encoder, plan.dtype, plan.device)
+        first_row = len(rows) * np.arange(len(training))[:, np.newaxis]
     else:
-        tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
-        first_row = 0
+        X, encoders = make_rows(examples.X, rows, encoder, plan.dtype, plan.device), []
+        first_row = np.zeros(1, dtype=np.intp)
 
-    def batches(index, **options):
-        weight = examples.weight[rows][index] * (index >= 0)
-        index_of_tensors = first_row + np.maximum(index, 0)
-        return Batches(tensors, y[index], weight, plan.dtype, index=index_of_tensors, **options)
+    def make_batches(index: np.ndarray, **options: Any) -> Batches:
+        index_of_X = first_row + np.maximum(index, 0)
+        weight_of_index = weight[index] * (index >= 0)
+        return Batches(X, y[index], weight_of_index, plan.dtype, index=index_of_X, **options)
 
     held_out_rows = np.where(held_out < 0, -1, rows[held_out])
+    is_scored = plan.parameters.scoring is not None
     return Split(
         encoder,
         target,
-        batches(training, **_steps(plan, training.shape[1])),
-        batches(held_out),
-        _if_scored(plan, examples, [index[index >= 0] for index in held_out_rows]),
+        make_batches(training, **plan.batch_options(training.shape[1])),
+        make_batches(held_out),
+        [examples.take_with_given(index[index >= 0]) for index in held_out_rows if is_scored],
         held_out_rows,
         encoders,
     )
 
 
-def _means_of_networks(plan, examples, rows, learned, training, held_out):
-    """Return the target means that each network sees, and its Encoder with those of its own rows.
+def _means_of_networks(
+    plan: Plan,
+    examples: Examples,
+    rows: np.ndarray,
+    learned: Learned,
+    training: np.ndarray,
+    held_out: np.ndarray,
+) -> tuple[np.ndarray, list[Encoder]]:
+    """Return the target means for each network, and its Encoder with those of its training rows.
 
-    A training row gets the means of training rows in other folds, a held-out row those of all
-    training rows: no network sees a label that it holds out.
-
-    Parameters
-    ----------
-    plan : Plan
-    examples : Examples
-    rows : array of int of shape (m,)
-    learned : tuple of (Encoder, target)
-    training, held_out : arrays of int of shape (M, n)
-        Indices into `rows`, filled up with -1.
-
-    Returns
-    -------
-    means : array of shape (M, m, t)
-    encoders : list of Encoder
+    For a training row they are the means of training rows in other folds, for a held-out row those
+    of all training rows: no label of a held-out row reaches its network. `training` and `held_out`,
+    of shape (M, n), are indices into the m `rows`, padded with -1; the means have shape (M, m, t).
     """
     encoder, target = learned
-    y, fold = target.standardized(examples.y), _deal(plan, examples, rows)
+    y, fold = target.standardized(examples.y), _assign_folds(plan, examples, rows)
     means, encoders = [], []
     for own, held in zip(training, held_out, strict=True):
         own, held = rows[own[own >= 0]], rows[held[held >= 0]]
@@ -254,78 +255,68 @@ def _means_of_networks(plan, examples, rows, learned, training, held_out):
     return np.stack(means), encoders
 
 
-def _learn(plan, examples, rows):
-    """Return the Encoder and the target that some rows teach, and the Examples to train them on.
+def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, Examples]:
+    """Return the Encoder and the target, and the Examples with out-of-fold target means.
+
+    All are learned from the training rows, an array of indices.
 
     Raises
     ------
     ValueError
-        If y is nothing for the network's precision.
+        If the precision of the network is too low for y.
     """
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     dtype = np.dtype(dtype_name(plan.dtype))
     target = examples.target.updated(examples.y, weight, dtype, plan.loss.is_robust, plan.processes)
-    encoder = fitted_encoder(plan.before)
+    encoder = None if plan.before is None else fitted_encoder(plan.before)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples
     y = target.standardized(examples.y)
-    examples = _with_other_means(plan, examples, rows, y, weight)
+    if len(columns_with_means(examples.X)):
+        fold = _assign_folds(plan, examples, rows)
+        means = out_of_fold_means(examples.X, y, weight, fold, plan.processes)
+        examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
-        how = plan.parameters.standardize, plan.numeric_embedding
-        encoder = fit_encoder(examples.X, weight, *how, y, plan.processes)
+        options = plan.parameters.standardize, plan.numeric_embedding
+        encoder = fit_encoder(examples.X, weight, *options, y, plan.processes)
     else:
         encoder = encoder.with_means_of(examples.X, y, weight)
     return (encoder, target), examples
 
 
-def _with_other_means(plan, examples, rows, y, weight):
-    """Return the Examples with the means of levels that a row may see in training."""
-    if not len(columns_with_means(examples.X)):
-        return examples
-    fold = _deal(plan, examples, rows)
-    means = out_of_fold_means(examples.X, y, weight, fold, plan.processes)
-    return replace(examples, X=replace(examples.X, means=means))
-
-
-def _deal(plan, examples, rows):
-    """Return for each row its fold for target encoding; rows of one group share a fold."""
+def _assign_folds(plan: Plan, examples: Examples, rows: np.ndarray) -> np.ndarray:
+    """Return the fold of each row for target encoding; rows of a group are in the same fold."""
     is_chosen = np.zeros(len(examples.y), dtype=bool)
     is_chosen[rows] = True
     n_all, numbers = plan.processes.number_rows(is_chosen)
     fold = np.zeros(len(examples.y), dtype=np.intp)
-    groups = _groups_of(examples, rows)
+    groups = _group_codes(examples, rows)
     fold[rows] = assign_folds(n_all, _draw_seed(plan), groups)[numbers]
     return fold
 
 
-def _groups_of(examples, rows):
-    """Return the groups of some rows, numbered as if there were no others; None for none."""
+def _group_codes(examples: Examples, rows: np.ndarray) -> np.ndarray | None:
+    """Return the groups of some rows as consecutive integers from 0, None without groups."""
     return None if examples.groups is None else encode_groups(examples.groups[rows])
 
 
-def _batches(plan, learned, examples, rows, numbers, **options):
-    """Return the batches of some rows, which have these numbers among those of all processes."""
+def _make_batches(
+    plan: Plan,
+    learned: Learned,
+    examples: Examples,
+    rows: np.ndarray,
+    numbers: np.ndarray,
+    **options: Any,
+) -> Batches:
+    """Return the Batches of some rows, at the positions `numbers` among those of all processes."""
     encoder, target = learned
-    tensors = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
-    held = tensors, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
+    X = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
+    data = X, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
     if plan.processes.size == 1:
-        return Batches(*held, **options)
-    return OwnBatches(*held, numbers=numbers, processes=plan.processes, **options)
+        return Batches(*data, **options)
+    return OwnBatches(*data, numbers=numbers, processes=plan.processes, **options)
 
 
-def _if_scored(plan, examples, held_out):
-    """Return the Examples of the rows that each network holds out, for a scorer."""
-    if plan.parameters.scoring is None:
-        return []
-    return [examples.take_with_given(rows) for rows in held_out]
-
-
-def _steps(plan, n_rows):
-    """Return how the rows of an epoch come: how many a step, and shuffled by whom."""
-    generators = plan.generators if plan.parameters.shuffle else ()
-    return {"batch_size": plan.batch_size(n_rows), "generators": generators}
-
-
-def _draw_seed(plan):
+def _draw_seed(plan: Plan) -> int:
     return int(torch.randint(2**31, (), generator=plan.generator, device="cpu"))

@@ -1,47 +1,63 @@
-"""What the two estimators differ in, as a row in a table of two."""
+"""The task: all that the classifier and the regressor differ in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from skdnn.data.targets import RealNumbers, TwoClasses
+from skdnn.distributed import Communicator
 from skdnn.network import Loss, Output
+from skdnn.processes import SingleProcess
+
+Target: TypeAlias = TwoClasses | RealNumbers
+Processes: TypeAlias = SingleProcess | Communicator
+
+
+class Constraint(Protocol):
+    """What a parameter must be; ``str(constraint)`` completes "must be ...".
+
+    The value has types of Python: see `to_python`.
+    """
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value satisfies the constraint."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that an estimator hands in; nothing else in this package asks which one it is.
+    """Binary classification or regression.
 
     Attributes
     ----------
     target : type
-        `TwoClasses` or `RealNumbers`: how y is read, what is learned of it, how rows are held out.
+        `TwoClasses` or `RealNumbers`: how y is read, encoded and stratified.
     output : Output
         The output unit, its losses and its score.
-    constraints : dict of str to rule
-        Those of the parameters that the other estimator has not, or has with other values.
+    constraints : dict of str to Constraint
+        Of the parameters that the other task does not have, or that have other values there.
     loss : callable
         From checked parameters to a Loss.
     weigh : callable
-        From checked parameters, target, encoded y, the weights of the rows and the processes that
-        have the others to what they count.
+        From (parameters, target, encoded y, sample weights, processes) to the weights of the rows.
     penalty_fraction : float
-        Of "auto" for `weight_decay` where held-out rows say when to stop, or columns are many.
+        Factor of ``weight_decay="auto"`` where rows are held out or X has many columns.
     rows_worth_binning : int
-        From so many rows on one network gets bins where `numeric_embedding` is "auto".
+        Number of rows from which one network gets ``numeric_embedding="auto"``.
     alternates_bins : bool
-        Whether there every other network of several does without.
+        Whether with ``numeric_embedding="auto"`` every second network does without the embedding.
     out_of_fold : tuple of (str, callable)
-        The attribute that keeps what networks say of the rows that they held out, and what makes it
-        of their answers of shape (n_samples, n_outputs).
+        Name of the attribute with the out-of-fold predictions, and the function that computes them
+        from raw predictions of shape (n_samples, n_outputs).
     """
 
-    target: Any
+    target: type[TwoClasses] | type[RealNumbers]
     output: Output
-    constraints: Mapping[str, Any]
-    loss: Callable[[Any], Loss]
-    weigh: Callable[[Any, Any, np.ndarray, np.ndarray, Any], np.ndarray]
+    constraints: Mapping[str, Constraint]
+    loss: Callable[[SimpleNamespace], Loss]
+    weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, Processes], np.ndarray]
     penalty_fraction: float
     rows_worth_binning: int
     alternates_bins: bool

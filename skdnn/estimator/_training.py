@@ -1,18 +1,24 @@
-"""The training: from a plan, a split and a start to a result, watched by whom it concerns."""
+"""Training: from a plan, a split and an initialised network to a result, with its observers."""
 
 import copy
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn.callbacks import EpochLines, ending_line, make_score, score_name, warn
-from skdnn.network import cost
+from skdnn.callbacks import EpochLines, EpochTasks, ending_line, make_score, score_name, warn
+from skdnn.checkpoints import CheckpointFile
+from skdnn.network import Network, cost
 from skdnn.processes import current_trainer
-from skdnn.training import train
+from skdnn.training import TrainingResult, train
 
-from ._examples import column_far_outside
+from ._examples import Examples, column_far_outside
 from ._fitted_attributes import learned_attributes, network_attributes
+from ._initialized_network import InitializedNetwork
+from ._plan import Plan
 from ._reading import keep_read
+from ._split import Split
 
 # By the endings of a TrainingResult.
 _NOT_CONVERGED = {
@@ -26,22 +32,30 @@ _NOT_CONVERGED = {
 
 
 def run_training(
-    plan, split, initialized, score=None, observers=(), state=None, trainer=train, file=None
-):
-    """Train, and return the TrainingResult.
+    plan: Plan,
+    split: Split,
+    initialized: InitializedNetwork,
+    score: Callable | None = None,
+    observers: Sequence[Callable] = (),
+    state: dict | None = None,
+    trainer: Callable = train,
+    file: str | None = None,
+) -> TrainingResult:
+    """Train the network and return the TrainingResult.
 
     Parameters
     ----------
-    plan, split, initialized : Plan, Split, Start
+    plan, split, initialized : Plan, Split, InitializedNetwork
     score, observers, state : see `train`
     trainer : callable, default=train
+        Called in place of `train`, as to train several fits together.
     file : str or None, default=None
-        The checkpoint that the state is of.
+        The checkpoint file that holds the state.
 
     Raises
     ------
     KeyboardInterrupt
-        If Ctrl-C ended the training before an epoch was through: there is nothing to keep.
+        If Ctrl-C ended the training in its first epoch, so that there are no weights to keep.
     """
     parameters, network = plan.parameters, initialized.network
     lines = None
@@ -72,28 +86,30 @@ def run_training(
     )
     if result.interrupted and result.n_iter.max() == 0:
         raise KeyboardInterrupt
-    if lines is not None and not plan.is_partial_fit:  # partial_fit has just its one epoch
-        validation = f"validation {'cost' if score is None else name}"
-        if split.validation is None or not parameters.early_stopping:
-            validation = "training cost"
+    if lines is not None and not plan.is_partial_fit:  # partial_fit trains for one epoch only
+        measure = "training cost"
+        if split.validation is not None and parameters.early_stopping:
+            measure = f"validation {'cost' if score is None else name}"
         options = parameters.n_iter_no_change, parameters.tol
-        print(ending_line(result, validation, plan.max_iter, *options))
+        print(ending_line(result, measure, plan.max_iter, *options))
     return result
 
 
-def run_observed_training(estimator, plan, examples, split, initialized, checkpoint_file, tasks):
-    """Train, before the eyes of a scorer, a checkpoint and callbacks.
+def run_observed_training(
+    estimator: BaseEstimator,
+    plan: Plan,
+    examples: Examples,
+    split: Split,
+    initialized: InitializedNetwork,
+    checkpoint_file: CheckpointFile,
+    tasks: EpochTasks,
+) -> TrainingResult:
+    """Train the network with a scorer, a checkpoint and callbacks, which get copies of `estimator`.
 
-    Parameters
-    ----------
-    estimator : NetworkEstimator
-        Which they are shown, as if the fit had ended.
-    plan, examples, split, initialized : Plan, Examples, Split, Start
-    checkpoint_file : Journal
-    tasks : EpochTasks
+    A copy has the fitted attributes after an epoch.
     """
 
-    def as_fitted(network, member):
+    def as_fitted(network: Network, member: int) -> BaseEstimator:
         fitted = copy.copy(estimator)
         vars(fitted).update(network_attributes(plan, split, network, member))
         keep_read(fitted, split.validation_rows[member].given, split.validation_rows[member].X)
@@ -118,43 +134,48 @@ def run_observed_training(estimator, plan, examples, split, initialized, checkpo
     return result
 
 
-def _warn_of_far_validation_set(estimator, plan, examples, split, result):
-    """Warn where X_val lies far outside X and a constant prediction is better than the network."""
+def _warn_of_far_validation_set(
+    estimator: BaseEstimator, plan: Plan, examples: Examples, split: Split, result: TrainingResult
+) -> None:
+    """Warn if X_val lies far outside X and a constant prediction is better than the network."""
+    validation, curve = split.validation, result.validation_cost_curve
+    assert validation is not None
+    assert curve is not None
     (y, weight), (y_val, weight_val) = (
         map(plan.processes.allgather_concat, (rows.y.double(), rows.weight.double()))
-        for rows in (split.training, split.validation)
+        for rows in (split.training, validation)
     )
     constant = plan.loss.constant(y, weight).unsqueeze(-1).expand_as(y_val)
-    of_constant = cost(plan.loss, constant, y_val, weight_val).item()
-    of_first_epoch = result.validation_cost_curve[0].mean()
-    # Processes that round otherwise must not come to other decisions.
-    if not plan.processes.broadcast(of_first_epoch > of_constant):
+    cost_of_constant = cost(plan.loss, constant, y_val, weight_val).item()
+    first_cost = curve[0].mean()
+    # Rounding may differ between processes, but all must decide the same.
+    if not plan.processes.broadcast(first_cost > cost_of_constant):
         return
     column = column_far_outside(estimator, examples)
     if column is not None:
         warn(
             f"X_val lies far outside the range of X: {column}. The validation cost in the "
-            f"first epoch was {of_first_epoch:.3g}, that of a constant prediction is "
-            f"{of_constant:.3g}. Transform X_val as X: in a pipeline, set "
+            f"first epoch was {first_cost:.3g}, that of a constant prediction is "
+            f"{cost_of_constant:.3g}. Transform X_val as X: in a pipeline, set "
             "transform_input=['X_val'] and pass X_val to the fit of the pipeline, not to that of "
             "its last step (clf__X_val)."
         )
 
 
-def ended(estimator, plan, result):
-    """Return a fitted estimator; pass an interruption on, or warn where epochs ran out.
+def ended(estimator: BaseEstimator, plan: Plan, result: TrainingResult) -> BaseEstimator:
+    """Return the fitted estimator. Warn if training has not converged.
 
     Raises
     ------
     KeyboardInterrupt
-        If Ctrl-C ended the training: so it ends the search or the loop, too.
+        If Ctrl-C ended the training, so that it also ends a search or a loop around `fit`.
     """
     if result.interrupted:
         raise KeyboardInterrupt(
             "Training was interrupted. The estimator is fitted, with the weights after epoch "
             f"{result.best_iter.max()}."
         )
-    if not (result.converged.all() or plan.ends_at_max_iter):
+    if plan.warns_at_max_iter and not result.converged.all():
         ending = result.endings[~result.converged][0]
         warn(_NOT_CONVERGED[ending].format(max_iter=plan.max_iter), ConvergenceWarning)
     return estimator

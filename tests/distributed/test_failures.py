@@ -140,7 +140,7 @@ def an_ordinary_fit(rank, clf, X, y):
         (other_names, "part", ValueError, "The names of the columns of X must be", None),
         (other_rows, "all", ValueError, "X, y and sample_weight for rows='all' must be", None),
         (another_parameter, "all", ValueError, "n_layers must be the same in all", None),
-        (a_bad_parameter, "all", ValueError, "n_layers must be an integer of at least 1", 1),
+        (a_bad_parameter, "all", ValueError, "n_layers must be an int in the range [1", 1),
         (no_weight, "part", ValueError, "sample_weight must hold a weight above zero", None),
         (no_rows, "part", ValueError, "X must have a row in some process", None),
         (raising, "all", RuntimeError, "ZeroDivisionError: an error of the user's", 1),

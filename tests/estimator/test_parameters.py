@@ -1,4 +1,4 @@
-"""Parameters are what they hold, in whatever type a grid or a configuration brings them."""
+"""Parameters may have types of NumPy, torch and pandas, as in a grid or a configuration."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import DeepBinaryClassifier
-from skdnn.estimator._parameters import plain
+from skdnn.estimator._parameters import to_python
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
@@ -51,7 +51,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("given", "expected"), SAME, ids=[str(given) for given, _ in SAME])
-def test_a_parameter_is_what_it_holds(given, expected):
+def test_types_of_other_libraries_equal_those_of_python(given, expected):
     data = X.round()
     options = {"n_units": 4, "max_iter": 2, "batch_size": 32, "random_state": 0}
     clf = DeepBinaryClassifier(**{**options, **given}).fit(data, Y)
@@ -59,7 +59,7 @@ def test_a_parameter_is_what_it_holds(given, expected):
     np.testing.assert_array_equal(clf.predict_proba(data), same.predict_proba(data))
 
 
-def test_a_search_takes_arrays_of_values():
+def test_a_search_over_arrays_of_values():
     grid = {
         "activation": np.array(["tanh", "relu"]),
         "n_units": np.array([2, 3], dtype=np.int8),
@@ -71,20 +71,20 @@ def test_a_search_takes_arrays_of_values():
     assert 0 <= search.fit(X, Y).best_score_ <= 1
 
 
-def test_what_is_plain_stays_the_same_object():
+def test_types_of_python_are_returned_as_they_are():
     for value in (3, "relu", None, 0.5, True, torch.tanh, torch.nn.ReLU, torch.optim.SGD):
-        assert plain(value) is value
+        assert to_python(value) is value
 
 
 @pytest.mark.parametrize("name", ["n_units", "max_iter", "n_networks", "learning_rate", "tol"])
 @pytest.mark.parametrize("value", [10**400, -(10**400), Decimal("1e999"), Fraction(10**400)])
-def test_numbers_beyond_all_bounds_are_named(name, value):
+def test_huge_numbers_are_an_error(name, value):
     with pytest.raises(ValueError, match=f"{name} must be"):
         DeepBinaryClassifier(**{name: value}).fit(X, Y)
 
 
 @pytest.mark.parametrize("n_units", [10**6, 10**9, (10**9, 10**9)])
-def test_a_network_beyond_all_memory_is_named(n_units):
+def test_a_network_too_large_for_memory_is_an_error(n_units):
     with pytest.raises(ValueError, match="must make a network that fits into memory, got 1 with"):
         DeepBinaryClassifier(n_units=n_units).fit(X, Y)
 
@@ -93,13 +93,13 @@ def test_a_network_beyond_all_memory_is_named(n_units):
     ("returned", "message"),
     [(None, "got None"), ("fast", "got 'fast'"), (-1.0, "got -1.0"), (np.nan, "got nan")],
 )
-def test_a_schedule_that_returns_no_factor_is_named(returned, message):
+def test_a_schedule_that_returns_no_factor_is_an_error(returned, message):
     clf = DeepBinaryClassifier(learning_rate_schedule=lambda epoch, max_iter: returned)
     with pytest.raises(ValueError, match=f"learning_rate_schedule must return .*{message} at epo"):
         clf.fit(X, Y)
 
 
-def test_a_schedule_may_return_any_number():
+def test_a_schedule_may_return_any_type_of_number():
     options = {"n_units": 4, "max_iter": 3, "random_state": 0}
     constant = DeepBinaryClassifier(**options, learning_rate_schedule="constant").fit(X, Y)
     for one in (1, np.float32(1), torch.tensor(1.0), True):
@@ -107,7 +107,7 @@ def test_a_schedule_may_return_any_number():
         np.testing.assert_array_equal(clf.fit(X, Y).coefs_[0], constant.coefs_[0])
 
 
-def test_a_module_that_needs_arguments_is_named():
+def test_a_module_class_that_needs_arguments_is_an_error():
     clf = DeepBinaryClassifier(activation=torch.nn.Threshold)
     with pytest.raises(ValueError, match=r"that needs no arguments, .* got Threshold"):
         clf.fit(X, Y)

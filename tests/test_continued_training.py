@@ -1,4 +1,4 @@
-"""warm_start and partial_fit: what was settled stays, what can be learned goes on being learned."""
+"""warm_start and partial_fit continue training; interrupted fits; initial weights."""
 
 import pickle
 
@@ -26,7 +26,7 @@ def auc(clf):
     return roc_auc_score(Y, clf.predict_proba(X)[:, 1])
 
 
-def learn(chunks, epochs=1, **parameters):
+def fit_in_chunks(chunks, epochs=1, **parameters):
     clf = DeepBinaryClassifier(n_units=16, random_state=0, **parameters)
     for _ in range(epochs):
         for rows, labels in chunks:
@@ -34,27 +34,27 @@ def learn(chunks, epochs=1, **parameters):
     return clf
 
 
-# -- what standardising knows -----------------------------------------------------------------
+# -- standardisation, categories and missing values in partial_fit ----------------------------
 
 
 @pytest.mark.parametrize("standardize", [*SCALES, False])
-def test_rows_come_one_by_one(standardize):
+def test_partial_fit_learns_from_single_rows(standardize):
     rows = [(X[i : i + 1], Y[i : i + 1]) for i in range(60)]
-    assert auc(learn(rows, standardize=standardize, learning_rate=0.03)) > 0.97
+    assert auc(fit_in_chunks(rows, standardize=standardize, learning_rate=0.03)) > 0.97
 
 
 @pytest.mark.parametrize("standardize", SCALES)
 @pytest.mark.parametrize("constant", [0.0, -7.5])
-def test_a_feature_that_is_constant_at_first_is_learnt_later(standardize, constant):
+def test_a_feature_that_is_constant_at_first_is_learned_later(standardize, constant):
     first = X[:50].copy()
     first[:, 0] = constant
     chunks = [(first, Y[:50]), *[(X[50:], Y[50:])] * 12]
-    assert auc(learn(chunks, standardize=standardize, learning_rate=0.01)) > 0.95
+    assert auc(fit_in_chunks(chunks, standardize=standardize, learning_rate=0.01)) > 0.95
 
 
 @pytest.mark.parametrize("standardize", SCALES)
 @pytest.mark.parametrize("first", ["fit", "partial_fit"])
-def test_a_chunk_in_which_a_feature_is_constant_erases_nothing(standardize, first):
+def test_a_chunk_with_a_constant_feature_does_not_reset_the_model(standardize, first):
     clf = DeepBinaryClassifier(
         n_units=16, standardize=standardize, learning_rate=0.01, random_state=0
     )
@@ -68,7 +68,7 @@ def test_a_chunk_in_which_a_feature_is_constant_erases_nothing(standardize, firs
     assert auc(clf.partial_fit(later, Y[:40])) > 0.98
 
 
-def test_means_and_deviations_are_those_of_all_rows_so_far():
+def test_means_and_standard_deviations_are_those_of_all_rows_so_far():
     rows = RNG.normal(2.0, 3.0, size=(90, 3)) * [1.0, 1e3, 1e-3]
     rows[RNG.random(rows.shape) < 0.2] = np.nan
     labels = np.arange(90) % 2
@@ -82,15 +82,15 @@ def test_means_and_deviations_are_those_of_all_rows_so_far():
 
 
 @pytest.mark.parametrize("standardize", ["smooth_clip", "robust"])
-def test_a_wild_number_in_a_later_chunk_draws_nothing_to_itself(standardize):
+def test_an_outlier_in_a_later_chunk_does_not_harm_the_model(standardize):
     outlier = X[200:].copy()
     outlier[7, 0] = 1e9
     chunks = [(X[:200], Y[:200]), (outlier, Y[200:])]
-    assert auc(learn(chunks, 15, standardize=standardize)) > 0.98
+    assert auc(fit_in_chunks(chunks, 15, standardize=standardize)) > 0.98
 
 
-def test_the_network_answers_the_same_after_learning_of_the_scale():
-    clf = learn([(X, Y)], 10, standardize=True)
+def test_predictions_stay_the_same_when_the_scale_is_updated():
+    clf = fit_in_chunks([(X, Y)], 10, standardize=True)
     before = clf.predict_proba(X)
     clf.set_params(learning_rate=1e-30).partial_fit(3 * X, Y)
     np.testing.assert_allclose(clf.predict_proba(X), before, rtol=1e-6)
@@ -107,7 +107,7 @@ IS_C = (KINDS == "c").astype(int)
     [{}, {"weight_averaging": 0.9}, {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9}],
     ids=str,
 )
-def test_levels_that_come_row_by_row_are_told_apart(options):
+def test_categories_that_appear_row_by_row_are_learned(options):
     options = {"learning_rate": 0.03, **options}
     clf = DeepBinaryClassifier(n_units=16, random_state=0, **options)
     for i in range(100):
@@ -118,32 +118,32 @@ def test_levels_that_come_row_by_row_are_told_apart(options):
 
 
 @pytest.mark.parametrize("standardize", [*SCALES, False])
-def test_what_is_new_changes_no_answer_before_it_is_learnt(standardize):
+def test_a_new_category_changes_no_prediction_before_training(standardize):
     known = MIXED["kind"].isin(["a", "b"])
     clf = DeepBinaryClassifier(n_units=8, standardize=standardize, random_state=0)
     for _ in range(3):
         clf.partial_fit(MIXED[known], IS_C[known] | (X[known, 1] > 0), classes=[0, 1])
-    answers = clf.predict_proba(MIXED[known])
-    # Rows without weight would say nothing at all: one row is new, at the mean of its column.
+    predictions = clf.predict_proba(MIXED[known])
+    # The new row is at the mean of its column, so that it changes no scale.
     new = pd.DataFrame({"kind": ["c"], "b": [float(clf._encoding["center"][0])]})
     clf.set_params(learning_rate=1e-30).partial_fit(new, [1])
     assert clf.layer_sizes_[0] == 1 + 3
-    np.testing.assert_allclose(clf.predict_proba(MIXED[known]), answers, atol=0.02)
+    np.testing.assert_allclose(clf.predict_proba(MIXED[known]), predictions, atol=0.02)
 
 
 @pytest.mark.parametrize("standardize", [*SCALES, False])
-def test_gaps_that_come_later_are_learnt(standardize):
-    gappy = X.copy()
-    gappy[:150, 0] = np.nan
-    is_gap = np.isnan(gappy[:, 0]).astype(int)
-    chunks = [(X[:100], Y[:100]), *[(gappy, is_gap)] * 15]
-    clf = learn(chunks, standardize=standardize, learning_rate=0.01)
+def test_missing_values_that_appear_later_are_learned(standardize):
+    incomplete = X.copy()
+    incomplete[:150, 0] = np.nan
+    is_missing = np.isnan(incomplete[:, 0]).astype(int)
+    chunks = [(X[:100], Y[:100]), *[(incomplete, is_missing)] * 15]
+    clf = fit_in_chunks(chunks, standardize=standardize, learning_rate=0.01)
     assert clf.layer_sizes_[0] == 3
-    assert roc_auc_score(is_gap, clf.predict_proba(gappy)[:, 1]) > 0.99
+    assert roc_auc_score(is_missing, clf.predict_proba(incomplete)[:, 1]) > 0.99
 
 
 @pytest.mark.parametrize("n_units", [2, 3, 4])  # for 4 the first layer changes its layout
-def test_the_state_of_the_optimizer_grows_with_the_network(n_units, monkeypatch):
+def test_the_optimizer_state_gets_the_new_inputs_of_the_network(n_units, monkeypatch):
     clf = DeepBinaryClassifier(n_units=n_units, random_state=0)
     clf.partial_fit(MIXED[KINDS == "a"], IS_C[KINDS == "a"], classes=[0, 1])
     mean = clf._partial_fit_state["optimizer"]["mean"]
@@ -159,13 +159,13 @@ def test_the_state_of_the_optimizer_grows_with_the_network(n_units, monkeypatch)
     clf.partial_fit(with_c, IS_C[with_c.index])
     assert (n_before, clf.layer_sizes_[0]) == (2, 3)
     before = layer_views(torch.from_numpy(mean), (2, *clf.layer_sizes_[1:]))
-    grown = layer_views(found[0], clf.layer_sizes_)
-    assert torch.equal(grown[0][:, [0, 1, 3]], before[0])  # the last column belongs to the bias
-    assert (grown[0][:, 2] == 0).all()
-    assert all(map(torch.equal, grown[1:], before[1:]))
+    expanded = layer_views(found[0], clf.layer_sizes_)
+    assert torch.equal(expanded[0][:, [0, 1, 3]], before[0])  # the last column is the bias
+    assert (expanded[0][:, 2] == 0).all()
+    assert all(map(torch.equal, expanded[1:], before[1:]))
 
 
-def test_of_very_many_levels_no_more_are_added_than_fit_into_a_code():
+def test_partial_fit_adds_at_most_254_categories_to_a_column():
     names = pd.DataFrame({"name": np.repeat([f"n{i}" for i in range(400)], 6)})
     labels = np.arange(2400) % 2
     clf = DeepBinaryClassifier(n_units=2, random_state=0)
@@ -179,13 +179,13 @@ def test_of_very_many_levels_no_more_are_added_than_fit_into_a_code():
     assert np.isfinite(clf.predict_proba(names)).all()
 
 
-# -- what the first fit settled ---------------------------------------------------------------
+# -- settings that the first fit freezes ------------------------------------------------------
 
 
 @pytest.mark.parametrize("standardize", [*SCALES, False])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_a_fit_goes_on_with_more_rows_or_gaps(standardize, rows):
-    # More rows would have had bins, and a column with gaps a flag.
+def test_warm_start_takes_more_rows_and_missing_values(standardize, rows):
+    # A new fit would embed the numbers of more rows, and add an indicator of missing values.
     clf = DeepBinaryClassifier(
         n_units=16, warm_start=True, standardize=standardize, max_iter=5, random_state=0
     )
@@ -197,7 +197,7 @@ def test_a_fit_goes_on_with_more_rows_or_gaps(standardize, rows):
     assert clf.n_iter_ == 10
 
 
-def test_the_dtype_stays():
+def test_warm_start_keeps_the_dtype():
     clf = DeepBinaryClassifier(warm_start=True, max_iter=2, random_state=0).fit(X, Y)
     assert clf.fit(X.astype(np.float32), Y).coefs_[0].dtype == np.float64
 
@@ -216,7 +216,7 @@ def test_the_dtype_stays():
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_other_columns_are_an_error(method, frame, message):
+def test_other_columns_than_in_the_first_fit_are_an_error(method, frame, message):
     clf = DeepBinaryClassifier(warm_start=True, max_iter=2, random_state=0).fit(FRAME, Y)
     before = pickle.dumps(clf)
     with pytest.raises(ValueError, match=message):
@@ -234,13 +234,13 @@ def test_other_columns_are_an_error(method, frame, message):
     ],
     ids=str,
 )
-def test_a_parameter_that_was_settled_may_not_change(change, message):
-    clf = learn([(X, Y)])
+def test_frozen_parameters_must_not_change(change, message):
+    clf = fit_in_chunks([(X, Y)])
     with pytest.raises(ValueError, match=message):
         clf.set_params(**change).partial_fit(X, Y)
 
 
-def test_one_network_does_not_go_on_where_several_ended():
+def test_one_network_cannot_continue_a_fit_of_several():
     clf = DeepBinaryClassifier(n_networks=5, max_iter=2, random_state=0).fit(X, Y)
     clf.set_params(n_networks=1, warm_start=True)
     for method in (clf.partial_fit, clf.fit):
@@ -258,8 +258,8 @@ def test_one_network_does_not_go_on_where_several_ended():
     ],
     ids=str,
 )
-def test_other_parameters_may_change_between_calls(change):
-    clf = learn([(X, Y)], 3)
+def test_other_parameters_may_change_between_calls_of_partial_fit(change):
+    clf = fit_in_chunks([(X, Y)], 3)
     changed = clone(clf).set_params(**change)
     clf.set_params(**change).partial_fit(X, Y)
     assert clf.n_iter_ == 4
@@ -271,7 +271,7 @@ def test_other_parameters_may_change_between_calls(change):
 
 
 def interrupt_in(epoch):
-    """Return a schedule that is as Ctrl-C in an epoch, counted from 1."""
+    """Return a schedule that raises KeyboardInterrupt in an epoch, counted from 1."""
 
     def schedule(now, max_iter):
         if now >= epoch - 1:
@@ -281,7 +281,7 @@ def interrupt_in(epoch):
     return schedule
 
 
-def test_an_interrupted_fit_keeps_its_whole_epochs_and_passes_it_on():
+def test_an_interrupted_fit_keeps_its_complete_epochs_and_raises():
     options = {"n_units": 4, "random_state": 0, "early_stopping": False}
     clf = DeepBinaryClassifier(**options, learning_rate_schedule=interrupt_in(4))
     with pytest.raises(KeyboardInterrupt, match="weights after epoch 3"):
@@ -290,13 +290,13 @@ def test_an_interrupted_fit_keeps_its_whole_epochs_and_passes_it_on():
     np.testing.assert_array_equal(clf.predict_proba(X), whole.fit(X, Y).predict_proba(X))
 
 
-def test_an_interrupted_search_ends():
+def test_an_interrupt_ends_a_search():
     clf = DeepBinaryClassifier(learning_rate_schedule=interrupt_in(2), random_state=0)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(clf, {"n_units": [2, 3]}, cv=2).fit(X, Y)
 
 
-def test_a_fit_interrupted_in_its_first_epoch_leaves_the_estimator_as_it_was():
+def test_an_interrupt_in_the_first_epoch_leaves_the_estimator_unchanged():
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0).fit(X, Y)
     before = clf.predict_proba(X)
     with pytest.raises(KeyboardInterrupt):
@@ -304,8 +304,8 @@ def test_a_fit_interrupted_in_its_first_epoch_leaves_the_estimator_as_it_was():
     np.testing.assert_array_equal(clf.predict_proba(X), before)
 
 
-def test_an_interrupted_partial_fit_learns_nothing_and_passes_it_on(monkeypatch):
-    clf = learn([(X, Y)], 2)
+def test_an_interrupt_in_partial_fit_leaves_the_estimator_unchanged_and_raises(monkeypatch):
+    clf = fit_in_chunks([(X, Y)], 2)
     before = pickle.dumps(clf)
 
     def interrupt(*arguments):
@@ -317,10 +317,10 @@ def test_an_interrupted_partial_fit_learns_nothing_and_passes_it_on(monkeypatch)
     assert pickle.dumps(clf) == before
 
 
-# -- one start for both dtypes ----------------------------------------------------------------
+# -- initial weights --------------------------------------------------------------------------
 
 
-def test_both_dtypes_start_from_the_same_weights_masks_and_shuffles():
+def test_both_dtypes_have_the_same_initial_weights_dropout_masks_and_shuffles():
     parameters = {"n_units": 8, "max_iter": 3, "batch_size": 32, "dropout": 0.2, "random_state": 0}
     double = DeepBinaryClassifier(**parameters).fit(X, Y)
     single = DeepBinaryClassifier(**parameters).fit(X.astype(np.float32), Y)
@@ -328,7 +328,7 @@ def test_both_dtypes_start_from_the_same_weights_masks_and_shuffles():
     np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=1e-5)
 
 
-def test_the_bias_starts_at_the_log_odds_of_the_weighted_rows():
+def test_the_output_bias_starts_at_the_log_odds_of_the_weighted_rows():
     weight = np.where(Y == 1, 3.0, 1.0)
     expected = np.log(3 * Y.sum() / (1 - Y).sum())
     options = {"learning_rate": 1e-30, "max_iter": 1, "early_stopping": False, "random_state": 0}
@@ -339,24 +339,24 @@ def test_the_bias_starts_at_the_log_odds_of_the_weighted_rows():
     assert abs(zeros.intercepts_[-1]) < 1e-20
 
 
-def test_each_of_several_networks_starts_at_the_log_odds_of_its_own_rows():
+def test_each_of_several_networks_starts_at_the_log_odds_of_its_training_rows():
     y = np.arange(400) < 30
     clf = DeepBinaryClassifier(
         n_networks=5, learning_rate=1e-30, max_iter=1, n_units=2, random_state=0
     ).fit(X, y)
-    # Of 30 rows and 370, a fold holds out 6 and 74.
+    # Of the 30 rows of one class and 370 of the other, a fold holds out 6 and 74.
     np.testing.assert_allclose(clf.intercepts_[-1][:, 0], np.log(24 / 296), rtol=1e-6)
 
 
-def test_a_first_chunk_of_one_class_starts_at_even_odds():
+def test_the_output_bias_is_0_if_the_first_chunk_has_one_class():
     clf = DeepBinaryClassifier(n_units=2, learning_rate=1e-30, random_state=0)
     clf.partial_fit(X[:5], np.ones(5), classes=[0, 1])
     assert abs(clf.intercepts_[-1][0]) < 1e-12
 
 
-def test_the_state_of_another_layout_is_refused_and_nothing_changes():
-    clf = learn([(X, Y)])
-    del clf._partial_fit_state["layout"]  # as it was pickled before there was one
+def test_a_state_of_another_layout_is_an_error_and_changes_nothing():
+    clf = fit_in_chunks([(X, Y)])
+    del clf._partial_fit_state["layout"]  # as in pickles of earlier versions
     before = clf.coefs_[0].copy()
     with pytest.raises(ValueError, match="an estimator of this version of skdnn"):
         clf.partial_fit(X, Y)
@@ -364,14 +364,14 @@ def test_the_state_of_another_layout_is_refused_and_nothing_changes():
 
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
-def test_features_of_other_units_later_leave_the_network_what_it_was(weight_averaging):
+def test_a_later_change_of_units_changes_no_prediction(weight_averaging):
     clf = DeepBinaryClassifier(
         n_units=8, standardize=True, batch_size=None, dtype="float64", random_state=0,
         weight_averaging=weight_averaging,
     )  # fmt: skip
     for _ in range(10):
         clf.partial_fit(X, Y, classes=[0, 1])
-    # Of weights that stand still the average comes to where they are.
+    # While the weights stay the same, their average converges to them.
     clf.set_params(learning_rate=1e-12)
     for _ in range(150 if weight_averaging else 1):
         clf.partial_fit(X, Y)
