@@ -226,7 +226,7 @@ def _reencoded(theta: np.ndarray, plan: Plan, split: Split) -> np.ndarray:
     return network.theta.cpu().numpy()
 
 
-def _expand_inputs(W: np.ndarray, indices: Sequence[int], n_inputs: int) -> np.ndarray:
+def _expand_inputs(W: np.ndarray, indices: Sequence[int] | np.ndarray, n_inputs: int) -> np.ndarray:
     """Return W of shape (..., n_inputs), with its columns at some indices and 0 elsewhere."""
     if len(indices) == n_inputs:
         return W
@@ -235,7 +235,7 @@ def _expand_inputs(W: np.ndarray, indices: Sequence[int], n_inputs: int) -> np.n
     return expanded
 
 
-def _expand_state(state: Any, indices: Sequence[int], network: Network) -> Any:
+def _expand_state(state: Any, indices: Sequence[int] | np.ndarray, network: Network) -> Any:
     """Return the state of an optimizer with the new inputs of the first layer, 0 for these.
 
     Each array in the state has one number for each parameter of the network.
