@@ -14,7 +14,7 @@ import torch
 from skdnn.data.batches import Batches, make_rows
 from skdnn.data.encoding import identity_encoder
 from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
-from skdnn.training import WeightAverage, evaluate, make_optimizer, train
+from skdnn.training import WeightAverage, _training_group, evaluate, make_optimizer, train
 from skdnn.training._threads import ThreadPool
 from skdnn.training._training_group import TrainingGroup
 
@@ -325,13 +325,18 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
     ("n_examples", "operations", "expected"),
     [(256, 1e12, 6), (256, 1e8, 3), (256, 5e7, 1), (79, 1e12, 1), (10_000, 1e12, 16)],
 )
-def test_as_many_threads_share_a_step_as_have_work_enough(n_examples, operations, expected):
-    running = TrainingGroup(
+def test_as_many_threads_share_a_step_as_have_work_enough(
+    n_examples, operations, expected, monkeypatch
+):
+    monkeypatch.setattr(_training_group, "operations_of_a_step", lambda *_: operations)
+    group = TrainingGroup(
         start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
         [0], ThreadPool(),
     )  # fmt: skip
-    assert running._n_sharing(operations, ThreadPool(n=16)) == expected
-    assert running._n_sharing(operations, ThreadPool(n=16, is_asked_for=True)) == 16
+    for is_requested, n_threads in ((False, expected), (True, 16)):
+        pool = ThreadPool(n=16, is_requested=is_requested)
+        (sharing,) = group.groups(np.array([True]), pool)
+        assert sharing.threads.n == n_threads
 
 
 def test_an_error_in_another_thread_is_raised():

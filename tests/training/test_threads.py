@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skdnn.training import _threads, threads_for
-from skdnn.training._threads import ThreadPool, flushed_denormals, on_one_thread
+from skdnn.training._threads import OneThread, ThreadPool, flushed_denormals
 
 
 def threads_of_a_new_thread():
@@ -40,7 +40,7 @@ def test_more_work_is_worth_more_threads():
     threads = ThreadPool(n=16)
     worth = [threads.worth(operations, least=100) for operations in (0, 99, 100, 150, 500, 1e9)]
     assert worth == [1, 1, 2, 3, 10, 16]
-    assert ThreadPool(n=16, is_asked_for=True).worth(0) == 16
+    assert ThreadPool(n=16, is_requested=True).worth(0) == 16
     assert ThreadPool().worth(1e12) == 1
 
 
@@ -83,9 +83,9 @@ def test_a_thread_that_began_meanwhile_keeps_them_afterwards():
 def test_one_thread_is_set_for_this_thread_alone(monkeypatch, can_set_one_thread):
     if not can_set_one_thread:  # as on Windows
         monkeypatch.setattr(_threads, "_setters_of_this_thread", lambda: None)
-    with on_one_thread() as found:
+    with OneThread() as found:
         assert (found, torch.get_num_threads(), threads_of_a_new_thread()) == (2, 1, 2)
-        with on_one_thread() as found_inside:
+        with OneThread() as found_inside:
             assert (found_inside, torch.get_num_threads()) == (2, 1)
         assert torch.get_num_threads() == 1
     assert (torch.get_num_threads(), threads_of_a_new_thread()) == (2, 2)
