@@ -280,9 +280,9 @@ def get_activation(activation: Any) -> Activation | CustomActivation:
 def _check_on_tensors(function: Callable[[Tensor], Tensor], name: str) -> None:
     """Raise a ValueError if a function fails on small tensors, or changes their shape or dtype."""
     for dtype, shape in ((torch.float64, (2, 3)), (torch.float32, (5, 2, 4))):  # the latter a stack
-        Z = torch.linspace(-2, 2, math.prod(shape), dtype=dtype, device="cpu").reshape(shape)
         # Inference mode of the caller would allow no derivative; autocast changes dtypes.
         with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+            Z = torch.linspace(-2, 2, math.prod(shape), dtype=dtype, device="cpu").reshape(shape)
             try:
                 A = function(Z)
                 _pull_back(function, Z, torch.ones_like(A))
