@@ -25,7 +25,7 @@ from ._threads import ThreadPool
 # mostly wait for each other, since one thread at a time runs Python.
 OPERATIONS_WORTH_GROUPS = 2e7
 # The fewest examples of a step for each thread, since it also reads and writes all the weights.
-EXAMPLES_OF_A_THREAD = 40
+EXAMPLES_PER_THREAD = 40
 
 
 @dataclass
@@ -103,7 +103,7 @@ class TrainingGroup:
             return [self._part(part.tolist(), one) for part in np.array_split(members, n)]
         n = threads.worth(operations)
         if not threads.is_requested:
-            n = max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_OF_A_THREAD)))
+            n = max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_PER_THREAD)))
         sharing = replace(threads, n=n)
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
