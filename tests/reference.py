@@ -1,7 +1,7 @@
-"""The lecture in plain NumPy and Python loops, float64: the oracle of the tests.
+"""The reference of the tests: the lecture's formulas in float64, as plain loops.
 
-It imports nothing of skdnn, and is written to be obviously right, not fast: one example at a time,
-one unit at a time where that is clearer.
+It does not import skdnn, and is written to be obviously correct, not fast: one example at a time,
+and one unit at a time if that is clearer.
 """
 
 import math
@@ -69,7 +69,7 @@ def quantile_error(z, y, q=0.3):
     return q * (y - z) if z < y else (1 - q) * (z - y)
 
 
-# 1 - σ(z) is written σ(-z), which keeps its digits where σ(z) is close to 1.
+# 1 - σ(z) is computed as σ(-z), which loses no digits if σ(z) is close to 1.
 # name: (loss, its derivative with respect to the logit)
 LOSSES = {
     "log_loss": (cross_entropy, lambda z, y: sigmoid(z) - y),
@@ -78,7 +78,7 @@ LOSSES = {
         lambda z, y: (sigmoid(z) - y) * sigmoid(z) * sigmoid(-z),
     ),
 }
-# The same of numbers, whose output is linear; the quantile is 0.3.
+# Losses for regression, with a linear output; the quantile is 0.3.
 LINEAR_LOSSES = {
     "squared_error": (lambda z, y: (z - y) ** 2 / 2, lambda z, y: z - y),
     "absolute_error": (lambda z, y: abs(z - y), lambda z, y: sign(z - y)),
@@ -109,9 +109,9 @@ def cost(X, y, weight, W, b, activation, loss="log_loss"):
 
 
 def gradients(X, y, weight, W, b, activation, derivative=LOSSES["log_loss"][1]):
-    """Return dJ/dW and dJ/db, the average of the examples' own gradients.
+    """Return dJ/dW and dJ/db, the weighted mean of the gradients of the examples.
 
-    Of several outputs, y has a row of numbers for each example, and the mean loss counts.
+    With several outputs, y has a row for each example, and the loss is averaged over the outputs.
     """
     g_prime = ACTIVATIONS[activation][1]
     dW, db = [np.zeros_like(w) for w in W], [np.zeros_like(v) for v in b]

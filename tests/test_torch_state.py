@@ -1,4 +1,4 @@
-"""What users set in torch around fit and predict changes no answer, and stays as it was."""
+"""Settings of torch and NumPy do not change results, and fits do not change the settings."""
 
 import os
 import pickle
@@ -40,7 +40,7 @@ Y = X[:, 0] > 0
 
 @contextmanager
 def default(change, value, before):
-    """Set a default of torch's for a while."""
+    """Set a default of torch inside the block."""
     change(value)
     try:
         yield
@@ -49,7 +49,7 @@ def default(change, value, before):
 
 
 STATES = {
-    # None and not "cpu": with any device set, torch looks at each call of its functions, for good.
+    # None instead of "cpu": once a device is set, torch intercepts every call of its functions.
     "default device": lambda: default(torch.set_default_device, "meta", None),
     "default dtype": lambda: default(torch.set_default_dtype, torch.float16, torch.float32),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
@@ -78,44 +78,44 @@ def raw_predict(model, data):
 
 @pytest.fixture(scope="module")
 def expected():
-    """Return what every model answers where nothing is set."""
+    """Return the predictions of every model in the default state."""
     return {(model, data): raw_predict(model, data)[0] for model in MODELS for data in DATA}
 
 
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("state", STATES)
-def test_it_changes_no_answer(state, model, data, expected):
+def test_settings_do_not_change_predictions(state, model, data, expected):
     expected = expected[model, data]
     with STATES[state]():
         P, module = raw_predict(model, data)
     np.testing.assert_array_equal(P, expected)
     if data == "array":
-        answer = module(torch.from_numpy(X)).detach().numpy()
-        np.testing.assert_allclose(answer, expected[:, 1], rtol=1e-5)
+        found = module(torch.from_numpy(X)).detach().numpy()
+        np.testing.assert_allclose(found, expected[:, 1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_it_changes_nothing_of_going_on(state):
-    def learn():
+def test_settings_do_not_change_partial_fit(state):
+    def fit():
         clf = DeepBinaryClassifier(n_units=4, random_state=0)
         for rows in (slice(0, 60), slice(60, 120)):
             clf.partial_fit(X[rows], Y[rows], classes=[False, True])
         return clf.predict_proba(X)
 
-    expected = learn()
+    expected = fit()
     with STATES[state]():
-        np.testing.assert_array_equal(learn(), expected)
+        np.testing.assert_array_equal(fit(), expected)
 
 
-def test_labels_and_weights_may_be_tensors_that_numpy_has_no_dtype_for():
+def test_labels_and_weights_may_be_bfloat16_tensors():
     labels, weight = torch.from_numpy(Y).bfloat16(), torch.ones(120, dtype=torch.bfloat16)
     clf = DeepBinaryClassifier(n_units=4, max_iter=2, random_state=0)
     P = clf.fit(X, labels, sample_weight=weight).predict_proba(X)
     np.testing.assert_array_equal(P, clf.fit(X, Y).predict_proba(X))
 
 
-# -- and a fit leaves everything as it was --------------------------------------------------------
+# -- the state of the process is unchanged --------------------------------------------------------
 
 
 def state_of_the_process():
@@ -123,7 +123,7 @@ def state_of_the_process():
 
 
 def unchanged(call, *arguments):
-    """Return what a call returns, if it leaves the process as it was."""
+    """Return the result of a call, and check that the state of the process is unchanged."""
     before = state_of_the_process()
     result = call(*arguments)
     after = state_of_the_process()
@@ -131,8 +131,8 @@ def unchanged(call, *arguments):
     return result
 
 
-def fit_and_ask():
-    """Call every method, in a process of its own."""
+def call_methods_and_check_the_state():
+    """Call every method in a fresh process."""
     warnings.simplefilter("ignore")
     torch.set_default_dtype(torch.float64)
     X = np.random.default_rng(0).normal(size=(60, 3))
@@ -158,15 +158,15 @@ def fit_and_ask():
 
 @pytest.mark.slow
 def test_global_state_is_unchanged_after_every_call_in_a_fresh_process():
-    fresh.call(fit_and_ask)
+    fresh.call(call_methods_and_check_the_state)
 
 
-def halved_product(Z):  # whose product autocast computes in bfloat16
+def halved_product(Z):  # autocast computes its product in bfloat16
     return torch.tanh(Z @ torch.eye(Z.shape[-1], dtype=Z.dtype, device="cpu"))
 
 
 NESTED = {
-    "alone": lambda clf: clf,
+    "estimator": lambda clf: clf,
     "pipeline": lambda clf: make_pipeline(StandardScaler(), clf),
     "search": lambda clf: GridSearchCV(clf, {"n_units": [3]}, cv=2),
     "one-vs-rest": OneVsRestClassifier,
@@ -214,11 +214,11 @@ def test_displays_are_the_same_in_every_state(activation):
             np.testing.assert_array_equal(*pair)
 
 
-# -- and no thread of OpenMP is started, without which a process can be forked --------------------
+# -- no threads of OpenMP are started, so that the process can be forked --------------------------
 
 
 def call_every_method(**parameters):
-    """Call every method with few rows and many."""
+    """Call every method with few and with many rows."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2_000, 20))
     y = (X[:, 0] > 0).astype(int)
@@ -250,17 +250,17 @@ def count_new_threads():
 def test_no_call_starts_a_thread_of_openmp():
     ours, with_products_of_torch = fresh.call(count_new_threads)
     assert ours == 0
-    assert with_products_of_torch > 0, "this test would not see a thread of OpenMP"
+    assert with_products_of_torch > 0, "this test does not detect threads of OpenMP"
 
 
 def fork_after_calls():
-    """Return the exit status of a child that calls every method after its parent has done so."""
+    """Return the exit status of a child process that calls every method after its parent did."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
     call_every_method()
     child = os.fork()
     if child == 0:
-        signal.alarm(50)  # ends a child that waits for ever
+        signal.alarm(50)  # ends a child that waits forever
         call_every_method()
         os._exit(0)
     return os.waitpid(child, 0)[1]

@@ -1,11 +1,10 @@
-"""The network, slide by slide: knows no data source, no epoch and no scikit-learn.
+"""The network, slide by slide, without data sources, epochs or scikit-learn.
 
-The glossary, said once. Here an example is a **column**, as the lecture writes it; in all that a
-user of the package sees it is a **row**, as scikit-learn has it. The batches hand their rows over
-transposed, which copies nothing.
+In this package an example is a **column**, as in the lecture; in the public API it is a **row**, as
+in scikit-learn. The batches pass transposed views of their rows, without a copy.
 
 =================================  ==============================  ===============================
-the lecture                        this package                    scikit-learn's users see
+the lecture                        this package                    the public API
 =================================  ==============================  ===============================
 X, n_x × m                         ``X (n_x, m)``                  ``X (n_samples, n_features)``
 y, 1 × m                           ``y (1, m)`` of 0 and 1, or     ``y (n_samples,)`` of any labels,
@@ -13,7 +12,7 @@ y, 1 × m                           ``y (1, m)`` of 0 and 1, or     ``y (n_sampl
 L layers, n^[0] = n_x … n^[L] = 1  ``layer_sizes``                 ``n_layers``, ``layer_sizes_``
 W^[l], n^[l] × n^[l-1]; b^[l]      ``W[l]``, ``b[l]``              ``coefs_[l - 1]``, transposed;
                                                                    ``intercepts_[l - 1]``
-both side by side                  ``Wb[l] = [W[l] b[l]]``
+both in one matrix                 ``Wb[l] = [W[l] b[l]]``
 Z^[l] = W^[l] A^[l-1] + b^[l]      ``Z[l] = W[l] A[l-1] + b[l]``   ``decision_function``: Z^[L]
 A^[l] = g(Z^[l]), ŷ = σ(Z^[L])     ``A[l]``                        ``predict_proba``: ŷ
 ŷ = Z^[L], the linear output       ``Z[L]``                        ``DeepRegressor.predict``
@@ -23,9 +22,9 @@ dW^[l] = dJ/dW^[l]                 ``dW[l]``
 W := W − α dW                      skdnn.training                  ``learning_rate``: α
 =================================  ==============================  ===============================
 
-Slides and files: activation functions `_activations`; random, zero and large initialisation
-`_initialization`; the cost and why it is the cross-entropy `_cost`; the output that may be linear
-`_output`; forward and backward propagation `_propagation`; L layers as one object `_network`.
+Activation functions are in `_activations`, initial weights in `_initialization`, losses and the
+cost in `_cost`, the sigmoid and the linear output in `_output`, forward and backward propagation in
+`_propagation`, and a network of L layers in `_network`.
 """
 
 from ._activations import ACTIVATIONS, get_activation

@@ -1,9 +1,8 @@
 """Activation functions g and their derivatives g', by name.
 
-Each is written twice. First as the formulas that one reads, from ``Z`` to ``g(Z)`` and ``g'(Z)``;
-then, in the table, as the kernels that training calls: ``forward(Z, out)`` writes ``A = g(Z)``, and
-``backward(dA, Z, A, out)`` writes ``dZ = dA * g'(Z)``, each in one pass over the numbers. The tests
-hold both to the same.
+The table has each of them twice: as formulas, from ``Z`` to ``g(Z)`` and ``g'(Z)``, and as the
+kernels that training calls. ``forward(Z, out)`` writes ``A = g(Z)``, ``backward(dA, Z, A, out)``
+writes ``dZ = dA * g'(Z)``, each in one pass over the numbers. Tests compare the two.
 
 References
 ----------
@@ -20,6 +19,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,108 +30,25 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
-def sigmoid(Z):  # 1 / (1 + exp(-Z))
-    return torch.sigmoid(Z)
-
-
-def sigmoid_derivative(Z):  # A (1 - A); 1 - σ(Z) is σ(-Z), which keeps its digits
-    return torch.sigmoid(Z) * torch.sigmoid(-Z)
-
-
-def tanh(Z):  # (exp(Z) - exp(-Z)) / (exp(Z) + exp(-Z))
-    return torch.tanh(Z)
-
-
-def tanh_derivative(Z):  # 1 - A²
-    return 1 - torch.tanh(Z) ** 2
-
-
-def relu(Z):  # max(0, Z)
-    return torch.clamp_min(Z, 0)
-
-
-def relu_derivative(Z):  # 1 where Z > 0, else 0
-    return torch.where(Z > 0, torch.ones_like(Z), 0)
-
-
-def leaky_relu(Z):  # max(slope Z, Z)
-    return torch.maximum(LEAKY_SLOPE * Z, Z)
-
-
-def leaky_relu_derivative(Z):  # 1 where Z > 0, else the slope
-    return torch.where(Z > 0, torch.ones_like(Z), LEAKY_SLOPE)
-
-
-def identity(Z):
-    return Z
-
-
-def identity_derivative(Z):
-    return torch.ones_like(Z)
-
-
-def elu(Z):  # Z where Z > 0, else exp(Z) - 1
-    return torch.where(Z > 0, Z, torch.expm1(Z.clamp_max(0)))
-
-
-def elu_derivative(Z):  # 1 where Z > 0, else exp(Z)
-    return torch.exp(Z.clamp_max(0))
-
-
-def selu(Z):  # scale * (Z where Z > 0, else alpha (exp(Z) - 1))
-    return SELU_SCALE * torch.where(Z > 0, Z, SELU_ALPHA * torch.expm1(Z.clamp_max(0)))
-
-
-def selu_derivative(Z):  # scale * (1 where Z > 0, else alpha exp(Z))
-    negative = SELU_ALPHA * torch.exp(Z.clamp_max(0))
-    return SELU_SCALE * torch.where(Z > 0, torch.ones_like(Z), negative)
-
-
-def gelu(Z):  # Z Φ(Z), Φ the normal distribution function
-    return Z * torch.special.ndtr(Z)
-
-
-def gelu_derivative(Z):  # Φ(Z) + Z φ(Z)
-    density = torch.exp(-Z * Z / 2) / math.sqrt(2 * math.pi)
-    return torch.special.ndtr(Z) + Z * density
-
-
-def silu(Z):  # Z σ(Z)
-    return Z * torch.sigmoid(Z)
-
-
-def silu_derivative(Z):  # σ(Z) + Z σ(Z) σ(-Z)
-    return torch.sigmoid(Z) * (1 + Z * torch.sigmoid(-Z))
-
-
-def mish(Z):  # Z t with t = tanh(log(1 + exp(Z)))
-    return Z * torch.tanh(softplus(Z))
-
-
-def mish_derivative(Z):  # t + Z (1 - t²) σ(Z)
-    t = torch.tanh(softplus(Z))
-    return t + Z * (1 - t * t) * torch.sigmoid(Z)
-
-
 @dataclass(frozen=True)
 class Activation:
-    """A built-in activation: formulas, kernels, and how to start weights for it."""
+    """A built-in activation: its formulas, its kernels and the gain of its initial weights."""
 
     name: str
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
     forward: Callable[[Tensor, Tensor], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    reads_Z: bool  # whether `backward` does; if it reads A alone, A may take the place of Z
+    reads_Z: bool  # whether `backward` reads Z; if it reads only A, A may overwrite Z
     gain: float  # 1 / E[g(z)²] for z ~ N(0, 1), or the square of torch.nn.init.calculate_gain
     module: Callable[[], torch.nn.Module]  # the same g in a torch.nn.Sequential
 
 
 @dataclass(frozen=True)
 class CustomActivation:
-    """A user's function on tensors; its derivative is torch's, by automatic differentiation.
+    """A user's function on tensors, with its derivative by automatic differentiation.
 
-    It may look at all units of an example, so it is shown rows of examples, as users know them.
+    The function may use all units of an example, so it gets an example in each row.
     """
 
     name: str
@@ -140,49 +57,50 @@ class CustomActivation:
     gain: float = 1.0
     reads_Z = True
 
-    def derivative(self, Z):
-        """Return ``g'(Z)``, or of a function of several units the sum of its derivatives."""
+    def derivative(self, Z: Tensor) -> Tensor:
+        """Return ``g'(Z)``; for a function of several units the sum of its derivatives."""
         return _pull_back(self.function, Z, torch.ones_like(Z))
 
-    def forward(self, Z, out):
+    def forward(self, Z: Tensor, out: Tensor) -> Tensor:
         """Write ``A = g(Z)`` into `out`."""
         return out.copy_(self.function(Z.mT.contiguous()).mT)
 
-    def backward(self, dA, Z, A, out):
+    def backward(self, dA: Tensor, Z: Tensor, A: Tensor, out: Tensor) -> Tensor:
         """Write the product of `dA` with the Jacobian of g at `Z` into `out`."""
         return out.copy_(_pull_back(self.function, Z.mT.contiguous(), dA.mT).mT)
 
 
-def _pull_back(function, Z, dA):
+def _pull_back(function: Callable[[Tensor], Tensor], Z: Tensor, dA: Tensor) -> Tensor:
     """Return the product of `dA` with the Jacobian of a function at `Z`."""
     with torch.enable_grad():
         at = Z.detach().requires_grad_()
-        # Of a sum: given the gradients dA, torch would import a large package to check them.
+        # The gradient of a sum: torch imports a large package to check gradients it is given.
         return torch.autograd.grad((dA * function(at)).sum(), at)[0]
 
 
 class Elementwise(torch.nn.Module):
     """A function on tensors as a layer of a torch.nn.Sequential."""
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, Z):
+    def forward(self, Z: Tensor) -> Tensor:
         """Return ``g(Z)``, of the shape of `Z`."""
         return self.function(Z)
 
 
-# torch's own backward steps, the overloads that write into a given tensor.
+# torch's own backward kernels, in the overloads that write to a given tensor.
 _aten = torch.ops.aten
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
         Activation(
             "sigmoid",
-            sigmoid,
-            sigmoid_derivative,
+            function=lambda Z: torch.sigmoid(Z),  # 1 / (1 + exp(-Z))
+            # A (1 - A); 1 - σ(Z) is computed as σ(-Z), which does not lose digits
+            derivative=lambda Z: torch.sigmoid(Z) * torch.sigmoid(-Z),
             forward=lambda Z, out: torch.sigmoid(Z, out=out),
             backward=lambda dA, Z, A, out: _aten.sigmoid_backward.grad_input(dA, A, grad_input=out),
             reads_Z=False,
@@ -191,8 +109,8 @@ ACTIVATIONS = {
         ),
         Activation(
             "tanh",
-            tanh,
-            tanh_derivative,
+            function=lambda Z: torch.tanh(Z),  # (exp(Z) - exp(-Z)) / (exp(Z) + exp(-Z))
+            derivative=lambda Z: 1 - torch.tanh(Z) ** 2,  # 1 - A²
             forward=lambda Z, out: torch.tanh(Z, out=out),
             backward=lambda dA, Z, A, out: _aten.tanh_backward.grad_input(dA, A, grad_input=out),
             reads_Z=False,
@@ -201,8 +119,8 @@ ACTIVATIONS = {
         ),
         Activation(
             "relu",
-            relu,
-            relu_derivative,
+            function=lambda Z: torch.clamp_min(Z, 0),  # max(0, Z)
+            derivative=lambda Z: torch.where(Z > 0, torch.ones_like(Z), 0),  # 1 if Z > 0, else 0
             forward=lambda Z, out: torch.clamp_min(Z, 0, out=out),
             backward=lambda dA, Z, A, out: _aten.threshold_backward.grad_input(
                 dA, A, 0, grad_input=out
@@ -213,8 +131,8 @@ ACTIVATIONS = {
         ),
         Activation(
             "leaky_relu",
-            leaky_relu,
-            leaky_relu_derivative,
+            function=lambda Z: torch.maximum(LEAKY_SLOPE * Z, Z),  # max(slope Z, Z)
+            derivative=lambda Z: torch.where(Z > 0, torch.ones_like(Z), LEAKY_SLOPE),
             forward=lambda Z, out: _aten.leaky_relu.out(Z, LEAKY_SLOPE, out=out),
             backward=lambda dA, Z, A, out: _aten.leaky_relu_backward.grad_input(
                 dA, A, LEAKY_SLOPE, True, grad_input=out
@@ -225,8 +143,8 @@ ACTIVATIONS = {
         ),
         Activation(
             "identity",
-            identity,
-            identity_derivative,
+            function=lambda Z: Z,
+            derivative=lambda Z: torch.ones_like(Z),
             forward=lambda Z, out: out.copy_(Z),
             backward=lambda dA, Z, A, out: out.copy_(dA),
             reads_Z=False,
@@ -235,8 +153,9 @@ ACTIVATIONS = {
         ),
         Activation(
             "elu",
-            elu,
-            elu_derivative,
+            # Z if Z > 0, else exp(Z) - 1
+            function=lambda Z: torch.where(Z > 0, Z, torch.expm1(Z.clamp_max(0))),
+            derivative=lambda Z: torch.exp(Z.clamp_max(0)),  # 1 if Z > 0, else exp(Z)
             forward=lambda Z, out: _aten.elu.out(Z, out=out),
             backward=lambda dA, Z, A, out: _aten.elu_backward.grad_input(
                 dA, 1, 1, 1, True, A, grad_input=out
@@ -247,8 +166,14 @@ ACTIVATIONS = {
         ),
         Activation(
             "selu",
-            selu,
-            selu_derivative,
+            # scale Z if Z > 0, else scale alpha (exp(Z) - 1)
+            function=lambda Z: (
+                SELU_SCALE * torch.where(Z > 0, Z, SELU_ALPHA * torch.expm1(Z.clamp_max(0)))
+            ),
+            derivative=lambda Z: (
+                SELU_SCALE
+                * torch.where(Z > 0, torch.ones_like(Z), SELU_ALPHA * torch.exp(Z.clamp_max(0)))
+            ),
             forward=lambda Z, out: _aten.elu.out(Z, SELU_ALPHA, SELU_SCALE, out=out),
             backward=lambda dA, Z, A, out: _aten.elu_backward.grad_input(
                 dA, SELU_ALPHA, SELU_SCALE, 1, True, A, grad_input=out
@@ -259,8 +184,11 @@ ACTIVATIONS = {
         ),
         Activation(
             "gelu",
-            gelu,
-            gelu_derivative,
+            # Z Φ(Z) and Φ(Z) + Z φ(Z), Φ the normal distribution function, φ its density
+            function=lambda Z: Z * torch.special.ndtr(Z),
+            derivative=lambda Z: (
+                torch.special.ndtr(Z) + Z * torch.exp(-Z * Z / 2) / math.sqrt(2 * math.pi)
+            ),
             forward=lambda Z, out: _aten.gelu.out(Z, out=out),
             backward=lambda dA, Z, A, out: _aten.gelu_backward.grad_input(dA, Z, grad_input=out),
             reads_Z=True,
@@ -269,8 +197,9 @@ ACTIVATIONS = {
         ),
         Activation(
             "silu",
-            silu,
-            silu_derivative,
+            function=lambda Z: Z * torch.sigmoid(Z),  # Z σ(Z)
+            # σ(Z) + Z σ(Z) σ(-Z)
+            derivative=lambda Z: torch.sigmoid(Z) * (1 + Z * torch.sigmoid(-Z)),
             forward=lambda Z, out: _aten.silu.out(Z, out=out),
             backward=lambda dA, Z, A, out: _aten.silu_backward.grad_input(dA, Z, grad_input=out),
             reads_Z=True,
@@ -279,8 +208,11 @@ ACTIVATIONS = {
         ),
         Activation(
             "mish",
-            mish,
-            mish_derivative,
+            # Z t and t + Z (1 - t²) σ(Z), t = tanh(log(1 + exp(Z)))
+            function=lambda Z: Z * torch.tanh(softplus(Z)),
+            derivative=lambda Z: (
+                torch.tanh(softplus(Z)) + Z * (1 - torch.tanh(softplus(Z)) ** 2) * torch.sigmoid(Z)
+            ),
             forward=lambda Z, out: _aten.mish.out(Z, out=out),
             backward=lambda dA, Z, A, out: out.copy_(_aten.mish_backward.default(dA, Z)),
             reads_Z=True,
@@ -293,7 +225,7 @@ ACTIVATIONS["logistic"] = ACTIVATIONS["sigmoid"]  # scikit-learn's name
 ACTIVATIONS["linear"] = ACTIVATIONS["identity"]
 
 
-def get_activation(activation):
+def get_activation(activation: Any) -> Activation | CustomActivation:
     """Return the activation for a name, a function on tensors or a torch.nn.Module class.
 
     Parameters
@@ -309,8 +241,8 @@ def get_activation(activation):
     Raises
     ------
     ValueError
-        If the name is unknown; if a module has parameters of its own, which would stay untrained;
-        if the function fails on a small tensor or changes its shape or dtype.
+        If the name is unknown; if a module has parameters, which would not be trained; if the
+        function fails on a small tensor or changes its shape or dtype.
 
     Examples
     --------
@@ -327,46 +259,40 @@ def get_activation(activation):
             )
         return ACTIVATIONS[activation]
     name = getattr(activation, "__name__", type(activation).__name__)
-    function = _without_parameters(activation, name)
-    _check_on_small_tensors(function, name)
-    return CustomActivation(name, function, lambda: Elementwise(function))
-
-
-def _without_parameters(activation, name):
-    is_module_class = inspect.isclass(activation) and issubclass(activation, torch.nn.Module)
-    try:
-        function = activation().eval() if is_module_class else activation
-    except TypeError as error:
-        raise ValueError(
-            "activation must be a torch.nn.Module class that needs no arguments, or a function "
-            f"made of it, got {name}: {error}"
-        ) from error
+    function = activation
+    if inspect.isclass(activation) and issubclass(activation, torch.nn.Module):
+        try:
+            function = activation().eval()
+        except TypeError as error:
+            raise ValueError(
+                "activation must be a torch.nn.Module class that needs no arguments, or a function "
+                f"made of it, got {name}: {error}"
+            ) from error
     if isinstance(function, torch.nn.Module) and any(True for _ in function.parameters()):
         raise ValueError(
             f"activation must have no parameters of its own, since they would not be trained, "
             f"got {name}."
         )
-    return function
+    _check_on_tensors(function, name)
+    return CustomActivation(name, function, lambda: Elementwise(function))
 
 
-def _check_on_small_tensors(function, name):
-    # In the caller's inference mode there is no derivative, and autocast changes dtypes.
-    with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
-        _check_on_a_tensor(function, name, torch.float64, (2, 3))
-        _check_on_a_tensor(function, name, torch.float32, (5, 2, 4))  # of a stack
-
-
-def _check_on_a_tensor(function, name, dtype, shape):
-    Z = torch.linspace(-2, 2, math.prod(shape), dtype=dtype, device="cpu").reshape(shape)
-    try:
-        A = function(Z)
-        _pull_back(function, Z, torch.ones_like(A))
-    except Exception as error:
-        raise ValueError(
-            f"activation must be a differentiable function of a tensor, but {name} raised: {error}"
-        ) from error
-    if A.shape != Z.shape or A.dtype != Z.dtype:
-        raise ValueError(
-            f"activation must return a tensor of the shape and dtype of its input, "
-            f"{tuple(Z.shape)} {Z.dtype}, but {name} returned {tuple(A.shape)} {A.dtype}."
-        )
+def _check_on_tensors(function: Callable[[Tensor], Tensor], name: str) -> None:
+    """Raise a ValueError if a function fails on small tensors, or changes their shape or dtype."""
+    for dtype, shape in ((torch.float64, (2, 3)), (torch.float32, (5, 2, 4))):  # the latter a stack
+        # Inference mode of the caller would allow no derivative; autocast changes dtypes.
+        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+            Z = torch.linspace(-2, 2, math.prod(shape), dtype=dtype, device="cpu").reshape(shape)
+            try:
+                A = function(Z)
+                _pull_back(function, Z, torch.ones_like(A))
+            except Exception as error:
+                raise ValueError(
+                    "activation must be a differentiable function of a tensor, but "
+                    f"{name} raised: {error}"
+                ) from error
+        if A.shape != Z.shape or A.dtype != Z.dtype:
+            raise ValueError(
+                f"activation must return a tensor of the shape and dtype of its input, "
+                f"{tuple(Z.shape)} {Z.dtype}, but {name} returned {tuple(A.shape)} {A.dtype}."
+            )

@@ -1,9 +1,8 @@
-"""The cost J of a network's answers: a mean of losses, computed from Z[L].
+"""The cost J of a network's outputs: a weighted mean of losses, computed from Z[L].
 
-A yes or no is a probability, ``ŷ = σ(Z)``. One that was rounded to 0 or 1 has lost its distance to
-the truth, and its logarithm is infinite; the logit has not. So every loss of it here, and its
-derivative, is a function of ``Z = log(ŷ / (1 - ŷ))``, finite for any finite logit. A number has no
-such bounds: ``ŷ = Z``.
+For two classes ``ŷ = σ(Z)`` is a probability. If it has been rounded to 0 or 1, its logarithm may
+be infinite, while the logit ``Z = log(ŷ / (1 - ŷ))`` is finite. So the losses and their derivatives
+are functions of Z. For regression, ``ŷ = Z``.
 """
 
 from collections.abc import Callable
@@ -15,96 +14,96 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-def cross_entropy(Z, y):
+def cross_entropy(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``-(y log ŷ + (1 - y) log(1 - ŷ))`` with ``ŷ = σ(Z)``, for each example."""
-    # One of the two terms is 0, and 1 - σ(Z) = σ(-Z), of which the logarithm keeps its digits.
+    # One of the two terms is 0. 1 - σ(Z) is σ(-Z), whose logarithm loses no digits.
     return -logsigmoid((2 * y - 1) * Z)
 
 
-def cross_entropy_derivative(Z, y, out):
-    """Write ``dL/dZ = ŷ - y`` into `out`: the sigmoid's own derivative has cancelled."""
+def cross_entropy_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    """Write ``dL/dZ = ŷ - y`` into `out`; the derivative of the sigmoid cancels."""
     return torch.sigmoid(Z, out=out).sub_(y)
 
 
-def squared_error_of_sigmoid(Z, y):
+def squared_error_of_sigmoid(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``(ŷ - y)² / 2`` with ``ŷ = σ(Z)``, for each example; not convex in Z."""
     return (torch.sigmoid(Z) - y).square_().mul_(0.5)
 
 
-def squared_error_of_sigmoid_derivative(Z, y, out):
-    """Write ``dL/dZ = (ŷ - y) ŷ (1 - ŷ)`` into `out`: it vanishes where ŷ is surely wrong, too."""
+def squared_error_of_sigmoid_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    """Write ``dL/dZ = (ŷ - y) ŷ (1 - ŷ)`` into `out`; it also vanishes where ŷ is wrong."""
     A = torch.sigmoid(Z)
     return torch.sub(A, y, out=out).mul_(A).mul_(torch.sigmoid(-Z))
 
 
-def log_odds(y, weight):
-    """Return the logit that fits without looking at X, 0 where one of the two has no example."""
+def log_odds(y: Tensor, weight: Tensor) -> Tensor:
+    """Return the logit of the mean of y, 0 if one of the classes has no example."""
     positive, negative = (weight * y).sum(-1), (weight * (1 - y)).sum(-1)
     return torch.where((positive > 0) & (negative > 0), (positive / negative).log(), 0.0)
 
 
-def squared_error(Z, y):
+def squared_error(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``(ŷ - y)² / 2`` with ``ŷ = Z``, for each example."""
     return (Z - y).square_().mul_(0.5)
 
 
-def squared_error_derivative(Z, y, out):
+def squared_error_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ = ŷ - y`` into `out`."""
     return torch.sub(Z, y, out=out)
 
 
-def mean(y, weight):
-    """Return the number of the lowest squared error to all y, their mean."""
+def mean(y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean of y, the constant of the lowest squared error."""
     return (weight * y).sum(-1) / weight.sum(-1)
 
 
-def absolute_error(Z, y):
+def absolute_error(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``|ŷ - y|`` with ``ŷ = Z``, for each example."""
     return (Z - y).abs_()
 
 
-def absolute_error_derivative(Z, y, out):
+def absolute_error_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ = sign(ŷ - y)`` into `out`."""
     return torch.sub(Z, y, out=out).sign_()
 
 
-def quantile_error(q, Z, y):
+def quantile_error(q: float, Z: Tensor, y: Tensor) -> Tensor:
     """Return ``q (y - ŷ)`` where ``ŷ = Z`` is too low, ``(1 - q) (ŷ - y)`` where it is too high."""
     error = Z - y
     return torch.maximum(-q * error, (1 - q) * error)
 
 
-def quantile_error_derivative(q, Z, y, out):
+def quantile_error_derivative(q: float, Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ``, -q below y and 1 - q above, into `out`."""
     sign = torch.sub(Z, y, out=out).sign_()
     return sign.add_(sign.abs(), alpha=1 - 2 * q).mul_(0.5)
 
 
-def quantile(q, y, weight):
-    """Return the number with a share q of the weight of all y below, of the lowest error."""
+def quantile(q: float, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted quantile q of y, the constant of the lowest quantile error."""
     y, weight = torch.broadcast_tensors(y, weight)
     ordered, order = y.sort(dim=-1)
     up_to = weight.take_along_dim(order, dim=-1).cumsum(dim=-1)
-    # Rounding must not push the quantile behind a number that reaches it exactly.
+    # Rounding errors must not skip a number at which the weights reach q exactly.
     place = torch.searchsorted(up_to, q * (1 - 1e-12) * up_to[..., -1:])
     return ordered.take_along_dim(place.clamp_(max=y.shape[-1] - 1), dim=-1)[..., 0]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one example, its derivative with respect to Z[L], and the best answer to all.
+    """The loss of one example, its derivative with respect to Z[L], and the best constant output.
 
     Attributes
     ----------
     value : callable
-        From Z and y of one shape to the loss of each.
+        From Z and y of the same shape to the loss of each.
     derivative : callable
-        From Z, y and a tensor to write to.
+        From Z, y and the tensor to write the derivative to.
     constant : callable
-        From y of shape (..., k, m) and weights of shape (..., 1, m) to the Z that costs least
-        without looking at X, of shape (..., k).
+        From y of shape (..., k, m) and weights of shape (..., 1, m) to the constant Z of the lowest
+        cost, of shape (..., k).
     is_robust : bool
-        Whether a few wild y hardly move what costs least.
+        Whether outliers in y hardly change the best constant output.
     """
 
     value: Callable[[Tensor, Tensor], Tensor]
@@ -114,24 +113,28 @@ class Loss:
 
 
 @cache
-def quantile_loss(q):
-    """Return the Loss whose lowest mean is at the quantile q of y, 0 < q < 1 [1]_.
+def quantile_loss(q: float) -> Loss:
+    """Return the Loss that is lowest at the quantile q of y, 0 < q < 1 [1]_.
 
     References
     ----------
     .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
     """
-    functions = quantile_error, quantile_error_derivative, quantile
-    return Loss(*(partial(function, q) for function in functions), is_robust=True)
+    return Loss(
+        partial(quantile_error, q),
+        partial(quantile_error_derivative, q),
+        partial(quantile, q),
+        is_robust=True,
+    )
 
 
-# Of a yes or no.
-LOSSES = {
+# For two classes.
+LOSSES: dict[str, Loss] = {
     "log_loss": Loss(cross_entropy, cross_entropy_derivative, log_odds),
     "squared_error": Loss(squared_error_of_sigmoid, squared_error_of_sigmoid_derivative, log_odds),
 }
-# Of numbers.
-LINEAR_LOSSES = {
+# For regression.
+LINEAR_LOSSES: dict[str, Loss] = {
     "squared_error": Loss(squared_error, squared_error_derivative, mean),
     "absolute_error": Loss(
         absolute_error, absolute_error_derivative, partial(quantile, 0.5), is_robust=True
@@ -140,8 +143,8 @@ LINEAR_LOSSES = {
 }
 
 
-def cost(loss, Z, y, weight):
-    """Return ``J = Σ weight * loss / Σ weight``, of several outputs the mean.
+def cost(loss: Loss, Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return ``J = Σ weight * loss / Σ weight``, averaged over several outputs.
 
     Parameters
     ----------
@@ -165,14 +168,14 @@ def cost(loss, Z, y, weight):
     >>> float(cost(LOSSES["log_loss"], Z, y, torch.ones(1, 2)))  # (log 2 + 1000) / 2
     500.3466
     """
-    losses, total = cost_sums(loss, Z, y, weight)
-    return losses / total
+    sums = cost_sums(loss, Z, y, weight)
+    return sums[0] / sums[1]
 
 
-def cost_sums(loss, Z, y, weight):
-    """Return ``Σ weight * loss`` and ``Σ weight``, which add up over parts of the examples.
+def cost_sums(loss: Loss, Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return ``Σ weight * loss`` and ``Σ weight`` as a tensor of shape (2, ...).
 
-    For what `cost` takes, as a tensor of shape (2, ...).
+    The arguments are those of `cost`. The sums of parts of the examples can be added.
     """
     losses = (weight * loss.value(Z, y)).sum(-1).mean(-1)
     return torch.stack([losses, weight.sum((-2, -1)).expand_as(losses)])

@@ -1,15 +1,15 @@
-"""The weights before training: zeros, small random numbers, or scaled by the layer's inputs.
+"""The weights before training: zeros, small random numbers, or scaled to the layer's inputs.
 
-The biases of hidden layers start at zero, those of the output at the answer that fits without
-looking at X (the log-odds of y = 1; the mean of numbers), to which a small learning rate would take
-long to walk. Weights are normal with mean zero and the standard deviation `init_scale`:
+Biases start at 0, the output bias at the best constant prediction (the log-odds of y = 1, or the
+mean of y), which training with a small learning rate would take long to reach. Weights are drawn
+from a normal distribution with mean 0 and standard deviation `init_scale`:
 
-* 0.0: the lecture's zeros, the output's bias among them. All units of a hidden layer compute the
-  same, receive the same gradient and stay equal for ever (logistic regression, which has no hidden
-  layer, does not mind);
-* 0.01: the lecture's small random numbers, which break that symmetry;
-* 1000.0: saturates the sigmoid, whose gradient there is zero;
-* "auto": ``sqrt(gain / n^[l-1])``, so that Z keeps its variance from layer to layer; in the first
+* 0.0: zeros, including the output bias. All units of a hidden layer compute the same, receive the
+  same gradient and stay equal, which makes hidden layers useless. Logistic regression has no hidden
+  layer and trains well;
+* 0.01: small random numbers, which break that symmetry;
+* 1000.0: saturates the sigmoid, where its gradient is zero;
+* "auto": ``sqrt(gain / n^[l-1])``, which keeps the variance of Z from layer to layer; in the first
   layer n^[0] counts the inputs that a network sees.
 
 References
@@ -18,11 +18,20 @@ References
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
+
+from ._network import Network
 
 
-def initialize(network, init_scale, generators, constant=0.0):
+def initialize(
+    network: Network,
+    init_scale: float | str,
+    generators: Sequence[torch.Generator],
+    constant: float | Tensor = 0.0,
+) -> None:
     """Draw the weights of a network, or of each network of a stack, in place.
 
     Parameters
@@ -31,37 +40,39 @@ def initialize(network, init_scale, generators, constant=0.0):
     init_scale : float or "auto"
         Standard deviation of the weights.
     generators : list of torch.Generator
-        One for each network of the stack; on the CPU, it starts a network the same on any device.
+        One for each network of the stack. Those on the CPU give the same weights on any device.
     constant : float or tensor of shape (..., n^[L]), default=0.0
-        Where the output's biases start.
+        The initial biases of the output: the best constant output.
     """
     network.theta.zero_()
     for l in range(1, network.n_layers + 1):
         scale = standard_deviation(network, l, init_scale)
         for W, generator in zip(network.members(network.W[l]), generators, strict=True):
-            # In one dtype, since others draw other numbers.
+            # In float64 for any dtype, because generators draw other numbers in other dtypes.
             draw = torch.empty(W.mT.shape, dtype=torch.float64, device=generator.device)
             W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
     if network.input_mask is not None:
-        weight = network.input_mask.mean(dim=-1, keepdim=True) if init_scale == "auto" else 1.0
-        network.W[1].mul_(network.input_mask).div_(weight**0.5)
+        network.W[1].mul_(network.input_mask)
+        if init_scale == "auto":
+            fraction_seen = network.input_mask.mean(dim=-1, keepdim=True)
+            network.W[1].div_(fraction_seen**0.5)
     if init_scale != 0:
         bias = network.b[network.n_layers]
         constant = torch.as_tensor(constant, dtype=bias.dtype, device=bias.device)
         bias.copy_(constant[..., None])
 
 
-def standard_deviation(network, l, init_scale):
+def standard_deviation(network: Network, l: int, init_scale: float | str) -> float:
     """Return the standard deviation of the weights of layer l."""
     if init_scale == "auto":
         return math.sqrt(network.activations[l].gain / network.layer_sizes[l - 1])
-    return init_scale
+    return float(init_scale)
 
 
-def is_symmetric(network):
-    """Tell whether some hidden layer of several units starts with all of its weights equal.
+def is_symmetric(network: Network) -> bool:
+    """Return whether all weights of some hidden layer of several units are equal.
 
-    Its units then compute the same function and receive the same gradient, step after step.
+    Its units then compute the same function and receive the same gradient in every step.
     """
     hidden = range(1, network.n_layers)
     return any(
@@ -70,7 +81,7 @@ def is_symmetric(network):
     )
 
 
-def is_saturated(network, X):
-    """Tell whether most answers for X lie where the output unit is flat."""
+def is_saturated(network: Network, X: Tensor) -> bool:
+    """Return whether most outputs for X lie where the gradient of the output unit is almost 0."""
     is_flat = network.raw_predict(X).abs() > network.output.flat_beyond
     return bool(is_flat.double().mean() > 0.5)

@@ -1,8 +1,7 @@
-"""The output unit: a probability by the sigmoid, or the number Z[L] itself.
+"""The output unit: a probability by the sigmoid, or the real number Z[L] itself.
 
-The lecture's remark on activations: a hidden layer must not be linear, since linear layers on top
-of each other are one linear layer; the last one may be, where the answer is a real number of either
-sign.
+Hidden layers must not be linear, because linear layers in a row are one linear layer. The output
+layer may be, for a target of real numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,23 +16,23 @@ from ._cost import LINEAR_LOSSES, LOSSES, Loss
 
 @dataclass(frozen=True)
 class Output:
-    """A row of the table of output units.
+    """An output unit, and what depends on it.
 
     Attributes
     ----------
     name : str
-        As scikit-learn has it.
+        scikit-learn's name, its ``out_activation_``.
     losses : dict of str to Loss
-        Those that suit it, by name; the first one is what it is made for.
+        The losses for it by name, the default first.
     score : callable
-        From Z, y of shape (..., k, m) and weights of shape (..., 1, m) to how right the answers
-        are, of shape (...), 1 for all. Its name is scikit-learn's.
+        From Z, y of shape (..., k, m) and weights of shape (..., 1, m) to a score of shape (...),
+        which is 1 for perfect predictions. Its name is scikit-learn's.
     mean : callable
-        From Z of several networks, of shape (M, k, m), to that of their mean answer.
+        From Z of several networks, of shape (M, k, m), to the Z of their mean prediction.
     module : torch.nn.Module class
-        From Z to the answer.
+        From Z to the prediction.
     flat_beyond : float
-        From which Z on the answer hardly changes any more.
+        The absolute value of Z beyond which the prediction hardly changes.
     """
 
     name: str
@@ -44,33 +43,33 @@ class Output:
     flat_beyond: float
 
 
-def accuracy(Z, y, weight):
-    """Return the weighted share of examples whose more probable answer is y."""
+def accuracy(Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted fraction of examples whose predicted class is y."""
     is_right = ((Z > 0) == (y > 0)) * weight
     return is_right.sum((-2, -1)) / weight.sum((-2, -1))
 
 
-def r2(Z, y, weight):
-    """Return ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, of several outputs the mean.
+def r2(Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return ``1 - Σ w (y - ŷ)² / Σ w (y - ȳ)²``, averaged over several outputs.
 
-    Where y is constant, 1 for the right answer and 0 for any other, as in scikit-learn.
+    If y is constant, it is 1 for the exact prediction and 0 for any other, as in scikit-learn.
     """
-    # Distances from one that counts: those of a constant are 0, not the rounding of its mean.
+    # Subtract one of the numbers, so that a constant y becomes exactly 0 without rounding errors.
     one = y.take_along_dim(weight.expand_as(y).argmax(-1, keepdim=True), dim=-1)
     y, Z = y - one, Z - one
     mean = (weight * y).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True)
-    left = (weight * (y - Z).square()).sum(-1)
+    residual = (weight * (y - Z).square()).sum(-1)
     total = (weight * (y - mean).square()).sum(-1)
-    return torch.where(total > 0, 1 - left / total, (left == 0).to(Z.dtype)).mean(-1)
+    return torch.where(total > 0, 1 - residual / total, (residual == 0).to(Z.dtype)).mean(-1)
 
 
-def logit_of_mean(Z):
-    """Return ``log(p / (1 - p))``, p being the mean of σ(Z) over the first axis."""
+def logit_of_mean(Z: Tensor) -> Tensor:
+    """Return ``log(p / (1 - p))`` where p is the mean of σ(Z) over the first axis."""
     return logsigmoid(Z).logsumexp(dim=0) - logsigmoid(-Z).logsumexp(dim=0)
 
 
-def mean_of_numbers(Z):
-    """Return the mean of Z over the first axis, exact where all are equal."""
+def mean_of_numbers(Z: Tensor) -> Tensor:
+    """Return the mean of Z over the first axis, exact if all are equal."""
     return Z[0] + (Z - Z[0]).mean(dim=0)
 
 

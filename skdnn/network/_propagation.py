@@ -1,46 +1,56 @@
 """Forward and backward propagation through L layers, as the lecture writes them.
 
-Lists are indexed by the layer: ``W[l]`` and ``b[l]`` for l = 1 … L, ``A[0] = X``; index 0 of a list
-that has no layer 0 is None. All formulas speak of the last two axes, ``(units, examples)``, so that
-the same lines serve one network, with tensors of two axes, and a stack of M networks, with a first
+Lists are indexed by the layer: ``W[l]`` and ``b[l]`` for l = 1 … L, ``A[0] = X``. Lists without a
+layer 0 start with None. All formulas use the last two axes, ``(units, examples)``, so the same
+lines work for one network, with tensors of two axes, and for a stack of M networks, with a first
 axis of M.
 
-Weights and bias of a layer are one matrix, ``Wb[l] = [W[l] b[l]]``, and below the last unit of a
-layer stands a row of ones, ``A1[l] = [A[l]; 1]``: so the bias comes with the product, and its
-gradient with that of the weights.
+Weights and bias of a layer are one matrix, ``Wb[l] = [W[l] b[l]]``, and the activations have a last
+row of ones, ``A1[l] = [A[l]; 1]``. So one product includes the bias, and one its gradient.
 
-Results go to the buffers of a `Cache`, since at these sizes allocating costs as much as computing.
+Results are written to the buffers of a `Cache`, because allocating them takes as long as computing.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-# Without a gradient to follow, examples pass in chunks of about this many numbers of the widest
-# layer: they stay in a processor's cache, and what they free is used again. Four times as many
-# take twice as long.
+# A tensor or an activation for each layer, None where a layer has none.
+Layers: TypeAlias = list[Any]
+
+# Predictions are computed in chunks of examples with about this many numbers in the widest layer.
+# They stay in the CPU's cache, and freed memory is used again. Chunks of four times the size take
+# twice as long.
 _CHUNK_SIZE = 2**17
 
 
 @dataclass
 class Cache:
-    """What forward propagation leaves for backward propagation, for one number of examples.
+    """The results of forward propagation that backward propagation needs, for batches of one size.
 
-    All lists have one entry a layer, of shape ``(..., n^[l], m)``. What the formulas do not need at
-    the same time shares memory.
+    All lists have one entry for each layer, of shape ``(..., n^[l], m)``. Results that are not
+    needed at the same time share memory.
     """
 
-    A1: list[Tensor | None]  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [X; 1]
-    A1_T: list[Tensor | None]  # the same transposed
-    A: list[Tensor | None]  # G[l], or what dropout leaves of it: A1 but for its ones
-    G: list[Tensor | None]  # G[l] = g(Z[l]); without dropout A[l] itself
-    Z: list[Tensor | None]  # Z[l]; where g' is known from g, G[l] takes its place
-    D: list[Tensor | None]  # dropout: 0 or 1 / (1 - rate); None without
-    dZ: list[Tensor | None]  # the derivative of the cost; that by A[l] first, until g' is in it
+    A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [X; 1]
+    A1_T: Layers  # the same transposed
+    A: Layers  # G[l], with dropout G[l] * D[l]; a view of A1
+    G: Layers  # G[l] = g(Z[l]); without dropout A[l] itself
+    Z: Layers  # Z[l]; overwritten by G[l] if g' is computed from g
+    D: Layers  # dropout masks of 0 and 1 / (1 - rate); None without
+    dZ: Layers  # the derivative of the cost; first that with respect to A[l]
 
 
-def make_cache(layer_sizes, activations, m, dropout, like):
+def make_cache(
+    layer_sizes: tuple[int, ...],
+    activations: Layers,
+    m: int,
+    dropout: Sequence[float],
+    like: Tensor,
+) -> Cache:
     """Allocate the buffers for batches of m examples.
 
     Parameters
@@ -48,15 +58,15 @@ def make_cache(layer_sizes, activations, m, dropout, like):
     layer_sizes : tuple of int
         n^[0], …, n^[L].
     activations : list of Activation
-        Indexed by the layer.
     m : int
     dropout : sequence of float
         Rate of each layer, indexed by the layer.
     like : tensor of shape (..., P)
-        Gives the number of networks, dtype and device.
+        Defines the number of networks, dtype and device.
     """
     L = len(layer_sizes) - 1
-    cache = Cache(*([None] * (L + 1) for _ in range(7)))
+    lists: list[Layers] = [[None] * (L + 1) for _ in range(7)]
+    cache = Cache(*lists)
     for l in range(1, L):
         n = layer_sizes[l]
         cache.A1[l] = _buffer(like, n, m, n_ones=1).fill_(1)
@@ -69,11 +79,11 @@ def make_cache(layer_sizes, activations, m, dropout, like):
     return cache
 
 
-def _buffer(like, n, m, n_ones=0):
+def _buffer(like: Tensor, n: int, m: int, n_ones: int = 0) -> Tensor:
     """Return an empty tensor of shape (..., n + n_ones, m).
 
     In float64, products with fewer examples than units take up to twice as long unless the numbers
-    of an example lie side by side.
+    of an example are adjacent in memory.
     """
     stack, n_rows = like.shape[:-1], n + n_ones
     if n > m and like.dtype == torch.float64:
@@ -81,35 +91,37 @@ def _buffer(like, n, m, n_ones=0):
     return like.new_empty((*stack, n_rows, m))
 
 
-def narrowed(cache, m):
-    """Return the buffers for fewer examples that are the first columns of those of a Cache."""
+def narrowed(cache: Cache, m: int) -> Cache:
+    """Return a Cache for fewer examples, whose buffers are the first columns of another one's."""
     lists = {
-        field.name: [None if part is None else part[..., :m] for part in getattr(cache, field.name)]
-        for field in fields(cache)
+        name: [None if buffer is None else buffer[..., :m] for buffer in buffers]
+        for name, buffers in vars(cache).items()
     }
-    lists["A1"][0] = lists["A1_T"][0] = None  # X, which each call brings
+    lists["A1"][0] = None  # X, an argument of each call
     lists["A1_T"] = [None if A1 is None else A1.mT for A1 in lists["A1"]]
     return Cache(**lists)
 
 
-def forward_propagation(X, Wb, activations, cache, out=None):
+def forward_propagation(
+    X: Tensor, Wb: Layers, activations: Layers, cache: Cache, out: Tensor | None = None
+) -> Tensor:
     """Compute ``Z[l] = W[l] A[l-1] + b[l]``, ``A[l] = g(Z[l])`` up to Z[L].
 
     Parameters
     ----------
     X : tensor of shape (..., n^[0] + 1, m)
-        With a last row of ones. May be 2-D for a stack too, whose networks then see the same.
+        With a last row of ones. For a stack it may be 2-D: all its networks get the same examples.
     Wb : list of tensors of shape (..., n^[l], n^[l-1] + 1)
     activations : list of Activation
     cache : Cache
-        Receives A, G and Z. Where ``cache.D[l]`` holds a dropout mask, ``A[l] = G[l] * D[l]``.
+        A, G and Z are written to it. With a dropout mask ``D[l]``, ``A[l] = G[l] * D[l]``.
     out : tensor of shape (..., n^[L], m) or None, default=None
-        Receives Z[L]; None is a buffer of the cache, which the next call overwrites.
+        Where to write Z[L]; None is a buffer of the cache, which the next call overwrites.
 
     Returns
     -------
     tensor of shape (..., n^[L], m)
-        ``Z[L]``, for a yes or no the logits.
+        ``Z[L]``, the logits of a classifier.
     """
     L = len(Wb) - 1
     product = torch.mm if Wb[L].ndim == 2 else torch.bmm
@@ -123,21 +135,21 @@ def forward_propagation(X, Wb, activations, cache, out=None):
     return product(Wb[L], A1[L - 1], out=Z[L] if out is None else out)
 
 
-def backward_propagation(W_T, activations, cache, dWb):
-    """Compute the gradients dW[l], db[l] from ``dZ[L]``, which the cost has left in the cache.
+def backward_propagation(W_T: Layers, activations: Layers, cache: Cache, dWb: Layers) -> None:
+    """Compute the gradients dW[l], db[l] from ``dZ[L]``, the derivative of the cost.
 
     ``dW[l] = dZ[l] A[l-1]ᵀ``, ``db[l] = Σ dZ[l]``, ``dA[l-1] = W[l]ᵀ dZ[l]``,
-    ``dZ[l-1] = dA[l-1] * g'(Z[l-1])``. The lecture's 1/m is already in dZ[L].
+    ``dZ[l-1] = dA[l-1] * g'(Z[l-1])``. dZ[L] includes the factor 1/m.
 
     Parameters
     ----------
     W_T : list of tensors of shape (..., n^[l-1], n^[l])
-        The weights transposed, without the biases.
+        The transposed weights, without the biases.
     activations : list of Activation
     cache : Cache
-        As `forward_propagation` left it, with ``dZ[L]`` filled.
+        From `forward_propagation`, with ``dZ[L]`` filled.
     dWb : list of tensors of shape (..., n^[l], n^[l-1] + 1)
-        Receive the gradients.
+        The gradients are written to them.
     """
     L = len(W_T) - 1
     product = torch.mm if W_T[L].ndim == 2 else torch.bmm
@@ -152,15 +164,11 @@ def backward_propagation(W_T, activations, cache, dWb):
             activations[l - 1].backward(dA, Z[l - 1], G[l - 1], dZ[l - 1])
 
 
-def _chunk_length(W):
-    return max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:]))
+def compute_raw_predictions(X: Tensor, W: Layers, b: Layers, activations: Layers) -> Tensor:
+    """Return Z[L] for any number of examples, computed in chunks, without dropout or a cache.
 
-
-def compute_raw_predictions(X, W, b, activations):
-    """Propagate any number of examples forward, in chunks, without dropout and without a cache.
-
-    For predictions: with nothing to keep for backward propagation, allocating the results of a
-    layer is cheaper than making a `Cache` for one example.
+    For predictions, allocating the results of a layer is cheaper than making a `Cache` for one
+    example.
 
     Parameters
     ----------
@@ -175,7 +183,10 @@ def compute_raw_predictions(X, W, b, activations):
     L, is_stack = len(W) - 1, W[1].ndim > 2
     affine = torch.baddbmm if is_stack else torch.addmm
     predictions = []
-    for A in (X,) if X.shape[-1] == 1 else X.split(_chunk_length(W), dim=-1):
+    chunks: Sequence[Tensor] = [X]
+    if X.shape[-1] > 1:
+        chunks = X.split(max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:])), dim=-1)
+    for A in chunks:
         A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
         for l in range(1, L):
             Z = affine(b[l], W[l], A)

@@ -1,14 +1,14 @@
-"""From a network and its batches to a TrainingResult; knows no estimator.
+"""Training: from a network and its batches to a TrainingResult, without the estimators.
 
-Gradient descent and its relatives are in `_optimizers`, the learning rate over time in
-`_schedules`, when to stop in `_stopping`, what is known after an epoch in `_progress`, the loop
-over epochs and steps in `_loop`.
+Gradient descent, Adam and torch's optimizers are in `_optimizers`, L-BFGS in `_lbfgs`, averages of
+the weights in `_averaging`, learning rate schedules in `_schedules`, early stopping in
+`_early_stopping`, curves and checkpoints in `_progress`, and the loop over epochs in `_loop`.
 """
 
 from ._averaging import WEIGHTS, WeightAverage
 from ._early_stopping import EarlyStopping
+from ._evaluation import epoch_raw_predictions, evaluate
 from ._loop import train
-from ._objective import epoch_raw_predictions, evaluate
 from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
 from ._progress import Progress
 from ._result import TrainingResult

@@ -1,4 +1,4 @@
-"""Averaging the weights over time: an update rule around another.
+"""Averages of the weights over the training steps, around another optimizer.
 
 The noise of mini-batches moves the weights around the minimum; their mean lies closer to it.
 
@@ -8,79 +8,81 @@ References
        J. Control and Optimization 30, 1992.
 """
 
-import copy
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import torch
+from torch import Tensor
 
-from ._penalty import option_of
+from skdnn.network import Network
 
-# What of its state is weights, and no statistics of gradients.
+from ._optimizer import Members, Objective, Optimizer, Option
+
+# The parts of its state that are weights, not statistics of gradients.
 WEIGHTS = ("live", "average")
 
 
-class WeightAverage:
-    """The mean of theta over the steps, those of long ago discounted.
+class WeightAverage(Optimizer):
+    """The exponential moving average of theta over the steps, corrected for its start.
 
-    After t steps it is ``Σ β^(t-s) theta_s / Σ β^(t-s)``, a plain mean at first, with a memory of
-    about ``1 / (1 - β)`` steps later.
+    After t steps it is ``Σ β^(t-s) theta_s / Σ β^(t-s)``: at first a plain mean, later one over
+    about the last ``1 / (1 - β)`` steps.
 
     Parameters
     ----------
-    optimizer : update rule
-        What moves theta.
+    optimizer : Optimizer
+        Updates theta.
     theta : tensor of shape (P,) or (M, P)
-        The same tensor that the rule updates in place.
+        The tensor that this optimizer updates in place.
     decay : float or tensor of shape (M, 1)
         β, below 1.
+
+    Attributes
+    ----------
+    average : tensor of the shape of theta
+    live : tensor of the shape of theta
+        The weights that the optimizer has reached, saved at the end of each epoch.
     """
 
-    def __init__(self, optimizer, theta, decay):
+    tensors, counters, options = WEIGHTS, ("n_steps",), ("decay",)
+
+    def __init__(self, optimizer: Optimizer, theta: Tensor, decay: Option) -> None:
         self.optimizer, self.theta, self.decay = optimizer, theta, decay
+        self.gradient, self.penalty = optimizer.gradient, optimizer.penalty
         self.average, self.live = theta.clone(), theta.clone()
         self.n_steps = 0
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return what the next step depends on at the end of an epoch: arrays and numbers."""
-        return {
-            "rule": self.optimizer.state(),
-            "live": self.live.cpu().numpy(),
-            "average": self.average.cpu().numpy(),
-            "n_steps": self.n_steps,
-        }
+        return {"rule": self.optimizer.state(), **super().state()}
 
-    def restore(self, state):
-        """Go on from a state, theta included."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set the state to one that `state` returned, and theta to the live weights."""
         self.optimizer.restore(state["rule"])
-        self.live.copy_(torch.from_numpy(state["live"]))
+        super().restore(state)
         self.theta.copy_(self.live)
-        self.average.copy_(torch.from_numpy(state["average"]))
-        self.n_steps = state["n_steps"]
 
-    def part(self, network, members):
-        """Return the rule for some networks of a stack, which are `network` now."""
-        part = copy.copy(self)
-        part.optimizer, part.theta = self.optimizer.part(network, members), network.theta
-        part.decay = option_of(self.decay, members)
-        part.average, part.live = self.average[members].clone(), self.live[members].clone()
-        part.theta.copy_(part.live)  # where it was the average that was seen last
+    def part(self, network: Network, members: Members) -> "WeightAverage":
+        """Return an optimizer for some networks of the stack, which `network` holds."""
+        part = super().part(network, members)
+        part.optimizer = self.optimizer.part(network, members)
+        part.theta.copy_(part.live)  # the network holds the averages after an epoch
         return part
 
-    def merge(self, part, members):
-        """Take over what has become of the state of a part."""
+    def merge(self, part: "WeightAverage", members: list[int]) -> None:
+        """Copy the state of a part back into that of the whole stack."""
+        super().merge(part, members)
         self.optimizer.merge(part.optimizer, members)
-        self.average[members], self.live[members] = part.average, part.live
-        self.n_steps = part.n_steps
 
-    def step(self, objective, rate):
-        """Let the rule update theta, then the average follow."""
+    def step(self, objective: Objective, rate: Option) -> None:
+        """Let the optimizer update theta, then update the average."""
         self.optimizer.step(objective, rate)
         self.n_steps += 1
         self.average.lerp_(self.theta, (1 - self.decay) / (1 - self.decay**self.n_steps))
 
     @contextmanager
-    def in_place(self):
-        """Let theta be the average for a while, such as at the end of an epoch."""
+    def in_place(self) -> Iterator[None]:
+        """Set theta to the average inside the block, and back to the live weights after it."""
         self.live.copy_(self.theta)
         self.theta.copy_(self.average)
         try:

@@ -1,48 +1,61 @@
-"""When to stop, and which weights to keep: one question an epoch, for each network of a stack.
+"""Early stopping: whether a network is trained further, and which of its weights are kept.
 
-What is watched is the cost on held-out rows (or a score, negated) where there are some, else the
+The criterion is the cost on the validation set if there is one (or a score, negated), otherwise the
 training cost. A network stops when it has not improved by more than `tol` for `n_iter_no_change`
-epochs in a row. With held-out rows it keeps the weights of its best epoch, otherwise those of its
-last.
+epochs in a row. With a validation set it keeps the weights of its best epoch, otherwise those of
+its last.
 """
 
 import math
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
+
+# One for all networks, or an array of shape (M,).
+Numbers: TypeAlias = float | np.ndarray
 
 STATE = ("best", "best_iter", "n_iter", "running", "without_improvement")
 
 
 class EarlyStopping:
-    """The state of that decision for M networks.
+    """The state of early stopping for M networks.
 
     Parameters
     ----------
     n_networks : int
     tol : float or array of shape (M,)
-        An epoch that does not lower the best cost by more than this is one without improvement.
+        An epoch improves if it lowers the best cost by more than this.
     n_iter_no_change : int or array of shape (M,)
-        How many such epochs in a row end the training of a network.
+        A network stops after so many epochs in a row without improvement.
     keep_best : bool
         Keep the weights of the best epoch rather than of the last.
     max_iter : int or array of int of shape (M,), default=math.inf
-        After so many epochs a network has been trained, whether it still improves or not.
+        No network is trained for more epochs, whether it still improves or not.
 
     Attributes
     ----------
     best : array of shape (M,)
         Lowest cost so far.
     best_iter : array of int of shape (M,)
-        The epoch of the weights to keep, counted from 1; 0 before the first.
+        The epoch whose weights are kept, counted from 1; 0 before the first.
     n_iter : array of int of shape (M,)
         Epochs trained.
     running : array of bool of shape (M,)
-        The networks that have not stopped; of `max_iter` this knows nothing.
+        The networks that have not stopped, without regard to `max_iter`.
     without_improvement : array of int of shape (M,)
-        Epochs in a row.
+        Epochs in a row without improvement.
     """
 
-    def __init__(self, n_networks, *, tol, n_iter_no_change, keep_best, max_iter=math.inf):
+    def __init__(
+        self,
+        n_networks: int,
+        *,
+        tol: Numbers,
+        n_iter_no_change: Numbers,
+        keep_best: bool,
+        max_iter: Numbers = math.inf,
+    ) -> None:
         self.tol, self.n_iter_no_change, self.keep_best = tol, n_iter_no_change, keep_best
         self.max_iter = max_iter
         self.best = np.full(n_networks, np.inf)
@@ -51,21 +64,21 @@ class EarlyStopping:
         self.running = np.ones(n_networks, dtype=bool)
         self.without_improvement = np.zeros(n_networks, dtype=int)
 
-    def is_active(self, epoch):
-        """Return which networks are to be trained in an epoch, counted from 1, as bools."""
+    def is_active(self, epoch: int) -> np.ndarray:
+        """Return which networks are trained in an epoch, counted from 1, as bools."""
         return self.running & (epoch <= self.max_iter)
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """Return what the next decision depends on, as arrays."""
         return {name: getattr(self, name).copy() for name in STATE}
 
-    def restore(self, state):
-        """Go on from a state."""
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Set the state to one that `state` returned."""
         for name in STATE:
             setattr(self, name, state[name].copy())
 
-    def contradictions(self, state, n_epochs):
-        """Yield the names of what cannot be in a state after so many epochs.
+    def contradictions(self, state: dict[str, np.ndarray], n_epochs: int) -> Iterator[str]:
+        """Yield what is impossible in a state after so many epochs, for an error message.
 
         Parameters
         ----------
@@ -74,11 +87,11 @@ class EarlyStopping:
         n_epochs : int
         """
         best, best_iter, n_iter, running, without_improvement = (state[name] for name in STATE)
-        going_on = n_iter == np.minimum(n_epochs, self.max_iter)
+        still_trained = n_iter == np.minimum(n_epochs, self.max_iter)
         ended = (n_iter <= n_epochs) & (n_iter >= min(n_epochs, 1))
         holds = {
             "best": np.isfinite(best) if n_epochs else best == np.inf,
-            "n_iter": np.where(running, going_on, ended) & (n_iter.max() == n_epochs),
+            "n_iter": np.where(running, still_trained, ended) & (n_iter.max() == n_epochs),
             "best_iter": (
                 (best_iter <= n_iter) & (best_iter >= min(n_epochs, 1))
                 if self.keep_best
@@ -92,13 +105,13 @@ class EarlyStopping:
             if not is_possible.all():
                 yield f"{name} that cannot be after {n_epochs} epochs"
 
-    def update(self, epoch, cost):
-        """Take the costs after an epoch, of shape (M,), and say whose weights to keep now.
+    def update(self, epoch: int, cost: np.ndarray) -> np.ndarray:
+        """Record the costs after an epoch, of shape (M,).
 
         Returns
         -------
         array of bool of shape (M,)
-            The networks whose present weights replace those kept so far.
+            The networks whose present weights replace those kept before.
 
         Examples
         --------

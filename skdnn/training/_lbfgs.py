@@ -1,7 +1,7 @@
 """L-BFGS: full-batch training by SciPy's quasi-Newton minimiser.
 
-Not an update rule, since the minimiser chooses its own steps and asks for cost and gradient where
-it likes; so it drives, and reports each iteration as an epoch.
+The minimiser chooses its own steps and evaluates cost and gradient where it likes, so it runs the
+training itself and reports each of its iterations as an epoch.
 
 References
 ----------
@@ -9,35 +9,33 @@ References
        optimization", SIAM J. Scientific Computing 16, 1995.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from ._penalty import Penalty
+from ._optimizer import Objective, Optimizer
 
-# Relative decrease of the cost at which nothing is left to gain, as in scikit-learn.
+# Relative decrease of the cost at which the minimiser has converged, as in scikit-learn.
 _FTOL = 64 * np.finfo(np.float64).eps
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """Leaves the minimiser from its callback, in any version of SciPy."""
 
 
-class LBFGS:
-    """Minimise ``J + λ/2 Σ W²`` over the theta of one network, in place.
+class LBFGS(Optimizer):
+    """Minimise ``J + λ/2 Σ W²`` over the theta of one network, not of a stack, in place."""
 
-    Parameters
-    ----------
-    network : Network
-        Not a stack.
-    weight_decay : float, default=0.0
-        λ.
-    """
-
-    def __init__(self, network, *, weight_decay=0.0):
-        self.network, self.penalty = network, Penalty(network, weight_decay)
-
-    def minimize(self, objective, end_of_epoch, *, max_iter, tol):
+    def minimize(
+        self,
+        objective: Objective,
+        end_of_epoch: Callable[[], bool],
+        *,
+        max_iter: int,
+        tol: float,
+    ) -> str:
         """Run the minimiser.
 
         Parameters
@@ -45,52 +43,43 @@ class LBFGS:
         objective : Objective
             Of the full batch.
         end_of_epoch : callable
-            Called after each iteration, theta in place; a true answer ends the training.
+            Called after each iteration, with theta in place; it returns whether to stop.
         max_iter : int
             Iterations at the most.
         tol : float
-            Converged where no component of the gradient is larger.
+            The training has converged when no component of the gradient is larger.
 
         Returns
         -------
         str
-            Why it ended, as in `TrainingResult`; "stopped" where `end_of_epoch` ended it.
+            Why it ended, as in `TrainingResult`; "stopped" if `end_of_epoch` returned True.
         """
 
-        def cost_and_gradient(theta):
-            self._set(theta)
+        def cost_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            self.theta.copy_(torch.from_numpy(np.array(theta)))
             objective.compute_gradient()
-            self.penalty.add_to(self.network.gradient)
+            self.penalty.add_to(self.gradient)
             cost = objective.cost() + self.penalty.value()
-            return cost.item(), _to_float64(self.network.gradient)
+            return cost.item(), self.gradient.double().cpu().numpy().copy()
 
-        def callback(theta):
-            self._set(theta)
+        def callback(theta: np.ndarray) -> None:
+            self.theta.copy_(torch.from_numpy(np.array(theta)))
             if end_of_epoch():
-                raise _Stopped
+                raise _StoppedError
 
-        options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": _FTOL}
-        start = _to_float64(self.network.theta)
         try:
             result = minimize(
                 cost_and_gradient,
-                start,
+                self.theta.double().cpu().numpy().copy(),
                 jac=True,
                 method="L-BFGS-B",
                 callback=callback,
-                options=options,
+                options={"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": _FTOL},
             )
-        except _Stopped:
+        except _StoppedError:
             return "stopped"
         if result.status == 0:
             return "gradient" if np.abs(result.jac).max(initial=0) <= tol else "cost"
         if result.status == 1:
             return "max_iter" if result.nit >= max_iter else "evaluations"
         return "line_search"
-
-    def _set(self, theta):
-        self.network.theta.copy_(torch.from_numpy(np.array(theta)))
-
-
-def _to_float64(tensor):
-    return tensor.double().cpu().numpy().copy()

@@ -1,10 +1,10 @@
-"""Update rules: from theta and its gradient to a better theta.
+"""Optimizers: from theta and the gradient of its cost to a better theta.
 
-A rule is a few elementwise operations on tensors of shape (P,) for one network or (M, P) for a
-stack, and its state is tensors of the same shape. What the networks of a stack may differ in,
-learning rate, momentum and weight decay, is a number or a tensor of shape (M, 1). All rules descend
-on ``J + λ/2 Σ W²``, λ the weight decay, biases free; only "adamw" shrinks the weights directly
-instead of through the gradient.
+An optimizer is a few elementwise operations on tensors of shape (P,) for one network or (M, P) for
+a stack, and its state is tensors of the same shape. Options in which the networks of a stack may
+differ (learning rate, momentum, weight decay) are numbers or tensors of shape (M, 1). All
+optimizers minimise ``J + λ/2 Σ W²``, where λ is the weight decay and biases are not penalised;
+"adamw" shrinks the weights directly instead of through the gradient.
 
 References
 ----------
@@ -14,121 +14,73 @@ References
 .. [3] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """
 
-import copy
 import os
+import sys
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from importlib import import_module
 from itertools import groupby
+from typing import Any
 
 import torch
+from torch import Tensor
+
+from skdnn.network import Network
 
 from ._averaging import WeightAverage
 from ._lbfgs import LBFGS
-from ._penalty import Penalty, option_of
+from ._optimizer import Members, Objective, Optimizer, Option
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
-_SET_BY_COMPILER = "TORCHINDUCTOR_CACHE_DIR"
-
-
-class Optimizer:
-    """What update rules share: a penalty, and tensors with a number for each parameter."""
-
-    tensors: tuple[str, ...] = ()
-
-    def __init__(self, network, weight_decay):
-        self.theta, self.gradient = network.theta, network.gradient
-        self.penalty = Penalty(network, weight_decay)
-        for name in self.tensors:
-            setattr(self, name, torch.zeros_like(self.theta))
-
-    def state(self):
-        """Return what, beside theta, the next step depends on: arrays and numbers."""
-        return {name: getattr(self, name).cpu().numpy() for name in self.tensors}
-
-    def restore(self, state):
-        """Go on from a state."""
-        for name in self.tensors:
-            getattr(self, name).copy_(torch.from_numpy(state[name]))
-
-    def part(self, network, members):
-        """Return the rule for some networks of a stack, which are `network` now."""
-        part = copy.copy(self)
-        part.theta, part.gradient = network.theta, network.gradient
-        part.penalty = self.penalty.part(network, members)
-        for name in self.tensors:
-            setattr(part, name, getattr(self, name)[members].clone())
-        return part
-
-    def merge(self, part, members):
-        """Take over what has become of the state of a part."""
-        for name in self.tensors:
-            getattr(self, name)[members] = getattr(part, name)
+_COMPILER, _SET_BY_COMPILER = "torch._dynamo", "TORCHINDUCTOR_CACHE_DIR"
 
 
 class GradientDescent(Optimizer):
-    """``W := W - α dW``, the lecture's rule; with momentum ``v := μ v + dW``, ``W := W - α v``.
+    """``W := W - α dW``, as in the lecture; with momentum ``v := μ v + dW``, ``W := W - α v``.
 
     Nesterov's variant looks ahead along the velocity: ``W := W - α (dW + μ v)``.
     """
 
-    tensors = ("velocity",)
+    tensors, options = ("velocity",), ("momentum",)
+    velocity: Tensor
 
-    def __init__(self, network, *, momentum=0.0, nesterov=False, weight_decay=0.0):
+    def __init__(
+        self,
+        network: Network,
+        *,
+        momentum: Option = 0.0,
+        nesterov: bool = False,
+        weight_decay: Option = 0.0,
+    ) -> None:
         super().__init__(network, weight_decay)
         self.momentum, self.nesterov = momentum, nesterov
 
-    def part(self, network, members):
-        """Return the rule for some networks of a stack, which are `network` now."""
-        part = super().part(network, members)
-        part.momentum = option_of(self.momentum, members)
-        return part
-
-    def step(self, objective, rate):
+    def step(self, objective: Objective, rate: Option) -> None:
         """Compute the gradient, then update theta at the learning rate `rate`."""
         objective.compute_gradient()
         self.penalty.add_to(self.gradient)
-        if isinstance(rate, torch.Tensor):
-            self.theta.sub_(rate * self._direction())
+        direction = self.gradient
+        if isinstance(self.momentum, Tensor) or self.momentum != 0:
+            direction = self.velocity.mul_(self.momentum).add_(self.gradient)
+            if self.nesterov:
+                direction = self.gradient.add_(self.momentum * self.velocity)
+        if isinstance(rate, Tensor):
+            self.theta.sub_(rate * direction)
         else:
-            self.theta.sub_(self._direction(), alpha=rate)
-
-    def _direction(self):
-        if not isinstance(self.momentum, torch.Tensor) and self.momentum == 0:
-            return self.gradient
-        self.velocity.mul_(self.momentum).add_(self.gradient)
-        if self.nesterov:
-            return self.gradient.add_(self.momentum * self.velocity)
-        return self.velocity
+            self.theta.sub_(direction, alpha=rate)
 
 
 class Adam(Optimizer):
-    """The running mean of the gradient over the root of its running mean square.
+    """A step along the running mean of the gradient over the root of its running mean square."""
 
-    With ``decoupled=True`` it is AdamW.
-    """
+    tensors, counters = ("mean", "square"), ("n_steps",)
+    mean: Tensor
+    square: Tensor
+    n_steps = 0
+    decoupled = False
 
-    tensors = ("mean", "square")
-
-    def __init__(self, network, *, weight_decay=0.0, decoupled=False):
-        super().__init__(network, weight_decay)
-        self.decoupled, self.n_steps = decoupled, 0
-
-    def state(self):
-        """Return what, beside theta, the next step depends on: arrays and numbers."""
-        return {**super().state(), "n_steps": self.n_steps}
-
-    def restore(self, state):
-        """Go on from a state."""
-        super().restore(state)
-        self.n_steps = state["n_steps"]
-
-    def merge(self, part, members):
-        """Take over what has become of the state of a part."""
-        super().merge(part, members)
-        self.n_steps = part.n_steps
-
-    def step(self, objective, rate):
+    def step(self, objective: Objective, rate: Option) -> None:
         """Compute the gradient, then update theta at the learning rate `rate`."""
         objective.compute_gradient()
         if self.decoupled:
@@ -137,24 +89,28 @@ class Adam(Optimizer):
             self.penalty.add_to(self.gradient)
         self.n_steps += 1
         tensors = self.theta, self.gradient, self.mean, self.square
-        if not isinstance(rate, torch.Tensor):
+        if not isinstance(rate, Tensor):
             adam_step(*tensors, self.n_steps, rate)
             return
-        for members, its_rate in _runs(rate.flatten().tolist()):
-            adam_step(*(tensor[members] for tensor in tensors), self.n_steps, its_rate)
+        # Neighbours of the same rate take one step together.
+        start = 0
+        for its_rate, networks in groupby(rate.flatten().tolist()):
+            stop = start + len(list(networks))
+            theta, gradient, mean, square = (tensor[start:stop] for tensor in tensors)
+            adam_step(theta, gradient, mean, square, self.n_steps, its_rate)
+            start = stop
 
 
-def _runs(numbers):
-    """Yield slices of numbers that are equal beside each other, and the number."""
-    start = 0
-    for number, run in groupby(numbers):
-        stop = start + len(list(run))
-        yield slice(start, stop), number
-        start = stop
+class AdamW(Adam):
+    """Adam with decoupled weight decay."""
+
+    decoupled = True
 
 
-def adam_step_as_written(theta, gradient, mean, square, t, rate):
-    """Take a step of Adam, the t-th, in place."""
+def adam_step_as_written(
+    theta: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, t: int, rate: float
+) -> None:
+    """Take the t-th step of Adam in place."""
     mean.lerp_(gradient, 1 - BETA_1)
     square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
     # Both means start at zero, which dividing by 1 - βᵗ undoes.
@@ -162,8 +118,10 @@ def adam_step_as_written(theta, gradient, mean, square, t, rate):
     theta.addcdiv_(mean, root, value=-rate / (1 - BETA_1**t))
 
 
-def adam_step_fused(theta, gradient, mean, square, t, rate):
-    """Take the same step by torch's own kernel, in one pass over the numbers."""
+def adam_step_fused(
+    theta: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, t: int, rate: float
+) -> None:
+    """Take the same step by torch's kernel, in one pass over the numbers."""
     torch._fused_adam_(
         [theta],
         [gradient],
@@ -181,92 +139,97 @@ def adam_step_fused(theta, gradient, mean, square, t, rate):
     )
 
 
-# The kernel is private to torch, so it may be gone one day.
+# The kernel is private to torch, and a later version may lack it.
 adam_step = adam_step_fused if hasattr(torch, "_fused_adam_") else adam_step_as_written
 
 
-class TorchOptimizer:
-    """A torch.optim.Optimizer for each network, whose parameters are its ``W[l]`` and ``b[l]``.
+class TorchOptimizer(Optimizer):
+    """A torch.optim.Optimizer for each network, over copies of its ``W[l]`` and ``b[l]``.
 
-    Layers keep their shapes, so that optimizers of matrices see matrices. They are copies, since
-    the network's own lie in memory as its products like it, which not every optimizer takes.
+    The layers keep their shapes, for optimizers of matrices. They are copied because the network's
+    own tensors are laid out for its products, in strides that not every optimizer supports.
     """
 
-    def __init__(self, network, optimizer_class, *, weight_decay=0.0):
+    def __init__(
+        self, network: Network, optimizer_class: Any, *, weight_decay: Option = 0.0
+    ) -> None:
+        super().__init__(network, weight_decay)
         self.name, self.network = optimizer_class.__name__, network
-        self.penalty = Penalty(network, weight_decay)
-        with self._naming(), _traceless_import():
-            self.optimizers = [
-                optimizer_class(_parameters(network, member), lr=1e-3)
-                for member in range(network.n_networks or 1)
-            ]
+        self.parameters: list[list[torch.nn.Parameter]] = []
+        self.optimizers: list[Any] = []
+        _import_compiler()
+        with self._naming():
+            for member in range(network.n_networks or 1):
+                copies = [
+                    torch.nn.Parameter(weights.clone(memory_format=torch.contiguous_format))
+                    for weights, _ in _layers(network, member)
+                ]
+                for parameter in copies:
+                    parameter.grad = torch.zeros_like(parameter)
+                self.parameters.append(copies)
+                self.optimizers.append(optimizer_class(copies, lr=1e-3))
 
-    def part(self, network, members):
-        """Return the rule for some networks of a stack, which are `network` now."""
-        part = copy.copy(self)
-        part.network, part.penalty = network, self.penalty.part(network, members)
+    def part(self, network: Network, members: Members) -> "TorchOptimizer":
+        """Return an optimizer for some networks of the stack, which `network` holds."""
+        part = super().part(network, members)
+        part.network = network
         chosen = members if isinstance(members, list) else [members]
+        part.parameters = [self.parameters[member] for member in chosen]
         part.optimizers = [self.optimizers[member] for member in chosen]
         return part
 
-    def merge(self, part, members):
-        """Take over nothing: the optimizers are the same."""
-
-    def step(self, objective, rate):
-        """Let the optimizers update theta; they may ask for the gradient several times."""
-        self._compute_gradient(objective)
-        for member in range(len(self.optimizers)):
+    def step(self, objective: Objective, rate: Option) -> None:
+        """Let the optimizers update theta; each may evaluate the gradient several times."""
+        objective.compute_gradient()
+        self.penalty.add_to(self.gradient)
+        n = len(self.optimizers)
+        for member in range(n):
             self._copy_to(member)
-        rates = rate.flatten().tolist() if isinstance(rate, torch.Tensor) else None
+        rates = rate.flatten().tolist() if isinstance(rate, Tensor) else [rate] * n
         for member, optimizer in enumerate(self.optimizers):
             for group in optimizer.param_groups:
-                group["lr"] = rate if rates is None else rates[member]
+                group["lr"] = rates[member]
             with self._naming():
                 optimizer.step(self._closure(objective, member))
             self._copy_from(member)
 
-    def _closure(self, objective, member):
-        """Return the function from which an optimizer has cost and gradient of its network.
+    def _closure(self, objective: Objective, member: int) -> Callable[[], Tensor]:
+        """Return the function by which an optimizer evaluates cost and gradient of its network.
 
-        At its first call these are at hand: what the others have done is nothing to this one.
+        Its first call uses the gradient that `step` has computed: the steps of the other networks
+        do not change it.
         """
-        is_at_hand = True
+        is_computed = True
 
-        def closure():
-            nonlocal is_at_hand
-            if not is_at_hand:
+        def closure() -> Tensor:
+            nonlocal is_computed
+            if not is_computed:
                 self._copy_from(member)
-                self._compute_gradient(objective)
+                objective.compute_gradient()
+                self.penalty.add_to(self.gradient)
                 self._copy_to(member)
-            is_at_hand = False
+            is_computed = False
             return (objective.cost() + self.penalty.value()).reshape(-1)[member]
 
         return closure
 
-    def _compute_gradient(self, objective):
-        objective.compute_gradient()
-        self.penalty.add_to(self.network.gradient)
-
-    def _copy_to(self, member):
-        """Show an optimizer the weights and the gradient of its network."""
-        for parameter, (weights, gradient) in self._pairs(member):
+    def _copy_to(self, member: int) -> None:
+        """Copy weights and gradient of a network to the parameters of its optimizer."""
+        layers = _layers(self.network, member)
+        for parameter, (weights, gradient) in zip(self.parameters[member], layers, strict=True):
             parameter.data.copy_(weights)
-            parameter.grad.copy_(gradient)
+            parameter.grad.copy_(gradient)  # type: ignore[union-attr]  # made above
 
-    def _copy_from(self, member):
-        """Give a network the weights that its optimizer has come to."""
-        for parameter, (weights, _) in self._pairs(member):
+    def _copy_from(self, member: int) -> None:
+        """Copy the parameters of an optimizer to its network."""
+        layers = _layers(self.network, member)
+        for parameter, (weights, _) in zip(self.parameters[member], layers, strict=True):
             weights.copy_(parameter.data)
 
-    def _pairs(self, member):
-        groups = self.optimizers[member].param_groups
-        held = [parameter for group in groups for parameter in group["params"]]
-        return zip(held, _layers(self.network, member), strict=True)
-
     @contextmanager
-    def _naming(self):
-        """Name the optimizer in what it raises, and let it find torch as it is by default."""
-        # Some make tensors without saying where.
+    def _naming(self) -> Iterator[None]:
+        """Name the optimizer in errors of the block, which runs with the CPU as default device."""
+        # Some optimizers make tensors without naming a device.
         is_usual = torch.get_default_device().type == "cpu"
         try:
             with nullcontext() if is_usual else torch.device("cpu"):
@@ -278,45 +241,44 @@ class TorchOptimizer:
             ) from error
 
 
-@contextmanager
-def _traceless_import():
-    """Take back what torch's compiler leaves, which the first optimizer of a process imports."""
-    found = os.environ.get(_SET_BY_COMPILER)
-    try:
-        with warnings.catch_warnings():
-            yield
-    finally:
-        if found is None:
-            os.environ.pop(_SET_BY_COMPILER, None)
+def _import_compiler() -> None:
+    """Import torch's compiler, as torch.optim does at its first use, without side effects.
+
+    The import adds a warnings filter and an environment variable, which are removed again.
+    """
+    if _COMPILER in sys.modules:
+        return
+    was_set = _SET_BY_COMPILER in os.environ
+    with warnings.catch_warnings():
+        import_module(_COMPILER)
+    if not was_set:
+        os.environ.pop(_SET_BY_COMPILER, None)
 
 
-def _layers(network, member):
-    """Return weights and gradients of one network, layer by layer, then the biases."""
+def _layers(network: Network, member: int) -> list[list[Tensor]]:
+    """Return pairs of weights and gradient of one network: those of each W, then of each b."""
     views = zip(network.W[1:] + network.b[1:], network.dW[1:] + network.db[1:], strict=True)
     return [[network.members(view)[member] for view in pair] for pair in views]
 
 
-def _parameters(network, member):
-    """Return copies of the layers of one network as torch's parameters, with gradients."""
-    parameters = []
-    for weights, _ in _layers(network, member):
-        parameters.append(torch.nn.Parameter(weights.clone(memory_format=torch.contiguous_format)))
-        parameters[-1].grad = torch.zeros_like(parameters[-1])
-    return parameters
-
-
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": GradientDescent,
     "adam": Adam,
-    "adamw": partial(Adam, decoupled=True),
+    "adamw": AdamW,
     "lbfgs": LBFGS,
 }
 
 
 def make_optimizer(
-    optimizer, network, *, weight_decay=0.0, momentum=0.0, nesterov=False, weight_averaging=0.0
-):
-    """Return the update rule for a network's parameters.
+    optimizer: Any,
+    network: Network,
+    *,
+    weight_decay: Option = 0.0,
+    momentum: Option = 0.0,
+    nesterov: bool = False,
+    weight_averaging: float = 0.0,
+) -> Optimizer:
+    """Return an optimizer of a network's parameters.
 
     Parameters
     ----------
@@ -324,9 +286,13 @@ def make_optimizer(
     network : Network
     weight_decay : float or tensor of shape (M, 1), default=0.0
     momentum, nesterov : float or tensor of shape (M, 1), bool
-        For "sgd" alone.
+        Only for "sgd".
     weight_averaging : float, default=0.0
-        Above 0, the decay of a `WeightAverage` around the rule.
+        Above 0, the decay of a `WeightAverage` around the optimizer.
+
+    Returns
+    -------
+    Optimizer
 
     Examples
     --------
@@ -335,11 +301,10 @@ def make_optimizer(
     >>> make_optimizer("sgd", Network((3, 1), [])).state()
     {'velocity': array([0., 0., 0., 0.])}
     """
+    made: Optimizer
     if not isinstance(optimizer, str):
-        optimizer = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
+        made = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
     else:
         options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
-        optimizer = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
-    if weight_averaging == 0:
-        return optimizer
-    return WeightAverage(optimizer, network.theta, weight_averaging)
+        made = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+    return made if weight_averaging == 0 else WeightAverage(made, network.theta, weight_averaging)

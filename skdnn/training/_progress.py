@@ -1,41 +1,48 @@
-"""Where a training stands after an epoch: curves, the weights kept, whether it goes on."""
+"""The progress of a training: curves, the weights kept so far, and the state to resume it from."""
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from skdnn.network import Network
+
+from ._early_stopping import EarlyStopping
+from ._optimizer import Optimizer
 from ._result import TrainingResult
 
 CURVES = ("costs", "validation_costs", "scores")
 
 
 class Progress:
-    """The curves and the weights kept so far; observers are shown it after each epoch.
+    """The curves and the weights kept so far; observers are called with it after each epoch.
 
     Parameters
     ----------
     network : Network
-    optimizer : update rule
-    stopping : Stopping
-    generators : sequence of torch.Generator
-        All that the training draws from.
+    optimizer : Optimizer
+    stopping : EarlyStopping
+    generators : iterable of torch.Generator
+        All generators that the training draws from.
     max_iter : int
         Epochs at the most.
     n_steps : int
         Steps of an epoch.
     has_validation : bool
-        Whether there are validation rows.
+        Whether there is a validation set.
     fails_apart : bool, default=False
-        Whether a network that diverges leaves the others, instead of failing them all.
+        Whether a network that diverges is removed from the stack, instead of raising an error.
 
     Attributes
     ----------
     epoch : int
         Epochs trained, 0 before the first.
     costs, validation_costs, scores : lists of arrays of shape (M,)
-        One entry an epoch, NaN for a network that has stopped before; the last two stay empty
-        without validation rows.
+        One entry for each epoch, NaN for networks that had stopped; the last two are empty without
+        a validation set.
     kept : tensor of the shape of theta
         The weights to keep, as `stopping` chooses.
     failed : dict of int to ValueError
@@ -44,85 +51,118 @@ class Progress:
 
     def __init__(
         self,
-        network,
-        optimizer,
-        stopping,
-        generators,
-        max_iter,
-        n_steps,
-        has_validation,
-        fails_apart=False,
-    ):
+        network: Network,
+        optimizer: Optimizer,
+        stopping: EarlyStopping,
+        generators: Iterable[torch.Generator],
+        max_iter: int,
+        n_steps: int,
+        has_validation: bool,
+        fails_apart: bool = False,
+    ) -> None:
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
         self.n_steps, self.has_validation = n_steps, has_validation
         self.kept = network.theta.clone()
-        self.costs, self.validation_costs, self.scores = [], [], []
-        self.fails_apart, self.failed = fails_apart, {}
+        self.epoch = 0
+        self.costs: list[np.ndarray] = []
+        self.validation_costs: list[np.ndarray] = []
+        self.scores: list[np.ndarray] = []
+        self.fails_apart = fails_apart
+        self.failed: dict[int, ValueError] = {}
 
     @property
-    def epoch(self):
-        """Epochs trained."""
-        return len(self.costs)
-
-    @property
-    def is_stopped(self):
-        """Whether training ends here, however many epochs are left."""
-        return not self.stopping.running.any()
-
-    @property
-    def is_last(self):
+    def is_last(self) -> bool:
         """Whether no epoch follows."""
         return not self.stopping.is_active(self.epoch + 1).any()
 
-    def stop(self):
-        """Let this epoch be the last."""
+    def stop(self) -> None:
+        """End the training after this epoch."""
         self.stopping.running[:] = False
 
-    def add(self, cost, validation_cost=None, score=None, *, by_score=False):
-        """Take what was measured after an epoch, arrays of shape (M,), and keep what is best.
+    def check_weights(self) -> None:
+        """Raise a ValueError if the square of a weight of an active network is not finite."""
+        theta = self.network.theta
+        largest = theta.abs().amax(dim=-1).cpu().numpy().reshape(-1)  # norms take ten times as long
+        is_small = largest < math.sqrt(torch.finfo(theta.dtype).max)
+        found = np.where(np.isnan(largest), np.nan, np.where(is_small, 0.0, np.inf))
+        self._check_finite(found, self.epoch + 1, "A weight")
+
+    def add(
+        self,
+        cost: np.ndarray,
+        validation_cost: np.ndarray | None = None,
+        score: np.ndarray | None = None,
+        *,
+        by_score: bool = False,
+    ) -> None:
+        """Record what was measured after an epoch, arrays of shape (M,), and keep the best weights.
 
         Raises
         ------
         ValueError
-            If a number is not finite.
+            If a cost is not finite.
         """
-        epoch = self.epoch + 1
+        epoch, criterion = self.epoch + 1, cost
         self._check_finite(cost, epoch)
-        if validation_cost is not None:
+        if validation_cost is not None and score is not None:
             self._check_finite(validation_cost, epoch)
             self.validation_costs.append(validation_cost)
             self.scores.append(score)
+            if self.stopping.keep_best:
+                criterion = -score if by_score else validation_cost
         self.costs.append(cost)
-        validation = cost
-        if self.stopping.keep_best:
-            validation = -score if by_score else validation_cost
-        self._keep(self.stopping.update(epoch, validation))
+        self.epoch = epoch
+        is_kept = self.stopping.update(epoch, criterion)
+        if is_kept.all():
+            self.kept.copy_(self.network.theta)
+        else:
+            mask = torch.from_numpy(is_kept).to(self.kept.device)
+            mask = mask.unsqueeze(-1) if self.kept.ndim == 2 else mask
+            torch.where(mask, self.network.theta, self.kept, out=self.kept)
 
-    def result(self, ending="max_iter"):
+    def _check_finite(self, costs: np.ndarray, epoch: int, what: str = "The cost") -> None:
+        """Raise a ValueError for the first network that has diverged, or remove all that have."""
+        diverged = ~np.isfinite(costs) & self.stopping.is_active(epoch)
+        for member in np.flatnonzero(diverged).tolist():
+            error = ValueError(
+                f"{what} became {costs[member]} in epoch {epoch}: the training diverged. "
+                "Try a smaller learning_rate, or standardize=True where the features are large."
+            )
+            if not self.fails_apart:
+                raise error
+            self.failed[member] = error
+            self.stopping.running[member] = False
+
+    def result(self, ending: str = "max_iter") -> TrainingResult:
         """Return the TrainingResult as of now.
 
         Parameters
         ----------
         ending : str, default="max_iter"
-            Why networks that have not stopped are not trained any further.
+            Why the networks that have not stopped are not trained any further.
         """
         stopping = self.stopping
-        is_idle = stopping.without_improvement >= stopping.n_iter_no_change
-        stopped = np.where(is_idle, "no_improvement", "stopped")
+        has_converged = stopping.without_improvement >= stopping.n_iter_no_change
+        stopped = np.where(has_converged, "no_improvement", "stopped")
+        # An interruption may have left a part of one more epoch.
+        n_epochs, n_networks = stopping.n_iter.max(), len(stopping.n_iter)
+        cost_curve, validation_cost_curve, validation_score_curve = (
+            np.reshape(getattr(self, name)[:n_epochs], (-1, n_networks)) for name in CURVES
+        )
         return TrainingResult(
             theta=self.kept,
             n_iter=stopping.n_iter,
             best_iter=stopping.best_iter,
-            cost_curve=self._curve(self.costs),
-            validation_cost_curve=self._curve(self.validation_costs) if self.scores else None,
-            validation_score_curve=self._curve(self.scores) if self.scores else None,
+            cost_curve=cost_curve,
+            validation_cost_curve=validation_cost_curve if self.scores else None,
+            validation_score_curve=validation_score_curve if self.scores else None,
             endings=np.where(stopping.running, ending, stopped),
             interrupted=ending == "interrupted",
             failed=self.failed,
         )
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return all that the rest of the training depends on: arrays and numbers, in dicts."""
         none = torch.empty(0, dtype=torch.uint8, device="cpu")
         drawn = [none, *[generator.get_state() for generator in self.generators]]
@@ -136,51 +176,54 @@ class Progress:
             **{name: np.reshape(getattr(self, name), (-1, n_networks)) for name in CURVES},
         }
 
-    def restore(self, state):
-        """Go on from a state; of one that cannot be that of this training, take nothing.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume from a state; if it cannot be one of this training, change nothing.
 
         Parameters
         ----------
         state : dict
-            As `state` returns it. In place of an array may stand what has its shape and dtype, and
-            becomes one when asked; errors name the `source` of a state that has one.
+            As `state` returns it. Instead of an array, an entry may be an object with its shape and
+            dtype that NumPy converts to it. Errors name the state's attribute `source`, if any.
 
         Raises
         ------
         ValueError
-            If names, dtypes, shapes or values are none that this training can have.
+            If the names, dtypes, shapes or values are impossible in this training.
         """
-        n_epochs = _n_rows(state, "costs")
+        source = getattr(state, "source", "the one given")
+        shape = getattr(state.get("costs"), "shape", ())
+        n_epochs = shape[0] if shape else 0
         if n_epochs > self.max_iter:
             raise ValueError(
                 f"checkpoint must be of at most max_iter={self.max_iter} epochs, but "
-                f"{_source(state)} has been trained for {n_epochs}. Raise max_iter, or name "
+                f"{source} has been trained for {n_epochs}. Raise max_iter, or name "
                 "another file."
             )
-        _refuse(state, _misfits(state, self._wanted(n_epochs)))
-        found = _in_memory(state)
-        _refuse(state, self._contradictions(found))
+        n_networks, n_validation = len(self.stopping.n_iter), n_epochs if self.has_validation else 0
+        expected = self.state()
+        for name, n_rows in zip(CURVES, (n_epochs, n_validation, n_validation), strict=True):
+            expected[name] = np.broadcast_to(0.0, (n_rows, n_networks))  # takes no memory
+        fault = next(_misfits(state, expected), None)
+        if fault is None:  # only now the arrays are read
+            found = _in_memory(state)
+            fault = next(self._contradictions(found), None)
+        if fault is not None:
+            raise ValueError(
+                f"checkpoint must be a state of this training, but {source} has {fault}. "
+                "Delete it to start anew, or name another file."
+            )
         self.network.theta.copy_(torch.from_numpy(found["theta"]))
         self.kept.copy_(torch.from_numpy(found["kept"]))
-        self.optimizer.restore(found["optimizer"])  # after theta, which it may know better
+        self.optimizer.restore(found["optimizer"])  # after theta, which it may set as well
         self.stopping.restore(found["stopping"])
         for generator, drawn in self._drawn(found):
             generator.set_state(drawn)
         for name in CURVES:
             setattr(self, name, list(found[name]))
+        self.epoch = n_epochs
 
-    def _wanted(self, n_epochs):
-        """Return the tree of dtypes and shapes of this training after so many epochs."""
-        n_validation = n_epochs if self.has_validation else 0
-        n_networks = len(self.stopping.n_iter)
-        curves = {
-            name: (np.dtype(float), (n_rows, n_networks))
-            for name, n_rows in zip(CURVES, (n_epochs, n_validation, n_validation), strict=True)
-        }
-        return {**_declared(self.state()), **curves}
-
-    def _contradictions(self, state):
-        """Yield what cannot be in a state of the right names, dtypes and shapes."""
+    def _contradictions(self, state: dict[str, Any]) -> Iterator[str]:
+        """Yield what is impossible in a state of the right names, dtypes and shapes."""
         n_epochs, n_iter = len(state["costs"]), state["stopping"]["n_iter"]
         yield from self.stopping.contradictions(state["stopping"], n_epochs)
         was_running = np.arange(1, n_epochs + 1)[:, np.newaxis] <= n_iter
@@ -190,127 +233,59 @@ class Progress:
         if not np.isfinite(state["kept"]).all():
             yield "kept weights that are not finite"
         moving = {"theta": state["theta"], **state["optimizer"]}
-        for name, value in _leaves(moving):
-            yield from self._impossible(name, value, n_epochs, n_iter == n_epochs)
-        if not all(_accepts(generator, drawn) for generator, drawn in self._drawn(state)):
-            yield "generators that torch does not take"
+        yield from self._impossible(moving, n_epochs, n_iter == n_epochs)
+        for generator, drawn in self._drawn(state):
+            try:
+                torch.Generator(generator.device).set_state(drawn)
+            except RuntimeError:
+                yield "generators that torch does not take"
 
-    def _impossible(self, name, value, n_epochs, running):
-        """Yield what cannot be of theta, or of what an optimizer keeps beside it."""
-        if isinstance(value, int):
-            if value != n_epochs * self.n_steps:
-                yield f"{name} {value} after {n_epochs} epochs"
-            return
-        # What is still updated of a network that has stopped is of no more use.
-        numbers = value.reshape(len(running), -1)[running]
-        if not np.isfinite(numbers).all():
-            yield f"{name} that is not finite"
-        if name == "square" and (numbers < 0).any():
-            yield "negative squares"
+    def _impossible(
+        self, moving: dict[str, Any], n_epochs: int, is_running: np.ndarray
+    ) -> Iterator[str]:
+        """Yield what is impossible in theta and the state of an optimizer."""
+        for name, value in moving.items():
+            if isinstance(value, dict):
+                yield from self._impossible(value, n_epochs, is_running)
+            elif isinstance(value, int):
+                if value != n_epochs * self.n_steps:
+                    yield f"{name} {value} after {n_epochs} epochs"
+            else:
+                # The values of networks that have stopped are no longer used.
+                numbers = value.reshape(len(is_running), -1)[is_running]
+                if not np.isfinite(numbers).all():
+                    yield f"{name} that is not finite"
+                if name == "square" and (numbers < 0).any():
+                    yield "negative squares"
 
-    def _drawn(self, state):
-        """Return each generator with its part of a state, as a tensor."""
+    def _drawn(self, state: dict[str, Any]) -> list[tuple[torch.Generator, Tensor]]:
+        """Return each generator with its part of a state."""
         sizes = [len(generator.get_state()) for generator in self.generators]
         parts = torch.from_numpy(state["generators"]).split(sizes)
-        # Of a tensor inside another one, torch 2.13 reads beyond the end.
+        # Clones, because torch 2.13 reads beyond the end of a tensor inside another one.
         return [(g, part.clone()) for g, part in zip(self.generators, parts, strict=True)]
 
-    def _curve(self, numbers):
-        n_iter = self.stopping.n_iter  # an interruption may have left part of one more epoch
-        return np.reshape(numbers[: n_iter.max()], (-1, len(n_iter)))
 
-    def check_weights(self):
-        """Raise a ValueError if a network that is still trained has a weight without a square."""
-        theta = self.network.theta
-        largest = theta.abs().amax(dim=-1).cpu().numpy().reshape(-1)  # norms take ten times as long
-        is_small = largest < math.sqrt(torch.finfo(theta.dtype).max)
-        found = np.where(np.isnan(largest), np.nan, np.where(is_small, 0.0, np.inf))
-        self._check_finite(found, self.epoch + 1, "A weight")
-
-    def _check_finite(self, costs, epoch, what="The cost"):
-        diverged = ~np.isfinite(costs) & self.stopping.is_active(epoch)
-        for member in np.flatnonzero(diverged).tolist():
-            self._fail(
-                member,
-                f"{what} became {costs[member]} in epoch {epoch}: the training diverged. "
-                "Try a smaller learning_rate, or standardize=True where the features are large.",
-            )
-
-    def _fail(self, member, message):
-        """Raise a ValueError, or where networks fail apart, let this one leave the others."""
-        if not self.fails_apart:
-            raise ValueError(message)
-        self.failed[member] = ValueError(message)
-        self.stopping.running[member] = False
-
-    def _keep(self, mask):
-        if mask.all():
-            self.kept.copy_(self.network.theta)
+def _misfits(found: Any, expected: Any, name: str = "state") -> Iterator[str]:
+    """Yield where a tree has other names, dtypes or shapes than expected, without reading it."""
+    if isinstance(expected, dict):
+        if not isinstance(found, dict) or found.keys() != expected.keys():
+            yield f"a {name} of other parts"
             return
-        mask = torch.from_numpy(mask).to(self.kept.device)
-        if self.kept.ndim == 2:
-            mask = mask.unsqueeze(-1)
-        torch.where(mask, self.network.theta, self.kept, out=self.kept)
+        for part in expected:
+            yield from _misfits(found[part], expected[part], part)
+    elif isinstance(found, dict) or _dtype_and_shape(found) != _dtype_and_shape(expected):
+        yield f"{name} of another shape or dtype"
 
 
-def _refuse(state, faults):
-    for fault in faults:
-        raise ValueError(
-            f"checkpoint must be a state of this training, but {_source(state)} has {fault}. "
-            "Delete it to start anew, or name another file."
-        )
-
-
-def _source(state):
-    return getattr(state, "source", "the one given")
-
-
-def _n_rows(state, name):
-    """Return how many rows a curve says that it has."""
-    shape = getattr(state.get(name), "shape", ())
-    return shape[0] if shape else 0
-
-
-def _declared(tree):
-    """Return dtype and shape of what is in a tree, without reading it."""
-    if isinstance(tree, dict):
-        return {name: _declared(part) for name, part in tree.items()}
-    array = tree if hasattr(tree, "shape") else np.asarray(tree)
+def _dtype_and_shape(value: Any) -> tuple[np.dtype, tuple[int, ...]]:
+    array = value if hasattr(value, "shape") else np.asarray(value)
     return array.dtype, tuple(array.shape)
 
 
-def _misfits(found, wanted, name="state"):
-    """Yield where a tree says to have other names, dtypes or shapes than those wanted."""
-    if not isinstance(wanted, dict):
-        declared = None if isinstance(found, dict) else _declared(found)
-        if declared != wanted:
-            yield f"{name} of another shape or dtype"
-    elif not isinstance(found, dict) or found.keys() != wanted.keys():
-        yield f"a {name} of other parts"
-    else:
-        for part in wanted:
-            yield from _misfits(found[part], wanted[part], part)
-
-
-def _in_memory(tree):
+def _in_memory(tree: Any) -> Any:
+    """Return a tree with arrays and numbers in place of what NumPy converts to them."""
     if isinstance(tree, dict):
         return {name: _in_memory(part) for name, part in tree.items()}
     array = np.array(tree)
     return array if array.ndim else array.item()
-
-
-def _leaves(tree):
-    for name, part in tree.items():
-        if isinstance(part, dict):
-            yield from _leaves(part)
-        else:
-            yield name, part
-
-
-def _accepts(generator, drawn):
-    """Tell whether a generator would take a state; it stays as it is."""
-    try:
-        torch.Generator(generator.device).set_state(drawn)
-    except RuntimeError:
-        return False
-    return True

@@ -1,86 +1,85 @@
-"""How torch and the processor are set while a network computes, whatever a user has set.
+"""Threads of the CPU, and the default state of torch while a network computes.
 
-What is worth several threads is cut into parts, one for each thread, which meet when all of them
-are done. (torch's own way is to share every single operation. Then threads meet some twenty times a
-step, and where the machine is busy each time waits for the slowest: three times as long as on one
-thread.)
+Work that is large enough is cut into one part for each thread, and the threads wait for each other
+when all parts are done. torch itself would split every single operation instead: then threads wait
+for each other some twenty times a step, and on a busy machine each time for the slowest, which
+takes three times as long as one thread.
 """
 
 import ctypes
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
-from functools import cache, partial, wraps
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from functools import cache, wraps
 from threading import Event, Thread
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 
-# What `on_one_thread` found, inside of it.
-_found: ContextVar[int | None] = ContextVar("found", default=None)
+# The number of threads that the outermost OneThread of this context has replaced.
+_n_threads_before: ContextVar[int | None] = ContextVar("n_threads_before", default=None)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
-# From where two threads are faster than one, that is not to say twice as fast: handing work over
-# takes some 50 µs.
+# Operations above which two threads are faster than one, though not twice as fast: passing work to
+# another thread takes about 50 µs.
 OPERATIONS_WORTH_THREADS = 6e7
 
 
+@dataclass(frozen=True)
 class ThreadPool:
-    """Threads that compute at the same time, this one among them.
+    """Threads that compute at the same time, including the calling one.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor or None, default=None
-        Of the other threads.
+        Runs the other threads.
     n : int, default=1
-        How many threads there are.
-    is_asked_for : bool, default=False
-        Whether they are to work however little there is to do.
-    is_over : threading.Event or None, default=None
-        Set once something was raised in one of them, such as by Ctrl-C; then what the others do is
-        of no more use.
+        Number of threads.
+    is_requested : bool, default=False
+        Whether to use all of them even for little work.
+    is_over : threading.Event
+        Set when one of them has raised, for example by Ctrl-C: the others may stop.
     """
 
-    def __init__(self, executor=None, n=1, is_asked_for=False, is_over=None):
-        self.executor, self.n, self.is_asked_for = executor, n, is_asked_for
-        self.is_over = is_over or Event()
+    executor: Executor | None = None
+    n: int = 1
+    is_requested: bool = False
+    is_over: Event = field(default_factory=Event)
 
-    def some(self, n):
-        """Return n of them."""
-        return ThreadPool(self.executor, n, self.is_asked_for, self.is_over)
+    def worth(self, operations: float, least: float = OPERATIONS_WORTH_THREADS) -> int:
+        """Return how many threads pay off for so many operations between two synchronisations.
 
-    def worth(self, operations, least=OPERATIONS_WORTH_THREADS):
-        """Return how many of them work of so many operations between two meetings is worth.
-
-        Two from `least` on, three from half as many more, and so on.
+        Two from `least` on, three from 1.5 times as many, and so on.
         """
-        if self.is_asked_for or self.n == 1:
+        if self.is_requested or self.n == 1:
             return self.n
         return max(1, int(min(self.n, 2 * operations / least)))
 
-    def map(self, function, *arguments):
-        """Return the results of a function for each item, all of them computed at the same time.
+    def map(self, function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
+        """Return the results of a function for each item, computed at the same time.
 
         Parameters
         ----------
         function : callable
         *arguments : sequences
-            Each with an item for every thread that is to work, `n` at the most.
+            Each with at most `n` items, one for each thread.
 
         Examples
         --------
         >>> from skdnn.training import threads_for
-        >>> with threads_for(operations=1e12, n_threads=2) as workers:
-        ...     workers.map(pow, [2, 3], [10, 4])
+        >>> with threads_for(operations=1e12, n_threads=2) as threads:
+        ...     threads.map(pow, [2, 3], [10, 4])
         [1024, 81]
         """
         mine, *others = zip(*arguments, strict=True)
         try:
-            results = [self.executor.submit(function, *each) for each in others]
+            results = [cast(Executor, self.executor).submit(function, *each) for each in others]
             return [function(*mine), *(result.result() for result in results)]
         except BaseException:
             self.is_over.set()
@@ -88,110 +87,111 @@ class ThreadPool:
 
 
 @contextmanager
-def threads_for(operations, n_threads=None, least=OPERATIONS_WORTH_THREADS):
-    """Return as many Workers as the work is worth; each of them computes on one thread.
+def threads_for(
+    operations: float, n_threads: int | None = None, least: float = OPERATIONS_WORTH_THREADS
+) -> Iterator[ThreadPool]:
+    """Return a ThreadPool for some work; torch uses one thread in each thread of the pool.
 
-    Threads that begin meanwhile elsewhere in the process find what they would have found without.
+    Other threads of the process keep the number of threads that torch is set to.
 
     Parameters
     ----------
     operations : float
-        Floating point operations, of 32 bits, between two points where threads must meet, such as
-        a training step.
+        Floating point operations, of 32 bits, between two synchronisations of the threads, for
+        example of a training step.
     n_threads : int or None, default=None
-        Threads to compute on however large the work is, if the machine has so many. None: as many
-        as torch is set to, where the work is large enough.
+        The number of threads whatever the work, at most the CPUs of the machine. None: as many as
+        torch is set to if the work is large enough, else one.
     least : float, optional
-        From how many operations it is.
+        The number of operations from which it is.
 
     Examples
     --------
     >>> import torch
     >>> from skdnn.training import threads_for
-    >>> with threads_for(operations=1e3) as workers:
-    ...     torch.get_num_threads(), workers.n
+    >>> with threads_for(operations=1e3) as threads:
+    ...     torch.get_num_threads(), threads.n
     (1, 1)
     """
-    with on_one_thread() as found:
-        n = found if n_threads is None else min(n_threads, max(found, os.cpu_count() or 1))
+    with OneThread() as before:
+        n = before if n_threads is None else min(n_threads, max(before, os.cpu_count() or 1))
         if n == 1 or (n_threads is None and operations < least):
             yield ThreadPool()
             return
-        as_here = found, torch.is_grad_enabled(), _flushes_denormals()
-        with ThreadPoolExecutor(n - 1, initializer=_begin, initargs=as_here) as executor:
+        state = before, torch.is_grad_enabled(), _flushes_denormals()
+        with ThreadPoolExecutor(n - 1, initializer=_initialize_thread, initargs=state) as executor:
             yield ThreadPool(executor, n, n_threads is not None)
 
 
-@contextmanager
-def on_one_thread():
-    """Compute on one thread, and restore the number of threads afterwards.
+class OneThread:
+    """Context manager: torch computes on one thread, in the calling thread only.
 
     For small operations, waking a second thread takes longer than the operation. And a process in
-    which OpenMP has started threads cannot be forked: they are missing in the child, which waits
-    for them for ever.
+    which OpenMP has started threads cannot be forked: the child does not have them, and waits for
+    them forever.
 
-    Yields
-    ------
-    int
-        The number of threads before the outermost of nested blocks.
+    The context manager returns the number of threads before the outermost of nested blocks.
     """
-    found = _found.get()
-    if found is not None:
-        yield found
-        return
-    found = torch.get_num_threads()
-    token = _found.set(found)
-    restore = _compute_on_one_thread(found) if found > 1 else None
-    try:
-        yield found
-    finally:
-        _found.reset(token)
-        if restore is not None:
-            restore()
+
+    __slots__ = ("token", "undo")
+
+    def __enter__(self) -> int:
+        self.token: Token[int | None] | None = None
+        n_threads = _n_threads_before.get()
+        if n_threads is None:
+            n_threads = torch.get_num_threads()
+            self.token = _n_threads_before.set(n_threads)
+            self.undo = _compute_on_one_thread(n_threads) if n_threads > 1 else []
+        return n_threads
+
+    def __exit__(self, *exception: object) -> None:
+        if self.token is not None:
+            _n_threads_before.reset(self.token)
+            for function, argument in self.undo:
+                function(argument)
 
 
-def _begin(found, is_grad_enabled, flushes_denormals):
-    """Let a thread compute as the one that began it; torch keeps all this for each thread."""
-    torch.get_num_threads()  # initialises this thread, so that torch does so no more
-    _compute_on_one_thread(found)
+def _initialize_thread(n_threads: int, is_grad_enabled: bool, flushes_denormals: bool) -> None:
+    """Give a new thread the state of the one that started it; torch keeps it for each thread."""
+    torch.get_num_threads()  # initialises the thread; later torch would overwrite what is set here
+    _compute_on_one_thread(n_threads)
     torch.set_grad_enabled(is_grad_enabled)
     torch.set_flush_denormal(flushes_denormals)
 
 
-def _compute_on_one_thread(found):
-    """Let torch compute on one thread in this thread alone, and return the function that undoes it.
+def _compute_on_one_thread(n_threads: int) -> list[tuple[Callable[[int], Any], int]]:
+    """Let torch compute on one thread in the calling thread only.
 
-    `torch.set_num_threads` would change the number for threads that start later, too.
+    `torch.set_num_threads` would also change the number for threads that start later.
 
     Parameters
     ----------
-    found : int
+    n_threads : int
         The number of threads before.
+
+    Returns
+    -------
+    list of (function, argument)
+        The calls that undo it.
     """
     setters = _setters_of_this_thread()
     if setters is None:
         torch.set_num_threads(1)
-        # Set back for other threads by one of them, which ends at once.
-        thread = Thread(target=torch.set_num_threads, args=(found,))
+        # Another thread, which ends at once, sets the number back for all others.
+        thread = Thread(target=torch.set_num_threads, args=(n_threads,))
         thread.start()
         thread.join()
-        return partial(torch.set_num_threads, found)
+        return [(torch.set_num_threads, n_threads)]
     set_openmp, set_mkl = setters
     set_openmp(1)
-    mkl_found = set_mkl(1)
-
-    def restore():
-        set_openmp(found)
-        set_mkl(mkl_found)
-
-    return restore
+    return [(set_openmp, n_threads), (set_mkl, set_mkl(1))]
 
 
 @cache
-def _setters_of_this_thread():
-    """Return the functions of OpenMP and MKL that set the threads of the calling thread alone.
+def _setters_of_this_thread() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
+    """Return the functions of OpenMP and MKL that set the number of threads of one thread.
 
-    Those of the very libraries that torch is linked with; None where they cannot be found, as on
+    They are those of the libraries that torch is linked with; None if they are not found, as on
     Windows.
     """
     linked = ctypes.PyDLL(torch._C.__file__)
@@ -204,16 +204,20 @@ def _setters_of_this_thread():
 
 
 def with_default_torch_state(method: Method) -> Method:
-    """Let a method compute on one thread, without autocast or inference mode.
+    """Return a method that computes on one thread, without autocast or inference mode.
 
-    And without NumPy's warnings: numbers that are too large for a dtype are looked for where they
-    would do harm.
+    NumPy's floating point warnings are off as well: numbers that are too large for a dtype are
+    checked for where they would do harm.
     """
 
     @wraps(method)
-    def computes_plainly(*arguments, **options):
-        with np.errstate(all="ignore"), on_one_thread():
-            if not _is_changed():
+    def in_default_state(*arguments: Any, **options: Any) -> Any:
+        with np.errstate(all="ignore"), OneThread():
+            if not (
+                torch.is_autocast_enabled("cpu")
+                or torch.is_autocast_enabled("cuda")
+                or torch.is_inference_mode_enabled()
+            ):
                 return method(*arguments, **options)
             with ExitStack() as stack:
                 for device_type in ("cpu", "cuda"):
@@ -221,30 +225,24 @@ def with_default_torch_state(method: Method) -> Method:
                 stack.enter_context(torch.inference_mode(False))
                 return method(*arguments, **options)
 
-    return cast(Method, computes_plainly)
-
-
-def _is_changed():
-    """Tell whether torch would compute otherwise than it does by default."""
-    is_cast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-    return is_cast or torch.is_inference_mode_enabled()
+    return cast(Method, in_default_state)
 
 
 @contextmanager
-def flushed_denormals():
-    """Compute with zero in place of denormal numbers, and leave that as it was found.
+def flushed_denormals() -> Iterator[None]:
+    """Compute with zero in place of denormal numbers inside the block.
 
-    Gradients of units that die out, squared, fall below 1e-38: float32 goes on there with a tenth
-    of the speed, for digits that change nothing.
+    Squared gradients of inactive units fall below 1e-38, where float32 is ten times slower, for
+    digits that do not matter.
     """
-    found = _flushes_denormals()
+    before = _flushes_denormals()
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(found)
+        torch.set_flush_denormal(before)
 
 
-def _flushes_denormals():
+def _flushes_denormals() -> bool:
     denormal = torch.full((1,), 1e-40, dtype=torch.float32, device="cpu")
     return (denormal * 1.0).item() == 0

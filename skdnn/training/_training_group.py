@@ -1,108 +1,115 @@
-"""The networks of a stack that are still trained, in groups, each on a thread of its own.
+"""The networks of a stack that are still trained, in groups of which each has a thread.
 
-Those that have stopped leave, so that nothing more is computed for them; what the others reach does
-not depend on who is beside them. The last one goes on as a network alone, without an axis of one.
-Groups meet at the end of an epoch; threads that share a single network meet at each step.
+Networks that have stopped leave the stack, so that nothing more is computed for them; the results
+of the others do not depend on it. The last one is trained as a single network, without the axis of
+the stack. Groups wait for each other at the end of an epoch; threads that share the examples of a
+single network wait for each other in each step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from skdnn.network import cost_sums
+from skdnn.network import Loss, Network, cost_sums
 from skdnn.processes import SINGLE_PROCESS
 
-from ._objective import Objective, evaluate
-from ._penalty import option_of
+from ._evaluation import Batches, MicroBatch, Processes
+from ._optimizer import Optimizer, Option, option_of
+from ._schedules import Rate
 from ._threads import ThreadPool
 
-# Operations of a step from where groups on two threads are faster than one: below, one thread has
-# Python most of the time, and the other waits for it.
+# Operations of a step above which groups on two threads are faster than one. Below, the threads
+# mostly wait for each other, since one thread at a time runs Python.
 OPERATIONS_WORTH_GROUPS = 2e7
-# Of a step's examples each thread needs some, since it reads and writes as much as all the weights.
-EXAMPLES_OF_A_THREAD = 40
+# The fewest examples of a step for each thread, since it also reads and writes all the weights.
+EXAMPLES_PER_THREAD = 40
 
 
 @dataclass
 class TrainingGroup:
-    """A stack of networks, or some of it, and all that trains it.
+    """Some networks of a stack, or all, with everything that trains them.
+
+    It is the objective that its optimizer minimises: the cost of the batch in `micro_batches`.
 
     Attributes
     ----------
     network : Network
-    optimizer : update rule
+    optimizer : Optimizer
         For the network.
     batches : Batches
     validation : Batches or None
     generators : sequence of torch.Generator
-        One for each network: the source of its dropout masks.
+        One for each network, from which its dropout masks are drawn.
     rate : Rate
     loss : Loss
     max_norm : float, tensor of shape (M, 1) or None
+        Longer gradients are shortened to this Euclidean norm.
     members : list of int
-        Which networks of the whole stack these are.
-    threads : Workers
-        That share the examples of a step.
+        The places of these networks in the whole stack.
+    threads : ThreadPool
+        They share the examples of a step: each thread has a twin of the network.
     processes : SingleProcess or Communicator
-        Of the processes that share them, too.
+        They share the examples of a step as well.
+    micro_batches : sequence of (X, y, weight)
+        Those of the present step, as an Epoch has them.
+    Z : sequence of tensors
+        Where Z[L] for each micro-batch is written.
     """
 
-    network: Any
-    optimizer: Any
-    batches: Any
-    validation: Any
-    generators: Any
-    rate: Any
-    loss: Any
-    max_norm: Any
+    network: Network
+    optimizer: Optimizer
+    batches: Batches
+    validation: Batches | None
+    generators: Sequence[torch.Generator]
+    rate: Rate
+    loss: Loss
+    max_norm: Option | None
     members: list[int]
     threads: ThreadPool
-    processes: Any = SINGLE_PROCESS
+    processes: Processes = SINGLE_PROCESS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = self.threads.n
-        self.in_parts = self.batches.in_micro_batches(n)
-        self.validation = None if self.validation is None else self.validation.in_micro_batches(n)
-        self.objective = Objective(
-            self.network,
-            self.loss,
-            self.generators,
-            max_norm=self.max_norm,
-            threads=self.threads,
-            n_twins=n,
-            processes=self.processes,
-        )
-        self.Z = self.network.new_output(self.batches.most_rows)
+        self.batches_in_parts = self.batches.in_micro_batches(n)
+        if self.validation is not None:
+            self.validation = self.validation.in_micro_batches(n)
+        self.twins = [self.network, *(self.network.twin() for _ in range(1, n))]
+        self.twin_generators = [self.generators]
+        if n > 1:
+            self.twin_generators = [
+                [torch.Generator(g.device) for g in self.generators] for _ in self.twins
+            ]
+        self.epoch_Z = self.network.new_output(self.batches.most_rows)
+        self.micro_batches: Sequence[MicroBatch] = ()
+        self.Z: Sequence[Tensor] = ()
 
-    def groups(self, goes_on, threads):
-        """Return the networks that go on in groups, one for each of the workers it is worth.
+    def groups(self, is_active: np.ndarray, threads: ThreadPool) -> list["TrainingGroup"]:
+        """Return the active networks in groups, one for each thread that pays off.
 
         Parameters
         ----------
-        goes_on : array of bool of shape (M,)
-        threads : Workers
+        is_active : array of bool of shape (M,)
+        threads : ThreadPool
         """
-        members = [member for member in self.members if goes_on[member]]
+        members = [member for member in self.members if is_active[member]]
         operations = operations_of_a_step(self.network, self.batches)
         operations *= len(members) / len(self.members)
         n = min(len(members), threads.worth(operations, OPERATIONS_WORTH_GROUPS))
         if n > 1:
-            parts = np.array_split(members, n)
-            return [self._part(part.tolist(), threads.some(1)) for part in parts]
-        sharing = threads.some(self._n_sharing(operations, threads))
+            one = replace(threads, n=1)
+            return [self._part(part.tolist(), one) for part in np.array_split(members, n)]
+        n = threads.worth(operations)
+        if not threads.is_requested:
+            n = max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_PER_THREAD)))
+        sharing = replace(threads, n=n)
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
-        return [self if sharing.n == self.threads.n else replace(self, threads=sharing)]
+        return [self if n == self.threads.n else replace(self, threads=sharing)]
 
-    def _n_sharing(self, operations, threads):
-        """Return how many of the workers are to share the examples of a step."""
-        n = threads.worth(operations)
-        if threads.is_asked_for:
-            return n
-        return max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_OF_A_THREAD)))
-
-    def _part(self, members, threads):
+    def _part(self, members: list[int], threads: ThreadPool) -> "TrainingGroup":
         chosen = members if len(members) > 1 else members[0]
         network = self.network.part(chosen)
         return TrainingGroup(
@@ -113,45 +120,87 @@ class TrainingGroup:
             [self.generators[member] for member in members] if self.generators else (),
             self.rate.part(chosen),
             self.loss,
-            option_of(self.max_norm, chosen),
+            None if self.max_norm is None else option_of(self.max_norm, chosen),
             members,
             threads,
             self.processes,
         )
 
-    def train(self, epoch):
+    def train(self, epoch: int) -> Tensor:
         """Train for an epoch, and return the cost of its rows, of shape (...).
 
         Parameters
         ----------
         epoch : int
-            Epochs before this one.
+            Epochs trained before.
         """
-        step, n_steps, sums = 0, self.in_parts.n_steps, 0
-        for rows in self.in_parts.parts():
-            predictions = self.Z[..., : rows.y.shape[-1]]
+        step, n_steps = 0, self.batches_in_parts.n_steps
+        sums = self.network.theta.new_zeros((2, *self.network.theta.shape[:-1]))
+        for rows in self.batches_in_parts.parts():
+            predictions = self.epoch_Z[..., : rows.y.shape[-1]]
             for micro_batches, Z in zip(rows.steps, rows.split(predictions), strict=True):
                 if self.threads.is_over.is_set():
                     break
-                self.objective.micro_batches, self.objective.Z = micro_batches, Z
-                self.optimizer.step(self.objective, self.rate.at(epoch + step / n_steps))
+                self.micro_batches, self.Z = micro_batches, Z
+                self.optimizer.step(self, self.rate.at(epoch + step / n_steps))
                 step += 1
-            sums = sums + cost_sums(self.loss, predictions, rows.y, rows.weight)
-        losses, total = self.processes.allreduce(sums)
-        return losses / total
+            sums += cost_sums(self.loss, predictions, rows.y, rows.weight)
+        of_all: Tensor = self.processes.allreduce(sums)
+        return of_all[0] / of_all[1]
 
-    def evaluate(self):
-        """Return cost and score on the validation rows, of shape (...)."""
-        return evaluate(self.network, self.validation, self.loss, self.threads, self.processes)
+    def compute_gradient(self) -> None:
+        """Fill the network's gradient, summed over threads and processes and clipped."""
+        n, gradient = min(len(self.twins), len(self.micro_batches)), self.network.gradient
+        if n == 0:
+            gradient.zero_()  # all rows of this step are those of other processes
+        elif n == 1:
+            self._sum_gradients(self.network, self.generators, self.micro_batches, self.Z)
+        else:
+            if self.network.drops:
+                # So that the masks do not depend on which thread comes first.
+                for generators in self.twin_generators:
+                    for twin, g in zip(generators, self.generators, strict=True):
+                        seed = torch.randint(2**62, (), generator=g, device=g.device)
+                        twin.manual_seed(int(seed))
+            work = [self.micro_batches[k::n] for k in range(n)], [self.Z[k::n] for k in range(n)]
+            self.threads.map(self._sum_gradients, self.twins[:n], self.twin_generators[:n], *work)
+            for twin_network in self.twins[1:n]:
+                gradient.add_(twin_network.gradient)
+        self.processes.allreduce_(gradient)
+        if self.max_norm is not None:
+            norm = gradient.norm(dim=-1, keepdim=True)
+            # An infinite max_norm allows an infinite norm: inf / inf is 1 here.
+            gradient.mul_((self.max_norm / norm).nan_to_num_(nan=1.0).clamp_(max=1))
 
-    def report_to(self, whole):
-        """Let the whole stack know what has become of its networks and of their rule."""
-        if self.network is not whole.network:
-            whole.network.theta[self.members] = self.network.theta
-            whole.optimizer.merge(self.optimizer, self.members)
+    def _sum_gradients(
+        self,
+        network: Network,
+        generators: Sequence[torch.Generator],
+        micro_batches: Sequence[MicroBatch],
+        Z_of_each: Sequence[Tensor],
+    ) -> None:
+        """Fill a network's gradient with the sum over some micro-batches."""
+        total = None
+        for (X, y, weight), Z in zip(micro_batches, Z_of_each, strict=True):
+            network.propagate(X(), y, weight, self.loss, generators, out=Z)
+            if len(micro_batches) > 1:
+                total = network.gradient.clone() if total is None else total.add_(network.gradient)
+        if total is not None:
+            network.gradient.copy_(total)
+
+    def cost(self) -> Tensor:
+        """Return the cost at the last `compute_gradient`, of shape (...)."""
+        sums = self.network.theta.new_zeros((2, *self.network.theta.shape[:-1]))
+        if self.micro_batches:
+            _, ys, weights = zip(*self.micro_batches, strict=True)
+            y, weight, Z = (torch.cat(list(parts), dim=-1) for parts in (ys, weights, self.Z))
+            sums = cost_sums(self.loss, Z, y, weight)
+        of_all: Tensor = self.processes.allreduce(sums)
+        return of_all[0] / of_all[1]
 
 
-def operations_of_a_step(network, batches):
+def operations_of_a_step(network: Network, batches: Batches) -> float:
     """Return the floating point operations of the products of a step, counted as of 32 bits."""
     n_networks, width = network.n_networks or 1, network.theta.element_size() / 4
-    return 6 * width * n_networks * network.n_parameters * batches.rows_of_a_step
+    n_rows: float = batches.rows_of_a_step
+    return 6 * width * n_networks * network.n_parameters * n_rows

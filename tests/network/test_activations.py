@@ -1,4 +1,4 @@
-"""Activations: values and derivatives, by name and a user's own."""
+"""Activation functions and their derivatives, built-in and custom."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from scipy.integrate import quad
 
 from skdnn.network import ACTIVATIONS, get_activation
 
-# Those to which PyTorch gives a gain of its own, which is not 1 / sqrt(E[g(z)²]).
+# PyTorch defines other gains for them than 1 / sqrt(E[g(z)²]).
 CUSTOMARY_GAINS = {"sigmoid", "tanh"}
 Z = torch.tensor([-30.0, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.7, 2.0, 30.0], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-def test_values_and_derivatives_are_the_formulas(name):
+def test_values_and_derivatives_equal_the_reference(name):
     activation = get_activation(name)
     g, g_prime = reference.ACTIVATIONS[name]
     A = activation.forward(Z, torch.empty_like(Z))
@@ -28,7 +28,7 @@ def test_values_and_derivatives_are_the_formulas(name):
 
 
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-def test_derivative_is_the_limit_of_differences(name):
+def test_derivative_equals_finite_differences(name):
     activation, h = ACTIVATIONS[name], 1e-6
     z = torch.tensor([-2.0, -0.3, 0.4, 1.5], dtype=torch.float64)
     A = activation.forward(z, torch.empty_like(z))
@@ -58,10 +58,10 @@ def test_extreme_inputs_give_finite_derivatives(name):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-def test_kernels_compute_the_formulas(name, dtype):
+def test_kernels_equal_the_formulas(name, dtype):
     g = ACTIVATIONS[name]
     z = torch.linspace(-9, 9, 401, dtype=dtype)
-    out = torch.empty_like(z) if g.reads_Z else z.clone()  # A may take the place of Z
+    out = torch.empty_like(z) if g.reads_Z else z.clone()  # A may overwrite Z
     A = g.forward(z if g.reads_Z else out, out)
     digits = 1e-5 if dtype is torch.float32 else 1e-10
     tolerances = {"rtol": digits, "atol": digits / 10}
@@ -84,7 +84,7 @@ def test_gain_keeps_the_second_moment_of_a_normal_input(name):
     else:
         halves = [
             quad(lambda z: g(z) ** 2 * reference.normal_density(z), *limits)[0]
-            for limits in ((-20, 0), (0, 20))  # apart, for a kink at 0
+            for limits in ((-20, 0), (0, 20))  # separately, for a kink at 0
         ]
         expected = 1 / sum(halves)
     assert ACTIVATIONS[name].gain == pytest.approx(expected, rel=2e-3)
@@ -104,7 +104,7 @@ def test_scikit_learns_names_are_synonyms():
         (lambda Z: Z / (1 + torch.exp(-Z)), "silu"),
     ],
 )
-def test_own_activation_gets_its_derivative_from_torch(own, same_as):
+def test_the_derivative_of_a_custom_activation_is_computed_by_torch(own, same_as):
     z = torch.linspace(-3, 3, 12, dtype=torch.float64).reshape(3, 4)
     dA = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
     results = []
@@ -115,7 +115,7 @@ def test_own_activation_gets_its_derivative_from_torch(own, same_as):
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-10)
 
 
-def test_own_activation_may_look_at_all_units_of_a_row():
+def test_a_custom_activation_may_use_all_units_of_a_row():
     softmax = get_activation(lambda Z: torch.softmax(Z, dim=-1))
     rows = torch.tensor([[0.1, -0.4, 0.9]], dtype=torch.float64, requires_grad=True)
     dA = torch.tensor([[1.0], [2.0], [-1.0]], dtype=torch.float64)
@@ -136,6 +136,6 @@ def test_own_activation_may_look_at_all_units_of_a_row():
         (lambda Z: Z.no_such_method(), "raised: .*no_such_method"),
     ],
 )
-def test_activation_that_cannot_work_is_an_error(bad, message):
+def test_an_invalid_activation_raises_an_error(bad, message):
     with pytest.raises(ValueError, match=message):
         get_activation(bad)

@@ -1,4 +1,4 @@
-"""The cost from the logit: values, derivatives, extremes."""
+"""Losses, their derivatives, the cost and the scores, also at extreme values."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def rows(*values, dtype=torch.float64):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_loss_and_derivative_are_the_formulas_at_any_logit(loss, label):
+def test_losses_and_derivatives_equal_the_reference_at_any_logit(loss, label):
     Z, y = rows(LOGITS, [label] * len(LOGITS))
     value, derivative = reference.LOSSES[loss]
     np.testing.assert_allclose(
@@ -31,7 +31,7 @@ def test_loss_and_derivative_are_the_formulas_at_any_logit(loss, label):
     )
 
 
-def test_confident_and_wrong_costs_its_logit_and_not_infinity():
+def test_the_log_loss_of_a_confident_error_is_finite():
     Z, y, weight = rows([1e4], [0.0], [1.0], dtype=torch.float32)
     assert cost(LOSSES["log_loss"], Z, y, weight).item() == pytest.approx(1e4)
 
@@ -45,12 +45,12 @@ def test_cost_is_the_weighted_mean(loss):
     assert cost(LOSSES[loss], Z, y, 7 * weight).item() == expected
 
 
-def test_soft_zero_weights_do_not_turn_a_huge_loss_into_nan():
+def test_a_huge_loss_of_weight_zero_does_not_give_nan():
     Z, y, weight = rows([1e30, 0.0], [0.0, 1.0], [0.0, 1.0], dtype=torch.float32)
     assert cost(LOSSES["log_loss"], Z, y, weight).item() == pytest.approx(np.log(2))
 
 
-def test_squared_error_forgets_to_learn_from_a_sure_mistake():
+def test_the_squared_error_has_no_gradient_at_a_confident_error():
     Z, y = rows([-40.0], [1.0])
     squared = LOSSES["squared_error"].derivative(Z, y, torch.empty_like(Z)).item()
     entropy = LOSSES["log_loss"].derivative(Z, y, torch.empty_like(Z)).item()
@@ -60,14 +60,14 @@ def test_squared_error_forgets_to_learn_from_a_sure_mistake():
 
 @pytest.mark.parametrize("name", LINEAR_LOSSES)
 @pytest.mark.parametrize("number", [-2.0, 0.0, 1e6])
-def test_losses_of_numbers_are_the_formulas(name, number):
+def test_regression_losses_equal_the_reference(name, number):
     Z, y = rows([-1e3, -2.0, 0.0, 0.5, 1e6], [number] * 5)
     loss = quantile_loss(0.3) if name == "quantile" else LINEAR_LOSSES[name]
     value, derivative = reference.LINEAR_LOSSES[name]
-    answers = Z[0].tolist()
-    np.testing.assert_allclose(loss.value(Z, y)[0], [value(z, number) for z in answers])
+    predictions = Z[0].tolist()
+    np.testing.assert_allclose(loss.value(Z, y)[0], [value(z, number) for z in predictions])
     np.testing.assert_allclose(
-        loss.derivative(Z, y, torch.empty_like(Z))[0], [derivative(z, number) for z in answers]
+        loss.derivative(Z, y, torch.empty_like(Z))[0], [derivative(z, number) for z in predictions]
     )
 
 
@@ -75,7 +75,7 @@ def test_losses_of_numbers_are_the_formulas(name, number):
     ("output", "name"),
     [(SIGMOID, name) for name in LOSSES] + [(LINEAR, name) for name in LINEAR_LOSSES],
 )
-def test_the_best_constant_costs_less_than_its_neighbours(output, name):
+def test_the_best_constant_has_a_lower_cost_than_its_neighbours(output, name):
     rng = np.random.default_rng(0)
     loss = quantile_loss(0.2) if name == "quantile" else output.losses[name]
     numbers = rng.normal(size=(2, 31)) if output is LINEAR else rng.integers(2, size=(2, 31))
@@ -92,7 +92,7 @@ def test_the_best_constant_costs_less_than_its_neighbours(output, name):
 
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), *LINEAR_LOSSES.values()])
-def test_networks_that_weigh_the_same_rows_otherwise_have_constants_of_their_own(loss):
+def test_the_best_constant_depends_on_the_sample_weights_of_each_network(loss):
     y = torch.tensor([[0.0, 1.0, 1.0, 0.0]]).double()
     weight = torch.arange(12.0).reshape(3, 1, 4).double()
     found = loss.constant(y, weight)
@@ -101,7 +101,7 @@ def test_networks_that_weigh_the_same_rows_otherwise_have_constants_of_their_own
 
 
 @pytest.mark.parametrize("q", [0.01, 0.25, 0.5, 0.9])
-def test_the_best_quantile_is_one_of_the_numbers_and_numpys_of_repeated_ones(q):
+def test_the_best_constant_of_the_quantile_loss_equals_the_quantile_of_numpy(q):
     numbers, repeats = np.array([3.0, -1.0, 7.0, 2.0, 2.5]), np.array([2, 1, 3, 0, 4])
     y, weight = rows(numbers, repeats.astype(float))
     expected = np.quantile(np.repeat(numbers, repeats), q, method="inverted_cdf")
@@ -109,7 +109,7 @@ def test_the_best_quantile_is_one_of_the_numbers_and_numpys_of_repeated_ones(q):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_r2_is_scikit_learns(weighted):
+def test_r2_equals_that_of_scikit_learn(weighted):
     rng = np.random.default_rng(0)
     y, predicted = rng.normal(size=(2, 40, 3))
     y[:, 2], predicted[:, 2] = 5.0, [5.0] * 40  # a constant, predicted
@@ -124,7 +124,7 @@ def test_r2_is_scikit_learns(weighted):
 
 
 @pytest.mark.parametrize("constant", [5.0, 0.1234567, -1e30])
-def test_r2_of_a_constant_is_1_for_it_and_0_for_all_else(constant):
+def test_r2_of_a_constant_target_is_1_or_0(constant):
     y = torch.full((1, 9), constant, dtype=torch.float32)
     weight = torch.linspace(0, 1, 9).reshape(1, 9)
     assert LINEAR.score(y, y, weight).item() == 1

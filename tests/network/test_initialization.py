@@ -1,4 +1,4 @@
-"""Initial weights: their size, and the two bad starts of the lecture."""
+"""Initial weights: their size, symmetry and saturation."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_auto_is_the_root_of_gain_over_inputs(activation, gain):
 
 
 @pytest.mark.parametrize(("init_scale", "scale"), [("auto", np.sqrt(2 / 100)), (0.01, 0.01)])
-def test_what_a_network_does_not_see_has_no_weight_and_counts_as_no_input(init_scale, scale):
+def test_masked_inputs_have_weight_zero_and_do_not_count_as_inputs(init_scale, scale):
     network = Network((400, 300, 1), [ACTIVATIONS["relu"]], n_networks=2)
     network.input_mask = torch.ones((2, 1, 400), dtype=torch.float64)
     network.input_mask[1, :, 100:] = 0
@@ -52,7 +52,7 @@ def test_biases_start_at_zero():
     assert all((b == 0).all() for b in start(1.0).b[1:])
 
 
-def test_auto_keeps_the_size_of_the_signal_through_many_layers():
+def test_auto_keeps_the_variance_through_many_layers():
     network = start("auto", sizes=(100, *[100] * 10, 1))
     X = examples(100, 200)
     assert 0.2 < network.raw_predict(X).std().item() < 5
@@ -60,7 +60,7 @@ def test_auto_keeps_the_size_of_the_signal_through_many_layers():
     assert small.raw_predict(X).std().item() < 1e-9
 
 
-def test_zeros_are_symmetric_in_a_hidden_layer_and_harmless_without_one():
+def test_zero_weights_are_symmetric_only_with_a_hidden_layer_of_several_units():
     assert is_symmetric(start(0.0))
     assert not is_symmetric(start(0.0, sizes=(50, 1)))
     assert not is_symmetric(start(0.0, sizes=(50, 1, 1)))
@@ -74,7 +74,7 @@ def test_huge_weights_saturate_the_output():
     assert not is_saturated(start("auto"), X)
 
 
-def test_equal_units_stay_equal_for_ever():
+def test_equal_units_stay_equal():
     network = start(0.0, sizes=(5, 4, 1), activation="tanh")
     network.W[1].fill_(0.1)
     network.W[2].fill_(0.2)

@@ -31,12 +31,12 @@ def make(sizes, activation="tanh", *, n_networks=None, rates=None, seed=0):
 
 
 def data(m=7, n=5, stack=(), seed=1):
-    """Return random [X; 1], labels and shares (unequal weights, one of them 0), a column each."""
+    """Return random [X; 1], labels and weights, an example in each column; one weight is 0."""
     generator = torch.Generator().manual_seed(seed)
     X = torch.randn((*stack, n, m), dtype=torch.float64, generator=generator)
     y = torch.randint(2, (*stack, 1, m), generator=generator).double()
     weight = torch.rand((*stack, 1, m), dtype=torch.float64, generator=generator)
-    weight[..., m // 3] *= m == 1  # a weight of 0, but for a single example
+    weight[..., m // 3] *= m == 1  # 0, unless it is the only example
     X = torch.cat([X, torch.ones_like(X[..., :1, :])], dim=-2)
     return X, y, weight / weight.sum(-1, keepdim=True)
 
@@ -47,7 +47,7 @@ def arrays(network):
 
 
 def autograd(network, X, y, weight, loss, masks):
-    """Return the gradient by torch's autograd, from the formulas as torch.nn has them."""
+    """Return the gradient by autograd, with the functions of torch.nn."""
     theta = network.theta.clone().requires_grad_()
     _, W, b = network.views(theta)
     A = X[..., :-1, :]
@@ -63,7 +63,7 @@ def autograd(network, X, y, weight, loss, masks):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("n_layers", SIZES)
 @pytest.mark.parametrize("activation", UNIQUE_NAMES)
-def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_layers, loss):
+def test_logits_and_gradients_equal_the_reference(activation, n_layers, loss):
     network = make(SIZES[n_layers], activation)
     X, y, weight = data()
     Z = network.propagate(X, y, weight, LOSSES[loss])
@@ -88,7 +88,7 @@ def test_logits_and_gradients_equal_loops_over_examples_and_units(activation, n_
         ("log_loss", 0.4, 3),
     ],
 )
-@pytest.mark.parametrize("m", [7, 3])  # more examples than a layer has units, and fewer
+@pytest.mark.parametrize("m", [7, 3])  # more and fewer examples than units of a layer
 @pytest.mark.parametrize("n_layers", SIZES)
 @pytest.mark.parametrize("activation", [*UNIQUE_NAMES, torch.nn.Softplus, torch.sin])
 def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_networks):
@@ -96,7 +96,7 @@ def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_netw
         SIZES[n_layers], activation, n_networks=n_networks, rates=[dropout] * (n_layers - 1)
     )
     generators = [torch.Generator().manual_seed(k) for k in range(n_networks or 1)]
-    for m_of_batch in (m, m - 1, m):  # the shorter one has buffers of the longer one
+    for m_of_batch in (m, m - 1, m):  # the smaller batch uses the buffers of the larger one
         X, y, weight = data(m_of_batch, stack=() if n_networks is None else (n_networks,))
         network.propagate(X, y, weight, LOSSES[loss], generators)
         masks = network._cache(m_of_batch).D
@@ -104,8 +104,8 @@ def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_netw
         torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("sizes", [(5, 4, 3, 1), (3, 9, 1)])  # of both layouts of W[1]
-def test_what_a_network_does_not_see_has_no_gradient(sizes):
+@pytest.mark.parametrize("sizes", [(5, 4, 3, 1), (3, 9, 1)])  # for both layouts of W[1]
+def test_masked_inputs_have_no_gradient(sizes):
     network = make(sizes, n_networks=3)
     network.input_mask = torch.ones((3, 1, sizes[0]), dtype=torch.float64)
     network.input_mask[1, 0, 1:] = 0
@@ -125,9 +125,7 @@ def test_what_a_network_does_not_see_has_no_gradient(sizes):
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("name", LINEAR_LOSSES)
 @pytest.mark.parametrize("n_networks", [None, 2])
-def test_a_linear_output_of_several_numbers_has_its_gradient_from_the_mean_loss(
-    n_networks, name, n_outputs
-):
+def test_the_gradient_of_several_outputs_is_that_of_the_mean_loss(n_networks, name, n_outputs):
     activations = [get_activation("tanh")]
     network = Network((5, 4, n_outputs), activations, output=LINEAR, n_networks=n_networks)
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
@@ -151,7 +149,7 @@ def test_a_linear_output_of_several_numbers_has_its_gradient_from_the_mean_loss(
     )
 
 
-def test_linear_layers_on_top_of_each_other_are_one_linear_layer():
+def test_linear_layers_in_a_row_are_one_linear_layer():
     network = Network((5, 4, 3, 1), [ACTIVATIONS["identity"]] * 2, output=LINEAR)
     network.theta.normal_(generator=torch.Generator().manual_seed(0))
     X, _, _ = data()
@@ -160,7 +158,7 @@ def test_linear_layers_on_top_of_each_other_are_one_linear_layer():
     torch.testing.assert_close(network.raw_predict(X), W @ X[:-1] + b)
 
 
-def test_gradient_is_the_limit_of_differences():
+def test_gradient_equals_finite_differences():
     network = make(SIZES[3], "gelu")
     X, y, weight = data()
     network.propagate(X, y, weight, LOSSES["log_loss"])
@@ -192,18 +190,19 @@ def test_extreme_inputs_give_a_finite_gradient():
     assert torch.isfinite(network.gradient).all()
 
 
-def test_stack_computes_what_each_network_computes_alone():
+def test_a_stack_computes_what_its_networks_compute_separately():
     stack = make(SIZES[3], n_networks=4)
     X, y, weight = data(stack=(4,))
     Z = stack.propagate(X, y, weight, LOSSES["log_loss"]).clone()
     for k in range(4):
-        alone = make(SIZES[3])
-        alone.theta.copy_(stack.theta[k])
-        torch.testing.assert_close(alone.propagate(X[k], y[k], weight[k], LOSSES["log_loss"]), Z[k])
-        torch.testing.assert_close(alone.gradient, stack.gradient[k])
+        separate = make(SIZES[3])
+        separate.theta.copy_(stack.theta[k])
+        found = separate.propagate(X[k], y[k], weight[k], LOSSES["log_loss"])
+        torch.testing.assert_close(found, Z[k])
+        torch.testing.assert_close(separate.gradient, stack.gradient[k])
 
 
-def test_stack_shares_examples_of_two_axes():
+def test_a_stack_may_share_examples_of_two_axes():
     stack = make(SIZES[3], n_networks=4)
     X, y, weight = data()
     expanded = stack.propagate(X.expand(4, 6, 7), y, weight, LOSSES["log_loss"]).clone()
@@ -227,7 +226,7 @@ def test_dropout_is_off_outside_of_training():
     torch.testing.assert_close(with_dropout.raw_predict(X), without.raw_predict(X), rtol=0, atol=0)
 
 
-def test_logits_of_many_examples_do_not_depend_on_the_chunks():
+def test_predictions_of_many_examples_do_not_depend_on_the_chunks():
     network = make((5, 700, 1))
     X, *_ = data(m=2000)
     one_by_one = torch.cat(
@@ -263,10 +262,10 @@ def test_module_gives_the_probabilities(n_layers):
     torch.testing.assert_close(P, torch.sigmoid(network.raw_predict(X))[0])
 
 
-def test_initialisation_draws_each_network_from_its_own_generator():
+def test_each_network_is_initialised_by_its_own_generator():
     stack = Network((4, 3, 1), [ACTIVATIONS["relu"]], n_networks=2)
     initialize(stack, "auto", [torch.Generator().manual_seed(k) for k in (5, 6)])
     for k in (0, 1):
-        alone = Network((4, 3, 1), [ACTIVATIONS["relu"]])
-        initialize(alone, "auto", [torch.Generator().manual_seed(5 + k)])
-        torch.testing.assert_close(alone.theta, stack.theta[k], rtol=0, atol=0)
+        separate = Network((4, 3, 1), [ACTIVATIONS["relu"]])
+        initialize(separate, "auto", [torch.Generator().manual_seed(5 + k)])
+        torch.testing.assert_close(separate.theta, stack.theta[k], rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""Averages of the weights over time, against the sum that defines them and against torch's."""
+"""Weight averages, against the sum that defines them and against torch."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from skdnn.training import make_optimizer
 
 
 class Path:
-    """An objective that lets gradient descent at rate 1 walk through given points."""
+    """An objective with which gradient descent at rate 1 moves from one given point to the next."""
 
     def __init__(self, network, points):
         self.network, self.points = network, iter(points)
@@ -37,7 +37,7 @@ def walk(n, decay, n_networks=None):
 @pytest.mark.parametrize("n_networks", [None, 3])
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("n", [1, 2, 30])
-def test_the_average_is_the_sum_that_defines_it(n, decay, n_networks):
+def test_the_average_equals_the_sum_that_defines_it(n, decay, n_networks):
     path, optimizer = walk(n, decay, n_networks)
     weight = decay ** torch.arange(n - 1, -1, -1, dtype=torch.float64)
     expected = torch.tensordot(weight / weight.sum(), path, dims=1)
@@ -45,7 +45,7 @@ def test_the_average_is_the_sum_that_defines_it(n, decay, n_networks):
     torch.testing.assert_close(optimizer.theta, path[-1], rtol=1e-12, atol=1e-14)
 
 
-def test_the_average_is_torchs_once_the_start_is_forgotten():
+def test_the_average_equals_that_of_torch_after_many_steps():
     path, optimizer = walk(400, 0.9)
     model = torch.nn.utils.skip_init(torch.nn.Linear, 3, 1, dtype=torch.float64)
     averaged = torch.optim.swa_utils.AveragedModel(
@@ -60,7 +60,7 @@ def test_the_average_is_torchs_once_the_start_is_forgotten():
     torch.testing.assert_close(optimizer.average, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_theta_is_the_average_for_a_while():
+def test_in_place_sets_theta_to_the_average_and_back():
     path, optimizer = walk(10, 0.9)
     with optimizer.in_place():
         assert torch.equal(optimizer.theta, optimizer.average)
@@ -81,7 +81,7 @@ NOISY = {
 }  # fmt: skip
 
 
-def test_the_averages_are_watched_kept_and_predict():
+def test_averages_are_used_for_validation_and_prediction():
     X, y = data()
     options = {**NOISY, "early_stopping": True, "max_iter": 10}
     clf = DeepBinaryClassifier(**options, weight_averaging=0.98)
@@ -90,16 +90,16 @@ def test_the_averages_are_watched_kept_and_predict():
     assert -np.log(P).mean() == pytest.approx(min(clf.validation_loss_curve_), rel=1e-9)
     last = DeepBinaryClassifier(**options)
     last.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
-    # The steps are the same, only what is looked at differs: it is calmer.
+    # The steps are the same; the averages give a smoother validation curve.
     assert clf.loss_curve_ == pytest.approx(last.loss_curve_, rel=1e-12)
-    calm, restless = np.diff(clf.validation_loss_curve_), np.diff(last.validation_loss_curve_)
-    assert calm[-5:].std() < 0.5 * restless[-5:].std()
+    smooth, rough = np.diff(clf.validation_loss_curve_), np.diff(last.validation_loss_curve_)
+    assert smooth[-5:].std() < 0.5 * rough[-5:].std()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_partial_fit_averages_over_its_calls(optimizer):
+def test_partial_fit_continues_the_average_of_earlier_calls(optimizer):
     X, y = data()
-    # One row of each class in turn: the bias starts at the log-odds of the first chunk.
+    # Classes alternate, because the bias starts at the log-odds of the first chunk.
     pairs = np.transpose([np.flatnonzero(y == label)[:120] for label in (0, 1)])
     X, y = X[pairs.ravel()], y[pairs.ravel()]
     options = {**NOISY, "shuffle": False, "standardize": False, "optimizer": optimizer}

@@ -1,4 +1,4 @@
-"""The loop: against the lecture's loops, stacks against single networks, and bad endings."""
+"""The training loop: against plain loops, stacks against single networks, and errors."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ import torch
 from skdnn.data.batches import Batches, make_rows
 from skdnn.data.encoding import identity_encoder
 from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
-from skdnn.training import WeightAverage, evaluate, make_optimizer, train
+from skdnn.training import WeightAverage, _training_group, evaluate, make_optimizer, train
 from skdnn.training._threads import ThreadPool
 from skdnn.training._training_group import TrainingGroup
 
@@ -53,7 +53,7 @@ def fit(network, loader, validation=None, optimizer="adam", weight_decay=0.0, **
     return train(network, loader, optimizer, validation=validation, **options)
 
 
-def test_full_batch_gradient_descent_is_the_lectures():
+def test_full_batch_gradient_descent_equals_the_reference():
     X, y = examples(30)
     network, _ = start()
     W, b = network.arrays()
@@ -68,7 +68,7 @@ def test_full_batch_gradient_descent_is_the_lectures():
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("batch_size", [None, 60])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_networks_of_a_stack_end_where_they_would_have_alone(optimizer, batch_size, dropout):
+def test_networks_of_a_stack_give_the_results_of_separate_trainings(optimizer, batch_size, dropout):
     X, y = examples()
     X_val, y_val = examples(60, seed=1)
     rates = [0.003, 0.01, 0.03]
@@ -90,27 +90,27 @@ def test_networks_of_a_stack_end_where_they_would_have_alone(optimizer, batch_si
 
     stack = run([1, 2, 3], 3, torch.tensor(rates, dtype=torch.float64)[:, None])
     for k, rate in enumerate(rates):
-        alone = run([k + 1], None, rate)
-        assert (alone.n_iter[0], alone.best_iter[0]) == (stack.n_iter[k], stack.best_iter[k])
-        torch.testing.assert_close(alone.theta, stack.theta[k], rtol=0, atol=1e-9)
-        n = alone.n_iter[0]
-        np.testing.assert_allclose(alone.cost_curve[:, 0], stack.cost_curve[:n, k], atol=1e-9)
+        separate = run([k + 1], None, rate)
+        assert (separate.n_iter[0], separate.best_iter[0]) == (stack.n_iter[k], stack.best_iter[k])
+        torch.testing.assert_close(separate.theta, stack.theta[k], rtol=0, atol=1e-9)
+        n = separate.n_iter[0]
+        np.testing.assert_allclose(separate.cost_curve[:, 0], stack.cost_curve[:n, k], atol=1e-9)
 
 
-def test_networks_of_a_stack_may_weigh_rows_differently():
+def test_networks_of_a_stack_may_have_different_sample_weights():
     X, y = examples(40)
     weights = np.random.default_rng(0).integers(0, 3, size=(2, 40)).astype(float)
     network, _ = start([1, 2], 2)
     stack = fit(network, batches(X, y, weights), optimizer="sgd", learning_rate=0.3, max_iter=50)
     for k in (0, 1):
         network, _ = start([k + 1])
-        alone = fit(
+        separate = fit(
             network, batches(X, y, weights[k]), optimizer="sgd", learning_rate=0.3, max_iter=50
         )
-        torch.testing.assert_close(alone.theta, stack.theta[k], rtol=0, atol=1e-9)
+        torch.testing.assert_close(separate.theta, stack.theta[k], rtol=0, atol=1e-9)
 
 
-def test_slabs_of_a_large_batch_add_up(monkeypatch):
+def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(monkeypatch):
     X, y = examples()
     theta = []
     for rows in (4096, 17):
@@ -122,7 +122,7 @@ def test_slabs_of_a_large_batch_add_up(monkeypatch):
     torch.testing.assert_close(theta[0], theta[1], rtol=0, atol=1e-12)
 
 
-def test_lbfgs_finds_the_minimum_with_slabs_too(monkeypatch):
+def test_lbfgs_finds_the_minimum_with_several_micro_batches(monkeypatch):
     monkeypatch.setattr("skdnn.data.batches._batches._MICRO_BATCH_ROWS", 50)
     X, y = examples()
     network = Network((6, 1), [])
@@ -136,7 +136,7 @@ def test_lbfgs_finds_the_minimum_with_slabs_too(monkeypatch):
     np.testing.assert_allclose(db[0], 0, atol=1e-8)
 
 
-def test_best_epoch_is_the_lowest_validation_cost_and_its_weights_return():
+def test_weights_of_the_epoch_of_lowest_validation_cost_are_restored():
     X, y = examples(60)
     validation = batches(*examples(60, seed=1))
     network, drawing = start(activation="relu")
@@ -156,25 +156,25 @@ def test_best_epoch_is_the_lowest_validation_cost_and_its_weights_return():
     assert accuracy.item() == pytest.approx(result.validation_score_curve[best, 0])
 
 
-def test_without_early_stopping_validation_only_watches():
+def test_without_early_stopping_the_validation_set_does_not_change_the_training():
     X, y = examples(60)
     network, _ = start()
-    watched = fit(network, batches(X, y), batches(*examples(60, 1)), max_iter=7, keep_best=False)
+    validated = fit(network, batches(X, y), batches(*examples(60, 1)), max_iter=7, keep_best=False)
     network, _ = start()
-    unwatched = fit(network, batches(X, y), max_iter=7)
-    torch.testing.assert_close(watched.theta, unwatched.theta, rtol=0, atol=0)
-    assert watched.best_iter[0] == 7
-    assert watched.validation_cost_curve.shape == (7, 1)
+    without = fit(network, batches(X, y), max_iter=7)
+    torch.testing.assert_close(validated.theta, without.theta, rtol=0, atol=0)
+    assert validated.best_iter[0] == 7
+    assert validated.validation_cost_curve.shape == (7, 1)
 
 
-def test_divergence_is_an_error_that_names_the_epoch():
+def test_divergence_raises_an_error_that_names_the_epoch():
     X, y = examples(60)
     network, _ = start(activation="identity")
     with pytest.raises(ValueError, match=r"in epoch \d+.*smaller learning_rate.*standardize"):
         fit(network, batches(1e3 * X, y), optimizer="sgd", learning_rate=1e6, max_iter=50)
 
 
-def test_interruption_keeps_the_last_whole_epoch():
+def test_an_interrupted_training_keeps_the_weights_of_the_last_complete_epoch():
     X, y = examples(60)
 
     def run(max_iter, interrupt_after=None):
@@ -222,9 +222,7 @@ def test_an_observer_may_end_the_training():
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("n_networks", [None, 2])
-def test_a_training_that_is_restored_ends_with_the_same_bits(
-    optimizer, weight_averaging, n_networks
-):
+def test_a_resumed_training_gives_a_bit_identical_result(optimizer, weight_averaging, n_networks):
     X, y = examples()
 
     def run(observers=(), state=None, seed=0):
@@ -238,14 +236,14 @@ def test_a_training_that_is_restored_ends_with_the_same_bits(
 
     states = []
     whole = run([lambda progress: states.append(copy.deepcopy(progress.state()))])
-    resumed = run(state=states[4], seed=7)  # another start, which the state overrules
+    resumed = run(state=states[4], seed=7)  # other initial weights, which the state replaces
     assert torch.equal(resumed.theta, whole.theta)
     np.testing.assert_array_equal(resumed.cost_curve, whole.cost_curve)
     np.testing.assert_array_equal(resumed.validation_score_curve, whole.validation_score_curve)
     np.testing.assert_array_equal(resumed.best_iter, whole.best_iter)
 
 
-def test_a_score_is_watched_instead_of_the_cost():
+def test_a_score_replaces_the_validation_cost_in_early_stopping():
     X, y = examples(60)
     network, _ = start()
     scores = iter([0.5, 0.7, 0.9, 0.6, 0.8])
@@ -262,16 +260,16 @@ def test_a_score_is_watched_instead_of_the_cost():
 
 
 @pytest.mark.parametrize("n_networks", [None, 2])
-def test_long_gradients_are_cut_as_torch_does(n_networks):
+def test_gradients_are_clipped_as_torch_clips_them(n_networks):
     X, y = examples(40)
     X = 30 * X
     network, _ = start([3, 4][: n_networks or 1], n_networks)
     thetas = [theta.clone() for theta in network.members(network.theta)]
     fit(network, batches(X, y), optimizer="sgd", learning_rate=0.1, max_iter=20, max_grad_norm=0.3)
     for theta, ended in zip(thetas, network.members(network.theta), strict=True):
-        alone, _ = start()
-        alone.theta.copy_(theta)
-        module = alone.to_module()
+        separate, _ = start()
+        separate.theta.copy_(theta)
+        module = separate.to_module()
         optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
         norms = []
         for _ in range(20):
@@ -282,11 +280,11 @@ def test_long_gradients_are_cut_as_torch_does(n_networks):
             optimizer.step()
         assert max(norms) > 0.3 > min(norms)
         for linear, l in zip(module[::2], (1, 2, 3), strict=False):
-            expected = alone.views(ended)[1][l]
+            expected = separate.views(ended)[1][l]
             torch.testing.assert_close(linear.weight.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_one_thread_for_small_work_and_all_of_them_back(monkeypatch):
+def test_small_work_uses_one_thread_and_the_number_of_threads_is_restored(monkeypatch):
     X, y = examples(60)
     used, propagate, before = set(), Network.propagate, torch.get_num_threads()
 
@@ -307,7 +305,7 @@ def test_one_thread_for_small_work_and_all_of_them_back(monkeypatch):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("n_networks", [None, 2])
 @pytest.mark.parametrize("batch_size", [None, 25])
-def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
+def test_threads_that_share_a_step_give_the_result_of_one_thread(batch_size, n_networks, dropout):
     def run(n_threads):
         network, drawing = start([1, 2][: n_networks or 1], n_networks, dropout)
         loader = batches(*examples(), batch_size=batch_size, generators=drawing)
@@ -316,7 +314,7 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
 
     one, two, again = run(1), run(2), run(2)
     assert torch.equal(two.theta, again.theta)
-    if dropout == 0:  # else each thread draws its own masks
+    if dropout == 0:  # with dropout each thread draws its own masks
         torch.testing.assert_close(one.theta, two.theta, rtol=0, atol=1e-9)
         np.testing.assert_allclose(one.cost_curve, two.cost_curve, rtol=1e-9)
 
@@ -325,13 +323,18 @@ def test_threads_share_the_examples_of_a_step(batch_size, n_networks, dropout):
     ("n_examples", "operations", "expected"),
     [(256, 1e12, 6), (256, 1e8, 3), (256, 5e7, 1), (79, 1e12, 1), (10_000, 1e12, 16)],
 )
-def test_as_many_threads_share_a_step_as_have_work_enough(n_examples, operations, expected):
-    running = TrainingGroup(
+def test_the_number_of_threads_of_a_step_depends_on_its_examples_and_operations(
+    n_examples, operations, expected, monkeypatch
+):
+    monkeypatch.setattr(_training_group, "operations_of_a_step", lambda *_: operations)
+    group = TrainingGroup(
         start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
         [0], ThreadPool(),
     )  # fmt: skip
-    assert running._n_sharing(operations, ThreadPool(n=16)) == expected
-    assert running._n_sharing(operations, ThreadPool(n=16, is_asked_for=True)) == 16
+    for is_requested, n_threads in ((False, expected), (True, 16)):
+        pool = ThreadPool(n=16, is_requested=is_requested)
+        (sharing,) = group.groups(np.array([True]), pool)
+        assert sharing.threads.n == n_threads
 
 
 def test_an_error_in_another_thread_is_raised():
@@ -346,25 +349,25 @@ def test_an_error_in_another_thread_is_raised():
         fit(network, batches(*examples()), max_iter=3, n_threads=2)
 
 
-def test_an_interruption_ends_the_other_threads_soon(monkeypatch):
+def test_an_interruption_stops_the_other_threads_soon(monkeypatch):
     others, propagate, n_rows = [], Network.propagate, 5000
 
     def spy(network, *arguments, **options):
         if threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
         others.append(threading.current_thread())
-        time.sleep(0.001)  # leaves the processor to the main thread
+        time.sleep(0.001)  # lets the main thread run
         return propagate(network, *arguments, **options)
 
     monkeypatch.setattr(Network, "propagate", spy)
     network, drawing = start([1, 2], 2)
     loader = batches(*examples(n_rows), batch_size=1, generators=drawing)
     assert fit(network, loader, n_threads=2).interrupted
-    assert len(others) < n_rows  # before the end of the epoch, which takes 5 s of sleep alone
+    assert len(others) < n_rows  # before the end of the epoch, which sleeps 5 s
     assert not others or not others[0].is_alive()
 
 
-# -- networks with options of their own -------------------------------------------------------
+# -- networks of a stack with different options ---------------------------------------------------
 
 
 def column(*numbers):
@@ -375,7 +378,7 @@ def slower_and_slower(epoch, max_iter):
     return 1 / (1 + epoch / max_iter)
 
 
-# Of each option, what three networks have.
+# The values of options for three networks.
 OWN_OPTIONS = {
     "schedule": {"schedule": ["cosine", slower_and_slower, "constant"]},
     "max_iter": {"max_iter": np.array([12, 5, 9])},
@@ -393,14 +396,14 @@ RATES = column(0.3, 0.1, 0.2)
 
 
 def its_own(of_each, member):
-    """Return what one network has of an option; a gradient of any length is not cut."""
+    """Return the option of one network; an infinite max_grad_norm is none."""
     own = of_each[member]
     own = own if isinstance(own, str) or callable(own) else own.item()
     return None if own == math.inf else own
 
 
 def fit_own(options, member=None, learning_rate=RATES, batch_size=32, **in_common):
-    """Train three networks, each with its own options, or one of them alone."""
+    """Train three networks as a stack, each with its own options, or one of them separately."""
     options = {"momentum": 0.0, "weight_averaging": 0.0, **options, "learning_rate": learning_rate}
     if member is not None:
         options = {name: its_own(of, member) if np.ndim(of) else of for name, of in options.items()}
@@ -417,49 +420,49 @@ def fit_own(options, member=None, learning_rate=RATES, batch_size=32, **in_commo
     )  # fmt: skip
 
 
-def assert_as_alone(stack, member, alone):
-    n = alone.n_iter[0]
-    assert (n, alone.best_iter[0]) == (stack.n_iter[member], stack.best_iter[member])
-    assert alone.converged[0] == stack.converged[member]
-    torch.testing.assert_close(alone.theta, stack.theta[member], rtol=0, atol=1e-9)
+def assert_equal_to_separate(stack, member, separate):
+    n = separate.n_iter[0]
+    assert (n, separate.best_iter[0]) == (stack.n_iter[member], stack.best_iter[member])
+    assert separate.converged[0] == stack.converged[member]
+    torch.testing.assert_close(separate.theta, stack.theta[member], rtol=0, atol=1e-9)
     for name in ("cost_curve", "validation_cost_curve", "validation_score_curve"):
-        curve, its_own = getattr(stack, name)[:, member], getattr(alone, name)[:, 0]
+        curve, its_own = getattr(stack, name)[:, member], getattr(separate, name)[:, 0]
         np.testing.assert_allclose(curve[:n], its_own, atol=1e-9)
         assert np.isnan(curve[n:]).all()
 
 
 @pytest.mark.parametrize("batch_size", [None, 32])
 @pytest.mark.parametrize("name", OWN_OPTIONS)
-def test_networks_of_a_stack_may_have_options_of_their_own(name, batch_size):
+def test_networks_of_a_stack_may_have_different_options(name, batch_size):
     options = OWN_OPTIONS[name]
     stack = fit_own(options, batch_size=batch_size)
     assert len(stack.cost_curve) == stack.n_iter.max()
     for member in range(3):
-        assert_as_alone(stack, member, fit_own(options, member, batch_size=batch_size))
-    usual = fit_own({}, 1, batch_size=batch_size)  # without options of its own it ends elsewhere
+        assert_equal_to_separate(stack, member, fit_own(options, member, batch_size=batch_size))
+    usual = fit_own({}, 1, batch_size=batch_size)  # other options give another result
     is_there = torch.allclose(usual.theta, stack.theta[1])
     assert not is_there or usual.n_iter[0] != stack.n_iter[1]
 
 
 @pytest.mark.parametrize("keep_best", [True, False])
-def test_a_network_that_diverges_leaves_the_others_where_networks_fail_apart(keep_best):
+def test_a_network_that_diverges_is_removed_with_fails_apart(keep_best):
     rates = column(0.3, 1e200, 0.2)
 
     def run(member=None, **options):
         return fit_own({}, member, rates, keep_best=keep_best, **options)
 
     stack = run(fails_apart=True)
-    with pytest.raises(ValueError, match="diverged") as alone:
+    with pytest.raises(ValueError, match="diverged") as separate:
         run(1)
-    assert {k: str(error) for k, error in stack.failed.items()} == {1: str(alone.value)}
+    assert {k: str(error) for k, error in stack.failed.items()} == {1: str(separate.value)}
     for member in (0, 2):
-        assert_as_alone(stack, member, run(member))
+        assert_equal_to_separate(stack, member, run(member))
     with pytest.raises(ValueError, match="diverged") as together:
         run()
-    assert str(together.value) == str(alone.value)
+    assert str(together.value) == str(separate.value)
 
 
-def test_networks_that_fail_apart_may_all_fail_each_in_its_own_epoch():
+def test_with_fails_apart_all_networks_may_diverge_in_different_epochs():
     def blows_up(epoch, max_iter):
         return 1e200 if epoch >= 2 else 1
 
@@ -469,24 +472,24 @@ def test_networks_that_fail_apart_may_all_fail_each_in_its_own_epoch():
     assert sorted(stack.failed) == [0, 1, 2]
     assert stack.n_iter.tolist() == [0, 2, 0]
     for member, error in stack.failed.items():
-        with pytest.raises(ValueError, match=f"in epoch {1 + 2 * (member == 1)}: ") as alone:
+        with pytest.raises(ValueError, match=f"in epoch {1 + 2 * (member == 1)}: ") as separate:
             fit_own(options, member, rates)
-        assert str(error) == str(alone.value)
+        assert str(error) == str(separate.value)
 
 
-def test_a_gradient_too_long_to_be_measured_is_cut_only_where_it_is_to_be():
+def test_a_gradient_of_infinite_norm_is_clipped_only_with_a_max_grad_norm():
     X, y = examples()
 
     def run(seeds, n_networks, max_grad_norm):
         network, _ = start(seeds, n_networks, activation="relu")
         network.theta.mul_(1e3)
-        loader = batches(1e200 * X, y)  # the square of the gradient is no number of 64 bits
+        loader = batches(1e200 * X, y)  # the square of the gradient overflows in float64
         return fit(network, loader, max_iter=3, max_grad_norm=max_grad_norm).theta
 
     stack = run([1, 2], 2, column(math.inf, 1.0))
     for k, max_grad_norm in enumerate([None, 1.0]):
-        alone = run([k + 1], None, max_grad_norm)
-        torch.testing.assert_close(stack[k], alone, rtol=1e-12, atol=0)
+        separate = run([k + 1], None, max_grad_norm)
+        torch.testing.assert_close(stack[k], separate, rtol=1e-12, atol=0)
 
 
 # -- networks that have stopped ---------------------------------------------------------------
@@ -496,7 +499,7 @@ OPTIMIZERS = ["sgd", "adam", "adamw", torch.optim.Adam]
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
+def test_networks_that_stop_leave_the_stack_without_changing_the_others(
     optimizer, weight_averaging, monkeypatch
 ):
     stacks, propagate = [], Network.propagate
@@ -528,15 +531,15 @@ def test_networks_that_have_stopped_leave_and_change_nothing_for_the_others(
     together = run([0, 1, 2])
     assert len(set(together.n_iter)) == 3
     assert stacks[0] == 3
-    assert stacks[-1] is None  # the last one is a network alone
+    assert stacks[-1] is None  # the last network is no stack
     for member in range(3):
-        assert_as_alone(together, member, run([member]))
+        assert_equal_to_separate(together, member, run([member]))
 
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("max_iter", [60, np.array([60, 8, 60])])
-def test_a_training_some_of_whose_networks_have_stopped_is_restored(
+def test_a_training_is_resumed_after_some_networks_have_stopped(
     max_iter, optimizer, weight_averaging
 ):
     def run(observers=(), state=None, seed=0):
@@ -561,7 +564,7 @@ def test_a_training_some_of_whose_networks_have_stopped_is_restored(
         np.testing.assert_array_equal(resumed.n_iter, whole.n_iter)
 
 
-def test_denormal_numbers_are_flushed_in_training_and_back_afterwards():
+def test_denormals_are_flushed_during_training_only():
     X, y = examples(60)
     network, _ = start()
     tiny, seen = torch.full((1,), 1e-40), []

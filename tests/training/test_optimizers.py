@@ -1,4 +1,4 @@
-"""Update rules against torch.optim, step by step."""
+"""Optimizers against torch.optim, step by step."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ N_STEPS = 50
 
 
 class Quadratic:
-    """``J = |theta - goal|² / 2`` as an objective: its gradient needs no network."""
+    """``J = |theta - goal|² / 2`` as an objective without a network."""
 
     def __init__(self, network, goal):
         self.network, self.goal = network, goal
@@ -70,8 +70,8 @@ CASES = {
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", [*CASES, "adam as written", "adamw as written"])
-def test_rule_follows_torch_optim(name, weight_decay, monkeypatch):
-    if name.endswith(" as written"):  # as where torch has no kernel of its own for it
+def test_optimizers_equal_those_of_torch(name, weight_decay, monkeypatch):
+    if name.endswith(" as written"):  # as if torch had no fused kernel
         monkeypatch.setattr(_optimizers, "adam_step", _optimizers.adam_step_as_written)
     optimizer, options, make_torch = CASES[name.removesuffix(" as written")]
     network, objective = make()
@@ -83,14 +83,14 @@ def test_rule_follows_torch_optim(name, weight_decay, monkeypatch):
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", CASES)
-def test_networks_of_a_stack_learn_at_their_own_rate(name, weight_decay):
+def test_networks_of_a_stack_may_have_different_learning_rates(name, weight_decay):
     optimizer, options, _ = CASES[name]
     rates = torch.tensor([[0.001], [0.03], [0.1]], dtype=torch.float64)
     network, objective = make(n_networks=3)
     stack = run(network, objective, rates, optimizer, weight_decay=weight_decay, **options)
     for k, rate in enumerate(rates[:, 0].tolist()):
-        alone = run(*make(), rate, optimizer, weight_decay=weight_decay, **options)
-        torch.testing.assert_close(stack[k], alone, rtol=1e-10, atol=1e-12)
+        separate = run(*make(), rate, optimizer, weight_decay=weight_decay, **options)
+        torch.testing.assert_close(stack[k], separate, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -100,7 +100,7 @@ def test_networks_of_a_stack_learn_at_their_own_rate(name, weight_decay):
     [[0.03] * 4, [0.03, 0.03, 0.1, 0.1], [0.1, 0.03, 0.03, 0.1], [0.0, 0.1, 0.03, 0.03]],
     ids=str,
 )
-def test_networks_of_equal_rates_beside_each_other_take_one_step_and_end_as_alone(
+def test_neighbours_of_equal_learning_rate_take_one_step_together(
     rates, name, weight_decay, monkeypatch
 ):
     if name.endswith(" as written"):
@@ -121,9 +121,9 @@ def test_networks_of_equal_rates_beside_each_other_take_one_step_and_end_as_alon
     assert len(taken) == n_runs * N_STEPS
     assert [rate for n, rate in taken[:n_runs] for _ in range(n)] == rates
     for k, rate in enumerate(rates):
-        network, alone = make()
-        alone.goal = objective.goal[k]
-        theta = run(network, alone, rate, optimizer, weight_decay=weight_decay)
+        network, separate = make()
+        separate.goal = objective.goal[k]
+        theta = run(network, separate, rate, optimizer, weight_decay=weight_decay)
         torch.testing.assert_close(stack[k], theta, rtol=1e-10, atol=1e-12)
 
 
@@ -134,19 +134,19 @@ def test_momentum_and_weight_decay_may_differ_in_a_stack():
     stack = run(network, objective, 0.03, "sgd", momentum=momentum, weight_decay=decay)
     for k in (0, 1):
         options = {"momentum": momentum[k].item(), "weight_decay": decay[k].item()}
-        alone = run(*make(), 0.03, "sgd", **options)
-        torch.testing.assert_close(stack[k], alone, rtol=1e-10, atol=1e-12)
+        separate = run(*make(), 0.03, "sgd", **options)
+        torch.testing.assert_close(stack[k], separate, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer_class", [torch.optim.Adam, torch.optim.RMSprop])
-def test_a_torch_optimizer_moves_the_network_itself(optimizer_class):
+def test_a_torch_optimizer_updates_the_network(optimizer_class):
     network, objective = make()
     theta = run(network, objective, 0.03, optimizer_class)
     expected = run_torch(lambda p, r: optimizer_class(p, r), 0.03, 0.0)
     torch.testing.assert_close(theta, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_torch_optimizer_may_ask_for_cost_and_gradient_several_times():
+def test_a_torch_optimizer_may_evaluate_cost_and_gradient_several_times():
     network, objective = make()
     run(network, objective, 1.0, torch.optim.LBFGS)
     torch.testing.assert_close(network.theta, objective.goal, rtol=0, atol=1e-6)
@@ -155,27 +155,27 @@ def test_a_torch_optimizer_may_ask_for_cost_and_gradient_several_times():
 @pytest.mark.parametrize(
     "optimizer_class", [torch.optim.SGD, torch.optim.RMSprop, torch.optim.LBFGS]
 )
-def test_a_torch_optimizer_moves_each_network_of_a_stack_as_if_it_were_alone(optimizer_class):
+def test_a_torch_optimizer_updates_each_network_of_a_stack_separately(optimizer_class):
     starts = torch.arange(12, dtype=torch.float64).reshape(3, 4) / 6
     stack, objective = make(3)
     stack.theta.copy_(starts)
     rates = torch.tensor([[0.1], [0.2], [0.5]], dtype=torch.float64)
     run(stack, objective, rates, optimizer_class, weight_decay=0.1)
     for theta, start, rate in zip(stack.theta, starts, rates, strict=True):
-        alone, objective = make()
-        alone.theta.copy_(start)
-        run(alone, objective, rate.item(), optimizer_class, weight_decay=0.1)
-        torch.testing.assert_close(theta, alone.theta, rtol=1e-9, atol=1e-12)
+        separate, objective = make()
+        separate.theta.copy_(start)
+        run(separate, objective, rate.item(), optimizer_class, weight_decay=0.1)
+        torch.testing.assert_close(theta, separate.theta, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer_class", [torch.optim.SparseAdam, lambda p: None])
-def test_a_torch_optimizer_that_cannot_train_is_named(optimizer_class):
+def test_the_error_names_a_torch_optimizer_that_cannot_train(optimizer_class):
     network, objective = make()
     with pytest.raises(ValueError, match=r"optimizer must be .* but (SparseAdam|<lambda>) raised"):
         run(network, objective, 0.1, optimizer_class)
 
 
-def test_weight_decay_leaves_biases_alone():
+def test_weight_decay_does_not_change_biases():
     network, objective = make()
     objective.compute_gradient = lambda: network.gradient.zero_()
     bias = network.b[1].clone()

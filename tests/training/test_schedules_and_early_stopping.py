@@ -1,4 +1,4 @@
-"""The learning rate over time, and when to stop."""
+"""Learning rate schedules and early stopping."""
 
 import math
 
@@ -11,7 +11,7 @@ from skdnn.training._schedules import Rate
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_factor_stays_between_zero_and_one(name):
+def test_factors_are_between_zero_and_one(name):
     factors = [SCHEDULES[name](epoch, 40) for epoch in np.linspace(0, 40, 401)]
     assert min(factors) >= 0
     assert max(factors) <= 1
@@ -29,15 +29,15 @@ def test_factors_at_known_points():
 
 
 class Halving:
-    """A schedule that knows what it was asked, and cannot be hashed."""
+    """A schedule that records its calls, and cannot be hashed."""
 
     __hash__ = None
 
     def __init__(self):
-        self.asked = []
+        self.calls = []
 
     def __call__(self, epoch, max_iter):
-        self.asked.append((epoch, max_iter))
+        self.calls.append((epoch, max_iter))
         return 0.5**epoch
 
     def __eq__(self, other):
@@ -45,10 +45,10 @@ class Halving:
 
 
 def inverse_power(epoch, max_iter):
-    return 2**max_iter / (2**max_iter + epoch)  # 2**70 is no integer of 64 bits
+    return 2**max_iter / (2**max_iter + epoch)  # 2**70 does not fit into 64 bits
 
 
-# Of six networks: rate, schedule, its factor at epoch 2.5 by hand, max_iter.
+# For six networks: rate, schedule, its factor at epoch 2.5 computed by hand, max_iter.
 EACH = [
     (0.1, "constant", 1, 40),
     (0.2, "inverse_scaling", 1 / math.sqrt(3.5), 40),
@@ -61,14 +61,14 @@ EPOCH = 2.5
 
 
 def of_several(each=EACH):
-    """Return the Rate of a stack, and the rates of its networks at EPOCH by hand."""
+    """Return the Rate of a stack, and the expected rates of its networks at EPOCH."""
     rates, schedules, factors, epochs = map(list, zip(*each, strict=True))
     rates = torch.tensor(rates, dtype=torch.float64).unsqueeze(-1)
     expected = rates * rates.new_tensor(factors).unsqueeze(-1)
     return Rate(rates, schedules, np.array(epochs), torch.float64), expected
 
 
-def test_networks_of_a_stack_have_the_rate_of_their_own_schedule():
+def test_networks_of_a_stack_may_have_different_schedules():
     rate, expected = of_several()
     torch.testing.assert_close(rate.at(EPOCH), expected, rtol=1e-15, atol=0)
     for epoch in (0, 1 / 3, 7):
@@ -77,43 +77,43 @@ def test_networks_of_a_stack_have_the_rate_of_their_own_schedule():
 
 
 @pytest.mark.parametrize("members", [[0, 1, 2, 3, 4, 5], [4, 2], [0, 5], [1], 0, 3])
-def test_some_networks_of_a_stack_keep_their_rates(members):
+def test_a_part_of_a_stack_keeps_its_rates(members):
     rate, expected = of_several()
-    for part in (rate.part(members), rate.part([5, 4, 3, 2, 1, 0]).part(_from_behind(members))):
+    for part in (rate.part(members), rate.part([5, 4, 3, 2, 1, 0]).part(_reversed(members))):
         now = part.at(EPOCH)
         assert isinstance(now, torch.Tensor) == isinstance(members, list)
         now = torch.as_tensor(now, dtype=torch.float64)
         torch.testing.assert_close(now, expected[members].reshape(now.shape), rtol=1e-15, atol=0)
 
 
-def _from_behind(members):
+def _reversed(members):
     return [5 - k for k in members] if isinstance(members, list) else 5 - members
 
 
 @pytest.mark.parametrize("schedule", ["cosine", ["cosine"] * 3])
 @pytest.mark.parametrize("max_iter", [10, np.array([10, 20, 30])])
-def test_schedules_and_epochs_may_differ_one_without_the_other(schedule, max_iter):
+def test_schedules_and_max_iter_may_differ_independently(schedule, max_iter):
     rates = torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64)
     now = Rate(rates, schedule, max_iter, torch.float64).at(5)
-    weights = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
-    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * weights)) / 2)
+    progress = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
+    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * progress)) / 2)
 
 
-def test_a_schedule_that_networks_have_in_common_is_asked_once():
+def test_a_schedule_of_several_networks_is_called_once():
     rates = torch.full((5, 1), 0.1, dtype=torch.float64)
     ours, other = Halving(), Halving()  # equal, but not the same
     rate = Rate(rates, [ours] * 4 + [other], np.array([3, 3, 5, 3, 3]), torch.float64)
     rate.at(1.5)
-    assert ours.asked == [(1.5, 3), (1.5, 5)]
-    assert other.asked == [(1.5, 3)]
+    assert ours.calls == [(1.5, 3), (1.5, 5)]
+    assert other.calls == [(1.5, 3)]
     rate.part([0, 1, 3]).at(2.0)
     rate.part(3).at(2.5)
-    assert ours.asked[2:] == [(2.0, 3), (2.5, 3)]
-    assert len(other.asked) == 1
+    assert ours.calls[2:] == [(2.0, 3), (2.5, 3)]
+    assert len(other.calls) == 1
 
 
 def follow(costs, **options):
-    """Feed a sequence of costs of one network until it stops; return the Stopping."""
+    """Update an EarlyStopping with costs of one network until it stops, and return it."""
     stopping = EarlyStopping(
         1, **{"tol": 1e-3, "n_iter_no_change": 3, "keep_best": True, **options}
     )
@@ -124,15 +124,15 @@ def follow(costs, **options):
     return stopping
 
 
-def test_stops_after_that_many_epochs_without_improvement():
+def test_stops_after_n_iter_no_change_epochs_without_improvement():
     assert follow([1.0, 0.5, 0.6, 0.6, 0.6, 0.1]).n_iter == 5
 
 
-def test_an_improvement_starts_the_count_again():
+def test_an_improvement_resets_the_count():
     assert follow([1.0, 0.5, 0.6, 0.6, 0.4, 0.6, 0.6, 0.6, 0.1]).n_iter == 8
 
 
-def test_improvement_must_exceed_tol_but_the_best_is_kept_all_the_same():
+def test_an_improvement_must_exceed_tol_but_the_best_weights_are_kept_anyway():
     stopping = follow([1.0, 0.9999, 0.9998, 0.9997, 0.1])
     assert stopping.n_iter == 4
     assert stopping.best == pytest.approx(0.9997)
@@ -145,17 +145,17 @@ def test_the_best_epoch_or_the_last_one_is_kept():
     assert follow(costs, keep_best=False).best_iter == 5
 
 
-def test_networks_stop_by_themselves():
+def test_networks_stop_independently():
     stopping = EarlyStopping(2, tol=0.0, n_iter_no_change=2, keep_best=True)
     curves = np.array([[3.0, 1.0], [2.0, 1.5], [1.0, 1.5], [0.5, 0.1], [0.6, 0.1], [0.6, 0.1]])
     kept = np.array([stopping.update(e, costs) for e, costs in enumerate(curves, start=1)])
     np.testing.assert_array_equal(stopping.n_iter, [6, 3])
     np.testing.assert_array_equal(stopping.best_iter, [4, 1])
     np.testing.assert_array_equal(stopping.best, [0.5, 1.0])
-    assert not kept[3, 1]  # a lower cost after the end comes too late
+    assert not kept[3, 1]  # a lower cost after the end does not count
 
 
-# Of four networks, which end after 8, 4, 5 and 2 epochs, two of them though they still improve.
+# Costs of four networks, which end after 8, 4, 5 and 2 epochs; two of them still improve.
 CURVES = np.transpose(
     [
         [5.0, 4.0, 3.0, 3.5, 2.0, 1.0, 1.5, 1.0],
@@ -172,7 +172,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("keep_best", [True, False])
-def test_networks_of_a_stack_stop_by_their_own_criteria(keep_best):
+def test_networks_of_a_stack_may_have_different_criteria(keep_best):
     stopping = EarlyStopping(4, keep_best=keep_best, **OPTIONS)
     singles = [
         EarlyStopping(1, keep_best=keep_best, **{name: value[k] for name, value in OPTIONS.items()})
@@ -191,7 +191,7 @@ def test_networks_of_a_stack_stop_by_their_own_criteria(keep_best):
     assert stopping.running.tolist() == [False, True, False, True]
 
 
-def test_after_max_iter_epochs_a_network_is_no_longer_trained_though_it_has_not_stopped():
+def test_a_network_is_not_trained_after_max_iter_epochs():
     stopping = EarlyStopping(
         2, tol=0.0, n_iter_no_change=2, keep_best=True, max_iter=np.array([2, 4])
     )

@@ -1,4 +1,4 @@
-"""Threads: as many as the work is worth, for this thread alone."""
+"""Threads: as many as pay off, set for the calling thread only."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skdnn.training import _threads, threads_for
-from skdnn.training._threads import ThreadPool, flushed_denormals, on_one_thread
+from skdnn.training._threads import OneThread, ThreadPool, flushed_denormals
 
 
 def threads_of_a_new_thread():
@@ -27,7 +27,7 @@ def _two_threads():
 
 
 @pytest.mark.parametrize(("operations", "expected"), [(1e3, 1), (1e12, 2)])
-def test_small_work_has_one_thread_and_large_work_what_was_found(operations, expected):
+def test_small_work_has_one_thread_and_large_work_as_many_as_torch(operations, expected):
     with threads_for(operations) as threads:
         assert threads.n == expected
         assert threads.worth(1e12) == expected
@@ -40,15 +40,15 @@ def test_more_work_is_worth_more_threads():
     threads = ThreadPool(n=16)
     worth = [threads.worth(operations, least=100) for operations in (0, 99, 100, 150, 500, 1e9)]
     assert worth == [1, 1, 2, 3, 10, 16]
-    assert ThreadPool(n=16, is_asked_for=True).worth(0) == 16
+    assert ThreadPool(n=16, is_requested=True).worth(0) == 16
     assert ThreadPool().worth(1e12) == 1
 
 
-def test_workers_compute_as_this_thread_does_at_the_same_time():
-    scheduler, tiny = threading.Barrier(2, timeout=60), torch.full((1,), 1e-40)
+def test_threads_of_the_pool_have_the_state_of_this_thread():
+    barrier, tiny = threading.Barrier(2, timeout=60), torch.full((1,), 1e-40)
 
     def look(number):
-        scheduler.wait()  # passes only if both are here
+        barrier.wait()  # returns only if both threads run
         return number, torch.is_grad_enabled(), (tiny * 1.0).item()
 
     with torch.no_grad(), flushed_denormals(), threads_for(1e3, n_threads=2) as threads:
@@ -56,41 +56,41 @@ def test_workers_compute_as_this_thread_does_at_the_same_time():
     assert torch.is_grad_enabled()
 
 
-def test_a_thread_that_begins_meanwhile_keeps_all_of_its_threads():
+def test_a_thread_that_starts_meanwhile_has_the_usual_number_of_threads():
     with threads_for(1e12, n_threads=1):
         assert torch.get_num_threads() == 1
         assert threads_of_a_new_thread() == 2
     assert threads_of_a_new_thread() == 2
 
 
-def test_a_thread_that_began_meanwhile_keeps_them_afterwards():
-    go_on, seen = threading.Event(), []
+def test_a_thread_that_started_meanwhile_keeps_its_number_of_threads():
+    is_over, seen = threading.Event(), []
 
     def work():
-        torch.get_num_threads()  # from here on torch knows this thread
-        go_on.wait()
+        torch.get_num_threads()  # initialises the thread in torch
+        is_over.wait()
         seen.append(torch.get_num_threads())
 
     with threads_for(1e3):
         thread = threading.Thread(target=work)
         thread.start()
-    go_on.set()
+    is_over.set()
     thread.join()
     assert seen == [2]
 
 
-@pytest.mark.parametrize("can_set_one_thread", [True, False])
-def test_one_thread_is_set_for_this_thread_alone(monkeypatch, can_set_one_thread):
-    if not can_set_one_thread:  # as on Windows
+@pytest.mark.parametrize("has_setters", [True, False])
+def test_one_thread_is_set_for_the_calling_thread_only(monkeypatch, has_setters):
+    if not has_setters:  # as on Windows
         monkeypatch.setattr(_threads, "_setters_of_this_thread", lambda: None)
-    with on_one_thread() as found:
-        assert (found, torch.get_num_threads(), threads_of_a_new_thread()) == (2, 1, 2)
-        with on_one_thread() as found_inside:
-            assert (found_inside, torch.get_num_threads()) == (2, 1)
+    with OneThread() as before:
+        assert (before, torch.get_num_threads(), threads_of_a_new_thread()) == (2, 1, 2)
+        with OneThread() as before_inner:
+            assert (before_inner, torch.get_num_threads()) == (2, 1)
         assert torch.get_num_threads() == 1
     assert (torch.get_num_threads(), threads_of_a_new_thread()) == (2, 2)
 
 
-def test_more_threads_than_the_machine_has_are_all_it_has():
+def test_n_threads_is_limited_to_the_cpus_of_the_machine():
     with threads_for(1e3, n_threads=1000) as threads:
         assert threads.n == max(2, os.cpu_count())
