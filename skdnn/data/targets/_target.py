@@ -1,6 +1,6 @@
 """What binary labels and real numbers have in common as targets."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,6 +13,9 @@ _FARTHEST_IN_FLOAT32 = 1e4
 _FEWEST_STEPS = 16
 # Between these, products of float32 numbers neither underflow nor overflow.
 _SMALLEST_IN_FLOAT32, _LARGEST_IN_FLOAT32 = 1e-30, 1e30
+
+
+Self = TypeVar("Self", bound="Target")
 
 
 class Target:
@@ -42,14 +45,14 @@ class Target:
         return len(self.mean)
 
     def updated(
-        self,
+        self: Self,
         y: np.ndarray,
         weight: np.ndarray,
         dtype: DTypeLike = np.float64,
         bounded: bool = False,
         processes: SingleProcess = SINGLE_PROCESS,
         summary: object = None,
-    ) -> "Target":
+    ) -> Self:
         """Return the target with mean and deviation of these rows, too; of labels, itself."""
         return self
 
