@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -15,23 +16,23 @@ from sklearn.utils.validation import column_or_1d
 from skdnn.checkpoints import Checkpoint
 from skdnn.data.targets import (
     TwoClasses,
-    announced_classes,
     apply_class_weight,
     both_classes,
     check_weights,
+    classes_for_partial_fit,
     normalized_labels,
 )
 from skdnn.distributed import is_dask_collection, predict_on_dask, score_on_dask
 from skdnn.estimator import (
     Activation,
+    Interval,
     MatrixLike,
     NetworkEstimator,
-    Number,
-    OneOf,
+    Options,
     Task,
-    plain,
     raw_predict,
     read_target_and_weight,
+    to_python,
     with_known_names,
 )
 from skdnn.network import SIGMOID
@@ -39,15 +40,15 @@ from skdnn.training import with_default_torch_state
 
 
 def _is_dict_of_weights(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(Number(0).accepts, value.values()))
+    return isinstance(value, Mapping) and all(map(Interval(Real, 0).accepts, value.values()))
 
 
 BINARY_CLASSIFICATION = Task(
     target=TwoClasses,
     output=SIGMOID,
     constraints={
-        "loss": OneOf(tuple(SIGMOID.losses)),
-        "class_weight": OneOf(
+        "loss": Options(tuple(SIGMOID.losses)),
+        "class_weight": Options(
             (None, "balanced"),
             " or a dict from labels to weights of at least 0",
             _is_dict_of_weights,
@@ -59,8 +60,8 @@ BINARY_CLASSIFICATION = Task(
     ),
     penalty_fraction=0.3,
     # With fewer rows, one network with bins overfits.
-    rows_worth_binning=1_000,
-    alternates_bins=True,
+    min_rows_for_embedding=1_000,
+    alternates_embedding=True,
     out_of_fold=("oob_proba_", lambda Z: both_classes(expit, Z)),
 )
 
@@ -419,12 +420,12 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         KeyboardInterrupt
             If Ctrl-C ended the training. The estimator is then unchanged.
         """
-        if isinstance(plain(self.class_weight), str):
+        if isinstance(to_python(self.class_weight), str):
             raise ValueError(
                 f"class_weight must be a dict or None for partial_fit, got {self.class_weight!r}."
             )
         learned = self.classes_ if hasattr(self, "coefs_") else None
-        return self._partial_fit(X, y, sample_weight, announced_classes(classes, learned))
+        return self._partial_fit(X, y, sample_weight, classes_for_partial_fit(classes, learned))
 
     @with_default_torch_state
     def decision_function(self, X: MatrixLike) -> np.ndarray:

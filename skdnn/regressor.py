@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,10 @@ from skdnn.data.targets import RealNumbers, check_weights, normalized_numbers
 from skdnn.distributed import is_dask_collection, predict_on_dask, score_on_dask
 from skdnn.estimator import (
     Activation,
+    Interval,
     MatrixLike,
     NetworkEstimator,
-    Number,
-    OneOf,
+    Options,
     Task,
     raw_predict,
     read_target_and_weight,
@@ -43,16 +44,16 @@ REGRESSION = Task(
     target=RealNumbers,
     output=LINEAR,
     constraints={
-        "loss": OneOf(tuple(LINEAR.losses)),
-        "quantile": Number(0, 1, includes_low=False, or_else=(None,)),
+        "loss": Options(tuple(LINEAR.losses)),
+        "quantile": Interval(Real, 0, 1, "neither", (None,)),
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight, processes: weight,
     # A number is more informative than a class: bins help from the first rows on, and less weight
     # decay is needed.
     penalty_fraction=0.03,
-    rows_worth_binning=1,
-    alternates_bins=False,
+    min_rows_for_embedding=1,
+    alternates_embedding=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 

@@ -19,7 +19,7 @@ from skdnn.data.streaming import _file_statistics, open_source
 from skdnn.data.streaming._file_statistics import FileColumns, TrainingFile
 from skdnn.data.streaming._streamed_batches import READER, StreamedBatches
 from skdnn.data.targets._labels import TwoClasses
-from skdnn.processes import SingleProcess, fitting_among
+from skdnn.processes import SingleProcess, use_processes
 
 N = 600
 SMALL = {"n_units": 8, "max_iter": 2, "random_state": 0}
@@ -394,7 +394,7 @@ def test_each_row_is_in_one_batch_and_batches_have_the_right_size(
     ).in_micro_batches(n_micro_batches)
     steps, seen = [], []
     for part in batches.parts():
-        assert part.y.shape[-1] <= batches.most_rows
+        assert part.y.shape[-1] <= batches.n_rows_in_memory
         for micro_batches in part.steps:
             rows = torch.cat([X()[0] for X, _, _ in micro_batches])
             y = torch.cat([y[0] for _, y, _ in micro_batches])
@@ -608,7 +608,7 @@ def test_a_column_absent_from_some_files_is_missing_there(mixed_table, tmp_path)
     for part, path in zip((mixed_table, later), paths, strict=True):
         pq.write_table(part, path)
     clf = DeepBinaryClassifier(**SMALL).fit(ds.dataset(paths, schema=later.schema), "y")
-    assert clf._encoding["flagged"].tolist() == [2]
+    assert clf._encoding["indicator_column"].tolist() == [2]
 
 
 # Predictions
@@ -725,7 +725,7 @@ def test_several_processes_are_rejected(mixed_table, write):
     class Two(SingleProcess):
         size = 2
 
-    with fitting_among(Two()), pytest.raises(ValueError, match="where several processes share"):
+    with use_processes(Two()), pytest.raises(ValueError, match="where several processes share"):
         DeepBinaryClassifier(**SMALL).fit(write(mixed_table), "y")
 
 

@@ -104,7 +104,7 @@ def test_decimals_are_converted_to_floats_as_in_python(write_both):
 def test_the_order_of_columns_does_not_depend_on_the_order_of_files(write_both):
     clf = fit(write_both({"a": X, "c": Y}, {"b": X, "a": X, "late": X}))
     assert clf.feature_names_in_.tolist() == ["x", "b", "a", "late", "c"]
-    assert clf._encoding["flagged"].tolist() == [1, 3, 4]  # columns with missing values
+    assert clf._encoding["indicator_column"].tolist() == [1, 3, 4]  # columns with missing values
 
 
 @pytest.mark.parametrize(

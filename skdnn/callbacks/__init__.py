@@ -6,9 +6,9 @@
 - `_warnings`: warn at the line of the user's program.
 """
 
-from ._epoch_tasks import CallbackSupportMixin, EpochTasks, as_one_task, with_callbacks
+from ._epoch_tasks import CallbackSupportMixin, EpochTasks, as_callback_task, with_callbacks
 from ._progress_lines import EpochLines, ReadingLines, ending_line
-from ._scoring import make_score, score_name
+from ._scoring import make_score_function, score_name
 from ._warnings import warn
 
 __all__ = [
@@ -16,9 +16,9 @@ __all__ = [
     "EpochLines",
     "EpochTasks",
     "ReadingLines",
-    "as_one_task",
+    "as_callback_task",
     "ending_line",
-    "make_score",
+    "make_score_function",
     "score_name",
     "warn",
     "with_callbacks",

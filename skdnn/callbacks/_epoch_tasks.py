@@ -30,7 +30,7 @@ def with_callbacks(method: Method) -> Method:
     return method if sklearn_callback is None else sklearn_callback.with_callbacks(method)
 
 
-def as_one_task(fit: Method) -> Method:
+def as_callback_task(fit: Method) -> Method:
     """Return a method fit(self, X, y=None) whose begin and end are reported to the callbacks."""
 
     @wraps(fit)

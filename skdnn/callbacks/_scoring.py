@@ -14,7 +14,7 @@ from skdnn.network import Network
 Scoring: TypeAlias = str | Callable[..., Any]
 
 
-def make_score(
+def make_score_function(
     scoring: Scoring | None,
     validation: Sequence[Any],
     as_fitted: Callable[[Network, int], BaseEstimator],

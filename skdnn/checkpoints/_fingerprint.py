@@ -41,8 +41,8 @@ def digest_of(examples: Any) -> str:
     for rows in (examples, examples.validation):
         for array in () if rows is None else (rows.X, rows.y, rows.weight, rows.groups):
             _update(digest, array)
-    before = examples.before
-    for array in () if before is None else before.coefs_ + before.intercepts_:
+    previous = examples.previous
+    for array in () if previous is None else previous.coefs_ + previous.intercepts_:
         _update(digest, array)
     return digest.hexdigest()[:16]
 

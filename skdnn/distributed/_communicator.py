@@ -74,7 +74,7 @@ class Communicator(SingleProcess):
         return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
 
     @contextmanager
-    def failing_together(self) -> Iterator[None]:
+    def propagating_errors(self) -> Iterator[None]:
         """Raise an error of one process in the block in all processes."""
         try:
             yield

@@ -21,7 +21,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.processes import fitting_among, use_trainer
+from skdnn.processes import use_processes, use_trainer
 from skdnn.training import TrainingResult, train
 
 from ._communicator import Communicator
@@ -291,7 +291,7 @@ def _fit_part(
     if rank > 0:  # process 0 has the validation set
         validation = {name: v[:0] if np.ndim(v) else v for name, v in validation.items()}
     try:
-        with fitting_among(communicator), use_trainer(partial(_train_until_cancelled, task)):
+        with use_processes(communicator), use_trainer(partial(_train_until_cancelled, task)):
             estimator.fit(X, y, *weight, **validation)
     finally:
         communicator.close()

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from skdnn._version import __version__
-from skdnn.processes import check_same, fitting_among
+from skdnn.processes import check_same, use_processes
 
 from ._communicator import Communicator
 
@@ -95,10 +95,10 @@ def data_parallel(
     if local_rank is not None and torch.cuda.is_available():
         own_gpu = torch.cuda.device(local_rank % torch.cuda.device_count())
     try:
-        with communicator.failing_together():
+        with communicator.propagating_errors():
             settings = {"The version of skdnn": __version__, "rows": rows, "timeout": timeout}
             check_same(communicator, settings)
-        with fitting_among(communicator), own_gpu:
+        with use_processes(communicator), own_gpu:
             yield communicator
     except BaseException as error:
         communicator.report(error)  # also an error outside of `fit`, where the others may be

@@ -17,20 +17,20 @@ those above it:
 """
 
 from ._estimator import Activation, NetworkEstimator
-from ._parameters import Number, OneOf, plain
+from ._parameters import Interval, Options, to_python
 from ._prediction import MatrixLike, raw_predict, read_target_and_weight
 from ._task import Task
 from ._unknown_names import with_known_names
 
 __all__ = [
     "Activation",
+    "Interval",
     "MatrixLike",
     "NetworkEstimator",
-    "Number",
-    "OneOf",
+    "Options",
     "Task",
-    "plain",
     "raw_predict",
     "read_target_and_weight",
+    "to_python",
     "with_known_names",
 ]

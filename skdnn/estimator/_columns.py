@@ -19,7 +19,7 @@ from skdnn.data.frames import (
     Table,
     add_categories,
     find_kinds,
-    is_plain,
+    holds_only_numbers,
     kinds_of_categories,
     shown,
     text_warnings,
@@ -71,7 +71,7 @@ def learn_columns(
     estimator._kinds_of_categories, estimator._columns_warned_of = None, ()
     check_same(processes, {"The number of columns of X": X.shape[1:]})
     names_columns = isinstance(categorical_features, tuple) and categorical_features != ()
-    if all(processes.allgather(is_plain(X))) and not names_columns:
+    if all(processes.allgather(holds_only_numbers(X))) and not names_columns:
         return
     if sparse.issparse(X):
         raise ValueError("X must be dense where categorical_features names columns, got sparse X.")

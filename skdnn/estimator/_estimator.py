@@ -16,8 +16,8 @@ from skdnn.distributed import fit_on_dask, is_dask_collection
 from skdnn.processes import current_processes
 from skdnn.training import with_default_torch_state
 
-from ._examples import read_more_examples_or_file
-from ._file_examples import read_examples_or_file
+from ._examples import read_partial_fit_examples
+from ._file_examples import read_fit_examples
 from ._fitted_attributes import fitted_attributes
 from ._html import NetworkHTMLMixin
 from ._initialized_network import initialize_network
@@ -26,7 +26,7 @@ from ._plan import make_plan, partial_fit_parameters
 from ._prediction import MatrixLike, fitted_module
 from ._split import make_split
 from ._task import Task
-from ._training import ended, run_observed_training, run_training
+from ._training import check_convergence, run_observed_training, run_training
 from ._unknown_names import OTHER_NAMES, unknown_name_message, with_known_names
 from ._writing import write_predictions
 
@@ -142,11 +142,11 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         processes = current_processes()
         is_first = processes.rank == 0  # only the first process saves and runs callbacks
         context = self._init_callback_context(max_subtasks=None)
-        with _restored_on_error(self), processes.failing_together():
+        with _restored_on_error(self), processes.propagating_errors():
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
             with open_checkpoint(parameters.checkpoint if is_first else None) as checkpoint_file:
-                examples = read_examples_or_file(
+                examples = read_fit_examples(
                     self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
                 )
                 seed = checkpoint_file.find(parameters, examples)
@@ -158,7 +158,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 )
                 self.__dict__.update(fitted_attributes(plan, examples, split, initialized, result))
                 tasks.end()
-        return ended(self, plan, result)
+        check_convergence(plan, result)
+        return self
 
     def _partial_fit(
         self: Self,
@@ -169,7 +170,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
     ) -> Self:
         with _restored_on_error(self):
             parameters = partial_fit_parameters(checked_parameters(self))
-            examples = read_more_examples_or_file(self, parameters, X, y, sample_weight, target)
+            examples = read_partial_fit_examples(self, parameters, X, y, sample_weight, target)
             plan = make_plan(self._task, parameters, examples, is_partial_fit=True)
             split = make_split(plan, examples)
             initialized = initialize_network(plan, split)

@@ -70,7 +70,7 @@ class Examples:
         Rows of the same group are held out together.
     validation : Examples or None
         The user's validation set.
-    before : estimator or None
+    previous : estimator or None
         The estimator before this call, where it is fitted and training continues.
     processes : SingleProcess or Communicator
         The processes that share the rows.
@@ -86,7 +86,7 @@ class Examples:
     target: Target
     groups: np.ndarray | None = None
     validation: "Examples | None" = None
-    before: BaseEstimator | None = None
+    previous: BaseEstimator | None = None
     processes: SingleProcess = SINGLE_PROCESS
     digest: str | None = None
     given: UserX = None
@@ -130,8 +130,8 @@ def read_examples_in_memory(
     readers: SingleProcess = processes.readers
     if processes.size > 1:
         _check_shared_fit(processes, parameters, groups, X_val)
-    before = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
-    learn_by = parameters if before is None else None
+    previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
+    learn_by = parameters if previous is None else None
     given = check_in_memory(X)
     X, y = read_data(estimator, given, y, learn_by=learn_by, processes=readers)
     if readers.allreduce(np.array(len(y))) == 0:
@@ -139,7 +139,7 @@ def read_examples_in_memory(
     target = estimator._task.target.learn(y, readers)
     examples = _make_examples(estimator, parameters, X, y, target, sample_weight, "", readers)
     target.check(examples.y, examples.weight, readers)
-    examples = replace(examples, given=given, before=before)
+    examples = replace(examples, given=given, previous=previous)
     if isinstance(X, Table):
         examples = replace(examples, X=encode_categories(estimator, parameters, examples))
     if groups is not None:
@@ -183,7 +183,7 @@ def _check_shared_fit(
     check_same(processes, {**shared, "X_val is None": X_val is None})
 
 
-def read_more_examples_or_file(
+def read_partial_fit_examples(
     estimator: BaseEstimator,
     parameters: SimpleNamespace,
     X: UserX,
@@ -205,17 +205,19 @@ def read_more_examples_or_file(
             "partial_fit must be called outside of data_parallel: only fit can be shared by "
             "several processes."
         )
-    before = estimator if hasattr(estimator, "coefs_") else None
+    previous = estimator if hasattr(estimator, "coefs_") else None
     given = check_in_memory(X)
-    learn_by = parameters if before is None else None
+    learn_by = parameters if previous is None else None
     X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
     if target is None:
         target_type = estimator._task.target
         target = (
-            target_type.learn(y) if before is None else target_type.from_attributes(vars(before))
+            target_type.learn(y)
+            if previous is None
+            else target_type.from_attributes(vars(previous))
         )
     examples = _make_examples(estimator, parameters, X, y, target, sample_weight)
-    examples = replace(examples, given=given, before=before)
+    examples = replace(examples, given=given, previous=previous)
     if isinstance(X, Table):
         table = encode_categories(estimator, parameters, examples, is_partial_fit=True)
         examples = replace(examples, X=table)
@@ -270,7 +272,7 @@ def _make_examples(
     return Examples(X, y, weight, target, processes=processes)
 
 
-def column_far_outside(estimator: BaseEstimator, examples: Examples) -> str | None:
+def describe_out_of_range_column(estimator: BaseEstimator, examples: Examples) -> str | None:
     """Return a text about the column of X_val that is out of the range of X in the most rows.
 
     Return None unless most rows of X_val are outside in some columns, as they are where X was

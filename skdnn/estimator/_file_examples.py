@@ -90,7 +90,7 @@ class FileExamples(Examples):
         """Return the TrainingFile of the rows to train on."""
         return TrainingFile(self.statistics, self.target, self.factors, self.X, with_held_out)
 
-    def standing_for_all(self) -> tuple[CheckedX, np.ndarray, np.ndarray]:
+    def representative_rows(self) -> tuple[CheckedX, np.ndarray, np.ndarray]:
         """Return X, y and weights whose best constant prediction is that of all rows.
 
         In classification, y and weights are one entry for each class, with the sum of its weights.
@@ -106,7 +106,7 @@ class FileExamples(Examples):
         return dict(zip(labels, self.factors[self.target.encode(labels)], strict=True))
 
 
-def read_examples_or_file(
+def read_fit_examples(
     estimator: BaseEstimator,
     parameters: SimpleNamespace,
     X: Any,
@@ -136,7 +136,7 @@ def read_examples_or_file(
     statistics = columns.statistics(parameters.validation_fraction, lines)
     lines(source.n_rows)
     examples = _sample(estimator, parameters, statistics, X)
-    _, of_classes, weight = examples.standing_for_all()
+    _, of_classes, weight = examples.representative_rows()
     examples.target.check(of_classes, weight)
     validation = read_validation_set(
         estimator, parameters, X_val, y_val, sample_weight_val, examples.target
@@ -213,7 +213,7 @@ def _sample(
         learn_kinds_of_categories(estimator, parameters, empty, passed, categories, counts)
         estimator.categories_ = frequent
         n_frequent = np.array([len(of_column) for of_column in frequent], dtype=np.intp)
-    rows, is_held, is_sampled = statistics.kept_rows(frequent, n_frequent)
+    rows, is_held, is_sampled = statistics.pop_rows_in_memory(frequent, n_frequent)
     y = target.encode(rows.y)
     weight = rows.weight if factors is None else rows.weight * factors[y]
     if isinstance(rows.X, Table):
@@ -238,7 +238,7 @@ def _weight_of_each_class(
     statistics: FileStatistics, target: Target, factors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoded labels of y in ascending order, and the weight of all rows of each."""
-    labels, weights = statistics.weights_of_labels()
+    labels, weights = statistics.label_weights()
     y = target.encode(labels)
     order = np.argsort(y)
     return y[order], weights[order] * factors

@@ -12,7 +12,7 @@ from skdnn.network import Network
 from skdnn.training import TrainingResult, epoch_raw_predictions
 
 from ._examples import Examples
-from ._initialized_network import InitializedNetwork, frozen, partial_fit_state
+from ._initialized_network import InitializedNetwork, frozen_parameters, partial_fit_state
 from ._plan import Plan
 from ._split import Split
 
@@ -57,7 +57,7 @@ def learned_attributes(
 
     Costs and scores are means over the networks; the curves of an earlier fit are continued.
     """
-    earlier = {} if plan.before is None else vars(plan.before)
+    earlier = {} if plan.previous is None else vars(plan.previous)
     curves: dict[str, Any] = {
         "loss_curve_": result.cost_curve,
         "validation_loss_curve_": result.validation_cost_curve,
@@ -87,7 +87,7 @@ def learned_attributes(
         "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
         "best_loss_": float(np.nanmin(monitored, axis=0).mean()) if len(monitored) else math.nan,
         "best_validation_score_": best_score,
-        "_frozen_parameters": frozen(plan.parameters),
+        "_frozen_parameters": frozen_parameters(plan.parameters),
     }
 
 

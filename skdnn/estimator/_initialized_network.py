@@ -46,7 +46,7 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
     ValueError
         If the network does not fit into memory, or does not continue that of the previous fit.
     """
-    network = _new_network(plan, split) if plan.before is None else _fitted_network(plan, split)
+    network = _new_network(plan, split) if plan.previous is None else _fitted_network(plan, split)
     parameters = plan.parameters
     optimizer = make_optimizer(
         parameters.optimizer,
@@ -56,7 +56,7 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
         nesterov=parameters.nesterovs_momentum,
         weight_averaging=parameters.weight_averaging,
     )
-    state = getattr(plan.before, "_partial_fit_state", None) if plan.is_partial_fit else None
+    state = getattr(plan.previous, "_partial_fit_state", None) if plan.is_partial_fit else None
     if state is not None and state.get("layout") != LAYOUT:
         raise ValueError(
             "partial_fit must continue an estimator of this version of skdnn: earlier versions "
@@ -64,7 +64,7 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
         )
     if state is not None and state["optimizer_name"] == _optimizer_name(parameters):
         saved = state["optimizer"]
-        indices = fitted_encoder(plan.before).outputs_in(split.encoder)
+        indices = fitted_encoder(plan.previous).positions_in(split.encoder)
         weights = {name: _reencoded(saved[name], plan, split) for name in WEIGHTS if name in saved}
         optimizer.restore(_expand_state(saved, indices, network) | weights)
     return InitializedNetwork(network, optimizer)
@@ -80,7 +80,7 @@ def partial_fit_state(plan: Plan, initialized: InitializedNetwork) -> dict[str, 
     }
 
 
-def frozen(parameters: SimpleNamespace) -> dict[str, Any]:
+def frozen_parameters(parameters: SimpleNamespace) -> dict[str, Any]:
     """Return the parameters that must be those of the previous fit, since its encoder stays."""
     return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
 
@@ -100,7 +100,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
     """
     training, parameters = split.training, plan.parameters
     network = _zero_network(plan, training.n_inputs)
-    if plan.alternates_bins:
+    if plan.alternates_embedding:
         network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
         network.input_mask[1::2, :, split.encoder.bins] = 0
     y, weight = map(
@@ -159,7 +159,7 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
     ValueError
         If its layers, the classes or the frozen parameters have changed.
     """
-    fitted: BaseEstimator = plan.before
+    fitted: BaseEstimator = plan.previous
     network = _zero_network(plan, split.encoder.n_outputs)
     n_networks = fitted.coefs_[0].shape[0] if fitted.coefs_[0].ndim == 3 else 1
     expected = {
@@ -174,7 +174,7 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
         **split.target.frozen(),
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
-        **frozen(plan.parameters),
+        **frozen_parameters(plan.parameters),
     }
     for name, value in expected.items():
         if value != found[name]:
@@ -194,13 +194,13 @@ def _load(
     split: Split,
 ) -> None:
     """Load weights in the form of the previous estimator's `coefs_` and `intercepts_`."""
-    fitted: BaseEstimator = plan.before
+    fitted: BaseEstimator = plan.previous
     encoder = split.encoder
     coefs, intercepts = list(coefs), list(intercepts)
     coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
     if fitted.input_encoding_ is None:
         coefs[0], intercepts[0] = encoder.unmerge(coefs[0], intercepts[0])
-    indices = fitted_encoder(fitted).outputs_in(encoder)
+    indices = fitted_encoder(fitted).positions_in(encoder)
     W = _expand_inputs(coefs[0].swapaxes(-2, -1), indices, encoder.n_outputs)
     coefs[0] = W.swapaxes(-2, -1)
     network.load(coefs, intercepts)
@@ -212,7 +212,7 @@ def _reencoded(theta: np.ndarray, plan: Plan, split: Split) -> np.ndarray:
     The scales of X and y have changed since the previous call, so they are adapted as those of the
     network are.
     """
-    fitted: BaseEstimator = plan.before
+    fitted: BaseEstimator = plan.previous
     encoder = fitted_encoder(fitted)
     target = plan.task.target.from_attributes(vars(fitted))
     network = _zero_network(plan, encoder.n_outputs)

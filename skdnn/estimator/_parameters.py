@@ -300,11 +300,3 @@ def checked_parameters(estimator: BaseEstimator) -> SimpleNamespace:
             text = "an int beyond 2**32" if is_huge else shown(given, longest=200)
             raise ValueError(f"{name} must be {constraint}, got {text}.") from error
     return SimpleNamespace(**parameters)
-
-
-# Old names, until the files that import them are renamed (/work/h/renames/est2.py).
-plain, OneOf = to_python, Options
-
-
-def Number(low, high=math.inf, includes_low=True, or_else=()):
-    return Interval(Real, low, high, "left" if includes_low else "neither", or_else)

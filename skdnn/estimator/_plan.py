@@ -109,7 +109,7 @@ class Plan:
     task : Task
     parameters : SimpleNamespace
         The checked parameters.
-    before : estimator or None
+    previous : estimator or None
         The estimator of the previous fit, for warm_start and partial_fit.
     n_columns : int
         Columns of X.
@@ -122,7 +122,7 @@ class Plan:
         One for each hidden layer.
     weight_decay : float
     numeric_embedding : str or None
-    alternates_bins : bool
+    alternates_embedding : bool
         Whether every second network does without the embedding.
     schedule : str or callable
     max_iter : int
@@ -150,7 +150,7 @@ class Plan:
 
     task: Task
     parameters: SimpleNamespace
-    before: BaseEstimator | None
+    previous: BaseEstimator | None
     n_columns: int
     units: tuple[int, ...]
     loss: Loss
@@ -158,7 +158,7 @@ class Plan:
     dropout: list[float]
     weight_decay: float
     numeric_embedding: str | None
-    alternates_bins: bool
+    alternates_embedding: bool
     schedule: Any
     max_iter: int
     warns_at_max_iter: bool
@@ -241,7 +241,7 @@ def make_plan(
     activations = _per_layer("activation", parameters.activation, n_layers)
     dropout = _per_layer("dropout", parameters.dropout, n_layers)
     device = resolve_device(parameters.device, examples.X)
-    processes, totals, before = examples.processes, examples.totals(), examples.before
+    processes, totals, previous = examples.processes, examples.totals(), examples.previous
     check_same(processes, {"The kind of device": device.type})
 
     if seed is None:
@@ -249,7 +249,7 @@ def make_plan(
         if random_state is None:  # not NumPy's global state, which must not change
             random_state = np.random.RandomState()
         seed = processes.broadcast(int(check_random_state(random_state).randint(2**31)))
-    state = getattr(before, "_partial_fit_state", None) if is_partial_fit else None
+    state = getattr(previous, "_partial_fit_state", None) if is_partial_fit else None
     # Each process drops units of its own; all other draws are the same in all processes.
     rank = processes.rank if any(dropout) and processes.size > 1 else None
     generator, generators, dropout_generators = _make_generators(
@@ -266,12 +266,12 @@ def make_plan(
     holds_out = _resolve_early_stopping(parameters, examples, totals, n_layers)
     embedding = _resolve_embedding(task, parameters, examples, totals, activations)
     # Networks with and without an embedding make different errors, which average out.
-    alternates = task.alternates_bins and parameters.n_networks > 1
+    alternates = task.alternates_embedding and parameters.n_networks > 1
     alternates = alternates and embedding is not None and parameters.numeric_embedding == "auto"
     return Plan(
         task=task,
         parameters=parameters,
-        before=before,
+        previous=previous,
         n_columns=examples.X.shape[1],
         units=(*map(int, units), examples.target.n_outputs),
         loss=task.loss(parameters),
@@ -281,7 +281,7 @@ def make_plan(
             task, parameters, totals.weight, examples.X.shape[1], n_layers, holds_out
         ),
         numeric_embedding=embedding,
-        alternates_bins=alternates,
+        alternates_embedding=alternates,
         schedule=schedule,
         max_iter=max_iter,
         warns_at_max_iter=not is_annealed,
@@ -454,7 +454,7 @@ def _resolve_embedding(
     numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
     n_rows, n_columns = totals.n_rows, numbers.shape[1]
     # The mean of several networks does not overfit few rows by the embedding.
-    has_enough_rows = parameters.n_networks > 1 or n_rows >= task.rows_worth_binning
+    has_enough_rows = parameters.n_networks > 1 or n_rows >= task.min_rows_for_embedding
     is_small = n_rows * n_columns * INPUTS_OF_A_COLUMN <= MOST_NUMBERS
     is_narrow = n_columns <= MOST_COLUMNS and (is_small or n_columns <= FEW_COLUMNS)
     return "piecewise_linear" if has_enough_rows and is_narrow else None
@@ -500,9 +500,9 @@ def _resolve_dtype(
     """Return the torch.dtype of the network. The first condition decides."""
     if not (isinstance(parameters.dtype, str) and parameters.dtype == "auto"):
         return DTYPES[dtype_name(parameters.dtype)]
-    if examples.before is not None:
-        return DTYPES[examples.before.coefs_[0].dtype.name]
-    if examples.target.needs_double(examples.y, examples.weight, examples.processes):
+    if examples.previous is not None:
+        return DTYPES[examples.previous.coefs_[0].dtype.name]
+    if examples.target.needs_float64(examples.y, examples.weight, examples.processes):
         return torch.float64
     if device.type == "cuda" or totals.has_32_bits:  # float64 is slow on CUDA
         return torch.float32

@@ -24,7 +24,7 @@ from skdnn.data.streaming import open_source
 from skdnn.network import Network, compute_raw_predictions, get_activation
 from skdnn.training import ThreadPool, threads_for
 
-from ._parameters import has_32_bits, plain
+from ._parameters import has_32_bits, to_python
 from ._reading import read_data
 from ._split import fitted_encoder
 
@@ -140,7 +140,7 @@ def _predict_rows(fitted: Any, X: Rows, has_missing: bool = True) -> np.ndarray:
         if X.shape[0] == 1:
             Z = network.raw_predict(X, has_missing)
         else:
-            Z = _predict_in_chunks(network, X, has_missing, plain(fitted.n_threads))
+            Z = _predict_in_chunks(network, X, has_missing, to_python(fitted.n_threads))
     predictions = Z[0].numpy() if len(Z) == 1 else Z.mT.numpy()
     if math.isnan(predictions.sum()) and np.isnan(predictions).any():
         raise ValueError(

@@ -20,8 +20,8 @@ from skdnn.data.encoding import columns_with_infinity
 from skdnn.data.frames import (
     Table,
     check_in_memory,
+    holds_only_numbers,
     is_of_sparse_columns,
-    is_plain,
     read_columns,
     to_host,
 )
@@ -86,7 +86,7 @@ def read_data(
     options: dict[str, Any] = {"ensure_min_samples": 1 if processes.size == 1 else 0}
     if checked:
         options["multi_output"] = estimator._task.target.takes_several
-    if estimator.column_kinds_ is not None or not is_plain(X):
+    if estimator.column_kinds_ is not None or not holds_only_numbers(X):
         X, *checked = _read_columns(estimator, X, checked, reset, recodes, **options)
     else:
         X, *checked = _read_numbers(estimator, X, checked, reset, **options)
@@ -96,7 +96,7 @@ def read_data(
     return (X, *(checked if has_rows else arrays)) if y else X
 
 
-def keep_read(estimator: BaseEstimator, X: UserX, read: CheckedX) -> None:
+def cache_read_data(estimator: BaseEstimator, X: UserX, read: CheckedX) -> None:
     """Let `read_data` return `read` for X and this estimator, without reading X again."""
     if isinstance(estimator, Hashable):
         _cache[estimator] = X, read

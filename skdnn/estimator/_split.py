@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator
 
 from skdnn.data.batches import (
     Batches,
+    DistributedBatches,
     OnDemandRows,
-    OwnBatches,
     RowsOfEachNetwork,
     hold_out,
     make_folds,
@@ -20,7 +20,7 @@ from skdnn.data.batches import (
 from skdnn.data.encoding import (
     Encoder,
     assign_folds,
-    columns_with_means,
+    columns_with_rare_categories,
     fit_encoder,
     out_of_fold_means,
 )
@@ -155,7 +155,7 @@ def _split_file(plan: Plan, examples: FileExamples) -> Split:
         summary,
         encoder,
         target,
-        Rows(*examples.standing_for_all()),
+        Rows(*examples.representative_rows()),
         plan.dtype,
         plan.device,
         **plan.batch_options(summary.n_rows),
@@ -200,7 +200,7 @@ def _make_folds(plan: Plan, examples: Examples) -> Split:
     encoder, target = learned
     y, weight = target.standardized(examples.y[rows]), examples.weight[rows]
     X: Any
-    if len(columns_with_means(examples.X)):
+    if len(columns_with_rare_categories(examples.X)):
         means, encoders = _means_of_networks(plan, examples, rows, learned, training, held_out)
         X = RowsOfEachNetwork(examples.X, rows, means, encoder, plan.dtype, plan.device)
         first_row = len(rows) * np.arange(len(training))[:, np.newaxis]
@@ -247,7 +247,7 @@ def _means_of_networks(
         own, held = rows[own[own >= 0]], rows[held[held >= 0]]
         weight = np.zeros_like(examples.weight)
         weight[own] = examples.weight[own]
-        encoders.append(encoder.with_means_of(examples.X, y, weight))
+        encoders.append(encoder.with_target_means(examples.X, y, weight))
         of_network = out_of_fold_means(examples.X, y, weight, fold)
         n_means = of_network.shape[1]
         of_network[held] = encoders[-1].numbers_of(examples.X[held])[:, -n_means:]
@@ -269,11 +269,11 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     weight[rows] = examples.weight[rows]
     dtype = np.dtype(dtype_name(plan.dtype))
     target = examples.target.updated(examples.y, weight, dtype, plan.loss.is_robust, plan.processes)
-    encoder = None if plan.before is None else fitted_encoder(plan.before)
+    encoder = None if plan.previous is None else fitted_encoder(plan.previous)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples
     y = target.standardized(examples.y)
-    if len(columns_with_means(examples.X)):
+    if len(columns_with_rare_categories(examples.X)):
         fold = _assign_folds(plan, examples, rows)
         means = out_of_fold_means(examples.X, y, weight, fold, plan.processes)
         examples = replace(examples, X=replace(examples.X, means=means))
@@ -281,7 +281,7 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
         options = plan.parameters.standardize, plan.numeric_embedding
         encoder = fit_encoder(examples.X, weight, *options, y, plan.processes)
     else:
-        encoder = encoder.with_means_of(examples.X, y, weight)
+        encoder = encoder.with_target_means(examples.X, y, weight)
     return (encoder, target), examples
 
 
@@ -315,7 +315,7 @@ def _make_batches(
     data = X, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
     if plan.processes.size == 1:
         return Batches(*data, **options)
-    return OwnBatches(*data, numbers=numbers, processes=plan.processes, **options)
+    return DistributedBatches(*data, numbers=numbers, processes=plan.processes, **options)
 
 
 def _draw_seed(plan: Plan) -> int:

@@ -44,9 +44,9 @@ class Task:
         From (parameters, target, encoded y, sample weights, processes) to the weights of the rows.
     penalty_fraction : float
         Factor of ``weight_decay="auto"`` where rows are held out or X has many columns.
-    rows_worth_binning : int
+    min_rows_for_embedding : int
         Number of rows from which one network gets ``numeric_embedding="auto"``.
-    alternates_bins : bool
+    alternates_embedding : bool
         Whether with ``numeric_embedding="auto"`` every second network does without the embedding.
     out_of_fold : tuple of (str, callable)
         Name of the attribute with the out-of-fold predictions, and the function that computes them
@@ -59,6 +59,6 @@ class Task:
     loss: Callable[[SimpleNamespace], Loss]
     weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, Processes], np.ndarray]
     penalty_fraction: float
-    rows_worth_binning: int
-    alternates_bins: bool
+    min_rows_for_embedding: int
+    alternates_embedding: bool
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

@@ -7,17 +7,24 @@ from functools import partial
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn.callbacks import EpochLines, EpochTasks, ending_line, make_score, score_name, warn
+from skdnn.callbacks import (
+    EpochLines,
+    EpochTasks,
+    ending_line,
+    make_score_function,
+    score_name,
+    warn,
+)
 from skdnn.checkpoints import CheckpointFile
 from skdnn.network import Network, cost
 from skdnn.processes import current_trainer
 from skdnn.training import TrainingResult, train
 
-from ._examples import Examples, column_far_outside
+from ._examples import Examples, describe_out_of_range_column
 from ._fitted_attributes import learned_attributes, network_attributes
 from ._initialized_network import InitializedNetwork
 from ._plan import Plan
-from ._reading import keep_read
+from ._reading import cache_read_data
 from ._split import Split
 
 # By the endings of a TrainingResult.
@@ -112,10 +119,12 @@ def run_observed_training(
     def as_fitted(network: Network, member: int) -> BaseEstimator:
         fitted = copy.copy(estimator)
         vars(fitted).update(network_attributes(plan, split, network, member))
-        keep_read(fitted, split.validation_rows[member].given, split.validation_rows[member].X)
+        cache_read_data(
+            fitted, split.validation_rows[member].given, split.validation_rows[member].X
+        )
         return fitted
 
-    score = make_score(plan.parameters.scoring, split.validation_rows, as_fitted)
+    score = make_score_function(plan.parameters.scoring, split.validation_rows, as_fitted)
     if score is None and plan.parameters.scoring is not None:
         warn(
             f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "
@@ -151,7 +160,7 @@ def _warn_of_far_validation_set(
     # Rounding may differ between processes, but all must decide the same.
     if not plan.processes.broadcast(first_cost > cost_of_constant):
         return
-    column = column_far_outside(estimator, examples)
+    column = describe_out_of_range_column(estimator, examples)
     if column is not None:
         warn(
             f"X_val lies far outside the range of X: {column}. The validation cost in the "
@@ -162,8 +171,8 @@ def _warn_of_far_validation_set(
         )
 
 
-def ended(estimator: BaseEstimator, plan: Plan, result: TrainingResult) -> BaseEstimator:
-    """Return the fitted estimator. Warn if training has not converged.
+def check_convergence(plan: Plan, result: TrainingResult) -> None:
+    """Warn if training has not converged; raise if it was interrupted.
 
     Raises
     ------
@@ -178,4 +187,3 @@ def ended(estimator: BaseEstimator, plan: Plan, result: TrainingResult) -> BaseE
     if plan.warns_at_max_iter and not result.converged.all():
         ending = result.endings[~result.converged][0]
         warn(_NOT_CONVERGED[ending].format(max_iter=plan.max_iter), ConvergenceWarning)
-    return estimator

@@ -7,12 +7,12 @@ from typing import Any
 
 from skdnn.checkpoints import replace_atomically, replaceable_path
 from skdnn.data.frames import check_in_memory, column_tables
-from skdnn.data.streaming import concatenated, open_source
+from skdnn.data.streaming import combine_tables, open_source
 
-from ._parameters import OneOf, plain
+from ._parameters import Options, to_python
 from ._prediction import MatrixLike, features_in
 
-METHOD = OneOf(("predict", "predict_proba", "predict_log_proba", "decision_function"))
+METHOD = Options(("predict", "predict_proba", "predict_log_proba", "decision_function"))
 _ROWS_OF_A_GROUP = 2**16
 
 
@@ -37,7 +37,7 @@ def write_predictions(
     """
     if not METHOD.accepts(method) or not hasattr(fitted, method):
         raise ValueError(f"method must be {METHOD} that the estimator has, got {method!r}.")
-    keep = plain([keep] if isinstance(keep, str) else keep)
+    keep = to_python([keep] if isinstance(keep, str) else keep)
     path = replaceable_path(path, "path")
     source = open_source(X)  # lists the files of X before another one is created beside them
     if source is not None and source.reads(path):
@@ -54,7 +54,7 @@ def write_predictions(
                 f"path must be a file that can be written, but {path!r} cannot: {error.strerror}."
             ) from error
         tables = _tables_with_predictions(fitted, X, source, method, keep)
-        for table in concatenated(tables, _ROWS_OF_A_GROUP):
+        for table in combine_tables(tables, _ROWS_OF_A_GROUP):
             if writer is None:
                 from pyarrow.parquet import ParquetWriter
 

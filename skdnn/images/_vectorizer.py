@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn.callbacks import CallbackSupportMixin, as_one_task
+from skdnn.callbacks import CallbackSupportMixin, as_callback_task
 
 from ._files import PHOTO_FORMATS, known_formats
 from ._lists import as_image_list
@@ -145,7 +145,7 @@ class ImageVectorizer(TransformerMixin, CallbackSupportMixin, BaseEstimator):
         self.formats = formats
         self.max_pixels = max_pixels
 
-    @as_one_task
+    @as_callback_task
     def fit(self, X: Images, y: None = None) -> "ImageVectorizer":
         """Check the parameters and the first image; with `size=None`, take its size.
 

@@ -22,7 +22,7 @@ from skdnn.training import (
     ThreadPool,
     TrainingResult,
     WeightAverage,
-    operations_of_a_step,
+    operations_per_step,
 )
 
 # Optimizers whose tensors have one number for each parameter of the network.
@@ -125,7 +125,7 @@ class Request:
         if isinstance(optimizer, WeightAverage):
             self.base_optimizer = optimizer.optimizer
         self.generators = [*batches.generators, *options["generators"]]
-        self.operations = operations_of_a_step(network, batches)
+        self.operations = operations_per_step(network, batches)
         self.fixes_n_threads = options["n_threads"] not in (None, 1) or (
             network.drops and self.operations >= OPERATIONS_WORTH_THREADS
         )

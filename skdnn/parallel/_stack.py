@@ -113,7 +113,7 @@ def _train_together(
         generators=[g for request in requests for g in request.options["generators"]],
         observers=[end_epoch],
         n_threads=n_threads,
-        fails_apart=True,
+        drop_diverged=True,
         **_options_by_network(requests, network),
     )
     return {k: _result_of(waiting.pop(k), result, members[k]) for k in list(waiting)}

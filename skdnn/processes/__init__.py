@@ -5,7 +5,7 @@ ordinary fit; `skdnn.distributed.Communicator` has the same methods for several 
 finds its communicator by `current_processes`.
 """
 
-from ._context import current_processes, current_trainer, fitting_among, use_trainer
+from ._context import current_processes, current_trainer, use_processes, use_trainer
 from ._single_process import SINGLE_PROCESS, SingleProcess, check_same
 
 __all__ = [
@@ -14,6 +14,6 @@ __all__ = [
     "check_same",
     "current_processes",
     "current_trainer",
-    "fitting_among",
+    "use_processes",
     "use_trainer",
 ]

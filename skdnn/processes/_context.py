@@ -15,7 +15,7 @@ current_trainer = _trainer.get  # current_trainer(train): the training function,
 
 
 @contextmanager
-def fitting_among(processes: SingleProcess) -> Iterator[SingleProcess]:
+def use_processes(processes: SingleProcess) -> Iterator[SingleProcess]:
     """Use a communicator for the fits in the block."""
     token = _processes.set(processes)
     try:

@@ -32,7 +32,7 @@ class SingleProcess:
         """Return the slice of the rows read on which this process trains: all of them."""
         return slice(0, n_rows)
 
-    def failing_together(self) -> AbstractContextManager[None]:
+    def propagating_errors(self) -> AbstractContextManager[None]:
         """Return a context without effect: there is no other process to raise an error in."""
         return nullcontext()
 

@@ -14,7 +14,7 @@ from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, threads_for, with_default_torch_state
-from ._training_group import OPERATIONS_WORTH_GROUPS, operations_of_a_step
+from ._training_group import OPERATIONS_WORTH_GROUPS, operations_per_step
 
 __all__ = [
     "OPERATIONS_WORTH_GROUPS",
@@ -32,7 +32,7 @@ __all__ = [
     "epoch_raw_predictions",
     "evaluate",
     "make_optimizer",
-    "operations_of_a_step",
+    "operations_per_step",
     "threads_for",
     "train",
     "with_default_torch_state",

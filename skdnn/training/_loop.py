@@ -23,7 +23,7 @@ from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import Rate, Schedule
 from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, flushed_denormals, threads_for
-from ._training_group import OPERATIONS_WORTH_GROUPS, TrainingGroup, operations_of_a_step
+from ._training_group import OPERATIONS_WORTH_GROUPS, TrainingGroup, operations_per_step
 
 Score: TypeAlias = Callable[[Network, list[int]], np.ndarray]
 
@@ -49,7 +49,7 @@ def train(
     on_start: Callable[[Progress], Any] | None = None,
     n_threads: int | None = None,
     processes: Processes = SINGLE_PROCESS,
-    fails_apart: bool = False,
+    drop_diverged: bool = False,
 ) -> TrainingResult:
     """Train a network, or a stack of networks, from its present weights.
 
@@ -94,7 +94,7 @@ def train(
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         The processes that hold the other rows: gradients are summed over them, and all end with the
         same weights.
-    fails_apart : bool, default=False
+    drop_diverged : bool, default=False
         Remove a network that diverges from the stack, instead of raising an error.
 
     Returns
@@ -127,10 +127,10 @@ def train(
         int(np.max(max_iter)),
         batches.n_steps,
         validation is not None,
-        fails_apart,
+        drop_diverged,
     )
     rate = Rate(learning_rate, schedule, max_iter, network.theta.dtype)
-    operations = operations_of_a_step(network, batches)
+    operations = operations_per_step(network, batches)
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
     n_threads = n_threads if network.theta.is_cpu else 1
     ending, trained = "max_iter", np.array([])

@@ -33,7 +33,7 @@ class Progress:
         Steps of an epoch.
     has_validation : bool
         Whether there is a validation set.
-    fails_apart : bool, default=False
+    drop_diverged : bool, default=False
         Whether a network that diverges is removed from the stack, instead of raising an error.
 
     Attributes
@@ -58,7 +58,7 @@ class Progress:
         max_iter: int,
         n_steps: int,
         has_validation: bool,
-        fails_apart: bool = False,
+        drop_diverged: bool = False,
     ) -> None:
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.generators, self.max_iter = list(dict.fromkeys(generators)), max_iter
@@ -68,7 +68,7 @@ class Progress:
         self.costs: list[np.ndarray] = []
         self.validation_costs: list[np.ndarray] = []
         self.scores: list[np.ndarray] = []
-        self.fails_apart = fails_apart
+        self.drop_diverged = drop_diverged
         self.failed: dict[int, ValueError] = {}
 
     @property
@@ -129,7 +129,7 @@ class Progress:
                 f"{what} became {costs[member]} in epoch {epoch}: the training diverged. "
                 "Try a smaller learning_rate, or standardize=True where the features are large."
             )
-            if not self.fails_apart:
+            if not self.drop_diverged:
                 raise error
             self.failed[member] = error
             self.stopping.running[member] = False

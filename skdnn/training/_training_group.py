@@ -82,7 +82,7 @@ class TrainingGroup:
             self.twin_generators = [
                 [torch.Generator(g.device) for g in self.generators] for _ in self.twins
             ]
-        self.epoch_Z = self.network.new_output(self.batches.most_rows)
+        self.epoch_Z = self.network.new_output(self.batches.n_rows_in_memory)
         self.micro_batches: Sequence[MicroBatch] = ()
         self.Z: Sequence[Tensor] = ()
 
@@ -95,7 +95,7 @@ class TrainingGroup:
         threads : ThreadPool
         """
         members = [member for member in self.members if is_active[member]]
-        operations = operations_of_a_step(self.network, self.batches)
+        operations = operations_per_step(self.network, self.batches)
         operations *= len(members) / len(self.members)
         n = min(len(members), threads.worth(operations, OPERATIONS_WORTH_GROUPS))
         if n > 1:
@@ -103,7 +103,7 @@ class TrainingGroup:
             return [self._part(part.tolist(), one) for part in np.array_split(members, n)]
         n = threads.worth(operations)
         if not threads.is_requested:
-            n = max(1, min(n, int(self.batches.rows_of_a_step / EXAMPLES_PER_THREAD)))
+            n = max(1, min(n, int(self.batches.rows_per_step / EXAMPLES_PER_THREAD)))
         sharing = replace(threads, n=n)
         if len(members) < len(self.members):
             return [self._part(members, sharing)]
@@ -199,8 +199,8 @@ class TrainingGroup:
         return of_all[0] / of_all[1]
 
 
-def operations_of_a_step(network: Network, batches: Batches) -> float:
+def operations_per_step(network: Network, batches: Batches) -> float:
     """Return the floating point operations of the products of a step, counted as of 32 bits."""
     n_networks, width = network.n_networks or 1, network.theta.element_size() / 4
-    n_rows: float = batches.rows_of_a_step
+    n_rows: float = batches.rows_per_step
     return 6 * width * n_networks * network.n_parameters * n_rows

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skdnn.data.batches import Batches, OwnBatches, make_rows
+from skdnn.data.batches import Batches, DistributedBatches, make_rows
 from skdnn.data.encoding import identity_encoder
 from skdnn.processes import SingleProcess
 
@@ -69,7 +69,7 @@ def test_the_rows_of_all_ranks_partition_every_step(
     for rank in range(4):
         index = np.flatnonzero(owners == rank)
         processes = GivenSums(weight.sum(), n_rows)
-        parts.append(make(OwnBatches, index, numbers=index, processes=processes))
+        parts.append(make(DistributedBatches, index, numbers=index, processes=processes))
     for _ in range(2):
         expected, found = steps_of(whole), [steps_of(part) for part in parts]
         for step, of_ranks in zip(expected, zip(*found, strict=True), strict=True):

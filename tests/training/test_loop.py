@@ -326,7 +326,7 @@ def test_threads_that_share_a_step_give_the_result_of_one_thread(batch_size, n_n
 def test_the_number_of_threads_of_a_step_depends_on_its_examples_and_operations(
     n_examples, operations, expected, monkeypatch
 ):
-    monkeypatch.setattr(_training_group, "operations_of_a_step", lambda *_: operations)
+    monkeypatch.setattr(_training_group, "operations_per_step", lambda *_: operations)
     group = TrainingGroup(
         start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
         [0], ThreadPool(),
@@ -445,13 +445,13 @@ def test_networks_of_a_stack_may_have_different_options(name, batch_size):
 
 
 @pytest.mark.parametrize("keep_best", [True, False])
-def test_a_network_that_diverges_is_removed_with_fails_apart(keep_best):
+def test_a_network_that_diverges_is_removed_with_drop_diverged(keep_best):
     rates = column(0.3, 1e200, 0.2)
 
     def run(member=None, **options):
         return fit_own({}, member, rates, keep_best=keep_best, **options)
 
-    stack = run(fails_apart=True)
+    stack = run(drop_diverged=True)
     with pytest.raises(ValueError, match="diverged") as separate:
         run(1)
     assert {k: str(error) for k, error in stack.failed.items()} == {1: str(separate.value)}
@@ -462,13 +462,13 @@ def test_a_network_that_diverges_is_removed_with_fails_apart(keep_best):
     assert str(together.value) == str(separate.value)
 
 
-def test_with_fails_apart_all_networks_may_diverge_in_different_epochs():
+def test_with_drop_diverged_all_networks_may_diverge_in_different_epochs():
     def blows_up(epoch, max_iter):
         return 1e200 if epoch >= 2 else 1
 
     options = {"schedule": ["constant", blows_up, "constant"]}
     rates = column(1e200, 0.1, 1e200)
-    stack = fit_own(options, learning_rate=rates, fails_apart=True)
+    stack = fit_own(options, learning_rate=rates, drop_diverged=True)
     assert sorted(stack.failed) == [0, 1, 2]
     assert stack.n_iter.tolist() == [0, 2, 0]
     for member, error in stack.failed.items():

@@ -1,6 +1,6 @@
 """Mini-batches of rows in memory: hold-out, encoding, shuffling and splitting into batches."""
 
-from ._batches import Batches, Epoch, OwnBatches, micro_batch_sizes, outputs, pieces
+from ._batches import Batches, DistributedBatches, Epoch, micro_batch_sizes, outputs, pieces
 from ._inputs import (
     DenseRows,
     OnDemandRows,
@@ -15,9 +15,9 @@ from ._stacked_batches import StackedBatches
 __all__ = [
     "Batches",
     "DenseRows",
+    "DistributedBatches",
     "Epoch",
     "OnDemandRows",
-    "OwnBatches",
     "RowsOfEachNetwork",
     "StackedBatches",
     "TableRows",

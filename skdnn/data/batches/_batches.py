@@ -107,11 +107,11 @@ class Batches:
     ----------
     n_rows : int
         Number of rows of an epoch in all processes.
-    most_rows : int
+    n_rows_in_memory : int
         Number of rows of an epoch in the memory of this process.
     n_steps : int
         Number of steps of an epoch.
-    rows_of_a_step : float
+    rows_per_step : float
         Mean number of rows of a full step in this process.
     n_inputs : int
         Number of inputs of the network.
@@ -145,8 +145,8 @@ class Batches:
     ) -> None:
         self.rows: Any = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
-        self.most_rows = rows.shape[0] if index is None else index.shape[1]
-        self.n_rows = int(processes.allreduce(np.array(self.most_rows)))
+        self.n_rows_in_memory = rows.shape[0] if index is None else index.shape[1]
+        self.n_rows = int(processes.allreduce(np.array(self.n_rows_in_memory)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
         self.y = outputs(y, 1 if index is None else 2, dtype, rows.device)
@@ -160,7 +160,7 @@ class Batches:
         """Set the sizes of steps, with n or more micro-batches each; forget all copies of rows."""
         self.n_inputs = self.rows.shape[1] - 1
         self.n_steps = -(-self.n_rows // self.batch_size)
-        self.rows_of_a_step = self.batch_size * self.most_rows / self.n_rows
+        self.rows_per_step = self.batch_size * self.n_rows_in_memory / self.n_rows
         self._n_at_once = n
         self._X: torch.Tensor | None = None
         self._copied: Epoch | None = None
@@ -250,7 +250,7 @@ class Batches:
         return rows.mT
 
 
-class OwnBatches(Batches):
+class DistributedBatches(Batches):
     """The batches of one process of several, each of which has some of the rows.
 
     All processes draw the same order of all rows, and each takes its own rows of every step.

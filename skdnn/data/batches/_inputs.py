@@ -205,7 +205,7 @@ class RowsOfEachNetwork:
         self.shared = make_rows(X, index, encoder, dtype, device)
         self.device, self.is_on_demand = device, self.shared.is_on_demand
         self.shape = n_networks * self.n_rows, self.shared.shape[1]
-        mean_encoder, columns = encoder.of_means()
+        mean_encoder, columns = encoder.of_target_means()
         means = means.reshape(self.shape[0], -1)
         self.means = DenseRows(means, np.arange(self.shape[0]), mean_encoder, dtype, device)
         self.columns = torch.from_numpy(columns).to(device)

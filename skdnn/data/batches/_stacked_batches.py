@@ -77,12 +77,14 @@ class StackedBatches(Batches):
                 for batches, n in pairs
                 for k in range(n)
             ]
-        self.n_rows = self.most_rows = max(batches.most_rows for batches in self.members)
+        self.n_rows = self.n_rows_in_memory = max(
+            batches.n_rows_in_memory for batches in self.members
+        )
         self.batch_size = max(batches.batch_size for batches in self.members)
         self.rows = StackedRows([batches.rows for batches in self.members])
         self.generators = [g for batches in self.members for g in batches.generators]
         index = [
-            torch.arange(batches.most_rows, device=self.rows.device)
+            torch.arange(batches.n_rows_in_memory, device=self.rows.device)
             if batches.index is None
             else batches.index
             for batches in self.members
@@ -109,6 +111,8 @@ class StackedBatches(Batches):
         for order, batches in zip(orders, self.members, strict=True):
             for generator in batches.generators:
                 torch.randperm(
-                    batches.most_rows, generator=generator, out=order[: batches.most_rows]
+                    batches.n_rows_in_memory,
+                    generator=generator,
+                    out=order[: batches.n_rows_in_memory],
                 )
         return orders.to(self.rows.device)

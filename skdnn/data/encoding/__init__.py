@@ -10,7 +10,7 @@ from ._statistics import (
     is_outlier,
     moments,
 )
-from ._target_means import assign_folds, columns_with_means, out_of_fold_means
+from ._target_means import assign_folds, columns_with_rare_categories, out_of_fold_means
 
 __all__ = [
     "Encoder",
@@ -19,7 +19,7 @@ __all__ = [
     "clipped_moments",
     "column_limits",
     "columns_with_infinity",
-    "columns_with_means",
+    "columns_with_rare_categories",
     "fit_encoder",
     "identity_encoder",
     "is_far_outside",

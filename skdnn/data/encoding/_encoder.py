@@ -59,7 +59,7 @@ class Encoder:
         change them.
     bound : float
         Infinite for no clipping.
-    flagged : array of int
+    indicator_column : array of int
         Which of the p numbers have a missing indicator.
     bin_column, bin_start, bin_scale : arrays of shape (n_bins,)
         The number of each bin, where the bin starts, and its inverse width.
@@ -96,7 +96,7 @@ class Encoder:
     inverse_scale: np.ndarray
     total: np.ndarray
     bound: float = math.inf
-    flagged: np.ndarray = field(default_factory=_no_integers)
+    indicator_column: np.ndarray = field(default_factory=_no_integers)
     bin_column: np.ndarray = field(default_factory=_no_integers)
     bin_start: np.ndarray = field(default_factory=partial(np.empty, 0))
     bin_scale: np.ndarray = field(default_factory=partial(np.empty, 0))
@@ -109,13 +109,13 @@ class Encoder:
     @property
     def n_outputs(self) -> int:
         """The number of columns of the result, n^[0]."""
-        n_numbers = len(self.center) + len(self.flagged) + len(self.bin_column)
+        n_numbers = len(self.center) + len(self.indicator_column) + len(self.bin_column)
         return n_numbers + int(self.n_categories.sum())
 
     @property
     def bins(self) -> slice:
         """The columns of the result that belong to bins."""
-        start = len(self.center) + len(self.flagged)
+        start = len(self.center) + len(self.indicator_column)
         return slice(start, start + len(self.bin_column))
 
     @property
@@ -128,12 +128,12 @@ class Encoder:
 
     def without_categories(self) -> "Encoder":
         """Return the Encoder of the numbers only, as `numbers_of` returns them."""
-        numbers = ("center", "inverse_scale", "total", "bound", "flagged")
+        numbers = ("center", "inverse_scale", "total", "bound", "indicator_column")
         kept = (*numbers, "bin_column", "bin_start", "bin_scale")
         is_categorical = np.zeros(len(self.center), dtype=bool)
         return Encoder(is_categorical, **{name: getattr(self, name) for name in kept})
 
-    def of_means(self) -> tuple["Encoder", np.ndarray]:
+    def of_target_means(self) -> tuple["Encoder", np.ndarray]:
         """Return the Encoder of the target means only, and the positions of its columns."""
         first = len(self.center) - self.category_mean.shape[1] * len(self.mean_column)
         bins = np.flatnonzero(self.bin_column >= first)
@@ -178,21 +178,21 @@ class Encoder:
             "center": known.mean,
             "inverse_scale": known.inverse_deviation(int(np.count_nonzero(weight))),
             "total": known.total,
-            "flagged": np.union1d(self.flagged, has_missing).astype(np.intp),
+            "indicator_column": np.union1d(self.indicator_column, has_missing).astype(np.intp),
         }
         if isinstance(X, Table):
             updates |= _category_counts(X, weight, self.n_categories > self.n_frequent)
         return replace(self, **updates)
 
-    def with_means_of(self, X: Table | Matrix, y: np.ndarray, weight: np.ndarray) -> "Encoder":
+    def with_target_means(self, X: Table | Matrix, y: np.ndarray, weight: np.ndarray) -> "Encoder":
         """Return the Encoder with the target means of these rows, for the same categories."""
         means: dict[str, Any] = target_means(X, y, weight) if isinstance(X, Table) else {}
         return replace(self, **means)
 
-    def outputs_in(self, later: "Encoder") -> np.ndarray:
+    def positions_in(self, later: "Encoder") -> np.ndarray:
         """Return the positions of the result's columns in the result of an `updated` Encoder."""
         p, start = len(self.center), later.bins.stop
-        indicators = p + np.searchsorted(later.flagged, self.flagged)
+        indicators = p + np.searchsorted(later.indicator_column, self.indicator_column)
         bins, categories = np.arange(later.bins.start, later.bins.stop), []
         for n_before, n_frequent, n_later, n_frequent_later in zip(
             self.n_categories, self.n_frequent, later.n_categories, later.n_frequent, strict=True
@@ -309,8 +309,8 @@ def _encode(
             Z = Z.clamp_(-limit, limit)
         Z = Z.nan_to_num_(0.0)
     parts = [Z.to(dtype)]
-    if tensors.flagged is not None:
-        parts.append(numbers[:, tensors.flagged].isnan().to(dtype))
+    if tensors.indicator_column is not None:
+        parts.append(numbers[:, tensors.indicator_column].isnan().to(dtype))
     if tensors.bin_column is not None:
         fraction = (numbers[:, tensors.bin_column] - tensors.bin_start) * tensors.bin_scale
         parts.append(fraction.clamp(0, 1).nan_to_num(0.0).to(dtype))
@@ -394,7 +394,7 @@ def fit_encoder(
         fitted["inverse_scale"] = found.inverse_deviation(n_rows)
     if isinstance(standardize, str):
         fitted["bound"] = BOUND
-    fitted["flagged"] = columns_with_missing(numbers, weight, processes)
+    fitted["indicator_column"] = columns_with_missing(numbers, weight, processes)
     if numeric_embedding is not None:
         fitted |= find_bins(numbers, weight, processes)
     if isinstance(X, Table):

@@ -21,7 +21,7 @@ _SMOOTHING = 10.0
 _N_FOLDS = 5
 
 
-def columns_with_means(X: Table | Matrix) -> np.ndarray:
+def columns_with_rare_categories(X: Table | Matrix) -> np.ndarray:
     """Return which categorical columns have rare categories; none for anything but a Table."""
     if not isinstance(X, Table):
         return np.empty(0, dtype=np.intp)
@@ -64,7 +64,7 @@ def target_means(
     >>> means["n_means"], means["category_mean"].ravel().round(3)
     (array([3]), array([0.938, 0.375, 0.75 ]))
     """
-    columns = columns_with_means(X)
+    columns = columns_with_rare_categories(X)
     if y is None or not len(columns):
         return {}
     one_fold = np.zeros(len(X), dtype=np.intp)
@@ -99,7 +99,7 @@ def out_of_fold_means(
     -------
     array of shape (m, t * k)
     """
-    columns = columns_with_means(X)
+    columns = columns_with_rare_categories(X)
     means = []
     found = _sums(X, columns, y, weight, fold, processes)
     for j, (sums, totals, mean) in zip(columns, found, strict=True):

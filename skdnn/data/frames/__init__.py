@@ -1,19 +1,19 @@
 """Frames: any container of rows, read column by column into numbers and categories."""
 
 from ._arrays import as_tensor, dense_tensor, row_chunks, to_host
-from ._columns import Column, is_missing, kinds_of_categories, objects_of, shown
+from ._columns import Column, is_missing, kinds_of_categories, object_array, shown
 from ._containers import (
     check_in_memory,
     check_not_lazy,
     column_tables,
     columns_of,
+    holds_only_numbers,
     is_frame,
     is_of_sparse_columns,
-    is_plain,
     take_rows,
 )
 from ._reading import find_kinds, read_columns
-from ._tables import Table, add_categories, frequent_of_counts
+from ._tables import Table, add_categories, select_frequent
 from ._text import text_warnings
 
 __all__ = [
@@ -27,15 +27,15 @@ __all__ = [
     "columns_of",
     "dense_tensor",
     "find_kinds",
-    "frequent_of_counts",
+    "holds_only_numbers",
     "is_frame",
     "is_missing",
     "is_of_sparse_columns",
-    "is_plain",
     "kinds_of_categories",
-    "objects_of",
+    "object_array",
     "read_columns",
     "row_chunks",
+    "select_frequent",
     "shown",
     "take_rows",
     "text_warnings",

@@ -179,7 +179,7 @@ class Column:
         if name.startswith("dictionary"):  # PyArrow converts it to NumPy without missing values
             values = values.cast(values.type.value_type)
         if name in ("int128", "uint128"):  # polars does not convert these to arrays
-            return objects_of(self.objects())
+            return object_array(self.objects())
         if hasattr(type(values), "get_chunks"):  # polars; np.asarray takes longer
             return values.to_numpy()
         if name.startswith(("time32", "time64")):  # PyArrow; Python's times have no nanoseconds
@@ -281,7 +281,7 @@ def _days(times: np.ndarray) -> Any:
     return (seconds.astype(np.int64) + rest) / _SECONDS_PER_DAY
 
 
-def objects_of(values: list) -> np.ndarray:
+def object_array(values: list) -> np.ndarray:
     """Return a list as an array of its objects."""
     array = np.empty(len(values), dtype=object)
     array[:] = values

@@ -107,7 +107,7 @@ def is_of_sparse_columns(X: Any) -> bool:
     )
 
 
-def is_plain(X: Any) -> bool:
+def holds_only_numbers(X: Any) -> bool:
     """Return whether X holds only numbers, in dtypes of NumPy or torch."""
     if isinstance(X, np.ndarray):
         return X.dtype.kind in "biuf"

@@ -18,7 +18,7 @@ from ._columns import (
     array_of_numeric,
     is_missing,
     is_numeric,
-    objects_of,
+    object_array,
 )
 from ._containers import columns_of, is_frame, names_of
 from ._tables import Table
@@ -211,7 +211,7 @@ def _read(column: Column, kind: str) -> Any:
             codes, categories = column.categories()
             codes = np.where(codes < 0, len(categories), codes)
             dtype = np.min_scalar_type(len(categories))
-            return codes.astype(dtype), objects_of([*categories, None])
+            return codes.astype(dtype), object_array([*categories, None])
         found = column.kind()
         is_right = found is None or found == kind or (kind, found) == (NUMBER, CATEGORY)
         if is_right or all(map(is_missing, column.objects())):

@@ -14,7 +14,7 @@ import numpy as np
 
 from skdnn.processes import SINGLE_PROCESS
 
-from ._columns import objects_of
+from ._columns import object_array
 
 # A category in fewer rows than this is rare; in small data, one in fewer than a 20th of the rows.
 _MIN_ROWS, _MIN_ROWS_FRACTION = 5, 20
@@ -75,7 +75,7 @@ class Table:
             return self
         of_all = zip(*processes.allgather(self.categories), strict=True)
         return self.recoded(
-            [objects_of(list(dict.fromkeys(chain(*categories)))) for categories in of_all]
+            [object_array(list(dict.fromkeys(chain(*categories)))) for categories in of_all]
         )
 
     def with_used_categories(self) -> "Table":
@@ -134,7 +134,7 @@ class Table:
         n_rows = int(processes.allreduce(np.array(np.count_nonzero(weight))))
         counts = self.counts(weight, processes)
         return [
-            frequent_of_counts(column[:-1], categories, n_rows)
+            select_frequent(column[:-1], categories, n_rows)
             for column, categories in zip(counts, self.categories, strict=True)
         ]
 
@@ -167,7 +167,7 @@ class Table:
             codes = [k for k in np.flatnonzero(counts[:-1]) if categories[k] not in known]
             n_repeated = counts[codes][counts[codes] > 1].sum()
             is_worth_it = n_repeated > min_fraction * counts.sum()
-            rare.append(objects_of([categories[k] for k in codes] if is_worth_it else []))
+            rare.append(object_array([categories[k] for k in codes] if is_worth_it else []))
         return rare
 
     def fraction_of_others(
@@ -208,10 +208,10 @@ def add_categories(known: np.ndarray, n_frequent: int, found: np.ndarray) -> tup
     if n_frequent < len(known):
         return known, n_frequent
     categories = list(dict.fromkeys([*known, *found]))[:_MOST_CATEGORIES]
-    return objects_of(categories), len(categories)
+    return object_array(categories), len(categories)
 
 
-def frequent_of_counts(
+def select_frequent(
     counts: Sequence[int] | np.ndarray, categories: Sequence | np.ndarray, n_rows: int
 ) -> np.ndarray:
     """Return the categories that are not rare, sorted, given the number of rows of each."""
@@ -223,4 +223,4 @@ def frequent_of_counts(
         kept.sort(key=lambda category: (category is None, category))
     except TypeError:
         kept.sort(key=lambda category: (category is None, str(category)))
-    return objects_of(kept)
+    return object_array(kept)

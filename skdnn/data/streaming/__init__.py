@@ -1,7 +1,7 @@
 """Streaming: training rows in files, with statistics from one pass and shuffled batches."""
 
 from ._file_statistics import FileColumns, FileStatistics, Rows, TrainingFile
-from ._sources import concatenated, open_source
+from ._sources import combine_tables, open_source
 from ._streamed_batches import StreamedBatches
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     "Rows",
     "StreamedBatches",
     "TrainingFile",
-    "concatenated",
+    "combine_tables",
     "open_source",
 ]

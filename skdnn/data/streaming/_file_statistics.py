@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import Column, Table, objects_of, read_columns
+from skdnn.data.frames import Column, Table, object_array, read_columns
 from skdnn.data.targets import RealNumbers, TwoClasses, normalized_weights
 
 from ._shuffling import RowRange, uniform_draws
@@ -224,10 +224,10 @@ class FileStatistics:
         """Return all labels; an empty array in regression."""
         labels = [label for label in self.sums if label is not None]
         if self.label_dtype is not None and self.label_dtype.kind == "O":
-            return objects_of(labels)
+            return object_array(labels)
         return np.array(labels, dtype=self.label_dtype)
 
-    def weights_of_labels(self) -> tuple[np.ndarray, np.ndarray]:
+    def label_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all labels, and the total weight of the rows of each."""
         labels = self.labels()
         totals = [sum(self.found[label, held].weight for held in (False, True)) for label in labels]
@@ -263,7 +263,7 @@ class FileStatistics:
         )
         return np.nan_to_num(sums / np.maximum(1, self.sizes))
 
-    def kept_rows(
+    def pop_rows_in_memory(
         self, categories: list[np.ndarray], n_frequent: np.ndarray | None
     ) -> tuple[Rows, np.ndarray, np.ndarray]:
         """Return the Rows in memory, which of them may be held out, and which are sampled.

@@ -468,7 +468,7 @@ class Source:
         return False
 
 
-def concatenated(tables: Iterable[Any], n_rows: int) -> Iterator[Any]:
+def combine_tables(tables: Iterable[Any], n_rows: int) -> Iterator[Any]:
     """Yield PyArrow tables joined to larger ones, of up to n_rows rows if they are smaller."""
     waiting: list[Any] = []
     for table in tables:

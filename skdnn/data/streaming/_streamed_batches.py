@@ -68,9 +68,11 @@ class StreamedBatches:
         self.n_rows, self.n_inputs = summary.n_rows, encoder.n_outputs
         self.batch_size, self.generators = min(batch_size or self.n_rows, self.n_rows), generators
         self.n_steps = -(-self.n_rows // self.batch_size)  # in an epoch
-        self.rows_of_a_step = self.batch_size
+        self.rows_per_step = self.batch_size
         steps_of_a_block = max(1, _BLOCK_SIZE // (self.n_inputs + 1) // self.batch_size)
-        self.most_rows = min(self.n_rows, steps_of_a_block * self.batch_size)  # encoded at a time
+        self.n_rows_in_memory = min(
+            self.n_rows, steps_of_a_block * self.batch_size
+        )  # encoded at a time
         self.mean_weight = summary.weight / summary.n_rows
         X, index = initial_rows.X, np.arange(len(initial_rows.X))
         self.rows = OnDemandRows(X, index, encoder, dtype, device)
@@ -114,8 +116,10 @@ class StreamedBatches:
                         left_over = rows.take(order[n:])
                         future = reader.submit(self.file.read, next_buffer, left_over, is_cancelled)
                     n_seen += n
-                    for start in range(0, n, self.most_rows):
-                        yield self._block(rows, order[start : min(n, start + self.most_rows)])
+                    for start in range(0, n, self.n_rows_in_memory):
+                        yield self._block(
+                            rows, order[start : min(n, start + self.n_rows_in_memory)]
+                        )
             finally:
                 is_cancelled.set()
         if n_seen != self.n_rows:

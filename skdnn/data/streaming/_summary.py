@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skdnn.data.encoding import Encoder, Moments, is_outlier, moments
-from skdnn.data.frames import Table, frequent_of_counts, is_missing
+from skdnn.data.frames import Table, is_missing, select_frequent
 
 # If a column has more categories, the rarer half of them is dropped.
 _MAX_CATEGORIES = 2**18
@@ -48,7 +48,7 @@ class ColumnStatistics:
         """Return the statistics after all weights are multiplied by a factor."""
         return replace(self, moments=replace(self.moments, total=self.moments.total * factor))
 
-    def is_odd(self, n_rows: int, bounded: bool) -> np.ndarray:
+    def is_unreliable(self, n_rows: int, bounded: bool) -> np.ndarray:
         """Return for each column whether its moments are useless: not finite, or of an outlier.
 
         Parameters
@@ -58,11 +58,11 @@ class ColumnStatistics:
             Whether to look for outliers.
         """
         mean, deviation = self.moments.mean, self.moments.deviation
-        is_odd = ~np.isfinite(mean) | ~np.isfinite(deviation)
+        is_unreliable = ~np.isfinite(mean) | ~np.isfinite(deviation)
         if bounded:
             farthest = np.maximum(self.high - mean, mean - self.low)
-            is_odd |= is_outlier(farthest, deviation, n_rows)
-        return is_odd
+            is_unreliable |= is_outlier(farthest, deviation, n_rows)
+        return is_unreliable
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Summary:
             # Any missing value is counted by the key None, as the last category.
             counts = {category: n for category, n in column.items() if not is_missing(category)}
             counts[None] = column[None]
-            frequent.append(frequent_of_counts(list(counts.values()), list(counts), self.n_rows))
+            frequent.append(select_frequent(list(counts.values()), list(counts), self.n_rows))
         return frequent
 
     def exact(self, encoder: Encoder, X: np.ndarray | Table, standardize: bool | str) -> Encoder:
@@ -169,7 +169,9 @@ class Summary:
             The sample. A Table has the categories of all rows.
         standardize : {True, False, "smooth_clip", "robust"}
         """
-        exact: dict[str, Any] = {"flagged": np.flatnonzero(self.has_missing).astype(np.intp)}
+        exact: dict[str, Any] = {
+            "indicator_column": np.flatnonzero(self.has_missing).astype(np.intp)
+        }
         if isinstance(X, Table):
             n_frequent_rows = [
                 sum(counts[category] for category in categories[:n])
@@ -190,9 +192,11 @@ class Summary:
             # Outliers would distort the exact moments, so those of the sample are kept.
             all_rows = self.numbers.moments
             inverse = all_rows.inverse_deviation(self.n_rows)
-            is_odd = self.numbers.is_odd(self.n_rows, bounded=standardize == "smooth_clip")
-            is_odd &= varies_in_sample
-            exact["center"] = np.where(is_odd, encoder.center, all_rows.mean)
-            exact["inverse_scale"] = np.where(is_odd, encoder.inverse_scale, inverse)
+            is_unreliable = self.numbers.is_unreliable(
+                self.n_rows, bounded=standardize == "smooth_clip"
+            )
+            is_unreliable &= varies_in_sample
+            exact["center"] = np.where(is_unreliable, encoder.center, all_rows.mean)
+            exact["inverse_scale"] = np.where(is_unreliable, encoder.inverse_scale, inverse)
             exact["total"] = all_rows.total
         return replace(encoder, **exact)

@@ -105,7 +105,7 @@ class TwoClasses(Target):
         return (y == self.classes[1]).astype(np.intp)
 
 
-def announced_classes(classes: ArrayLike | None, known: np.ndarray | None) -> TwoClasses:
+def classes_for_partial_fit(classes: ArrayLike | None, known: np.ndarray | None) -> TwoClasses:
     """Return the TwoClasses for a call of partial_fit, whose rows need not hold both.
 
     Parameters

@@ -126,11 +126,13 @@ class RealNumbers(Target):
             mean, deviation, total = origin + known.mean, known.deviation, known.total
         if summary is not None:
             of_all, total = summary.y.moments, summary.y.moments.total
-            is_odd = summary.y.is_odd(summary.n_rows, bounded) & (deviation > 0)
+            is_unreliable = summary.y.is_unreliable(summary.n_rows, bounded) & (deviation > 0)
             is_constant = summary.y.low == summary.y.high
             exact_mean = np.where(is_constant, summary.y.low, of_all.mean)
-            mean = np.where(is_odd, mean, exact_mean)
-            deviation = np.where(is_odd, deviation, np.where(is_constant, 0.0, of_all.deviation))
+            mean = np.where(is_unreliable, mean, exact_mean)
+            deviation = np.where(
+                is_unreliable, deviation, np.where(is_constant, 0.0, of_all.deviation)
+            )
         if not np.isfinite(deviation).all():
             found = y if summary is None else np.stack([summary.y.low, summary.y.high])
             low, high = found.min(initial=origin.min()), found.max(initial=origin.max())

@@ -87,7 +87,7 @@ class Target:
         counts = np.array([len(y)]) if self.classes is None else np.bincount(y, minlength=2)
         return int(processes.allreduce(counts).min())
 
-    def needs_double(
+    def needs_float64(
         self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
     ) -> bool:
         """Return whether predictions in float32 would be too coarse for these numbers."""

@@ -26,7 +26,7 @@ def generators(n):
 
 
 def flat(epoch):
-    """Return X, y and weight of all micro-batches of an epoch, concatenated, one row an example."""
+    """Return X, y and weight of all micro-batches of an epoch, concatenated, one row for each example."""
     # A copy, since X of one step may overwrite that of the step before.
     micro_batches = [(X().clone(), y, weight) for step in epoch.steps for X, y, weight in step]
     return [torch.cat(parts, dim=-1).mT for parts in zip(*micro_batches, strict=True)]
@@ -189,7 +189,7 @@ def test_a_stack_has_the_batches_of_separate_trainings(name, kind, copy_size, mo
     assert type(trainings[0].rows) is KINDS[kind]
     stacked = StackedBatches(trainings, [1] * len(trainings))
     assert stacked.n_steps == alone[0].n_steps
-    assert stacked.n_rows == stacked.most_rows == max(batches.n_rows for batches in alone)
+    assert stacked.n_rows == stacked.n_rows_in_memory == max(batches.n_rows for batches in alone)
     assert_epochs_equal(stacked, alone)
     assert_epochs_equal(stacked.in_micro_batches(2), alone)
 

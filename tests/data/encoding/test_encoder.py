@@ -91,7 +91,7 @@ def test_smooth_clip_bounds_outliers_and_keeps_the_order():
 def test_a_missing_number_is_zero_with_a_missing_indicator(standardize):
     data = with_missing()
     encoder = fit_encoder(data, ONES, standardize)
-    assert encoder.flagged.tolist() == [0, 1, 2]
+    assert encoder.indicator_column.tolist() == [0, 1, 2]
     encoded = encoder.apply(data, DOUBLE).numpy()
     numbers, indicators = encoded[:, :4], encoded[:, 4:]
     np.testing.assert_array_equal(indicators, np.isnan(data[:, :3]))
@@ -102,7 +102,7 @@ def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
     data, weight = X.copy(), ONES.copy()
     data[7, 1], weight[7] = np.nan, 0
     encoder = fit_encoder(data, weight)
-    assert encoder.flagged.size == 0
+    assert encoder.indicator_column.size == 0
     assert encoder.apply(data, DOUBLE)[7, 1] == 0
 
 

@@ -9,7 +9,7 @@ from sklearn.preprocessing import TargetEncoder
 from skdnn.data.encoding import (
     Encoder,
     assign_folds,
-    columns_with_means,
+    columns_with_rare_categories,
     fit_encoder,
     out_of_fold_means,
 )
@@ -45,18 +45,18 @@ def look_up(X, means):
 
 
 def test_columns_with_rare_categories_have_target_means():
-    assert columns_with_means(table()).tolist() == [0, 2]
-    assert columns_with_means(table(min_fraction=1.0)).tolist() == []
-    assert columns_with_means(np.zeros((3, 2))).tolist() == []
+    assert columns_with_rare_categories(table()).tolist() == [0, 2]
+    assert columns_with_rare_categories(table(min_fraction=1.0)).tolist() == []
+    assert columns_with_rare_categories(np.zeros((3, 2))).tolist() == []
 
 
 def test_rare_categories_must_be_repeated_in_enough_rows():
     frame = NAMES.assign(street=np.arange(300).astype(str))
-    assert columns_with_means(table(frame)).tolist() == [0]
+    assert columns_with_rare_categories(table(frame)).tolist() == [0]
     frame.loc[:5, "street"] = "twice"  # frequent by now
     frame.loc[6:9, "street"] = "again"
-    assert columns_with_means(table(frame, min_fraction=0.01)).tolist() == [0, 2]
-    assert columns_with_means(table(frame, min_fraction=0.02)).tolist() == [0]
+    assert columns_with_rare_categories(table(frame, min_fraction=0.01)).tolist() == [0, 2]
+    assert columns_with_rare_categories(table(frame, min_fraction=0.02)).tolist() == [0]
 
 
 @pytest.mark.parametrize("y", [LABELS, NUMBERS[:, 0], NUMBERS], ids=["labels", "numbers", "two"])
