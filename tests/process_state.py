@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import torch
 
-# The first call imports modules that leave warnings filters behind; that is not skdnn's doing.
+# PyTorch changes warnings filters and the environment when it imports these at their first use.
 torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
+torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
 def global_state():

@@ -193,7 +193,7 @@ BAD_DATA = [
     ),
     ({"X": None}, r"X must be rows of numbers.* Expected 2D array, got NoneType"),
     ({"X": {"a": [1, 2, 3, 4]}}, r"X must be rows of numbers.* got dict"),
-    ({"X": "text"}, r"X must be the path of a Parquet file.* none at 'text'"),
+    ({"X": "text"}, r"X must be the path of a Parquet file.* 'text' does not exist"),
     ({"X": [[1, 2], [3], [4, 5], [6, 7]]}, "X must be rows of numbers, all of one length"),
     ({"X": torch.ones(4, 2, device="meta")}, "X must hold numbers, got a tensor of torch.float32"),
     ({"X": np.ma.array(X, mask=X > 2).astype(complex)}, "Complex data not supported"),

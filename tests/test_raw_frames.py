@@ -319,7 +319,7 @@ def test_checkpoint_of_a_data_frame_is_resumed_only_with_the_same_data(tmp_path)
     expected = fit(checkpoint=checkpoint)
     again = fit(checkpoint=checkpoint)
     np.testing.assert_array_equal(again.predict_proba(FRAME), expected.predict_proba(FRAME))
-    with pytest.raises(ValueError, match="same parameters and data"):
+    with pytest.raises(ValueError, match="other parameters or data"):
         DeepBinaryClassifier(**QUICK, checkpoint=checkpoint).fit(FRAME.assign(name="rose"), Y)
 
 

@@ -108,7 +108,7 @@ def test_an_input_folder_can_be_a_link(folder, tmp_path):
 def test_devices_raise_before_predicting(folder, monkeypatch, kind, rows):
     monkeypatch.chdir(folder.parent)
     KINDS[kind]("special")
-    with pytest.raises(ValueError, match=f"path must be a file .*'special' cannot: it is {kind}"):
+    with pytest.raises(ValueError, match=f"path='special' cannot be written: it is {kind}"):
         UNPREDICTED.write_predictions(folder / "0.parquet" if rows == "file" else TABLE, "special")
     assert sorted(os.listdir()) == ["folder", "special"]
 

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 
-from skdnn.data.frames import shown
 from skdnn.network import Network
 
 Scoring: TypeAlias = str | Callable[..., Any]
@@ -50,7 +49,7 @@ def make_score_function(
             score = float(value)
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise ValueError(
-                f"scoring must give a number, got {shown(value)} from {scoring!r}."
+                f"scoring must give a number, got {short_repr(value)} from {scoring!r}."
             ) from error
         if not np.isfinite(score):
             raise ValueError(f"scoring must give a finite number, got {score} from {scoring!r}.")

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from skdnn.callbacks import warn
-from skdnn.data.frames import shown
+from skdnn.data.frames import short_repr
 
 from ._archive import SavedState, archive_content, read_archive
 from ._atomic_replace import replaceable_path
@@ -104,7 +104,7 @@ class Checkpoint:
             ),
         ):
             if not is_valid:
-                value = shown(getattr(self, name), longest=200)
+                value = short_repr(getattr(self, name), longest=200)
                 raise ValueError(f"{name} must be {constraint}, got {value}.")
 
 
@@ -201,7 +201,7 @@ class CheckpointFile:
         if self.file is not None:
             self.file.close()
 
-    def find(self, parameters: Any, examples: Any) -> int | None:
+    def saved_seed(self, parameters: Any, examples: Any) -> int | None:
         """Return the seed of the fit that wrote the file, None for a new file.
 
         Parameters

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import shown, to_host
+from skdnn.data.frames import to_host
 
 
 def check_count(name: str, value: Any, low: int) -> None:
@@ -41,7 +41,7 @@ def as_numbers(name: str, values: Any, n_axes: tuple[int, ...] = (1,)) -> np.nda
             raise TypeError("complex numbers")
         numbers = array if array.dtype.kind in "biuf" else array.astype(np.float64)
     except Exception as error:  # containers may raise anything
-        raise ValueError(f"{name} must be an array of numbers, got {shown(values)}") from error
+        raise ValueError(f"{name} must be an array of numbers, got {short_repr(values)}") from error
     if numbers.ndim not in n_axes or numbers.size == 0:
         raise ValueError(
             f"{name} must be a non-empty array of {' or '.join(map(str, n_axes))} axes, got shape "

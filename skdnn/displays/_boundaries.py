@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skdnn.data.frames import shown, to_host
+from skdnn.data.frames import to_host
 
 from ._arguments import as_numbers, check_count
 from ._canvas import figure_with_axes, rows_and_columns
@@ -217,6 +217,6 @@ def _is_positive(estimator: Any, y: ArrayLike, n_samples: int) -> np.ndarray:
     known = list(estimator.classes_)
     if labels.shape != (n_samples,) or not all(label in known for label in labels.tolist()):
         raise ValueError(
-            f"y must contain one of {known} for each of {n_samples} rows, got {shown(y)}"
+            f"y must contain one of {known} for each of {n_samples} rows, got {short_repr(y)}"
         )
     return labels == known[1]

@@ -5,7 +5,9 @@ those above it:
 
 - `_task`: what the two estimators differ in;
 - `_parameters`: the constraints of the parameters;
-- `_examples`, `_file_examples`: X, y and weights, checked; in memory or in files;
+- `_columns`: the kinds and categories of the columns of X;
+- `_reading`: X and y, checked as scikit-learn does;
+- `_examples`, `_file_examples`: X, y, weights and validation set, in memory or in files;
 - `_plan`: the settings that the parameters resolve to for these data;
 - `_split`: the training rows and the validation set;
 - `_initialized_network`: a network with initial weights, and its optimizer;

@@ -21,7 +21,6 @@ from skdnn.data.frames import (
     find_kinds,
     holds_only_numbers,
     kinds_of_categories,
-    shown,
     text_warnings,
     to_host,
 )
@@ -181,7 +180,7 @@ def check_kinds_of_categories(estimator: BaseEstimator, table: Table) -> None:
             )
             raise ValueError(
                 f"X must hold {expected} in column {column_name(estimator, j)}, as in fit, got "
-                f"{got} such as {shown(categories[0])}."
+                f"{got} such as {short_repr(categories[0])}."
             )
 
 

@@ -149,7 +149,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 examples = read_fit_examples(
                     self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
                 )
-                seed = checkpoint_file.find(parameters, examples)
+                seed = checkpoint_file.saved_seed(parameters, examples)
                 plan = make_plan(self._task, parameters, examples, seed)
                 split = make_split(plan, examples)
                 initialized = initialize_network(plan, split)

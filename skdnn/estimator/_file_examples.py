@@ -72,7 +72,7 @@ class FileExamples(Examples):
 
     def totals(self) -> Totals:
         """Return the Totals of all rows of the file."""
-        summary, found = self.summary(), self.statistics.found
+        summary, found = self.summary(), self.statistics.summaries
         n_rarest = summary.n_rows
         if self.factors is not None:
             labels = self._factor_of_label()
@@ -84,7 +84,7 @@ class FileExamples(Examples):
 
     def can_hold_out(self) -> bool:
         """Return whether there are rows to hold out and rows to train on, of both classes."""
-        return all(found.n_rows > 0 for found in self.statistics.found.values())
+        return all(found.n_rows > 0 for found in self.statistics.summaries.values())
 
     def training_file(self, with_held_out: bool) -> TrainingFile:
         """Return the TrainingFile of the rows to train on."""
@@ -144,7 +144,7 @@ def read_fit_examples(
     examples = replace(examples, validation=validation)
     facts = [
         columns.names, columns.y, columns.weight, statistics.sizes.tolist(),
-        [(str(key), vars(found)) for key, found in statistics.found.items()],
+        [(str(key), vars(found)) for key, found in statistics.summaries.items()],
     ]  # fmt: skip
     digest = hashlib.sha256((digest_of(examples) + describe(facts)).encode())
     return replace(examples, digest=digest.hexdigest()[:16])

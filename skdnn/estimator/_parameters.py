@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from skdnn.checkpoints import Checkpoint
-from skdnn.data.frames import shown
+from skdnn.data.frames import short_repr
 from skdnn.network import ACTIVATIONS
 from skdnn.training import OPTIMIZERS, SCHEDULES
 
@@ -51,7 +51,8 @@ class Options:
     accepts_other: Callable[[Any], bool] | None = None
 
     def __str__(self) -> str:
-        return f"one of {', '.join(map(repr, self.values))}{self.other}"
+        one_of = "one of " if len(self.values) > 1 else ""
+        return f"{one_of}{', '.join(map(repr, self.values))}{self.other}"
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value satisfies the constraint."""
@@ -227,8 +228,8 @@ CONSTRAINTS: dict[str, Constraint] = {
     "early_stopping": BOOLEAN_OR_AUTO,
     "scoring": Options(
         (None,),
-        " or a name of sklearn.metrics.get_scorer_names() or a callable (estimator, X, y); convert "
-        "a metric to such a callable with sklearn.metrics.make_scorer",
+        ", a name of sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y), which "
+        "sklearn.metrics.make_scorer makes from a metric",
         _is_scorer,
     ),
     "validation_fraction": Interval(Real, 0, 1, "neither"),
@@ -297,6 +298,6 @@ def checked_parameters(estimator: BaseEstimator) -> SimpleNamespace:
             error = caught
         if error is not None or not constraint.accepts(parameters[name]):
             is_huge = isinstance(given, Integral) and abs(int(given)) >= _INTEGER_LIMIT
-            text = "an int beyond 2**32" if is_huge else shown(given, longest=200)
+            text = "an int beyond 2**32" if is_huge else short_repr(given, longest=200)
             raise ValueError(f"{name} must be {constraint}, got {text}.") from error
     return SimpleNamespace(**parameters)

@@ -58,11 +58,11 @@ from sklearn.utils import check_random_state
 from skdnn.data.batches import count_folds
 from skdnn.data.frames import Table
 from skdnn.network import Loss
-from skdnn.processes import check_same
+from skdnn.processes import SingleProcess, check_same
 
 from ._examples import Examples, Totals
 from ._parameters import CONSTRAINTS, DTYPES, dtype_name
-from ._task import Processes, Task
+from ._task import Task
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
@@ -167,7 +167,7 @@ class Plan:
     n_networks: int | None
     holds_out: bool
     is_partial_fit: bool
-    processes: Processes
+    processes: SingleProcess
     seed: int
     generator: torch.Generator
     generators: list[torch.Generator]

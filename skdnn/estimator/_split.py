@@ -179,7 +179,7 @@ def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
     )
     standardize = plan.parameters.standardize
     encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
-    return summary.exact(encoder, sample.X, standardize), target
+    return summary.refine_encoder(encoder, sample.X, standardize), target
 
 
 def _make_folds(plan: Plan, examples: Examples) -> Split:

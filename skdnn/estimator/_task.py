@@ -8,12 +8,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from skdnn.data.targets import RealNumbers, TwoClasses
-from skdnn.distributed import Communicator
 from skdnn.network import Loss, Output
 from skdnn.processes import SingleProcess
 
 Target: TypeAlias = TwoClasses | RealNumbers
-Processes: TypeAlias = SingleProcess | Communicator
 
 
 class Constraint(Protocol):
@@ -57,7 +55,7 @@ class Task:
     output: Output
     constraints: Mapping[str, Constraint]
     loss: Callable[[SimpleNamespace], Loss]
-    weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, Processes], np.ndarray]
+    weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, SingleProcess], np.ndarray]
     penalty_fraction: float
     min_rows_for_embedding: int
     alternates_embedding: bool

@@ -40,7 +40,7 @@ def write_predictions(
     keep = to_python([keep] if isinstance(keep, str) else keep)
     path = replaceable_path(path, "path")
     source = open_source(X)  # lists the files of X before another one is created beside them
-    if source is not None and source.reads(path):
+    if source is not None and source.contains_file(path):
         raise ValueError(
             f"path must not be a file that X names, since it would be replaced, got {path!r}. "
             "Name another file."
@@ -50,9 +50,7 @@ def write_predictions(
         try:
             file = stack.enter_context(replace_atomically(path))
         except OSError as error:
-            raise ValueError(
-                f"path must be a file that can be written, but {path!r} cannot: {error.strerror}."
-            ) from error
+            raise ValueError(f"path={path!r} cannot be written: {error.strerror}.") from error
         tables = _tables_with_predictions(fitted, X, source, method, keep)
         for table in combine_tables(tables, _ROWS_OF_A_GROUP):
             if writer is None:

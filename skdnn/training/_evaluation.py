@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skdnn.network import Loss, Network, cost
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._threads import ThreadPool
 
@@ -17,7 +17,6 @@ Batches: TypeAlias = Any
 Epoch: TypeAlias = Any
 MicroBatch: TypeAlias = tuple[Callable[[], Tensor], Tensor, Tensor]  # X, y, weight
 # SingleProcess of skdnn.processes or Communicator of skdnn.distributed.
-Processes: TypeAlias = Any
 
 
 def epoch_raw_predictions(
@@ -44,7 +43,7 @@ def evaluate(
     batches: Batches,
     loss: Loss,
     threads: ThreadPool | None = None,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
 ) -> tuple[Tensor, Tensor]:
     """Return the cost and the score of a network on the rows of `batches`.
 

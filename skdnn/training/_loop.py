@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from skdnn.network import LOSSES, Loss, Network
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._averaging import WeightAverage
 from ._early_stopping import EarlyStopping, Numbers
-from ._evaluation import Batches, Processes, evaluate
+from ._evaluation import Batches, evaluate
 from ._lbfgs import LBFGS
 from ._optimizer import Optimizer, Option
 from ._progress import Progress
@@ -48,7 +48,7 @@ def train(
     state: dict[str, Any] | None = None,
     on_start: Callable[[Progress], Any] | None = None,
     n_threads: int | None = None,
-    processes: Processes = SINGLE_PROCESS,
+    processes: SingleProcess = SINGLE_PROCESS,
     drop_diverged: bool = False,
 ) -> TrainingResult:
     """Train a network, or a stack of networks, from its present weights.

@@ -14,12 +14,8 @@ References
 .. [3] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """
 
-import os
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from importlib import import_module
 from itertools import groupby
 from typing import Any
 
@@ -33,7 +29,6 @@ from ._lbfgs import LBFGS
 from ._optimizer import Members, Objective, Optimizer, Option
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
-_COMPILER, _SET_BY_COMPILER = "torch._dynamo", "TORCHINDUCTOR_CACHE_DIR"
 
 
 class GradientDescent(Optimizer):
@@ -157,7 +152,6 @@ class TorchOptimizer(Optimizer):
         self.name, self.network = optimizer_class.__name__, network
         self.parameters: list[list[torch.nn.Parameter]] = []
         self.optimizers: list[Any] = []
-        _import_compiler()
         with self._naming():
             for member in range(network.n_networks or 1):
                 copies = [
@@ -239,20 +233,6 @@ class TorchOptimizer(Optimizer):
                 "optimizer must be a torch.optim.Optimizer class that is made of (parameters, lr) "
                 f"and trains dense layers, but {self.name} raised: {error}"
             ) from error
-
-
-def _import_compiler() -> None:
-    """Import torch's compiler, as torch.optim does at its first use, without side effects.
-
-    The import adds a warnings filter and an environment variable, which are removed again.
-    """
-    if _COMPILER in sys.modules:
-        return
-    was_set = _SET_BY_COMPILER in os.environ
-    with warnings.catch_warnings():
-        import_module(_COMPILER)
-    if not was_set:
-        os.environ.pop(_SET_BY_COMPILER, None)
 
 
 def _layers(network: Network, member: int) -> list[list[Tensor]]:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from skdnn.network import Loss, Network, cost_sums
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._evaluation import Batches, MicroBatch, Processes
+from ._evaluation import Batches, MicroBatch
 from ._optimizer import Optimizer, Option, option_of
 from ._schedules import Rate
 from ._threads import ThreadPool
@@ -69,7 +69,7 @@ class TrainingGroup:
     max_norm: Option | None
     members: list[int]
     threads: ThreadPool
-    processes: Processes = SINGLE_PROCESS
+    processes: SingleProcess = SINGLE_PROCESS
 
     def __post_init__(self) -> None:
         n = self.threads.n

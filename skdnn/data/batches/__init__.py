@@ -1,6 +1,6 @@
 """Mini-batches of rows in memory: hold-out, encoding, shuffling and splitting into batches."""
 
-from ._batches import Batches, DistributedBatches, Epoch, micro_batch_sizes, outputs, pieces
+from ._batches import Batches, DistributedBatches, Epoch, micro_batch_sizes, row_tensor, split_sizes
 from ._inputs import (
     DenseRows,
     OnDemandRows,
@@ -27,6 +27,6 @@ __all__ = [
     "make_rows",
     "micro_batch_sizes",
     "network_inputs",
-    "outputs",
-    "pieces",
+    "row_tensor",
+    "split_sizes",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._inputs import Rows
 
@@ -141,7 +141,7 @@ class Batches:
         batch_size: int | None = None,
         generators: Sequence[torch.Generator] = (),
         index: np.ndarray | None = None,
-        processes: Any = SINGLE_PROCESS,
+        processes: SingleProcess = SINGLE_PROCESS,
     ) -> None:
         self.rows: Any = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
@@ -149,7 +149,7 @@ class Batches:
         self.n_rows = int(processes.allreduce(np.array(self.n_rows_in_memory)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
         self.generators = generators if self.batch_size < self.n_rows else ()
-        self.y = outputs(y, 1 if index is None else 2, dtype, rows.device)
+        self.y = row_tensor(y, 1 if index is None else 2, dtype, rows.device)
         # The weights of an epoch add up to the number of steps, whatever their scale was.
         mean_weight = processes.allreduce(np.sum(weight, axis=-1, keepdims=True)) / self.n_rows
         weight = weight / mean_weight / self.batch_size
@@ -165,7 +165,7 @@ class Batches:
         self._X: torch.Tensor | None = None
         self._copied: Epoch | None = None
         self._buffers: dict[int, torch.Tensor] = {}
-        steps, width = pieces(self.n_rows, self.batch_size), self.rows.shape[1]
+        steps, width = split_sizes(self.n_rows, self.batch_size), self.rows.shape[1]
         self.sizes = micro_batch_sizes(steps, n, width, self.rows.is_on_demand)
 
     def in_micro_batches(self, n: int) -> "Batches":
@@ -273,7 +273,7 @@ class DistributedBatches(Batches):
         dtype: torch.dtype,
         *,
         numbers: np.ndarray,
-        processes: Any,
+        processes: SingleProcess,
         **options: Any,
     ) -> None:
         self.numbers = torch.from_numpy(numbers).to(rows.device)
@@ -313,15 +313,17 @@ def micro_batch_sizes(
     most_numbers = _ENCODED_MICRO_BATCH_SIZE if is_on_demand else _MICRO_BATCH_SIZE
     longest = -(-max(steps) // n_at_once)
     n_rows = max(1, min(longest, _MICRO_BATCH_ROWS, most_numbers // width))
-    return [pieces(step, n_rows) for step in steps]
+    return [split_sizes(step, n_rows) for step in steps]
 
 
-def pieces(total: int, size: int) -> list[int]:
+def split_sizes(total: int, size: int) -> list[int]:
     """Return sizes of at most `size` that add up to `total`."""
     return [size] * (total // size) + ([total % size] if total % size else [])
 
 
-def outputs(y: np.ndarray, n_axes: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def row_tensor(
+    y: np.ndarray, n_axes: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     """Return y as a tensor of shape (..., k, m); `n_axes` is its number of axes for k = 1."""
     tensor = torch.from_numpy(np.asarray(y, dtype=np.float64)).to(device, dtype)
     return tensor.unsqueeze(-2) if tensor.ndim == n_axes else tensor.mT.contiguous()

@@ -1,7 +1,7 @@
 """Frames: any container of rows, read column by column into numbers and categories."""
 
 from ._arrays import as_tensor, dense_tensor, row_chunks, to_host
-from ._columns import Column, is_missing, kinds_of_categories, object_array, shown
+from ._columns import Column, is_missing, kinds_of_categories, object_array, short_repr
 from ._containers import (
     check_in_memory,
     check_not_lazy,
@@ -36,7 +36,7 @@ __all__ = [
     "read_columns",
     "row_chunks",
     "select_frequent",
-    "shown",
+    "short_repr",
     "take_rows",
     "text_warnings",
     "to_host",

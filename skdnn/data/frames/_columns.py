@@ -128,7 +128,7 @@ class Column:
             except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
                 cure = "; if text is meant, name it in categorical_features"
                 raise (TypeError if isinstance(error, TypeError) else ValueError)(
-                    f"X must hold numbers in {self}, got {shown(value)}: {error}"
+                    f"X must hold numbers in {self}, got {short_repr(value)}: {error}"
                     f"{cure if isinstance(value, str) else ''}"
                 ) from error
         return np.array(numbers, dtype=np.float64)
@@ -288,7 +288,7 @@ def object_array(values: list) -> np.ndarray:
     return array
 
 
-def shown(value: Any, longest: int = 60) -> str:
+def short_repr(value: Any, longest: int = 60) -> str:
     """Return a value as an error message shows it, shortened."""
     try:
         text = repr(value)

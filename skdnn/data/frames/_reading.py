@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._columns import (
     CATEGORY,
@@ -90,7 +90,7 @@ def number_blocks(X: Any, wanted: Collection[int]) -> list[tuple[list[int], np.n
 
 
 def find_kinds(
-    X: Any, categorical_features: str | Sequence | None, processes: Any = SINGLE_PROCESS
+    X: Any, categorical_features: str | Sequence | None, processes: SingleProcess = SINGLE_PROCESS
 ) -> list[str] | None:
     """Return the kind of each column: "number", "date", "duration" or "category".
 

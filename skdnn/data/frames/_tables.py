@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.processes import SINGLE_PROCESS
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._columns import object_array
 
@@ -69,7 +69,7 @@ class Table:
         means = None if self.means is None else self.means[rows]
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows], means=means)
 
-    def with_categories_of_all_processes(self, processes: Any) -> "Table":
+    def with_categories_of_all_processes(self, processes: SingleProcess) -> "Table":
         """Return the Table with codes for all categories that the Tables of all processes have."""
         if processes.size == 1:
             return self
@@ -105,7 +105,9 @@ class Table:
         n_frequent = lengths if n_frequent is None else n_frequent
         return replace(self, codes=codes, categories=categories, n_frequent=n_frequent)
 
-    def counts(self, weight: np.ndarray, processes: Any = SINGLE_PROCESS) -> list[np.ndarray]:
+    def counts(
+        self, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+    ) -> list[np.ndarray]:
         """Return for each column the number of rows of each category and, last, of all others.
 
         Parameters
@@ -122,7 +124,7 @@ class Table:
         ]
 
     def frequent_categories(
-        self, weight: np.ndarray, processes: Any = SINGLE_PROCESS
+        self, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
     ) -> list[np.ndarray]:
         """Return for each column the categories that are not rare, sorted.
 
@@ -143,7 +145,7 @@ class Table:
         frequent: Sequence[np.ndarray],
         weight: np.ndarray,
         min_fraction: float,
-        processes: Any = SINGLE_PROCESS,
+        processes: SingleProcess = SINGLE_PROCESS,
     ) -> list[np.ndarray]:
         """Return for each column the rare categories if target encoding them is worth it, or none.
 
@@ -171,7 +173,7 @@ class Table:
         return rare
 
     def fraction_of_others(
-        self, weight: np.ndarray | None = None, processes: Any = SINGLE_PROCESS
+        self, weight: np.ndarray | None = None, processes: SingleProcess = SINGLE_PROCESS
     ) -> list[float]:
         """Return for each column of categories the fraction of its values that are "other".
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import DATE, DURATION, NUMBER, kind_of_type, shown
+from ._columns import DATE, DURATION, NUMBER, kind_of_type, short_repr
 from ._containers import columns_of, is_frame
 
 # Fraction of the values that must read as numbers, dates or durations.
@@ -130,7 +130,9 @@ def text_warnings(
         if format_ is None:
             continue
         is_read = [format_.reads(value) for value in values]
-        others = [shown(value) for value, reads in zip(values, is_read, strict=True) if not reads]
+        others = [
+            short_repr(value) for value, reads in zip(values, is_read, strict=True) if not reads
+        ]
         exceptions = f", except {', '.join(others[:_MOST_SHOWN])}" if others else ""
         line = _conversion(passed, j, column.name, format_, list(compress(values, is_read)))
         messages[j] = (

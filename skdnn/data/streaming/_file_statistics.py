@@ -166,7 +166,7 @@ class FileStatistics:
     sums : dict
         In classification, for each label its number of rows in each chunk. In regression, for the
         key None the sum of y in each chunk.
-    found : dict
+    summaries : dict
         The Summary of the rows of each (label, whether they may be held out). The label is None in
         regression.
     rows_in_memory : list of (Rows, is_held_out, is_sampled)
@@ -183,7 +183,7 @@ class FileStatistics:
     sampled_fraction: float
     sizes: np.ndarray
     sums: dict[Any, np.ndarray] = field(default_factory=dict)
-    found: dict[tuple[Any, bool], Summary] = field(default_factory=dict)
+    summaries: dict[tuple[Any, bool], Summary] = field(default_factory=dict)
     rows_in_memory: list[tuple[Rows, np.ndarray, np.ndarray]] = field(default_factory=list)
     dtype: np.dtype | None = None
     label_dtype: np.dtype | None = None
@@ -214,9 +214,9 @@ class FileStatistics:
                 some = index[is_held_out[index] == held_out]
                 numbers = y[some] if label is None else None
                 summary = Summary.of(X[some], weight[some], numbers)
-                if (label, held_out) in self.found:
-                    summary = self.found[label, held_out] + summary
-                self.found[label, held_out] = summary
+                if (label, held_out) in self.summaries:
+                    summary = self.summaries[label, held_out] + summary
+                self.summaries[label, held_out] = summary
         if len(self.sums) > _MAX_LABELS:
             self.columns.target.learn(np.array(list(self.sums)))  # raises a ValueError
 
@@ -230,7 +230,9 @@ class FileStatistics:
     def label_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all labels, and the total weight of the rows of each."""
         labels = self.labels()
-        totals = [sum(self.found[label, held].weight for held in (False, True)) for label in labels]
+        totals = [
+            sum(self.summaries[label, held].weight for held in (False, True)) for label in labels
+        ]
         return labels, np.array(totals, dtype=float)
 
     def summary(self, factors: dict[Any, float], with_held_out: bool) -> Summary:
@@ -245,7 +247,7 @@ class FileStatistics:
         """
         summaries = [
             summary.scaled(factors.get(label, 1.0))
-            for (label, held_out), summary in self.found.items()
+            for (label, held_out), summary in self.summaries.items()
             if factors.get(label, 1.0) > 0 and (with_held_out or not held_out)
         ]
         total = summaries[0]

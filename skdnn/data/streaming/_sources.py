@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import shown
+from skdnn.data.frames import short_repr
 
 from ._schemas import common_schema, index_names
 from ._shuffling import RowRange
@@ -46,7 +46,7 @@ def open_source(X: Any) -> "Source | None":
         if paths is X and not any(map(os.path.exists, paths)):
             raise ValueError(
                 "X must be rows of numbers, a data frame, or paths of files that exist. Expected "
-                f"2D array, got 1D array of {type(X[0]).__name__} instead: {shown(X)}."
+                f"2D array, got 1D array of {type(X[0]).__name__} instead: {short_repr(X)}."
             )
         return _open_paths([os.fspath(path) for path in paths])
     if hasattr(type(X), "get_fragments"):  # a PyArrow dataset
@@ -80,7 +80,7 @@ def _open_paths(paths: list[str]) -> "Source":
         schema = common_schema(fragments, partition_fields)
         return Source(schema.empty_table(), [_ParquetFragment(f, schema) for f in fragments])
     except (OSError, pyarrow.ArrowException) as error:
-        given = repr(paths[0]) if len(paths) == 1 else shown(paths)
+        given = repr(paths[0]) if len(paths) == 1 else short_repr(paths)
         raise ValueError(
             f"X must be the path of {_EXPECTED}, but {given} cannot be read: {error}"
         ) from error
@@ -454,7 +454,7 @@ class Source:
         arrays = [array for table in self.tables([name]) for array in table.column(name).chunks]
         return _import_pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
 
-    def reads(self, path: str) -> bool:
+    def contains_file(self, path: str) -> bool:
         """Return whether a file is one of those that are read. Those of polars are unknown."""
         if not os.path.exists(path):
             return False

@@ -14,7 +14,14 @@ from threading import Event
 import numpy as np
 import torch
 
-from skdnn.data.batches import DenseRows, Epoch, OnDemandRows, micro_batch_sizes, outputs, pieces
+from skdnn.data.batches import (
+    DenseRows,
+    Epoch,
+    OnDemandRows,
+    micro_batch_sizes,
+    row_tensor,
+    split_sizes,
+)
 from skdnn.data.encoding import Encoder
 from skdnn.data.targets import RealNumbers, TwoClasses
 
@@ -76,7 +83,7 @@ class StreamedBatches:
         self.mean_weight = summary.weight / summary.n_rows
         X, index = initial_rows.X, np.arange(len(initial_rows.X))
         self.rows = OnDemandRows(X, index, encoder, dtype, device)
-        self.y = outputs(target.standardized(initial_rows.y), 1, dtype, device)
+        self.y = row_tensor(target.standardized(initial_rows.y), 1, dtype, device)
         self.weight = self._weight_tensor(initial_rows.weight)
         self.sizes = file.statistics.sizes
         self.strata = make_strata(self.sizes, file.statistics.means(file.target))
@@ -131,8 +138,8 @@ class StreamedBatches:
     def _block(self, rows: Rows, index: np.ndarray) -> Epoch:
         """Return some rows encoded, as tensors cut into steps and micro-batches."""
         X = DenseRows(rows.X, index, self.encoder, self.dtype, self.device)[:]
-        y = outputs(self.target.standardized(rows.y[index]), 1, self.dtype, self.device)
-        steps = pieces(len(index), self.batch_size)
+        y = row_tensor(self.target.standardized(rows.y[index]), 1, self.dtype, self.device)
+        steps = split_sizes(len(index), self.batch_size)
         sizes = micro_batch_sizes(steps, self._n_at_once, self.n_inputs + 1)
         return Epoch.of_views(X, y, self._weight_tensor(rows.weight[index]), sizes)
 

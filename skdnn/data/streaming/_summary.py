@@ -159,7 +159,9 @@ class Summary:
             frequent.append(select_frequent(list(counts.values()), list(counts), self.n_rows))
         return frequent
 
-    def exact(self, encoder: Encoder, X: np.ndarray | Table, standardize: bool | str) -> Encoder:
+    def refine_encoder(
+        self, encoder: Encoder, X: np.ndarray | Table, standardize: bool | str
+    ) -> Encoder:
         """Return an Encoder fitted to a sample, with the exact statistics of all rows.
 
         Parameters

@@ -15,7 +15,6 @@ from skdnn.data.frames import (
     columns_of,
     is_frame,
     is_missing,
-    shown,
     to_host,
 )
 
@@ -107,7 +106,7 @@ def normalized_numbers(y: Any, name: str = "y", parts: Iterable[Any] | None = No
         for value in values:
             if not isinstance(value, Real | Decimal):
                 raise ValueError(
-                    f"{name} must hold real numbers, got {shown(value)} ({type(value).__name__})."
+                    f"{name} must hold real numbers, got {short_repr(value)} ({type(value).__name__})."
                 )
     try:
         y = y.astype(np.float64)
@@ -132,7 +131,9 @@ def _without_missing(y: Any, name: str, what: str, parts: Iterable[Any] | None) 
     except Exception as error:  # other libraries' containers may raise anything
         raise ValueError(f"{name} must hold one {what} for each row: {error}") from error
     if y.ndim == 0 or y.dtype.kind == "V":
-        found = f"records of {y.dtype}" if y.ndim else f"{shown(given)} ({type(given).__name__})"
+        found = (
+            f"records of {y.dtype}" if y.ndim else f"{short_repr(given)} ({type(given).__name__})"
+        )
         raise ValueError(f"{name} must hold one {what} for each row, got {found}.")
     if _count_missing(y):
         arrays = [y] if parts is None else map(as_array, parts)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import check_not_lazy, shown
+from skdnn.data.frames import check_not_lazy
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import as_array
@@ -60,7 +60,7 @@ def normalized_weights(
             raise TypeError(f"an array of {weight.dtype}")
         weight = np.ma.filled(weight.astype(np.float64), np.nan)
     except Exception as error:  # other libraries' containers may raise anything
-        raise ValueError(f"{name} must be numbers, got {shown(sample_weight)}.") from error
+        raise ValueError(f"{name} must be numbers, got {short_repr(sample_weight)}.") from error
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):

@@ -26,7 +26,7 @@ def generators(n):
 
 
 def flat(epoch):
-    """Return X, y and weight of all micro-batches of an epoch, concatenated, one row for each example."""
+    """Return X, y and weight of all micro-batches of an epoch, an example in each row."""
     # A copy, since X of one step may overwrite that of the step before.
     micro_batches = [(X().clone(), y, weight) for step in epoch.steps for X, y, weight in step]
     return [torch.cat(parts, dim=-1).mT for parts in zip(*micro_batches, strict=True)]
