@@ -11,6 +11,7 @@ from sklearn.metrics import get_scorer
 from skdnn.network import Network
 
 Scoring: TypeAlias = str | Callable[..., Any]
+from skdnn.data.frames import short_repr
 
 
 def make_score_function(

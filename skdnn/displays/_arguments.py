@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import to_host
+from skdnn.data.frames import short_repr, to_host
 
 
 def check_count(name: str, value: Any, low: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skdnn.data.frames import to_host
+from skdnn.data.frames import short_repr, to_host
 
 from ._arguments import as_numbers, check_count
 from ._canvas import figure_with_axes, rows_and_columns

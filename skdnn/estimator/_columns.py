@@ -21,6 +21,7 @@ from skdnn.data.frames import (
     find_kinds,
     holds_only_numbers,
     kinds_of_categories,
+    short_repr,
     text_warnings,
     to_host,
 )

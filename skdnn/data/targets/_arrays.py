@@ -15,6 +15,7 @@ from skdnn.data.frames import (
     columns_of,
     is_frame,
     is_missing,
+    short_repr,
     to_host,
 )
 
@@ -106,7 +107,8 @@ def normalized_numbers(y: Any, name: str = "y", parts: Iterable[Any] | None = No
         for value in values:
             if not isinstance(value, Real | Decimal):
                 raise ValueError(
-                    f"{name} must hold real numbers, got {short_repr(value)} ({type(value).__name__})."
+                    f"{name} must hold real numbers, got {short_repr(value)} "
+                    f"({type(value).__name__})."
                 )
     try:
         y = y.astype(np.float64)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.frames import check_not_lazy
+from skdnn.data.frames import check_not_lazy, short_repr
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import as_array
