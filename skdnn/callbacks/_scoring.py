@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 
+from skdnn.data.frames import short_repr
 from skdnn.network import Network
 
 Scoring: TypeAlias = str | Callable[..., Any]
-from skdnn.data.frames import short_repr
 
 
 def make_score_function(
