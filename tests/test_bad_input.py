@@ -72,9 +72,9 @@ BAD_PARAMETERS = [
     ({"n_iter_no_change": 0}, r"n_iter_no_change must be an int in the range \[1, "),
     ({"early_stopping": "yes"}, "early_stopping must be one of True, False, 'auto', got 'yes'"),
     ({"early_stopping": 1}, "early_stopping must be"),
-    ({"scoring": "auc"}, r"scoring must be one of None or a name of .*got 'auc'"),
+    ({"scoring": "auc"}, r"scoring must be None, a name of .*got 'auc'"),
     ({"scoring": ["roc_auc", "f1"]}, r"scoring must be .*got \['roc_auc', 'f1'\]"),
-    ({"scoring": 1}, "scoring must be one of None or a name"),
+    ({"scoring": 1}, "scoring must be None, a name"),
     ({"max_grad_norm": 0}, r"max_grad_norm must be a float in the range \(0, inf\) or None, got 0"),
     ({"max_grad_norm": "1"}, "max_grad_norm must be"),
     (
@@ -100,7 +100,7 @@ BAD_PARAMETERS = [
         "activation must be a differentiable",
     ),
     ({"n_threads": -1}, "n_threads must be"),
-    ({"checkpoint": 3}, "checkpoint must be one of None or a path or a skdnn.Checkpoint, got 3"),
+    ({"checkpoint": 3}, "checkpoint must be None, a path or a skdnn.Checkpoint, got 3"),
     ({"checkpoint": "/nowhere/fit"}, "checkpoint must be a file in a folder that exists"),
     (
         {"validation_fraction": 0},

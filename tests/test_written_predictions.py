@@ -119,7 +119,7 @@ def test_a_read_only_folder_raises_before_predicting():
         os.chmod(folder, 0o555)
         try:
             os.seteuid(65534)
-            with pytest.raises(ValueError, match=r"path must be a file .*: Permission denied"):
+            with pytest.raises(ValueError, match=r"path=.* cannot be written: Permission denied"):
                 UNPREDICTED.write_predictions(TABLE, os.path.join(folder, "out.parquet"))
         finally:
             os.seteuid(0)

@@ -257,13 +257,13 @@ CONSTRAINTS: dict[str, Constraint] = {
     "warm_start": BOOLEAN,
     "checkpoint": Options(
         (None,),
-        " or a path or a skdnn.Checkpoint",
+        ", a path or a skdnn.Checkpoint",
         lambda value: isinstance(value, str | PathLike | Checkpoint),
     ),
     "verbose": Interval(Integral, 0, options=(True, False)),
     "random_state": Options(
         (None,),
-        " or an int in the range [0, 2**32) or a numpy.random.RandomState",
+        ", an int in the range [0, 2**32) or a numpy.random.RandomState",
         lambda value: (
             isinstance(value, np.random.RandomState) or Interval(Integral, 0).accepts(value)
         ),

@@ -409,7 +409,7 @@ def test_a_path_without_a_folder_is_rejected_before_training(tmp_path, place):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"checkpoint": 3}, "checkpoint must be one of None or a path or a skdnn.Checkpoint"),
+        ({"checkpoint": 3}, "checkpoint must be None, a path or a skdnn.Checkpoint"),
         ({"checkpoint": "x", "optimizer": "lbfgs"}, "optimizer must be one of 'sgd', 'adam', "),
         ({"checkpoint": "x", "optimizer": torch.optim.Adam}, "optimizer must be one of 'sgd', "),
     ],
