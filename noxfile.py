@@ -1,8 +1,8 @@
-"""What is checked before a change lands: `nox -l` lists it, `nox -s lint` runs one.
+"""Checks of a change: `nox -l` lists the sessions, `nox -s lint` runs one.
 
-Sessions install into the environment at hand and run there, so that PyTorch is fetched once; `dist`
-and `oldest`, which need other versions, make environments of their own below .nox. Machines choose
-PyTorch's build by pip's own settings, such as PIP_CONSTRAINT or PIP_EXTRA_INDEX_URL.
+Sessions use the current environment, so that PyTorch is downloaded once; `dist` and `oldest`, which
+need other versions, create environments below .nox. Choose PyTorch's build by pip's own settings,
+such as PIP_CONSTRAINT or PIP_EXTRA_INDEX_URL.
 """
 
 import re
@@ -17,13 +17,13 @@ nox.options.sessions = ["tests", "lint", "docs", "dist", "oldest"]
 
 ROOT = Path(__file__).parent
 PIP_INSTALL = ("python", "-m", "pip", "install", "--quiet")
-# Two processes; the tests of a file run in one of them, where they share what it starts.
+# Two processes; the tests of a file run in the same one and can use common fixtures.
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 OLDEST = (
     *("scikit-learn==1.6.*", "joblib==1.3.*", "numpy==2.0.*", "scipy==1.13.*"),
     "pillow==10.1.*",
 )
-# What calls scikit-learn, NumPy, SciPy or Pillow most.
+# The tests that use scikit-learn, NumPy, SciPy and Pillow most.
 OLDEST_TESTS = (
     *("tests/test_sklearn_checks.py", "tests/test_classifier.py", "tests/test_regressor.py"),
     *("tests/test_regressor_integration.py", "tests/test_bad_input.py", "tests/test_data_kinds.py"),
@@ -33,21 +33,21 @@ OLDEST_TESTS = (
 
 @nox.session
 def tests(session):
-    """Run all tests, none skipped for a missing library; what follows `--` goes to pytest."""
+    """Run all tests with all optional libraries; arguments after `--` go to pytest."""
     session.run(*PIP_INSTALL, "-e", ".[all-tests]")
     session.run("python", "-m", "pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
 def lint(session):
-    """Look at the files with ruff, mypy and the rest of .pre-commit-config.yaml."""
+    """Run ruff, mypy and the other hooks of .pre-commit-config.yaml."""
     session.run(*PIP_INSTALL, "-e", ".[all-tests,lint]")
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure")
 
 
 @nox.session
 def docs(session):
-    """Build the documentation with all examples, open every page in a browser, and try SHAP."""
+    """Build the documentation with all examples, open each page in a browser, and test SHAP."""
     session.run(*PIP_INSTALL, "-e", ".[all-tests,docs]", "shap")
     session.run(
         "sphinx-build", "-q", "-b", "html", "-W", "--keep-going", "docs", "docs/_build/html"
@@ -58,10 +58,10 @@ def docs(session):
 
 @nox.session(venv_backend="venv")
 def oldest(session):
-    """Run part of the tests on the oldest versions; what follows `--` are further pins."""
+    """Run some tests with the oldest versions; arguments after `--` are further pins."""
     session.install("-e", ".[test]", *OLDEST, *session.posargs)
-    # Two checks of scikit-learn 1.6 give a binary classifier other labels with weights than with
-    # repetitions, and it warns together with today's SciPy and pytest; later ones mended both.
+    # Two checks of scikit-learn 1.6 pass different labels to a binary classifier with weights and
+    # with repetitions, and it warns with today's SciPy and pytest; later versions fix both.
     ignored = ("-W", "ignore::DeprecationWarning", "-W", "ignore::pytest.PytestRemovedIn10Warning")
     chosen = ("-k", "not sample_weight_equivalence", *OLDEST_TESTS)
     session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *ignored, *chosen)
@@ -69,7 +69,7 @@ def oldest(session):
 
 @nox.session(venv_backend="venv")
 def dist(session):
-    """Build sdist and wheel into dist/; run the sdist's quick tests, and README with the wheel."""
+    """Build sdist and wheel; run quick tests from the sdist, and README with the wheel."""
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     session.install("build", "twine")
     session.run("python", "-m", "build", silent=True)

@@ -1,4 +1,4 @@
-"""How the documentation is built, with a browser's look at it: `nox -s docs`."""
+"""Configuration of the documentation, which `nox -s docs` builds and opens in a browser."""
 
 import sys
 from pathlib import Path
@@ -28,15 +28,15 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
-    "sphinx-mathjax-offline",  # formulas without a server of somebody else's
+    "sphinx-mathjax-offline",  # formulas without an external server
 ]
 exclude_patterns = ["_build", "measured", "sg_execution_times.rst", "**/sg_execution_times.rst"]
 templates_path = ["_templates"]
-suppress_warnings = ["myst.header"]  # of parts of Markdown files, which begin below a title
-default_role = "literal"  # single backticks, as the docstrings have them
+suppress_warnings = ["myst.header"]  # included parts of Markdown files begin below a title
+default_role = "literal"  # single backticks, as in the docstrings
 
-numpydoc_show_class_members = False  # each class has a page, which lists its methods itself
-autodoc_typehints = "none"  # the docstrings say it in words
+numpydoc_show_class_members = False  # the page of each class lists its methods
+autodoc_typehints = "none"  # types are in the docstrings
 autosummary_generate = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -46,13 +46,13 @@ html_title = "skdnn"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css", "gallery.css", "home.css"]
 html_show_sphinx = False
-html_use_index = False  # the API page is one
-html_context = {"default_mode": "auto"}  # dark where the reader's system is
+html_use_index = False  # the API page serves as one
+html_context = {"default_mode": "auto"}  # dark mode by the reader's system
 html_theme_options = {
     "logo": {"text": "skdnn"},
     "navbar_align": "left",
     "show_prev_next": True,
-    # The gallery needs the width for its pictures.
+    # The gallery needs the width for its plots.
     "secondary_sidebar_items": {"**": ["page-toc"], "gallery/index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -73,16 +73,16 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skdnn",),
     "reference_url": {"skdnn": None},
-    "capture_repr": (),  # what is printed, not what a line returns
+    "capture_repr": (),  # only printed output
     "show_memory": False,
     "min_reported_time": 1,
     "image_srcset": ["2x"],
     "reset_modules": ("matplotlib", "gallery_style.readable"),  # in this order
     "thumbnail_size": (600, 500),
-    "remove_config_comments": True,  # such as which picture is the thumbnail
+    "remove_config_comments": True,  # such as the number of the thumbnail
 }
 
-# Where others document their names; so no list of theirs has to be fetched.
+# Pages of other projects, so that no inventory is downloaded.
 PAGES = {
     "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
     "numpy": "https://numpy.org/doc/stable/reference/generated/{}.html",
@@ -91,12 +91,12 @@ PAGES = {
 
 
 def link_elsewhere(app, env, node, contnode):
-    """Return a link for a name that is not documented here, if it is one of theirs."""
+    """Return a link for a name that another project documents."""
     name = node.get("reftarget", "")
     page = PAGES.get(name.partition(".")[0])
     return page and nodes.reference("", "", contnode, refuri=page.format(name))
 
 
 def setup(app):
-    """Let Sphinx ask for names that it does not find."""
+    """Register the links to other projects."""
     app.connect("missing-reference", link_elsewhere)

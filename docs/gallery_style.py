@@ -1,13 +1,13 @@
-"""How the pictures of the gallery look: their text can be read on a phone."""
+"""Style of the gallery's plots, with text that is legible on a phone."""
 
 from typing import Any
 
 import matplotlib as mpl
 
-# Of a figure six inches wide that a phone shows 350 pixels wide, 13 points are ten pixels high.
+# 13 points are ten pixels in a figure of six inches that a phone shows 350 pixels wide.
 STYLE = {
     "font.size": 13,
-    "axes.titlesize": "medium",  # a title has to fit a panel two or three inches wide
+    "axes.titlesize": "medium",  # a title must fit a plot of two or three inches
     "figure.figsize": (6, 4),
     "lines.linewidth": 2,
 }

@@ -1,7 +1,7 @@
-"""Writes into DeepRegressor's docstring what DeepBinaryClassifier's says of the same thing.
+"""Copy common entries from DeepBinaryClassifier's docstring to DeepRegressor's.
 
-Editors show a docstring as it stands in the file, so the text must stand in both files; it is
-written once, in ``classifier.py``. Run after a change there::
+Editors show a docstring as it is in the file, so both files contain the text. It is maintained in
+``classifier.py``; run after a change there::
 
     python docs/share_docstrings.py
 """
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "skdnn"
-# What the regressor says in words of its own.
+# Entries that differ in the regressor.
 OWN = {
     "n_layers",
     "scoring",
@@ -34,13 +34,13 @@ ENTRY = re.compile(
 
 
 def class_docstring(source):
-    """Return start and stop of the docstring of the only class in a file."""
+    """Return the start and stop of the docstring of the only class in a file."""
     start = source.index('    """', source.index("\nclass "))
     return start, source.index('"""', start + 7)
 
 
 def shared(classifier, regressor):
-    """Return the source of the regressor with the classifier's words for what both have."""
+    """Return the source of the regressor with the classifier's text of common entries."""
     start, stop = class_docstring(classifier)
     theirs = {entry["name"]: entry[0] for entry in ENTRY.finditer(classifier[start:stop])}
 
@@ -53,7 +53,7 @@ def shared(classifier, regressor):
 
 
 def main():
-    """Write the file of the regressor anew."""
+    """Update the file of the regressor."""
     classifier, regressor = (PACKAGE / f"{name}.py" for name in ("classifier", "regressor"))
     theirs, ours = (path.read_text(encoding="utf-8") for path in (classifier, regressor))
     regressor.write_text(shared(theirs, ours), encoding="utf-8")

@@ -1,12 +1,12 @@
-"""What all tests share: the global state they must find unchanged, and real data."""
+"""Fixtures of all tests: a check of the global state, and real data."""
 
 import gc
 import os
 import re
 from importlib.util import find_spec
 
-# One thread for each process that tests start, and below for this one: tests then take as long on a
-# busy machine as their work does, and not as long as OpenMP's threads wait for each other.
+# One thread for this process and those that tests start, so that tests do not wait for OpenMP's
+# threads on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -15,23 +15,23 @@ from hypothesis import HealthCheck, settings
 from process_state import global_state
 from sklearn.datasets import load_breast_cancer
 
-# An example may take any time, and be drawn in any time.
+# No time limits for the examples of hypothesis.
 settings.register_profile("any time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any time")
-torch.set_num_threads(1)  # a test that needs more sets them, and restores this
-# Is for this process alone: programs that tests start would be warned of what torch opens.
+torch.set_num_threads(1)  # a test that needs more threads sets and restores them
+# Only for this process: in programs that tests start, torch itself would cause warnings.
 os.environ.pop("PYTHONWARNDEFAULTENCODING", None)
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave the built documentation alone where nobody asks for it with -m docs."""
+    """Skip the tests of the built documentation unless -m docs selects them."""
     is_asked_for = "docs" in config.option.markexpr
     return True if collection_path.name == "test_docs.py" and not is_asked_for else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the pages of the guide as slow, and skip those that import what is not installed."""
+    """Mark the pages of the guide as slow, and skip those that need a missing library."""
     for item in items:
         if item.path.suffix == ".rst":
             item.add_marker("slow")
@@ -42,13 +42,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Spare the garbage collector what imports have made: it stays until the end."""
+    """Exclude imported objects from garbage collection."""
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _global_state_stays():
-    """Every test is also a test that global state is as it was before."""
+    """Check in every test that the global state is unchanged afterwards."""
     before = global_state()
     yield
     after = global_state()

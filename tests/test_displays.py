@@ -1,4 +1,4 @@
-"""What pictures show. `pytest --basetemp=pictures` keeps them, to be looked at."""
+"""Contents of plots; `pytest --basetemp=pictures` keeps the images."""
 
 import sys
 from functools import partial
@@ -153,7 +153,7 @@ def test_custom_activations_are_named():
 def test_the_derivative_curve_is_the_slope_of_the_activation(activation):
     display = ActivationDisplay.from_activation(activation, limits=(-2.5, 2), n_points=1000)
     z, slope = display.Z, np.gradient(display.A, display.Z)
-    smooth = np.abs(z) > 0.01  # ReLU has a corner at 0, where differences do not count
+    smooth = np.abs(z) > 0.01  # ReLU has no derivative at 0
     np.testing.assert_allclose(display.derivative[smooth], slope[smooth], atol=5e-3)
     assert (z[0], z[-1]) == (-2.5, 2)
     for line, curve in zip(display.lines_, (display.A, display.derivative), strict=True):
@@ -231,7 +231,7 @@ def test_decision_boundaries_require_titles_and_one_axes_each():
 
 
 def photographs(mode="RGB"):
-    """Return small images that are bright on the left or on the right, and which are which."""
+    """Return small images that are bright on the left or right, and whether on the left."""
     images = np.random.default_rng(0).integers(0, 60, size=(60, 6, 8, 3), dtype=np.uint8)
     is_left = np.arange(60) % 2 == 0
     images[is_left, :, :4] += 150

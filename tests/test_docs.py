@@ -1,6 +1,6 @@
 """The built documentation in a browser. `nox -s docs` builds it, and runs this.
 
-Screenshots of every page, on a desk and on a phone, are left in docs/_build/screenshots.
+Screenshots of every page, at desktop and phone widths, are written to docs/_build/screenshots.
 """
 
 import shutil
@@ -16,9 +16,9 @@ BUILD = Path(__file__).parents[1] / "docs" / "_build"
 HTML, SCREENSHOTS = BUILD / "html", BUILD / "screenshots"
 WIDTHS = {"desk": 1280, "phone": 390}
 PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
-# Debian's Chromium as root, that asks nobody outside for anything.
+# Chromium as root, without network access.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-# Elements that reach over the right edge where nothing scrolls.
+# Elements beyond the right edge without a scroll bar.
 CUT_OFF = """
 [...document.querySelectorAll(".bd-article-container *")].filter(element => {
   if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
@@ -30,7 +30,7 @@ CUT_OFF = """
 
 
 class Page(HTMLParser):
-    """The links of a page, and the places in it that links can lead to."""
+    """The links of a page and its anchors."""
 
     def __init__(self, path):
         super().__init__()

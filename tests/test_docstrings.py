@@ -1,4 +1,4 @@
-"""Every public name is documented, by the rules to which scikit-learn holds its own."""
+"""Every public name is documented by scikit-learn's rules."""
 
 import importlib.util
 import inspect
@@ -11,11 +11,11 @@ from skdnn.network import ACTIVATIONS, LINEAR_LOSSES, LOSSES
 
 validation = pytest.importorskip("numpydoc.validate")
 
-# As in scikit-learn: where the summary stands, and how a returned object is named, is free.
+# As in scikit-learn: the position of the summary and names of returned objects are free.
 FREE = {"GL01", "GL02", "RT02"}
-# What only a class must have: an extended summary, "See Also", an example.
+# Required only for a class: an extended summary, "See Also", an example.
 OF_CLASSES = {"ES01", "SA01", "EX01"}
-# Documented by scikit-learn, in its own words.
+# Documented by scikit-learn.
 INHERITED = {"get_metadata_routing", "set_callbacks"}
 
 
@@ -31,7 +31,7 @@ def public():
 
 
 PUBLIC = dict(public())
-# What users of several processes import beside them.
+# Public, but not exported by skdnn itself.
 BESIDE = {"skdnn.distributed.data_parallel": False}
 
 

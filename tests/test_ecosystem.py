@@ -1,4 +1,4 @@
-"""One test for each tool of scikit-learn that takes a classifier, on data that it ships."""
+"""Tools of scikit-learn that use a classifier, on its data sets."""
 
 import joblib
 import numpy as np
@@ -127,7 +127,7 @@ def test_one_vs_rest_classifies_more_than_two_classes():
 
 @pytest.fixture(scope="module")
 def genres():
-    """Return X and three yes/no answers for each row."""
+    """Return X and three binary labels for each row."""
     return make_multilabel_classification(
         300, 10, n_classes=3, allow_unlabeled=True, random_state=0
     )
@@ -225,7 +225,7 @@ def test_parallel_fits_divide_the_cores(two_threads, monkeypatch):
     X, y = make_classification(300, 20, random_state=0)
 
     def threads(n_threads):
-        """Return how many torch has in a fit that is large enough for two, and after it."""
+        """Return torch's threads during a fit that is large enough for two, and after it."""
         seen = []
 
         def score(clf, X, y):
@@ -242,7 +242,7 @@ def test_parallel_fits_divide_the_cores(two_threads, monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     assert threads(None) == [1, 2]
     beside = joblib.delayed(threads)
-    # Two processes of one thread each; then four fits in threads, of one thread each.
+    # Two processes with one thread each; then four fits in threads, with one thread each.
     assert joblib.Parallel(n_jobs=2)(beside(None) for _ in range(2)) == [[1, 1], [1, 1]]
     with joblib.parallel_config("threading", n_jobs=2):
         assert [used for used, _ in joblib.Parallel()(beside(1) for _ in range(4))] == [1, 1, 1, 1]
@@ -256,7 +256,7 @@ def test_permutation_importance_finds_the_informative_feature(split):
     importance = permutation_importance(
         model, np.hstack([X_test, noise]), y_test, n_repeats=10, random_state=0
     ).importances_mean
-    assert importance[-1] == 0  # it never varied in training
+    assert importance[-1] == 0  # constant in training
     assert importance.max() > 0.005
 
 

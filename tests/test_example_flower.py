@@ -1,4 +1,4 @@
-"""The main job, examples/plot_6_flower.py: the whole of it, on both kinds of photographs."""
+"""The example examples/plot_6_flower.py, on both kinds of photographs."""
 
 import io
 import os
@@ -21,13 +21,13 @@ import skdnn
 pytestmark = pytest.mark.slow
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plot_6_flower.py"
-# One network to search, and fewer pixels, save the time.
+# One network in the search and fewer pixels, to save time.
 SHORTER = {"[1, 2, 3, 4]": "[2]", "[0.0003, 0.001]": "[0.001]", "(60, 40)": "(30, 20)"}
 ORANGE, DARK_GREEN, ORANGE_GREY = (240, 150, 80), (10, 50, 40), (150, 140, 130)
 
 
 def run_example(folder, *arguments, **names):
-    """Run the example, shorter, in a folder; return its names and, as `printed`, what it says."""
+    """Run a shorter example in a folder; return its globals and, as `printed`, its output."""
     source = EXAMPLE.read_text(encoding="utf-8")
     for full, short in SHORTER.items():
         assert source.count(full) == 1
@@ -45,7 +45,7 @@ def run_example(folder, *arguments, **names):
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory):
-    """The example after a run as a notebook: no __file__, and a command line of its own."""
+    """The example run as a notebook: no __file__, and another command line."""
     folder = tmp_path_factory.mktemp("flower")
     run = run_example(folder, "-f", "kernel.json")
     run.output = folder / run.options.output
@@ -53,7 +53,7 @@ def bundled(tmp_path_factory):
 
 
 def save_photos(folder, names, n_each, noise=0):
-    """Write photographs of discs and of stripes, in random colours, into two sub-folders."""
+    """Write images of discs and of stripes in random colours to two folders."""
     rng = np.random.default_rng(0)
     y, x = np.indices((40, 50))
     for name, shape in zip(names, (np.hypot(y - 20, x - 25) < 13, x % 10 < 5), strict=True):
@@ -66,7 +66,7 @@ def save_photos(folder, names, n_each, noise=0):
 
 
 def check_table(run):
-    """Check what is said of each model; return accuracy and ROC AUC of each, the network's last."""
+    """Check the lines of each model; return accuracy and ROC AUC of each, the network last."""
     lines = run.printed.splitlines()
     first = next(k for k, line in enumerate(lines) if line.startswith("model"))
     cells = [line.rsplit(maxsplit=4) for line in lines[first + 1 : first + 5]]
@@ -80,14 +80,14 @@ def check_table(run):
 
 
 def check_files(output, printed, *pictures):
-    """Check that files are named, pictures, and that the pickled model takes a photograph."""
+    """Check the names and content of the files, and that the pickled model predicts."""
     assert {file.stem for file in output.glob("*.png")} == {*pictures, "test_photo"}
     said = dict(line.split(": ", 1) for line in printed.splitlines() if f"{output.name}" in line)
     assert {Path(name).name for name in said} == {file.name for file in output.iterdir()}
     assert all(len(shows) > 5 for shows in said.values())
     for name in pictures:
         with Image.open(output / f"{name}.png") as picture:
-            assert picture.width <= 800  # or the letters are too small on a page
+            assert picture.width <= 800  # otherwise the letters are too small on a page
             assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 100
     model = joblib.load(output / "flower_model.joblib")
     return model.predict_proba([output / "test_photo.png"]).tolist()
@@ -106,7 +106,7 @@ def test_bundled_photographs_are_classified(bundled):
 
 
 def test_photographs_in_a_folder_are_classified(tmp_path, monkeypatch):
-    def in_this_process(command, encoding):  # a fresh one takes seconds, and has had its test above
+    def in_this_process(command, encoding):  # a new fit takes seconds and is tested above
         return str(joblib.load(command[3]).predict_proba(command[4:]).tolist())
 
     monkeypatch.setattr(subprocess, "check_output", in_this_process)
@@ -139,7 +139,7 @@ def test_labels_depend_on_petal_coloured_pixels(bundled, other):
     patches = np.full((6, 40, 60, 3), other, np.uint8)
     for patch, n_orange_rows in zip(patches, (40, 21, 20, 8, 7, 0), strict=True):
         patch[:n_orange_rows] = ORANGE
-    # Half is not more than half, and a fifth is not less than a fifth.
+    # Exactly a half and exactly a fifth are neither.
     expected = ["flower"] * 2 + ["left out"] * 2 + ["no flower"] * 2
     assert bundled.label_patches(patches).tolist() == expected
 
@@ -191,7 +191,7 @@ def test_photographs_are_listed_with_their_labels(bundled, tmp_path):
 def test_other_than_two_classes_are_a_clear_error(bundled, tmp_path):
     folder = save_photos(tmp_path / "photos", ["flower", "other"], n_each=1)
     save_photos(folder / "third", ["a", "b"], n_each=1)
-    bundled.list_photos(folder)  # no photograph lies in the third sub-folder itself
+    bundled.list_photos(folder)  # the third folder itself contains no photograph
     (folder / "other" / "0.png").rename(folder / "third" / "0.png")
     (folder / "flower" / "0.png").rename(folder / "0.png")
     np.savez(tmp_path / "one.npz", X=np.zeros((2, 8, 8, 3), np.uint8), y=[1, 1])

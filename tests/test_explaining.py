@@ -1,4 +1,4 @@
-"""What the guide's page on explanations says of to_module(), with SHAP where it is there."""
+"""Explanations of to_module(), as the guide describes them, with SHAP if it is installed."""
 
 import re
 from doctest import DocTestParser
@@ -23,7 +23,7 @@ VARIANTS = [
     {"n_networks": 2},
     {"n_layers": 1},
 ]
-# The activations that DeepExplainer knows.
+# Activations supported by DeepExplainer.
 KNOWN = ["relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu", "gelu"]
 
 
@@ -33,7 +33,7 @@ def fitted(X, **parameters):
 
 
 def as_numbers(X):
-    """Return the frame as a tensor, with the index of each level, of which all are told apart."""
+    """Return the frame as a tensor with the index of each category."""
     categories = {"kind": X["kind"].map({"u": 0.0, "v": 1.0, "w": 2.0})} if "kind" in X else {}
     return torch.tensor(X.assign(**categories).to_numpy(dtype=float))
 
@@ -43,7 +43,7 @@ def column_of_answers(module):
 
 
 def sums(network, rows, n_background=50):
-    """Return what the shares of each row are to sum to."""
+    """Return the expected sum of the attributions of each row."""
     P = network(rows).detach().numpy()[:, 0]
     return P[n_background:] - P[:n_background].mean()
 
@@ -64,7 +64,7 @@ def test_every_relevant_number_has_a_gradient(parameters):
     (slope,) = torch.autograd.grad(module(rows).sum(), rows)
     assert torch.isfinite(slope).all()
     assert (slope[:, :3].abs().amax(dim=0) > 0).all()
-    assert (slope[:, 3] == 0).all()  # an index of a level is no quantity
+    assert (slope[:, 3] == 0).all()  # an index of a category is not a quantity
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_integrated_gradients_after_the_encoding_do_so_with_categories_and_missi
 
 
 def integrated_gradients(module, rows, baseline, n_steps=1000):
-    """Return (row - baseline) times the mean gradient on the way from baseline to row."""
+    """Return (row - baseline) times the mean gradient between baseline and row."""
     total = torch.zeros_like(rows)
     for step in range(n_steps):
         point = baseline + (step + 0.5) / n_steps * (rows - baseline)
@@ -109,10 +109,10 @@ def integrated_gradients(module, rows, baseline, n_steps=1000):
 def shap():
     before = np.random.get_state()  # noqa: NPY002
     yield pytest.importorskip("shap")
-    np.random.set_state(before)  # noqa: NPY002 - its explainers seed it
+    np.random.set_state(before)  # noqa: NPY002 - the explainers seed it
 
 
-@pytest.mark.filterwarnings("ignore")  # that shap does not know Unflatten, and its own
+@pytest.mark.filterwarnings("ignore")  # shap does not know Unflatten, and warns about itself
 def test_attributions_of_the_programs_of_the_guide_sum_to_the_prediction(shap, pytestconfig):
     page = (pytestconfig.rootpath / "docs/guide/explaining.rst").read_text(encoding="utf-8")
     names = {}

@@ -1,4 +1,4 @@
-"""What the page of questions says. Its programs run as doctests."""
+"""Parameters in the FAQ; its programs run as doctests."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
 
-# Parameters of scikit-learn's, and of partial_fit, that the page names as well.
+# Parameters of scikit-learn and of partial_fit on the page.
 OTHERS = {"classes", "n_jobs", "transform_input"}
 
 

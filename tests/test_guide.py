@@ -1,4 +1,4 @@
-"""What the user guide says of parameters. Its programs run as doctests."""
+"""Parameters in the user guide; its programs run as doctests."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""What README.md shows works."""
+"""The programs of README.md run."""
 
 import re
 
@@ -50,7 +50,7 @@ def test_regression_runs(programs, capsys):
 
 def test_early_stopping_and_resuming_runs(programs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):  # the second time from the checkpoint
+    for _ in range(2):  # resumed from the checkpoint
         exec(compile(programs[1], "README.md", "exec"), {})
     assert (tmp_path / "cancer.ckpt").exists()
     assert capsys.readouterr().out.startswith("epoch 1/50: cost ")
@@ -59,7 +59,7 @@ def test_early_stopping_and_resuming_runs(programs, tmp_path, monkeypatch, capsy
 def test_a_validation_set_in_a_pipeline_runs(programs):
     (program,) = [program for program in programs if "transform_input" in program]
     names = {}
-    with sklearn.config_context():  # restores what the program sets
+    with sklearn.config_context():  # restores the setting of the program
         exec(compile(program, "README.md", "exec"), names)
     model, X_val, y_val = (names[name] for name in ("model", "X_val", "y_val"))
     loss = log_loss(y_val, model.predict_proba(X_val))

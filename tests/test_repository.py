@@ -1,4 +1,4 @@
-"""What the repository says of itself: version, addresses, workflows, what an import costs."""
+"""Consistency of the repository: versions, links, workflows, dependencies, imported modules."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ TEXTS = [*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.*"), ROOT / "CITATION.cff"
 SOURCE = "https://github.com/skdnn/skdnn"
 SITE = "https://skdnn.github.io/skdnn/"
 IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
-# What of its dependencies skdnn needs, which is slow enough.
+# The parts of its dependencies that skdnn imports.
 NEEDED = "numpy, torch, PIL.Image, sklearn.metrics, sklearn.model_selection, sklearn.pipeline"
 
 
@@ -25,7 +25,7 @@ def read(name):
 
 
 def roots_after(statement):
-    """Return the packages that are loaded after a statement in a fresh process."""
+    """Return the packages loaded after a statement in a fresh process."""
     program = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
@@ -33,7 +33,7 @@ def roots_after(statement):
 
 
 def source_of(page):
-    """Return what a page of the site is made of."""
+    """Return the source of a page of the site."""
     if page.startswith("gallery/"):
         return ROOT / "examples" / f"{page.removeprefix('gallery/')}.py"
     return ROOT / "docs" / f"{page}.rst"
@@ -47,7 +47,7 @@ def test_the_import_loads_nothing_but_what_torch_and_scikit_learn_load():
 
 
 def required(extra=None):
-    """Return the names to import of what skdnn requires, with or without an extra."""
+    """Return the import names of the requirements of skdnn, with or without an extra."""
     project = pytest.importorskip("tomllib").loads(read("pyproject.toml"))["project"]
     given = project["dependencies"] + project["optional-dependencies"].get(extra, [])
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in given}
@@ -55,7 +55,7 @@ def required(extra=None):
 
 
 def imported_by(tree):
-    """Return the packages that the import statements of a file name."""
+    """Return the packages that a file imports."""
     for node in tree:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -72,7 +72,7 @@ def test_imports_of_the_package_are_declared_dependencies():
 
 
 def test_top_level_imports_of_tests_are_in_the_extra_test():
-    """Tests of other libraries call pytest.importorskip."""
+    """Tests of optional libraries use pytest.importorskip."""
     here = {path.stem for path in ROOT.glob("tests/**/*.py")} | {"skdnn"}
     for path in ROOT.glob("tests/**/*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

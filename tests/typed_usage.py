@@ -1,4 +1,4 @@
-"""What a program with types may write; read by mypy, never run."""
+"""A typed program that uses skdnn; checked by mypy, never run."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Tests of what ImageVectorizer opens, and of what it refuses: formats, bombs, pipes, odd data."""
+"""Files that ImageVectorizer opens or refuses: formats, bombs, pipes, invalid data."""
 
 import io
 import os
@@ -26,7 +26,7 @@ def random_levels(*shape):
 
 
 def seen_pixels(image, **parameters):
-    """Return one image as the vectorizer sees it, levels in 0..255."""
+    """Return the pixels of one image as the vectorizer reads it, in 0..255."""
     parameters = {"size": None, "scale": None, "dtype": "uint8"} | parameters
     vectorizer = ImageVectorizer(**parameters)
     return vectorizer.inverse_transform(vectorizer.fit_transform([image]))[0]
@@ -44,7 +44,7 @@ def written(path, data):
 
 
 def assert_refused(image, error, message, **parameters):
-    """Hold that both methods refuse X[1], name it, and give no more than four types of error."""
+    """Check that both methods refuse X[1] with its name and one of four types of error."""
     good = random_levels(4, 6, 3)
     fitted = ImageVectorizer(size=(6, 4), **parameters).fit([good])
     with pytest.raises(error, match=rf"(?s)Cannot read X\[1\].*{message}") as caught:
@@ -57,7 +57,7 @@ def assert_refused(image, error, message, **parameters):
 
 @pytest.fixture
 def no_waiting():
-    """Turn waiting for ever into a failure."""
+    """Fail a test that blocks."""
     signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for a file that does not end"))
     signal.alarm(10)
     yield
@@ -69,7 +69,7 @@ def no_waiting():
 
 @pytest.fixture
 def ghostscript_ran(tmp_path, monkeypatch):
-    """Put a gs on the path that leaves a trace; give the function that looks for it."""
+    """Put a gs on the path that leaves a trace; yield the function that checks for it."""
     trace, program = tmp_path / "ran", tmp_path / "bin" / "gs"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ntouch {trace}\n", encoding="utf-8")
@@ -188,7 +188,7 @@ def png_chunk(kind, data):
 
 
 def bomb(width, height):
-    """Return the beginning of a PNG that announces so many pixels, and has none."""
+    """Return the beginning of a PNG that declares a size, without pixels."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"")
 
@@ -204,7 +204,7 @@ def test_max_pixels_applies_to_every_kind_of_source(name, tmp_path):
     with Image.open(path) as lazy, path.open("rb") as opened:
         for source in (path, str(path), file, opened, lazy):
             assert_refused(source, ValueError, message, max_pixels=23)
-        assert lazy.tile or name == "WEBP"  # it was not decoded
+        assert lazy.tile or name == "WEBP"  # not decoded
 
 
 @pytest.mark.parametrize("width", [10_000, 60_000, 2**31 - 1])
@@ -242,12 +242,12 @@ def test_a_decompression_bomb_in_a_text_chunk_is_refused():
 @pytest.fixture(scope="module")
 def photograph():
     photo = Image.fromarray(load_sample_images().images[0])
-    return photo.resize((1283, 857), Image.Resampling.BICUBIC)  # no multiple of 8
+    return photo.resize((1283, 857), Image.Resampling.BICUBIC)  # not a multiple of 8
 
 
 @pytest.fixture
 def decoded_sizes(monkeypatch):
-    """Note the size at which each JPEG is decoded."""
+    """Record the size at which each JPEG is decoded."""
     sizes = []
 
     def load(self, load_image=JpegImageFile.load):
@@ -365,7 +365,7 @@ def test_closed_files_and_text_files_are_errors(tmp_path):
 
 
 class Wrapped:
-    """An open file that has only what Pillow asks for."""
+    """An open file with only the methods that Pillow uses."""
 
     def __init__(self, file):
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
@@ -381,7 +381,7 @@ def test_any_object_with_read_and_seek_is_accepted_as_a_file():
 
 
 class Raising:
-    """An image whose reading raises an error, and whose name does, too."""
+    """An image that raises errors when it is read and when its name is."""
 
     def __init__(self, raising):
         self.raising = raising

@@ -1,4 +1,4 @@
-"""Tests of ImageVectorizer: order of the columns, kinds of images, errors, memory, scikit-learn."""
+"""ImageVectorizer: order of the columns, kinds of images, errors, memory, scikit-learn."""
 
 import gc
 import io
@@ -30,19 +30,19 @@ def random_levels(*shape, seed=0):
 
 
 def kept(**parameters):
-    """Make a vectorizer that gives levels as they are."""
+    """Return a vectorizer that keeps pixel values."""
     return ImageVectorizer(**({"size": None, "scale": None, "dtype": "uint8"} | parameters))
 
 
 def seen_pixels(image, **parameters):
-    """Return one image as the vectorizer sees it."""
+    """Return one image as the vectorizer reads it."""
     vectorizer = kept(**parameters)
     return vectorizer.inverse_transform(vectorizer.fit_transform([image]))[0]
 
 
 @pytest.fixture
 def png(tmp_path):
-    """Save random pixels as PNG; give the function that does it."""
+    """Yield a function that saves random pixels as PNG."""
 
     def save(name, height=4, width=6, seed=0):
         path = tmp_path / name
@@ -54,7 +54,7 @@ def png(tmp_path):
 
 @pytest.fixture(scope="module")
 def crops():
-    """Cut 24 crops of 30 × 20 pixels from the two sample photographs; give them and y."""
+    """Cut 24 crops of 30 × 20 pixels from the two sample photographs; return them and y."""
     photos = load_sample_images().images
     corners = [(y, x) for y in (0, 100, 200, 300) for x in (0, 300, 600)]
     crops = [photo[y : y + 20, x : x + 30] for photo in photos for y, x in corners]
@@ -155,7 +155,7 @@ def test_scale_none_keeps_the_pixel_values(dtype):
     ],
 )
 def test_inverse_transform_is_exact_when_nothing_was_resized(order, mode, scale, dtype):
-    # 256 pixels an image, in which every level occurs.
+    # 256 pixels in each image, with every pixel value.
     images = np.stack([np.random.default_rng(i).permutation(256) for i in range(6)])
     images = images.astype(np.uint8).reshape(-1, 8, 32)
     if mode == "RGB":
@@ -333,7 +333,7 @@ def test_the_pillow_image_of_the_user_is_unchanged():
 
 
 def saved(image, suffix=".png", **options):
-    """Send an image through a file format, to see it as Pillow opens it."""
+    """Save an image in a format, and return it as Pillow opens it."""
     file = io.BytesIO()
     image.save(file, suffix.removeprefix(".").upper(), **options)
     return file
@@ -607,7 +607,7 @@ def test_few_pillow_images_are_alive_at_a_time(png, monkeypatch):
         counts.append(sum(issubclass(type(o), Image.Image) for o in gc.get_objects()))
         return open_image(*args, **options)
 
-    gc.freeze()  # no need to look through what is there already, for each image
+    gc.freeze()  # existing objects need not be scanned for each image
     monkeypatch.setattr(Image, "open", counting_open)
     vectorizer.transform(paths)
     assert len(counts) == 15
@@ -630,7 +630,7 @@ def test_files_are_closed(tmp_path, monkeypatch):
 # --- scikit-learn ----------------------------------------------------------------------------
 
 
-# The common checks that need no matrix; check_estimator itself skips what takes no 2-D arrays.
+# The common checks without a matrix; check_estimator skips estimators without 2-D input.
 @pytest.mark.parametrize(
     "check",
     [
