@@ -3,7 +3,7 @@ r"""What does it look at?
 
 A network of thousands of weights can be asked from outside. Permutation importance tells how much
 worse it answers without a column, partial dependence how its answer changes with the values of one.
-Both are scikit-learn's, and take frames with text and gaps. Both are about the model: where that is
+Both are scikit-learn's, and take frames with text and missing values. Both are about the model: where that is
 wrong, so are they.
 """
 
@@ -77,8 +77,8 @@ assert rise[1] < rise[2] / 5
 # ------------------------
 # All rows are given the same value in one column, and the mean of the answers is drawn; then the
 # next value. scikit-learn takes these values from the quantiles of a column, or from its sorted
-# levels where it is named in ``categorical_features``, and can do neither where some are missing.
-# So it gets the rows without gaps. Integers, too, it wants to be floats.
+# categories if it is named in ``categorical_features``, and can do neither where some are missing.
+# So it gets the rows without missing values. Integers, too, it wants to be floats.
 
 known = X_test.dropna()
 text = ["sky", "day", "seller"]
