@@ -3,8 +3,8 @@ r"""What does it look at?
 
 A network of thousands of weights can be asked from outside. Permutation importance tells how much
 worse it answers without a column, partial dependence how its answer changes with the values of one.
-Both are scikit-learn's, and take frames with text and missing values. Both are about the model: where that is
-wrong, so are they.
+Both are scikit-learn's, and take frames with text and missing values. Both are about the model:
+where that is wrong, so are they.
 """
 
 import matplotlib.pyplot as plt
