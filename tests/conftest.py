@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import signal
 from importlib.util import find_spec
 
 # One thread for this process and those that tests start, so that tests do not wait for OpenMP's
@@ -21,6 +22,9 @@ settings.load_profile("any time")
 torch.set_num_threads(1)  # a test that needs more threads sets and restores them
 # Only for this process: in programs that tests start, torch itself would cause warnings.
 os.environ.pop("PYTHONWARNDEFAULTENCODING", None)
+# A shell may start background jobs with Ctrl-C ignored, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path, config):
