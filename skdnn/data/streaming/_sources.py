@@ -157,11 +157,24 @@ class _ParquetFragment:
         n_rows : int
             Rows of a table at most.
         """
+        self._check_unchanged()
+        try:
+            yield from self._read(spans, columns, n_rows)
+        except Exception:
+            self._check_unchanged()  # the metadata of one file seldom decode another
+            raise
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        if self._current_state() != self.state:
+            raise ValueError(f"X has changed while it was read: {self.path!r} was modified.")
+
+    def _read(
+        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, Any]]:
         pyarrow = _import_pyarrow()
         fields = [self.schema.field(name) for name in columns]
         in_file = [name for name in self.fragment.physical_schema.names if name in columns]
-        if self._current_state() != self.state:
-            raise ValueError(f"X has changed while it was read: {self.path!r} was modified.")
         with (
             self.fragment.open() as stream,
             pyarrow.parquet.ParquetFile(
