@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skdnn.network import Network
-from skdnn.training import _optimizers, make_optimizer
+from skdnn.training import OPTIMIZERS, SCHEDULES, _optimizers, make_optimizer, optimizer_kind
 
 N_STEPS = 50
 
@@ -182,3 +182,15 @@ def test_weight_decay_does_not_change_biases():
     run(network, objective, 0.1, "sgd", weight_decay=1.0)
     assert network.W[1].abs().max().item() < 0.02
     torch.testing.assert_close(network.b[1], bias, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, torch.optim.RMSprop])
+def test_an_optimizer_has_a_state_and_options_as_its_kind_says(optimizer):
+    kind = optimizer_kind(optimizer)
+    network, _ = make()
+    made = make_optimizer(optimizer, network, momentum=0.5, nesterov=True)
+    assert bool(made.state()) == kind.has_state
+    assert {name: getattr(made, name) for name in kind.options} == (
+        {"momentum": 0.5, "nesterov": True} if optimizer == "sgd" else {}
+    )
+    assert kind.default_schedule in SCHEDULES
