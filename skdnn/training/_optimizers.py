@@ -71,7 +71,7 @@ class GradientDescent(Optimizer):
 class Adam(Optimizer):
     """A step along the running mean of the gradient over the root of its running mean square."""
 
-    tensors, counters = ("mean", "square"), ("n_steps",)
+    tensors, nonnegative, counters = ("mean", "square"), ("square",), ("n_steps",)
     mean: Tensor
     square: Tensor
     n_steps = 0
