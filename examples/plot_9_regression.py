@@ -86,7 +86,8 @@ ax.legend()
 # loss with respect to :math:`Z` is what the lecture ends at, :math:`\hat y - y`, so that backward
 # propagation starts the same.
 
-Z, truth = torch.linspace(-4, 4, 9, dtype=torch.float64), torch.ones(9, dtype=torch.float64)
+Z = torch.linspace(-4, 4, 9, dtype=torch.float64)[None]  # 1 × m
+truth = torch.ones_like(Z)
 entropy = LOSSES["log_loss"].derivative(Z, truth, torch.empty_like(Z))
 squared = LINEAR_LOSSES["squared_error"].derivative(Z, truth, torch.empty_like(Z))
 assert torch.allclose(entropy, torch.sigmoid(Z) - truth)

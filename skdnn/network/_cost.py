@@ -3,6 +3,8 @@
 For two classes ``ŷ = σ(Z)`` is a probability. If it has been rounded to 0 or 1, its logarithm may
 be infinite, while the logit ``Z = log(ŷ / (1 - ŷ))`` is finite. So the losses and their derivatives
 are functions of Z. For regression, ``ŷ = Z``.
+
+A loss adds or averages over the outputs of an example, in its value and its derivative alike.
 """
 
 from collections.abc import Callable
@@ -42,14 +44,24 @@ def log_odds(y: Tensor, weight: Tensor) -> Tensor:
     return torch.where((positive > 0) & (negative > 0), (positive / negative).log(), 0.0)
 
 
+def mean_over_outputs(losses: Tensor) -> Tensor:
+    """Return the mean of losses of shape (..., k, m) over the k outputs, of shape (..., 1, m)."""
+    return losses if losses.shape[-2] == 1 else losses.mean(-2, keepdim=True)
+
+
+def divide_by_outputs(dZ: Tensor) -> Tensor:
+    """Divide dL/dZ of shape (..., k, m) by k in place, for the mean over the k outputs."""
+    return dZ if dZ.shape[-2] == 1 else dZ.div_(dZ.shape[-2])
+
+
 def squared_error(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``(ŷ - y)² / 2`` with ``ŷ = Z``, for each example."""
-    return (Z - y).square_().mul_(0.5)
+    return mean_over_outputs((Z - y).square_().mul_(0.5))
 
 
 def squared_error_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ = ŷ - y`` into `out`."""
-    return torch.sub(Z, y, out=out)
+    return divide_by_outputs(torch.sub(Z, y, out=out))
 
 
 def mean(y: Tensor, weight: Tensor) -> Tensor:
@@ -59,24 +71,24 @@ def mean(y: Tensor, weight: Tensor) -> Tensor:
 
 def absolute_error(Z: Tensor, y: Tensor) -> Tensor:
     """Return ``|ŷ - y|`` with ``ŷ = Z``, for each example."""
-    return (Z - y).abs_()
+    return mean_over_outputs((Z - y).abs_())
 
 
 def absolute_error_derivative(Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ = sign(ŷ - y)`` into `out`."""
-    return torch.sub(Z, y, out=out).sign_()
+    return divide_by_outputs(torch.sub(Z, y, out=out).sign_())
 
 
 def quantile_error(q: float, Z: Tensor, y: Tensor) -> Tensor:
     """Return ``q (y - ŷ)`` where ``ŷ = Z`` is too low, ``(1 - q) (ŷ - y)`` where it is too high."""
     error = Z - y
-    return torch.maximum(-q * error, (1 - q) * error)
+    return mean_over_outputs(torch.maximum(-q * error, (1 - q) * error))
 
 
 def quantile_error_derivative(q: float, Z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Write ``dL/dZ``, -q below y and 1 - q above, into `out`."""
     sign = torch.sub(Z, y, out=out).sign_()
-    return sign.add_(sign.abs(), alpha=1 - 2 * q).mul_(0.5)
+    return divide_by_outputs(sign.add_(sign.abs(), alpha=1 - 2 * q).mul_(0.5))
 
 
 def quantile(q: float, y: Tensor, weight: Tensor) -> Tensor:
@@ -96,9 +108,10 @@ class Loss:
     Attributes
     ----------
     value : callable
-        From Z and y of the same shape to the loss of each.
+        From Z and y of shape (..., k, m) to the loss of each example, of shape (..., 1, m), with
+        the sum or the mean over several outputs.
     derivative : callable
-        From Z, y and the tensor to write the derivative to.
+        From Z, y and the tensor of the same shape to write the derivative of `value` to.
     constant : callable
         From y of shape (..., k, m) and weights of shape (..., 1, m) to the constant Z of the lowest
         cost, of shape (..., k).
@@ -128,12 +141,12 @@ def quantile_loss(q: float) -> Loss:
     )
 
 
-# For two classes.
+# For two classes, with one output.
 LOSSES: dict[str, Loss] = {
     "log_loss": Loss(cross_entropy, cross_entropy_derivative, log_odds),
     "squared_error": Loss(squared_error_of_sigmoid, squared_error_of_sigmoid_derivative, log_odds),
 }
-# For regression.
+# For regression, the mean over several outputs.
 LINEAR_LOSSES: dict[str, Loss] = {
     "squared_error": Loss(squared_error, squared_error_derivative, mean),
     "absolute_error": Loss(
@@ -144,7 +157,7 @@ LINEAR_LOSSES: dict[str, Loss] = {
 
 
 def cost(loss: Loss, Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return ``J = Σ weight * loss / Σ weight``, averaged over several outputs.
+    """Return ``J = Σ weight * loss / Σ weight``.
 
     Parameters
     ----------
@@ -152,7 +165,7 @@ def cost(loss: Loss, Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     Z : tensor of shape (..., k, m)
         Any finite numbers.
     y : tensor of shape (..., k, m)
-        0 or 1, or numbers.
+        Classes as 0 or 1, or numbers.
     weight : tensor of shape (..., 1, m)
         Weights of the examples, at least 0 and not all 0.
 
@@ -177,5 +190,5 @@ def cost_sums(loss: Loss, Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 
     The arguments are those of `cost`. The sums of parts of the examples can be added.
     """
-    losses = (weight * loss.value(Z, y)).sum(-1).mean(-1)
+    losses = (weight * loss.value(Z, y)).sum(-1).squeeze(-1)
     return torch.stack([losses, weight.sum((-2, -1)).expand_as(losses)])

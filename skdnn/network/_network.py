@@ -58,7 +58,7 @@ class Network:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n^[0], …, n^[L]; the last is 1 for a binary classifier.
+        n^[0], …, n^[L]; the last is the number of outputs, 1 for two classes.
     activations : sequence of Activation
         One for each hidden layer.
     output : Output, default=SIGMOID
@@ -213,7 +213,6 @@ class Network:
         y : tensor of shape (..., n^[L], m)
         weight : tensor of shape (..., 1, m)
         loss : Loss
-            Averaged over several outputs.
         generators : sequence of torch.Generator
             One for each network, from which its dropout masks are drawn.
         out : tensor of shape (..., n^[L], m) or None, default=None
@@ -231,9 +230,7 @@ class Network:
                     for mask, generator in zip(self.members(D), generators, strict=True):
                         mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
         Z = forward_propagation(X, self.Wb, self.activations, cache, out)
-        dZ = loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
-        if self.layer_sizes[-1] > 1:
-            dZ.div_(self.layer_sizes[-1])
+        loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
         backward_propagation(self._W_T, self.activations, cache, self.dWb)
         if self.input_mask is not None:
             self.dW[1].mul_(self.input_mask)
