@@ -179,13 +179,10 @@ def test_missing_labels_are_counted_in_the_whole_file(write, kind):
         "days": pa.array(whole.astype(np.int32), pa.date32(), mask=is_missing),
     }[kind]
     table = pa.table({"x": np.arange(N), "y": y})
-    path = write(table, 50)
-    few = ds.dataset(path).filter(ds.field("x") < 250)
-    pl = pytest.importorskip("polars")
-    for X, found in ((path, "6 of 600"), (few, "2 of 250"), (pl.scan_parquet(path), "6 of 600")):
-        with pytest.raises(ValueError, match=f"Input y contains NaN: {found} labels are missing"):
-            DeepBinaryClassifier(**SMALL).fit(X, "y")
-    with pytest.raises(ValueError, match="Input y contains NaN: 6 of 600 labels are missing"):
+    message = "Input y contains NaN: 6 of 600 labels are missing"
+    with pytest.raises(ValueError, match=message):
+        DeepBinaryClassifier(**SMALL).fit(write(table, 50), "y")
+    with pytest.raises(ValueError, match=message):
         fit_in_memory(DeepBinaryClassifier, table, **SMALL)
 
 
@@ -536,12 +533,19 @@ def test_a_folder_partitioned_by_a_column(mixed_table, tmp_path):
     assert_same_as_in_memory(ds.dataset(tmp_path / "d", partitioning="hive"), mixed_table)
 
 
-def test_a_filtered_dataset(mixed_table, tmp_path):
-    pq.write_to_dataset(mixed_table, tmp_path / "d", partition_cols=["part"], row_group_size=50)
-    chosen = (ds.field("x") > 0.1) & (ds.field("part") != "b")
-    dataset = ds.dataset(tmp_path / "d", partitioning="hive")
-    assert_same_as_in_memory(dataset.filter(chosen), mixed_table.filter(chosen))
-    assert len(list(dataset.get_fragments())) == 3
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_filtered_dataset_is_an_error_that_says_how_to_write_its_rows(
+    mixed_table, write, tmp_path, in_memory
+):
+    path, chosen = write(mixed_table), ds.field("x") > 0.1
+    filtered = ds.dataset(mixed_table if in_memory else path).filter(chosen)
+    clf = DeepBinaryClassifier(**SMALL).fit(path, "y")
+    with pytest.raises(ValueError, match="X must be a PyArrow dataset without a filter"):
+        clf.predict(filtered)
+    with pytest.raises(ValueError, match=r"write_dataset\(X, folder, format='parquet'\)"):
+        DeepBinaryClassifier(**SMALL).fit(filtered, "y")
+    ds.write_dataset(filtered, tmp_path / "d", format="parquet")
+    assert_same_as_in_memory(tmp_path / "d", mixed_table.filter(chosen))
 
 
 @pytest.mark.parametrize("kind", ["csv", "ipc", "parquet"])
@@ -556,15 +560,17 @@ def test_a_dataset_of_tables_in_memory(mixed_table):
     )
 
 
-def test_a_polars_lazyframe(mixed_table, tmp_path):
+def test_a_polars_lazyframe_is_an_error_that_says_what_to_pass(mixed_table, tmp_path):
     pl = pytest.importorskip("polars")
     pl.from_arrow(mixed_table).write_parquet(tmp_path / "p.parquet", row_group_size=77)
     scan = pl.scan_parquet(tmp_path / "p.parquet")
-    assert_same_as_in_memory(scan, mixed_table)
-    assert_same_as_in_memory(
-        scan.filter(pl.col("x") > 0.1), mixed_table.filter(ds.field("x") > 0.1)
-    )
+    clf = DeepBinaryClassifier(**SMALL).fit(tmp_path / "p.parquet", "y")
+    for call in (lambda: clf.fit(scan, "y"), lambda: clf.predict(scan)):
+        with pytest.raises(TypeError, match=r"got a polars LazyFrame\. Pass the paths .*collect"):
+            call()
     assert_same_as_in_memory(tmp_path / "p.parquet", mixed_table)
+    scan.filter(pl.col("x") > 0.1).sink_parquet(tmp_path / "f.parquet")
+    assert_same_as_in_memory(tmp_path / "f.parquet", mixed_table.filter(ds.field("x") > 0.1))
 
 
 def test_files_written_by_pandas_and_empty_row_groups(mixed_table, tmp_path):

@@ -159,7 +159,7 @@ def test_text_in_rows_of_weight_zero_is_ignored():
     assert "'size' reads as numbers, but" in message
 
 
-@pytest.mark.parametrize("library", ["polars", "pyarrow", "path", "dataset", "scan"])
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "path", "dataset"])
 def test_text_in_frames_of_other_libraries_and_files_is_warned_of(library, tmp_path):
     pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
     dataset = pytest.importorskip("pyarrow.dataset")
@@ -170,13 +170,11 @@ def test_text_in_frames_of_other_libraries_and_files_is_warned_of(library, tmp_p
         "pyarrow": (pa.Table.from_pandas(INCOMES), Y),
         "path": (path, "y"),
         "dataset": (dataset.dataset(path), "y"),
-        "scan": (pl.scan_parquet(path), "y"),
     }[library]
     (message,) = messages(lambda: clone(SHORT).fit(X, y))
     assert "Column 'income' reads as numbers, except 'n/a', but holds text" in message
     line = {
         "polars": "X.with_columns(pl.col('income').str.replace_all('[,]', '').cast(pl.Float64",
         "pyarrow": "X.set_column(2, 'income', pa.array(pd.to_numeric(X['income'].to_pandas()",
-        "scan": "X.with_columns(pl.col('income')",
     }
     assert line.get(library, "frame['income'] = pd.to_numeric(frame['income']") in message

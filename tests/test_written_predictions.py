@@ -54,12 +54,6 @@ def test_a_new_file_in_the_input_folder_is_written(folder, kind):
     ]  # fmt: skip
 
 
-def test_a_new_file_in_a_folder_scanned_by_polars_is_written(folder):
-    pl = pytest.importorskip("polars")
-    CLF.write_predictions(pl.scan_parquet(folder), folder / "out.parquet")
-    assert_written(folder / "out.parquet")
-
-
 def sub_tree(folder):
     from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
@@ -75,7 +69,6 @@ INPUTS = {
     "union": lambda folder: ds.dataset(
         [ds.dataset(folder / "0.parquet"), ds.dataset(folder / "1.parquet")]
     ),
-    "filtered": lambda folder: ds.dataset(folder).filter(ds.field("a") > 0),
     "sub tree": sub_tree,
     "relative": lambda folder: os.path.relpath(folder),
 }

@@ -87,7 +87,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             on its device.
 
             X may also name files, which are then read in parts: the path of a Parquet file or of a
-            folder of them, a list of such paths, a pyarrow.dataset.Dataset, or a polars LazyFrame.
+            folder of them, a list of such paths, or a pyarrow.dataset.Dataset without a filter.
             Files with different columns are read by one schema that does not depend on their order.
 
             X may also be a Dask collection, if y is one, too: each Dask worker trains on the rows

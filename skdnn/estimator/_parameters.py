@@ -7,8 +7,6 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from functools import cache
 from numbers import Integral, Real
 from os import PathLike
@@ -93,7 +91,8 @@ class Interval:
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value satisfies the constraint."""
-        if not isinstance(value, self.type) or isinstance(value, bool):
+        number = int if self.type is Integral else int | float
+        if not isinstance(value, number) or isinstance(value, bool):
             return Options(self.options).accepts(value)
         if isinstance(value, Integral) and abs(int(value)) >= _INTEGER_LIMIT:
             return False
@@ -118,9 +117,9 @@ class PerLayer:
 def to_python(value: Any) -> Any:
     """Convert a parameter to types of Python.
 
-    Scalars of NumPy and torch, decimals and fractions become numbers, booleans and strings; lists,
-    ranges, arrays, and pandas' Series and Index become tuples; mappings become dicts. Any other
-    object is returned as it is.
+    Scalars of NumPy and torch become numbers, booleans and strings; lists, ranges, arrays, and
+    pandas' Series and Index become tuples; mappings become dicts. Any other object is returned as
+    it is.
 
     Examples
     --------
@@ -129,21 +128,12 @@ def to_python(value: Any) -> Any:
     >>> to_python(np.int8(32)), to_python(np.array(["tanh", "relu"])), to_python(range(2))
     (32, ('tanh', 'relu'), (0, 1))
     """
-    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, np.longdouble | Decimal | Fraction):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    if isinstance(value, np.generic):
-        return value.item()
+    if hasattr(type(value), "tolist"):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {to_python(key): to_python(element) for key, element in value.items()}
-    value = value.tolist() if isinstance(value, np.ndarray | torch.Tensor) else value
-    is_of_pandas = hasattr(type(value), "to_numpy") and getattr(value, "ndim", 0) == 1
-    if isinstance(value, list | tuple | range) or is_of_pandas:
-        return tuple(to_python(element) for element in value)
+    if isinstance(value, list | tuple | range):
+        return tuple(map(to_python, value))
     return value
 
 

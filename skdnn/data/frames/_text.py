@@ -173,7 +173,7 @@ def _format_of(values: list, counts: np.ndarray) -> _Format | None:
 def _conversion(passed: Any, j: int, name: Any, format_: _Format, values: list) -> str:
     """Return the line of code that converts column j in the library of its frame."""
     column = f"X[{name!r}]"
-    if hasattr(type(passed), "get_column") or hasattr(type(passed), "collect_schema"):  # polars
+    if hasattr(type(passed), "get_column"):  # polars
         if format_.kind == NUMBER or all(_IS_LONG_DATE(text.strip()) for text in values):
             return f"X = X.with_columns({_polars_expression(f'pl.col({name!r})', format_, values)})"
         series = _pandas_expression(f"{column}.to_pandas()", format_, values)

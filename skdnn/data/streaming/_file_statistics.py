@@ -162,7 +162,7 @@ class FileStatistics:
     held_out_fraction, sampled_fraction : float
         Fractions of the rows that may be held out, and that belong to the sample.
     sizes : array of int of shape (n_chunks,)
-        Number of rows of each chunk, after the filter of the source.
+        Number of rows of each chunk.
     sums : dict
         In classification, for each label its number of rows in each chunk. In regression, for the
         key None the sum of y in each chunk.

@@ -1,8 +1,8 @@
 """Rows in files: X names the files instead of holding the rows.
 
-A path or a list of paths of Parquet files, a PyArrow dataset, or a polars LazyFrame is opened as a
-Source. A Source reads any rows as small PyArrow tables and keeps none of them. Parquet files are
-read with `pyarrow.parquet.ParquetFile`, since a dataset would load whole row groups.
+A path or a list of paths of Parquet files, or a PyArrow dataset, is opened as a Source. A Source
+reads any rows as small PyArrow tables and keeps none of them. Parquet files are read with
+`pyarrow.parquet.ParquetFile`, since a dataset would load whole row groups.
 """
 
 import os
@@ -19,25 +19,24 @@ from skdnn.data.frames import short_repr
 from ._schemas import common_schema, index_names
 from ._shuffling import RowRange
 
-# Numbers in a table.
-_TABLE_SIZE = 2**18
+# Numbers in a table, and rows of a chunk where all rows are read in order.
+_TABLE_SIZE, _CHUNK_ROWS = 2**18, 2**16
 # Bytes of the buffer for each column of a Parquet file.
 _COLUMN_BUFFER_BYTES = 2**16
-# Rows collected at a time from a polars LazyFrame, which starts its scan anew each time.
-_POLARS_ROWS = 2**16
 _EXPECTED = "a Parquet file or a folder of Parquet files"
 
 
 def open_source(X: Any) -> "Source | None":
-    """Return the Source of one or more paths, a PyArrow dataset or a polars LazyFrame.
+    """Return the Source of one or more paths or of a PyArrow dataset; None for any other X.
 
-    Return None for any other X. A list consists of paths if it is not empty and all its elements
-    are paths.
+    A list consists of paths if it is not empty and all its elements are paths.
 
     Raises
     ------
     ValueError
-        If a file does not exist or cannot be read.
+        If a file does not exist or cannot be read, or a dataset has a filter.
+    TypeError
+        If X is a polars LazyFrame.
     ImportError
         If PyArrow is not installed.
     """
@@ -51,9 +50,11 @@ def open_source(X: Any) -> "Source | None":
         return _open_paths([os.fspath(path) for path in paths])
     if hasattr(type(X), "get_fragments"):  # a PyArrow dataset
         return _open_dataset(X)
-    if hasattr(type(X), "collect_schema") and hasattr(type(X), "sink_parquet"):  # a LazyFrame
-        empty = _import_pyarrow().table(_collect(X.head(0)).to_arrow())
-        return Source(empty, [_PolarsFragment(X)])
+    if hasattr(type(X), "sink_parquet"):
+        raise TypeError(
+            "X must hold its rows in memory or name files, got a polars LazyFrame. Pass the paths "
+            "of its Parquet files or X.collect(), or write its rows to a file by X.sink_parquet."
+        )
     return None
 
 
@@ -105,24 +106,22 @@ def _files_at(path: str, local: Any) -> list[str]:
 
 def _open_dataset(dataset: Any) -> "Source":
     pyarrow = _import_pyarrow()
-    # PyArrow has no public attribute for the filter of a dataset. If a later version stores it
-    # elsewhere, `get_fragments` raises an error for a dataset with a filter.
-    condition = (getattr(dataset, "_scan_options", None) or {}).get("filter")
-    n_rows, unfiltered = None, dataset
     try:
-        if condition is not None:
-            n_rows = dataset.count_rows()
-            # A union of datasets has their fragments, but not their filters.
-            unfiltered = pyarrow.dataset.UnionDataset(dataset.schema, [dataset])
         fragments = [
             (_ParquetFragment if hasattr(type(fragment), "row_groups") else _ScannedFragment)(
                 fragment, dataset.schema
             )
-            for fragment in unfiltered.get_fragments()
+            for fragment in dataset.get_fragments()
         ]
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(f"The files of X cannot be read: {error}") from error
-    return Source(dataset.schema.empty_table(), fragments, condition, n_rows)
+    except ValueError as error:  # PyArrow returns no fragments of a dataset with a filter
+        raise ValueError(
+            "X must be a PyArrow dataset without a filter. Write its rows to files by "
+            "pyarrow.dataset.write_dataset(X, folder, format='parquet') and pass the path of the "
+            "folder, or read them into memory by X.to_table()."
+        ) from error
+    return Source(dataset.schema.empty_table(), fragments)
 
 
 class _ParquetFragment:
@@ -145,21 +144,21 @@ class _ParquetFragment:
         self.state = self._current_state()
 
     def read(
-        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield (index of a span, table) for the rows of some spans.
+        self, row_ranges: list[RowRange], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Yield (number of a chunk, first row, table) for some rows.
 
         Parameters
         ----------
-        spans : list of (start, stop)
-            Rows, in ascending order and without overlap.
+        row_ranges : list of (number of a chunk, start, stop)
+            Rows of the fragment, in ascending order and without overlap.
         columns : list of str
         n_rows : int
             Rows of a table at most.
         """
         self._check_unchanged()
         try:
-            yield from self._read(spans, columns, n_rows)
+            yield from self._read(row_ranges, columns, n_rows)
         except Exception:
             self._check_unchanged()  # the metadata of one file seldom decode another
             raise
@@ -170,8 +169,8 @@ class _ParquetFragment:
             raise ValueError(f"X has changed while it was read: {self.path!r} was modified.")
 
     def _read(
-        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
-    ) -> Iterator[tuple[int, Any]]:
+        self, row_ranges: list[RowRange], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, int, Any]]:
         pyarrow = _import_pyarrow()
         fields = [self.schema.field(name) for name in columns]
         in_file = [name for name in self.fragment.physical_schema.names if name in columns]
@@ -183,17 +182,15 @@ class _ParquetFragment:
         ):
             edges = pairwise(np.cumsum([0, *self.sizes]).tolist())
             for group, (first, end) in zip(self.groups, edges, strict=True):
-                inside = [
-                    (k, span) for k, span in enumerate(spans) if span[0] < end and first < span[1]
-                ]
+                inside = [rows for rows in row_ranges if rows[1] < end and first < rows[2]]
                 if not inside:
                     continue
                 batches = file.iter_batches(
                     batch_size=n_rows, row_groups=[group], columns=in_file, use_threads=False
                 )
-                for k, batch in _slices(batches, first, inside):
+                for chunk, row, batch in _slices(batches, first, inside):
                     arrays = [self._column(batch, field) for field in fields]
-                    yield k, pyarrow.table(arrays, schema=pyarrow.schema(fields))
+                    yield chunk, row, pyarrow.table(arrays, schema=pyarrow.schema(fields))
 
     def _column(self, batch: Any, field: Any) -> Any:
         """Return a column converted to the schema; null if the file does not have it."""
@@ -205,11 +202,12 @@ class _ParquetFragment:
         else:
             return pyarrow.nulls(len(batch), field.type)
         try:
-            if pyarrow.types.is_decimal(column.type) and pyarrow.types.is_floating(field.type):
-                column = column.cast("string")  # a float read from text is rounded only once
             return column if column.type == field.type else column.cast(field.type)
         except pyarrow.ArrowException as error:
-            raise _conversion_error(field, self.path, error) from error
+            raise ValueError(
+                f"Column {field.name!r} of X in {self.path!r} cannot be converted to {field.type}, "
+                f"its type in the schema: {error}"
+            ) from error
 
     def _current_state(self) -> tuple[int, int]:
         """Return size and modification time, by which changes of the file are noticed."""
@@ -218,7 +216,7 @@ class _ParquetFragment:
 
 
 class _ScannedFragment:
-    """A file of another format, which is always read from its beginning.
+    """A file of another format, such as CSV, which is always read from its beginning.
 
     Parameters
     ----------
@@ -228,104 +226,43 @@ class _ScannedFragment:
 
     def __init__(self, fragment: Any, schema: Any) -> None:
         self.fragment, self.schema = fragment, schema
-        self.path = getattr(fragment, "path", "a table")
+        self.path = getattr(fragment, "path", "")  # a table in memory has none
         self.sizes = [fragment.count_rows()]
 
     def read(
-        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield (index of a span, table), see `_ParquetFragment.read`."""
-        pyarrow = _import_pyarrow()
-        try:
-            batches = self._batches(columns, n_rows)
-            for k, batch in _slices(batches, 0, list(enumerate(spans))):
-                yield k, pyarrow.Table.from_batches([batch])
-        except pyarrow.ArrowException:
-            # The error does not always say which column is the reason, so read them one by one.
-            for name in columns:
-                try:
-                    for _ in self._batches([name], n_rows):
-                        pass
-                except pyarrow.ArrowException as error:
-                    raise _conversion_error(self.schema.field(name), self.path, error) from error
-            raise
-
-    def _batches(self, columns: list[str], n_rows: int) -> Iterator[Any]:
-        return self.fragment.scanner(
+        self, row_ranges: list[RowRange], columns: list[str], n_rows: int
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Yield (number of a chunk, first row, table), see `_ParquetFragment.read`."""
+        batches = self.fragment.to_batches(
             schema=self.schema,
             columns=columns,
             batch_size=n_rows,
             use_threads=False,
             batch_readahead=0,
             fragment_readahead=0,
-        ).to_batches()
-
-
-class _PolarsFragment:
-    """A polars LazyFrame, which is collected slice by slice.
-
-    Parameters
-    ----------
-    frame : polars.LazyFrame
-    """
-
-    path = "a scan"
-
-    def __init__(self, frame: Any) -> None:
-        import polars
-
-        self.frame = frame
-        self.sizes = [_collect(frame.select(polars.len())).item()]
-
-    def read(
-        self, spans: list[tuple[int, int]], columns: list[str], n_rows: int
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield (index of a span, table), see `_ParquetFragment.read`."""
-        frame = self.frame.select(columns)
-        for k, (start, stop) in enumerate(spans):
-            for first in range(start, stop, _POLARS_ROWS):
-                n = min(_POLARS_ROWS, stop - first)
-                table = _collect(frame.slice(first, n)).to_arrow()
-                if len(table) != n:
-                    raise ValueError("X has changed while it was read.")
-                for offset in range(0, n, n_rows):
-                    yield k, table.slice(offset, n_rows)
-
-
-def _collect(frame: Any) -> Any:
-    import polars
-
-    try:
-        return frame.collect()
-    except (OSError, polars.exceptions.PolarsError) as error:
-        raise ValueError(f"polars cannot collect X: {error}") from error
-
-
-def _conversion_error(field: Any, path: str, error: Exception) -> ValueError:
-    return ValueError(
-        f"Column {field.name!r} of X in {path!r} cannot be converted to {field.type}, its type in "
-        f"the schema: {error}"
-    )
+        )
+        for chunk, row, batch in _slices(batches, 0, row_ranges):
+            yield chunk, row, _import_pyarrow().Table.from_batches([batch])
 
 
 def _slices(
-    batches: Iterable[Any], position: int, spans: list[tuple[int, tuple[int, int]]]
-) -> Iterator[tuple[int, Any]]:
-    """Yield (index of a span, slice of a batch) for the rows of batches that are in a span.
+    batches: Iterable[Any], position: int, row_ranges: list[RowRange]
+) -> Iterator[tuple[int, int, Any]]:
+    """Yield (number of a chunk, first row, slice of a batch) for the rows in a range.
 
     Parameters
     ----------
     batches : iterable of pyarrow.RecordBatch
     position : int
         Number of the first row of the first batch.
-    spans : list of (index, (start, stop))
+    row_ranges : list of (number of a chunk, start, stop)
     """
-    last = max(stop for _, (_, stop) in spans)
+    last = max(stop for _, _, stop in row_ranges)
     for batch in batches:
-        for k, (start, stop) in spans:
+        for chunk, start, stop in row_ranges:
             begin, end = max(0, start - position), min(len(batch), stop - position)
             if begin < end:
-                yield k, batch.slice(begin, end - begin)
+                yield chunk, position + begin, batch.slice(begin, end - begin)
         position += len(batch)
         if position >= last:
             return
@@ -333,7 +270,7 @@ def _slices(
 
 @dataclass(frozen=True)
 class Chunk:
-    """The consecutive rows from `start` to `stop` of a fragment, before any filter."""
+    """The consecutive rows from `start` to `stop` of a fragment."""
 
     fragment: int
     start: int
@@ -348,22 +285,14 @@ class Source:
     empty : pyarrow.Table
         A table without rows, for the names and types of the columns.
     fragments : list of fragments
-    condition : pyarrow.dataset.Expression or None, default=None
-        A filter of the rows.
-    n_rows : int or None, default=None
-        Number of rows that pass the filter; None for all.
     """
 
     def __init__(
-        self,
-        empty: Any,
-        fragments: Sequence[_ParquetFragment | _ScannedFragment | _PolarsFragment],
-        condition: Any = None,
-        n_rows: int | None = None,
+        self, empty: Any, fragments: Sequence[_ParquetFragment | _ScannedFragment]
     ) -> None:
-        self.empty, self.fragments, self.condition = empty, fragments, condition
+        self.empty, self.fragments = empty, fragments
         self.names = list(empty.column_names)
-        self.n_rows = sum(sum(f.sizes) for f in fragments) if n_rows is None else n_rows
+        self.n_rows = sum(sum(fragment.sizes) for fragment in fragments)
 
     def index_names(self) -> list[str]:
         """Return the names of the columns that were the index of the pandas frame in the file.
@@ -420,46 +349,26 @@ class Source:
         chunks : list of Chunk
         columns : list of str
         row_ranges : list of (number of a chunk, start, stop) or None, default=None
-            Rows of each chunk, counted after the filter; None reads all chunks.
+            Rows of each chunk; None reads all chunks.
         """
         if row_ranges is None:
             row_ranges = [(k, 0, chunk.stop - chunk.start) for k, chunk in enumerate(chunks)]
+        n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
         by_fragment = groupby(sorted(row_ranges), lambda row_range: chunks[row_range[0]].fragment)
-        for k, its_ranges in by_fragment:
-            fragment = self.fragments[k]
+        for number, ranges in by_fragment:
+            fragment = self.fragments[number]
+            in_fragment = [
+                (k, chunks[k].start + start, chunks[k].start + stop) for k, start, stop in ranges
+            ]
             try:
-                yield from self._read_fragment(fragment, chunks, columns, list(its_ranges))
+                for k, row, table in fragment.read(in_fragment, columns, n_rows):
+                    yield k, row - chunks[k].start, table
             except (OSError, _import_pyarrow().ArrowException) as error:
                 raise ValueError(f"X cannot be read from {fragment.path!r}: {error}") from error
 
-    def _read_fragment(
-        self, fragment: Any, chunks: list[Chunk], columns: list[str], row_ranges: list[RowRange]
-    ) -> Iterator[tuple[int, int, Any]]:
-        n_rows = max(1, _TABLE_SIZE // max(1, len(columns)))
-        if self.condition is None:
-            spans = [
-                (chunks[k].start + start, chunks[k].start + stop) for k, start, stop in row_ranges
-            ]
-            n_seen = [start for _, start, _ in row_ranges]
-            tables = fragment.read(spans, columns, n_rows)
-        else:
-            # The condition may need any column, and any row of a chunk may pass it.
-            spans = [(chunks[k].start, chunks[k].stop) for k, _, _ in row_ranges]
-            n_seen = [0] * len(row_ranges)
-            tables = fragment.read(spans, self.names, n_rows)
-        for index, table in tables:
-            if self.condition is not None:
-                table = table.filter(self.condition).select(columns)
-            k, start, stop = row_ranges[index]
-            first = n_seen[index]
-            n_seen[index] += len(table)
-            begin, end = max(start, first), min(stop, n_seen[index])
-            if begin < end:
-                yield k, begin, table.slice(begin - first, end - begin)
-
     def tables(self, columns: list[str]) -> Iterator[Any]:
         """Yield all rows in order, as small tables of some columns."""
-        for _, _, table in self.read(self.chunks(_POLARS_ROWS), columns):
+        for _, _, table in self.read(self.chunks(_CHUNK_ROWS), columns):
             yield table
 
     def column(self, name: str) -> Any:
@@ -468,16 +377,14 @@ class Source:
         return _import_pyarrow().chunked_array(arrays, type=self.empty.schema.field(name).type)
 
     def contains_file(self, path: str) -> bool:
-        """Return whether a file is one of those that are read. Those of polars are unknown."""
-        if not os.path.exists(path):
-            return False
+        """Return whether a file is one of those that are read."""
         for fragment in self.fragments:
-            arrow_fragment: Any = getattr(fragment, "fragment", None)
-            if hasattr(arrow_fragment, "filesystem"):
-                folder = getattr(arrow_fragment.filesystem, "base_path", "")  # SubTreeFileSystem
-                with suppress(OSError):  # a file of a remote file system is another file
-                    if os.path.samefile(os.path.join(folder, arrow_fragment.path), path):
-                        return True
+            system = getattr(fragment.fragment, "filesystem", None)  # None for a table in memory
+            folder = getattr(system, "base_path", "")  # of a SubTreeFileSystem
+            # No such file here: `path` is new, or the other one is in a remote file system.
+            with suppress(OSError):
+                if os.path.samefile(os.path.join(folder, fragment.path), path):
+                    return True
         return False
 
 
