@@ -10,13 +10,14 @@ from ._early_stopping import EarlyStopping
 from ._evaluation import epoch_raw_predictions, evaluate
 from ._loop import train
 from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
-from ._progress import Progress
+from ._progress import CURVES, Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, threads_for, with_default_torch_state
 from ._training_group import OPERATIONS_WORTH_GROUPS, operations_per_step
 
 __all__ = [
+    "CURVES",
     "OPERATIONS_WORTH_GROUPS",
     "OPERATIONS_WORTH_THREADS",
     "OPTIMIZERS",

@@ -49,6 +49,7 @@ class WeightAverage(Optimizer):
     def __init__(self, optimizer: Optimizer, theta: Tensor, decay: Option) -> None:
         self.optimizer, self.theta, self.decay = optimizer, theta, decay
         self.gradient, self.penalty = optimizer.gradient, optimizer.penalty
+        self.nonnegative = optimizer.nonnegative
         self.average, self.live = theta.clone(), theta.clone()
         self.n_steps = 0
 

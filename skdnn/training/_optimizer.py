@@ -81,6 +81,7 @@ class Optimizer:
     tensors: ClassVar[tuple[str, ...]] = ()
     counters: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()  # attributes that may differ in a stack
+    nonnegative: tuple[str, ...] = ()  # tensors without negative numbers
 
     def __init__(self, network: Network, weight_decay: Option = 0.0) -> None:
         self.theta, self.gradient = network.theta, network.gradient

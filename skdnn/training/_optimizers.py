@@ -69,7 +69,7 @@ class GradientDescent(Optimizer):
 class Adam(Optimizer):
     """A step along the running mean of the gradient over the root of its running mean square."""
 
-    tensors, counters = ("mean", "square"), ("n_steps",)
+    tensors, counters, nonnegative = ("mean", "square"), ("n_steps",), ("square",)
     mean: Tensor
     square: Tensor
     n_steps = 0
