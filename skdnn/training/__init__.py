@@ -17,13 +17,14 @@ from ._optimizers import (
     make_optimizer,
     optimizer_kind,
 )
-from ._progress import Progress
+from ._progress import CURVES, Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
 from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, threads_for, with_default_torch_state
 from ._training_group import OPERATIONS_WORTH_GROUPS, operations_per_step
 
 __all__ = [
+    "CURVES",
     "OPERATIONS_WORTH_GROUPS",
     "OPERATIONS_WORTH_THREADS",
     "OPTIMIZERS",

@@ -45,7 +45,6 @@ def train(
     keep_best: bool = True,
     generators: Sequence[torch.Generator] = (),
     observers: Sequence[Callable[[Progress], Any]] = (),
-    state: dict[str, Any] | None = None,
     on_start: Callable[[Progress], Any] | None = None,
     n_threads: int | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
@@ -85,10 +84,9 @@ def train(
     observers : sequence of callables, default=()
         Called after each epoch, in this order, with the Progress. Meanwhile the network has the
         weights that would be kept. An observer may call ``stop()`` of the Progress.
-    state : dict or None, default=None
-        From the `Progress` of the same training, to resume it. `max_iter` may differ.
     on_start : callable or None, default=None
-        Called before the first epoch with the Progress, after the state is restored.
+        Called before the first epoch with the Progress, to which it may `restore` a state of the
+        same training. `max_iter` may differ.
     n_threads : int or None, default=None
         Threads of the CPU. None: one if the work is small, else as many as torch is set to.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
@@ -139,8 +137,6 @@ def train(
             network, optimizer, batches, validation, generators, rate, loss,
             max_grad_norm, members, replace(threads, n=1), processes,
         )  # fmt: skip
-        if state is not None:
-            progress.restore(state)
         if on_start is not None:
             on_start(progress)
         end_epoch = partial(_end_epoch, progress, whole, threads, score, observers)

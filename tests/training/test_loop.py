@@ -231,7 +231,8 @@ def test_a_resumed_training_gives_a_bit_identical_result(optimizer, weight_avera
         loader = batches(X, y, batch_size=32, generators=drawing)
         return train(
             network, loader, made, validation=batches(*examples(60, 1)), schedule="cosine",
-            max_iter=9, generators=drawing, observers=observers, state=state,
+            max_iter=9, generators=drawing, observers=observers,
+            on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 
     states = []
@@ -550,7 +551,7 @@ def test_a_training_is_resumed_after_some_networks_have_stopped(
         return train(
             network, loader, made, validation=batches(*examples(60, 1)), learning_rate=rates,
             max_iter=max_iter, n_iter_no_change=7, generators=drawing, observers=observers,
-            state=state,
+            on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 
     states = []
