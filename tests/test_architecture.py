@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "data.frames": {"skdnn.processes"},
     "data.encoding": {"skdnn.data.frames", "skdnn.processes"},
     "data.targets": {"skdnn.data.encoding", "skdnn.data.frames", "skdnn.processes"},
-    "data.batches": {"skdnn.data.frames", "skdnn.processes"},
+    "data.batches": {"skdnn.data.encoding", "skdnn.data.frames", "skdnn.processes"},
     "data.streaming": {*DATA - {"skdnn.data.streaming"}},
     "training": {"skdnn.network", "skdnn.processes"},
     "callbacks": {"skdnn.data.frames", "skdnn.network", "skdnn.training"},

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skdnn.checkpoints import describe, digest_of
-from skdnn.data.encoding import column_limits, is_far_outside
+from skdnn.data.encoding import WeightedColumns, is_far_outside
 from skdnn.data.frames import Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
 from skdnn.data.targets import RealNumbers, TwoClasses, check_weights, encode_groups
@@ -283,13 +283,14 @@ def describe_out_of_range_column(estimator: BaseEstimator, examples: Examples) -
         return None
     is_table = isinstance(examples.X, Table)
     X, X_val = (part.X.numbers if is_table else part.X for part in (examples, validation))
-    low, high = column_limits(X, examples.weight, processes)
+    low, high = WeightedColumns(X, examples.weight, processes=processes).limits()
     is_far = is_far_outside(X_val, low, high)
     is_far_row = is_far.sum(axis=1) >= max(1, SOME_COLUMNS * np.count_nonzero(low < high))
     n_far, n_rows = processes.allreduce(np.array([is_far_row.sum(), len(is_far_row)]))
     if n_far < MOST_ROWS * n_rows:
         return None
-    low_val, high_val = column_limits(X_val, validation.weight, processes)
+    of_validation = WeightedColumns(X_val, validation.weight, processes=processes)
+    low_val, high_val = of_validation.limits()
     j = processes.allreduce(is_far.sum(axis=0)).argmax()
     name = column_name(estimator, np.flatnonzero(~examples.X.is_categorical)[j] if is_table else j)
     return (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skdnn.data.encoding import Standardize
 from skdnn.network import Network
 from skdnn.training import TrainingResult, epoch_raw_predictions
 
@@ -108,12 +109,12 @@ def network_attributes(
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     # Merging would lose the weights of a column that is constant so far and may vary later.
-    may_vary_later = plan.is_partial_fit and not encoder.inverse_scale.all()
+    may_vary_later = plan.is_partial_fit and not encoder.block(Standardize).inverse_scale.all()
     is_merged = encoder.merges_exactly(dtype) and not may_vary_later
     if is_merged:
         coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
-    encoding = vars(encoder).copy()
+    encoding = encoder.state
     return {
         **split.target.attributes(),
         "layer_sizes_": network.layer_sizes,

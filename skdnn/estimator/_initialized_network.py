@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
+from skdnn.data.encoding import PiecewiseLinear
 from skdnn.network import (
     Network,
     get_activation,
@@ -102,7 +103,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
     network = _zero_network(plan, training.n_inputs)
     if plan.alternates_embedding:
         network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
-        network.input_mask[1::2, :, split.encoder.bins] = 0
+        network.input_mask[1::2, :, split.encoder.outputs_of(PiecewiseLinear)] = 0
     y, weight = map(
         plan.processes.allgather_concat, (training.y.double(), training.weight.double())
     )

@@ -19,6 +19,7 @@ from skdnn.data.batches import (
 )
 from skdnn.data.encoding import (
     Encoder,
+    WeightedColumns,
     assign_folds,
     columns_with_rare_categories,
     fit_encoder,
@@ -75,7 +76,7 @@ class Split:
 
 def fitted_encoder(fitted: BaseEstimator) -> Encoder:
     """Return the Encoder of a fitted estimator."""
-    return Encoder(**fitted._encoding)
+    return Encoder.from_state(fitted._encoding)
 
 
 def make_split(plan: Plan, examples: Examples) -> Split:
@@ -248,9 +249,8 @@ def _means_of_networks(
         weight = np.zeros_like(examples.weight)
         weight[own] = examples.weight[own]
         encoders.append(encoder.with_target_means(examples.X, y, weight))
-        of_network = out_of_fold_means(examples.X, y, weight, fold)
-        n_means = of_network.shape[1]
-        of_network[held] = encoders[-1].numbers_of(examples.X[held])[:, -n_means:]
+        of_network = out_of_fold_means(WeightedColumns(examples.X, weight, y), fold)
+        of_network[held] = encoders[-1].target_means.append(examples.X[held]).means
         means.append(of_network[rows])
     return np.stack(means), encoders
 
@@ -275,7 +275,7 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     y = target.standardized(examples.y)
     if len(columns_with_rare_categories(examples.X)):
         fold = _assign_folds(plan, examples, rows)
-        means = out_of_fold_means(examples.X, y, weight, fold, plan.processes)
+        means = out_of_fold_means(WeightedColumns(examples.X, weight, y, plan.processes), fold)
         examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
         options = plan.parameters.standardize, plan.numeric_embedding

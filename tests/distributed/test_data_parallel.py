@@ -293,7 +293,8 @@ def quantiles_of_thinned_columns(rank, fractions, cut):
     try:
         with data_parallel("part") as communicator:
             weight = np.ones(len(mine))
-            (found,) = statistics.weighted_quantiles(mine, weight, fractions, communicator)
+            columns = statistics.WeightedColumns(mine, weight, processes=communicator)
+            (found,) = columns.quantiles(fractions)
     finally:
         statistics._MOST_VALUES = before
     return found

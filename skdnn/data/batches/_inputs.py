@@ -10,6 +10,7 @@ not.
 | sparse matrix, large memory-mapped file | X itself; each batch is encoded when it is needed |
 """
 
+from dataclasses import replace
 from mmap import mmap
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from skdnn.data.encoding import Encoder, OneHot
 from skdnn.data.frames import Table, as_tensor, dense_tensor, row_chunks
 
 # A data set that would fill more of a GPU's free memory than this stays on the host, and its
@@ -57,15 +59,11 @@ class DenseRows:
     is_on_demand = False
 
     def __init__(
-        self, X: Any, index: np.ndarray, encoder: Any, dtype: torch.dtype, device: torch.device
+        self, X: Any, index: np.ndarray, encoder: Encoder, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.shape, self.n_columns = (len(index), encoder.n_outputs + 1), X.shape[1]
-        self.device = storage = device
-        if device.type == "cuda":
-            n_free = torch.cuda.mem_get_info(device)[0] * _FRACTION_OF_FREE_MEMORY
-            if np.prod(self.shape) * dtype.itemsize >= n_free:
-                storage = torch.device("cpu")
-        self.X = torch.empty(self.shape, dtype=dtype, device=storage)
+        self.device = device
+        self.X = _empty_rows(self.shape, dtype, device)
         takes_all = len(index) == len(X) and np.array_equal(index, np.arange(len(X)))
         for rows in row_chunks(self):
             self.X[rows, :-1] = encoder.apply(X[rows] if takes_all else X[index[rows]], dtype)
@@ -102,20 +100,23 @@ class TableRows:
     is_on_demand = False
 
     def __init__(
-        self, X: Table, index: np.ndarray, encoder: Any, dtype: torch.dtype, device: torch.device
+        self,
+        X: Table,
+        index: np.ndarray,
+        encoder: Encoder,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         self.shape, self.device = (len(index), encoder.n_outputs + 1), device
-        number_encoder = encoder.without_categories()
+        number_encoder = encoder.without(OneHot)
         is_kept = len(index) * number_encoder.n_outputs <= _NUMBERS_WORTH_KEEPING
         self.numbers = (DenseRows if is_kept else OnDemandRows)(
-            encoder.numbers_of(X), index, number_encoder, dtype, device
+            encoder.target_means.append(X), index, number_encoder, dtype, device
         )
-        first = number_encoder.n_outputs + np.cumsum(encoder.n_categories) - encoder.n_categories
-        codes = np.minimum(X.codes[index], encoder.n_frequent)
-        columns = (codes + first).astype(np.int32)
-        # A value without a category sets the last column, which is 1 in every row.
-        columns[codes >= encoder.n_categories] = encoder.n_outputs
-        self.columns = torch.from_numpy(columns)
+        codes = torch.from_numpy(X.codes[index].astype(np.int64))
+        columns = encoder.block(OneHot).to_module().columns(codes)
+        # A category without an output sets the last column, which is 1 in every row.
+        self.columns = columns.add_(number_encoder.n_outputs).to(torch.int32)
 
     def __getitem__(self, rows: slice) -> torch.Tensor:
         """Return the rows of a slice, of shape (n, n_outputs + 1)."""
@@ -155,7 +156,7 @@ class OnDemandRows:
     is_on_demand = True
 
     def __init__(
-        self, X: Any, index: np.ndarray, encoder: Any, dtype: torch.dtype, device: torch.device
+        self, X: Any, index: np.ndarray, encoder: Encoder, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.shape = (len(index), encoder.n_outputs + 1)
         self.X, self.index = X, index
@@ -197,7 +198,7 @@ class RowsOfEachNetwork:
         X: Table,
         index: np.ndarray,
         means: np.ndarray,
-        encoder: Any,
+        encoder: Encoder,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
@@ -205,10 +206,14 @@ class RowsOfEachNetwork:
         self.shared = make_rows(X, index, encoder, dtype, device)
         self.device, self.is_on_demand = device, self.shared.is_on_demand
         self.shape = n_networks * self.n_rows, self.shared.shape[1]
-        mean_encoder, columns = encoder.of_target_means()
-        means = means.reshape(self.shape[0], -1)
-        self.means = DenseRows(means, np.arange(self.shape[0]), mean_encoder, dtype, device)
+        columns, encoder = encoder.mean_outputs, encoder.without(OneHot)
         self.columns = torch.from_numpy(columns).to(device)
+        self.means = _empty_rows((self.shape[0], len(columns)), dtype, device)
+        for k, of_network in enumerate(means):
+            for rows in row_chunks(self.shared):
+                own = replace(X[index[rows]], means=of_network[rows])
+                of_rows = self.means[k * self.n_rows :][rows]
+                of_rows.copy_(encoder.apply(own, dtype)[:, columns])
 
     def __getitem__(self, rows: slice) -> torch.Tensor:
         """Return the rows of a slice, of shape (n, n_outputs + 1)."""
@@ -220,15 +225,25 @@ class RowsOfEachNetwork:
         They are written into `out` if it is given.
         """
         out = self.shared.take(index % self.n_rows, out)
-        out[..., self.columns] = self.means.take(index)[..., :-1]
+        means = self.means.index_select(0, index.flatten().to(self.means.device))
+        out[..., self.columns] = means.unflatten(0, index.shape).to(self.device)
         return out
+
+
+def _empty_rows(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return an uninitialised tensor on the device or, if it does not fit there, on the host."""
+    if device.type == "cuda":
+        n_free = torch.cuda.mem_get_info(device)[0] * _FRACTION_OF_FREE_MEMORY
+        if np.prod(shape) * dtype.itemsize >= n_free:
+            device = torch.device("cpu")
+    return torch.empty(shape, dtype=dtype, device=device)
 
 
 Rows: TypeAlias = DenseRows | TableRows | OnDemandRows | RowsOfEachNetwork
 
 
 def make_rows(
-    X: Any, index: np.ndarray, encoder: Any, dtype: torch.dtype, device: torch.device
+    X: Any, index: np.ndarray, encoder: Encoder, dtype: torch.dtype, device: torch.device
 ) -> DenseRows | TableRows | OnDemandRows:
     """Return the rows of an index array of X: a Table, array, CSR matrix or tensor."""
     memory = X
@@ -243,7 +258,7 @@ def make_rows(
 
 def network_inputs(
     X: Any,
-    encoder: Any,
+    encoder: Encoder,
     dtype: torch.dtype,
     device: torch.device,
     is_merged: bool = False,

@@ -7,18 +7,105 @@ A training row must not see its own y: it gets the means of the other folds.
    classification and prediction problems", SIGKDD Explorations 3, 2001.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 
-from skdnn.data.frames import Table
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
+from skdnn.data.frames import Table, as_tensor
 
-from ._statistics import Matrix
+from ._statistics import Matrix, WeightedColumns
 
 # The mean of all rows counts as much as this many rows of the category.
 _SMOOTHING = 10.0
 _N_FOLDS = 5
+_no_integers = partial(np.empty, 0, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class TargetMeans:
+    """The shrunk mean of y in each category, ``(Σ w y + 10 ȳ) / (Σ w + 10)``.
+
+    The weights are scaled to a mean of 1. Unknown categories have the mean of all rows, ȳ. The
+    blocks of an Encoder take the target means for numbers, behind those of X.
+
+    Attributes
+    ----------
+    mean_column, n_means : arrays of int of shape (t,)
+        Which of the categorical columns have target means, and how many; the last one is that of
+        unknown categories.
+    category_mean : array of shape (Σ n_means, k)
+        The target means, for k outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data.frames import read_columns
+    >>> from skdnn.data.encoding import TargetMeans, WeightedColumns
+    >>> names = np.array([["a"]] * 30 + [["b"]] * 10, dtype=object)
+    >>> X = read_columns(names, ["category"]).recoded([["a", "b"]], n_frequent=np.array([1]))
+    >>> y = np.repeat([1.0, 0.0], [30, 10])
+    >>> means = TargetMeans.fit(WeightedColumns(X, np.ones(40), y))
+    >>> means.n_means, means.category_mean.ravel().round(3)
+    (array([3]), array([0.938, 0.375, 0.75 ]))
+    """
+
+    mean_column: np.ndarray = field(default_factory=_no_integers)
+    n_means: np.ndarray = field(default_factory=_no_integers)
+    category_mean: np.ndarray = field(default_factory=partial(np.empty, (0, 1)))
+
+    @classmethod
+    def fit(cls, columns: WeightedColumns) -> "TargetMeans":
+        """Learn the target means; none without y or without rare categories."""
+        mean_column = columns_with_rare_categories(columns.X)
+        if columns.y is None or not len(mean_column):
+            return cls()
+        one_fold = np.zeros(len(columns.X), dtype=np.intp)
+        means = []
+        for sums, totals, mean in columns.sums_by_category(mean_column, one_fold):
+            sums[0, -1] = totals[0, -1] = 0  # rows of unknown categories
+            means.append(_shrunk(sums[0], totals[0], mean))
+        n_means = np.array([len(of_column) for of_column in means])
+        return cls(mean_column, n_means, np.concatenate(means))
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of columns of target means."""
+        return self.category_mean.shape[1] * len(self.mean_column)
+
+    def to_module(self) -> "TargetMeansModule":
+        """Return the module that looks up the target means."""
+        return TargetMeansModule(self)
+
+    def append(self, X: Any) -> Any:
+        """Return a Table with target means: those that it has, or else those of its categories."""
+        if not self.n_outputs or not isinstance(X, Table) or X.means is not None:
+            return X
+        codes = torch.from_numpy(X.codes.astype(np.int64))
+        return replace(X, means=self.to_module()(codes).numpy())
+
+
+class TargetMeansModule(torch.nn.Module):
+    """The module of `TargetMeans`."""
+
+    mean_column: torch.Tensor
+    n_means: torch.Tensor
+    category_mean: torch.Tensor
+
+    def __init__(self, block: TargetMeans) -> None:
+        super().__init__()
+        for name, array in vars(block).items():
+            self.register_buffer(name, as_tensor(array))
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the target means for the codes of categories, of shape (n, q)."""
+        codes, n_known = codes[:, self.mean_column], self.n_means - 1
+        is_known = (codes >= 0) & (codes < n_known)
+        first = self.n_means.cumsum(0) - self.n_means
+        positions = torch.where(is_known, codes, n_known).long() + first
+        return self.category_mean[positions].flatten(1)
 
 
 def columns_with_rare_categories(X: Table | Matrix) -> np.ndarray:
@@ -28,70 +115,12 @@ def columns_with_rare_categories(X: Table | Matrix) -> np.ndarray:
     return np.flatnonzero(X.n_frequent < [len(categories) for categories in X.categories])
 
 
-def target_means(
-    X: Table, y: np.ndarray | None, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-) -> dict[str, np.ndarray]:
-    """Return the shrunk mean of y in each category, ``(Σ w y + 10 ȳ) / (Σ w + 10)``.
-
-    The weights are scaled to a mean of 1. Unknown categories have the mean of all rows, ȳ.
-
-    Parameters
-    ----------
-    X : Table
-    y : array of shape (m,) or (m, k), or None
-        None for no target encoding.
-    weight : array of shape (m,)
-        Rows of weight 0 do not count.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes among which the rows are distributed.
-
-    Returns
-    -------
-    dict of arrays
-        As an Encoder names them; empty without y or without rare categories. "mean_column", of
-        shape (t,): the encoded columns. "n_means", of shape (t,): how many means each has, the
-        last one for unknown categories. "category_mean", of shape (Σ n_means, k): column after
-        column.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdnn.data.frames import read_columns
-    >>> from skdnn.data.encoding._target_means import target_means
-    >>> names = np.array([["a"]] * 30 + [["b"]] * 10, dtype=object)
-    >>> X = read_columns(names, ["category"]).recoded([["a", "b"]], n_frequent=np.array([1]))
-    >>> means = target_means(X, np.repeat([1.0, 0.0], [30, 10]), np.ones(40))
-    >>> means["n_means"], means["category_mean"].ravel().round(3)
-    (array([3]), array([0.938, 0.375, 0.75 ]))
-    """
-    columns = columns_with_rare_categories(X)
-    if y is None or not len(columns):
-        return {}
-    one_fold = np.zeros(len(X), dtype=np.intp)
-    means = []
-    for sums, totals, mean in _sums(X, columns, y, weight, one_fold, processes):
-        sums[0, -1] = totals[0, -1] = 0  # rows of unknown categories
-        means.append(_shrunk(sums[0], totals[0], mean))
-    return {
-        "mean_column": columns,
-        "n_means": np.array([len(of_column) for of_column in means]),
-        "category_mean": np.concatenate(means),
-    }
-
-
-def out_of_fold_means(
-    X: Table,
-    y: np.ndarray,
-    weight: np.ndarray,
-    fold: np.ndarray,
-    processes: SingleProcess = SINGLE_PROCESS,
-) -> np.ndarray:
+def out_of_fold_means(columns: WeightedColumns, fold: np.ndarray) -> np.ndarray:
     """Return the target means of each row's categories over the rows of the other folds.
 
     Parameters
     ----------
-    X, y, weight, processes
-        As in `target_means`.
+    columns : WeightedColumns of a Table, with y
     fold : array of int of shape (m,)
         From 0.
 
@@ -99,12 +128,12 @@ def out_of_fold_means(
     -------
     array of shape (m, t * k)
     """
-    columns = columns_with_rare_categories(X)
+    mean_column = columns_with_rare_categories(columns.X)
+    found = columns.sums_by_category(mean_column, fold)
     means = []
-    found = _sums(X, columns, y, weight, fold, processes)
-    for j, (sums, totals, mean) in zip(columns, found, strict=True):
+    for j, (sums, totals, mean) in zip(mean_column, found, strict=True):
         of_others = _shrunk(sums.sum(axis=0) - sums, totals.sum(axis=0) - totals, mean)
-        means.append(of_others[fold, X.codes[:, j]])
+        means.append(of_others[fold, columns.X.codes[:, j]])
     return np.hstack(means)
 
 
@@ -119,32 +148,6 @@ def assign_folds(n_rows: int, seed: int, groups: np.ndarray | None = None) -> np
     """
     groups = np.arange(n_rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     return (np.random.default_rng(seed).permutation(groups.max() + 1) % _N_FOLDS)[groups]
-
-
-def _sums(
-    X: Table,
-    columns: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    fold: np.ndarray,
-    processes: SingleProcess,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield for each column ``Σ w y`` and ``Σ w`` by fold and category, and the mean of all rows.
-
-    The sums are of shape (n_folds, n_categories + 1, k) and (n_folds, n_categories + 1, 1).
-    """
-    n_rows, total = processes.allreduce(np.array([np.count_nonzero(weight), weight.sum()]))
-    weight = weight * (n_rows / total)
-    y = y if y.ndim == 2 else y[:, None]
-    terms = np.column_stack([weight[:, None] * y, weight])
-    mean = processes.allreduce(terms[:, :-1].sum(axis=0)) / n_rows
-    n_folds = int(processes.allreduce_max(fold.max(initial=0, keepdims=True)).item()) + 1
-    for j in columns:
-        shape = n_folds, len(X.categories[j]) + 1
-        position = fold * shape[1] + X.codes[:, j]
-        counts = [np.bincount(position, term, minlength=shape[0] * shape[1]) for term in terms.T]
-        sums = processes.allreduce(np.stack(counts, axis=-1).reshape(*shape, -1))
-        yield sums[..., :-1], sums[..., -1:], mean
 
 
 def _shrunk(sums: np.ndarray, totals: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -48,8 +48,8 @@ def to_host(values: Any) -> Any:
     return (values.float() if is_unknown else values).resolve_conj().resolve_neg().numpy()
 
 
-def as_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
+def as_tensor(array: np.ndarray, device: torch.device | None = None) -> torch.Tensor:
     """Return a native, contiguous array as a tensor, on the CPU without a copy."""
     # Arrays loaded with joblib's mmap_mode are read-only: torch warns of them, so they are copied.
     tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-    return tensor if device.type == "cpu" else tensor.to(device)
+    return tensor if device is None or device.type == "cpu" else tensor.to(device)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.encoding import Encoder, Moments, is_outlier, moments
+from skdnn.data.encoding import Encoder, Moments, Standardize, WeightedColumns, is_outlier
 from skdnn.data.frames import Table, is_missing, select_frequent
 
 # If a column has more categories, the rarer half of them is dropped.
@@ -37,7 +37,9 @@ class ColumnStatistics:
         """Return the statistics of some rows, whose weights must all be above 0."""
         low = np.fmin.reduce(numbers, axis=0, initial=np.inf)
         high = np.fmax.reduce(numbers, axis=0, initial=-np.inf)
-        return cls(moments(numbers, weight), low.astype(float), high.astype(float))
+        return cls(
+            WeightedColumns(numbers, weight).moments(), low.astype(float), high.astype(float)
+        )
 
     def __add__(self, other: "ColumnStatistics") -> "ColumnStatistics":
         """Return the statistics of the rows of both."""
@@ -183,13 +185,14 @@ class Summary:
             ]
             has_others = np.array(n_frequent_rows) < self.n_rows
             exact["n_categories"] = X.n_frequent + has_others
-        varies_in_sample = encoder.inverse_scale > 0
+        sample = encoder.block(Standardize)
+        varies_in_sample = sample.inverse_scale > 0
         if standardize == "robust":
             # A column that is constant in the sample is scaled by its range instead.
             half_range = np.maximum(self.numbers.high / 2 - self.numbers.low / 2, 0.0)
             inverse = np.zeros_like(half_range)
             np.divide(1.0, half_range, out=inverse, where=half_range > 0)
-            exact["inverse_scale"] = np.where(varies_in_sample, encoder.inverse_scale, inverse)
+            exact["inverse_scale"] = np.where(varies_in_sample, sample.inverse_scale, inverse)
         elif standardize:
             # Outliers would distort the exact moments, so those of the sample are kept.
             all_rows = self.numbers.moments
@@ -198,7 +201,7 @@ class Summary:
                 self.n_rows, bounded=standardize == "smooth_clip"
             )
             is_unreliable &= varies_in_sample
-            exact["center"] = np.where(is_unreliable, encoder.center, all_rows.mean)
-            exact["inverse_scale"] = np.where(is_unreliable, encoder.inverse_scale, inverse)
+            exact["center"] = np.where(is_unreliable, sample.center, all_rows.mean)
+            exact["inverse_scale"] = np.where(is_unreliable, sample.inverse_scale, inverse)
             exact["total"] = all_rows.total
-        return replace(encoder, **exact)
+        return Encoder.from_state(encoder.state | exact)

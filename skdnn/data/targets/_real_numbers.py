@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from skdnn.data.encoding import Moments, clipped_moments, moments
+from skdnn.data.encoding import Moments, WeightedColumns
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import normalized_numbers
@@ -97,7 +97,7 @@ class RealNumbers(Target):
         dtype : dtype, default=float64
             Of the network.
         bounded : bool, default=False
-            Clip outliers, as `moments` does.
+            Clip outliers, as `WeightedColumns.moments` does.
         processes : SingleProcess or Communicator, default=SINGLE_PROCESS
             The processes among which the rows are distributed.
         summary : Summary or None, default=None
@@ -117,12 +117,12 @@ class RealNumbers(Target):
         known = Moments(self.mean - origin, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
             distances = columns - origin
-            if bounded and self.total.all():
-                known += clipped_moments(known, distances, weight)
-            elif self.total.any():
-                known += moments(distances, weight)
+            if not self.total.any():
+                known = WeightedColumns(distances, weight, processes=processes).moments(bounded)
+            elif bounded and self.total.all():
+                known += WeightedColumns(distances, weight).moments_near(known)
             else:
-                known = moments(distances, weight, bounded, processes)
+                known += WeightedColumns(distances, weight).moments()
             mean, deviation, total = origin + known.mean, known.deviation, known.total
         if summary is not None:
             of_all, total = summary.y.moments, summary.y.moments.total

@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from skdnn.data.encoding import Encoder, fit_encoder, identity_encoder
+from skdnn.data.encoding import Encoder, Standardize, fit_encoder, identity_encoder
 from skdnn.data.frames import find_kinds, read_columns
 
 RNG = np.random.default_rng(0)
@@ -32,16 +32,16 @@ def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted)
     data = X.astype(dtype)
     ours = fit_encoder(convert(data), weight)
     theirs = StandardScaler().fit(data.astype(np.float64), sample_weight=weight)
-    np.testing.assert_allclose(ours.center, theirs.mean_, rtol=1e-12)
-    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).center, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
 def test_missing_values_do_not_count(convert):
     data = with_missing()
     ours, theirs = fit_encoder(convert(data), ONES), StandardScaler().fit(data)
-    np.testing.assert_allclose(ours.center, theirs.mean_, rtol=1e-12)
-    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).center, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("convert", CONTAINERS)
@@ -49,14 +49,14 @@ def test_robust_centers_and_scales_are_those_of_robust_scaler(convert):
     data = RNG.exponential(size=(101, 3))  # quartiles of 101 values need no interpolation
     ours = fit_encoder(convert(data), np.ones(101), "robust")
     theirs = RobustScaler().fit(data)
-    np.testing.assert_allclose(ours.center, theirs.center_, rtol=1e-12)
-    np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).center, theirs.center_, rtol=1e-12)
+    np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
 
 
 def test_robust_scale_is_half_the_range_if_most_values_are_the_same():
     data = np.zeros((50, 1))
     data[0], data[1] = -4, 6
-    assert fit_encoder(data, ONES, "robust").scale == 5
+    assert fit_encoder(data, ONES, "robust").block(Standardize).scale == 5
 
 
 @pytest.mark.parametrize("standardize", [True, "robust", "smooth_clip"])
@@ -81,7 +81,8 @@ def test_smooth_clip_bounds_outliers_and_keeps_the_order():
     data = np.concatenate([RNG.normal(size=49), [1e9]])[:, None]
     encoder = fit_encoder(data, ONES, "robust")
     Z = encoder.apply(data, DOUBLE)[:, 0].numpy()
-    z = ((data - encoder.center) * encoder.inverse_scale)[:, 0]
+    learned = encoder.block(Standardize)
+    z = ((data - learned.center) * learned.inverse_scale)[:, 0]
     np.testing.assert_allclose(Z, z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-12)
     assert Z[-1] == pytest.approx(3)
     assert (np.argsort(Z) == np.argsort(data[:, 0])).all()
@@ -91,7 +92,7 @@ def test_smooth_clip_bounds_outliers_and_keeps_the_order():
 def test_a_missing_number_is_zero_with_a_missing_indicator(standardize):
     data = with_missing()
     encoder = fit_encoder(data, ONES, standardize)
-    assert encoder.indicator_column.tolist() == [0, 1, 2]
+    assert encoder.state["indicator_column"].tolist() == [0, 1, 2]
     encoded = encoder.apply(data, DOUBLE).numpy()
     numbers, indicators = encoded[:, :4], encoded[:, 4:]
     np.testing.assert_array_equal(indicators, np.isnan(data[:, :3]))
@@ -102,7 +103,7 @@ def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
     data, weight = X.copy(), ONES.copy()
     data[7, 1], weight[7] = np.nan, 0
     encoder = fit_encoder(data, weight)
-    assert encoder.indicator_column.size == 0
+    assert encoder.state["indicator_column"].size == 0
     assert encoder.apply(data, DOUBLE)[7, 1] == 0
 
 
@@ -110,7 +111,7 @@ def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
 def test_a_constant_feature_is_always_encoded_as_zero(constant):
     data = np.column_stack([np.full(1000, constant), RNG.normal(size=1000)])
     encoder = fit_encoder(data, np.ones(1000))
-    assert encoder.inverse_scale[0] == 0
+    assert encoder.state["inverse_scale"][0] == 0
     unseen = encoder.apply(np.array([[constant + 5, 0.0]]), DOUBLE)
     assert unseen[0, 0] == 0
     W, _ = encoder.merge(np.ones((2, 1)), np.zeros(1))
@@ -154,7 +155,7 @@ def test_bins_hold_equally_many_rows_and_are_encoded_linearly():
     data = RNG.exponential(size=(1601, 1))
     encoder = fit_encoder(data, np.ones(1601), False, "piecewise_linear")
     edges = np.quantile(data[:, 0], np.linspace(0, 1, 17), method="inverted_cdf")
-    np.testing.assert_allclose(encoder.bin_start, edges[:-1], rtol=1e-12)
+    np.testing.assert_allclose(encoder.state["bin_start"], edges[:-1], rtol=1e-12)
     fractions = encoder.apply(data, DOUBLE)[:, 1:].numpy()
     expected = [np.interp(data[:, 0], edges[k : k + 2], [0, 1]) for k in range(16)]
     np.testing.assert_allclose(fractions, np.transpose(expected), atol=1e-12)
@@ -189,7 +190,7 @@ def test_categories_are_encoded_as_by_one_hot_encoder():
 
 def test_an_encoder_can_be_made_from_its_attributes():
     encoder = fit_encoder(recoded_table(), ONES, "robust", "piecewise_linear")
-    again = Encoder(**vars(encoder))
+    again = Encoder.from_state(encoder.state)
     torch.testing.assert_close(
         again.apply(recoded_table(), DOUBLE), encoder.apply(recoded_table(), DOUBLE)
     )

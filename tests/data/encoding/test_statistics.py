@@ -5,12 +5,16 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data.encoding._statistics import clipped_moments, moments
+from skdnn.data.encoding import WeightedColumns
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2.0, 3.0, size=(300, 3))
 WEIGHT = RNG.integers(0, 3, size=300).astype(float)
 CONTAINERS = {"array": np.asarray, "sparse": sparse.csr_array, "tensor": torch.from_numpy}
+
+
+def moments(data, weight, bounded=False):
+    return WeightedColumns(data, weight).moments(bounded)
 
 
 def numpy_moments(data, weight):
@@ -95,7 +99,7 @@ def test_the_sum_of_moments_is_that_of_all_rows():
 def test_outliers_in_later_rows_are_clipped_to_ten_known_deviations():
     known, later = moments(X, np.ones(300)), X[:50].copy()
     later[3, 0] = 1e9
-    found = clipped_moments(known, later, np.ones(50))
+    found = WeightedColumns(later, np.ones(50)).moments_near(known)
     expected = np.clip(later[:, 0], None, known.mean[0] + 10 * known.deviation[0])
     np.testing.assert_allclose(found.mean[0], expected.mean(), rtol=1e-9)
     np.testing.assert_allclose(found.deviation[0], expected.std(), rtol=1e-9)

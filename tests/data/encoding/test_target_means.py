@@ -8,12 +8,13 @@ from sklearn.preprocessing import TargetEncoder
 
 from skdnn.data.encoding import (
     Encoder,
+    TargetMeans,
+    WeightedColumns,
     assign_folds,
     columns_with_rare_categories,
     fit_encoder,
     out_of_fold_means,
 )
-from skdnn.data.encoding._target_means import target_means
 from skdnn.data.frames import find_kinds, read_columns
 
 RNG = np.random.default_rng(0)
@@ -35,6 +36,10 @@ def table(frame=NAMES, weight=ONES, min_fraction=0.0):
     rare = raw.rare_categories(frequent, weight, min_fraction)
     categories = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
     return raw.recoded(categories, np.array([len(column) for column in frequent]))
+
+
+def target_means(X, y, weight):
+    return vars(TargetMeans.fit(WeightedColumns(X, weight, y)))
 
 
 def look_up(X, means):
@@ -90,7 +95,7 @@ def test_a_row_of_high_weight_dominates_the_mean_of_its_category():
 
 def test_out_of_fold_means_are_those_of_the_other_folds():
     X, fold = table(), assign_folds(300, seed=0)
-    got = out_of_fold_means(X, NUMBERS, ONES, fold)
+    got = out_of_fold_means(WeightedColumns(X, ONES, NUMBERS), fold)
     mean = NUMBERS.mean(axis=0)
     for i in range(0, 300, 7):
         expected = []
@@ -112,10 +117,10 @@ def test_folds_are_even_and_keep_groups_together():
 def test_the_encoder_standardises_target_means_like_numbers():
     X = table()
     encoder = fit_encoder(X, ONES, True, y=LABELS)
-    means = look_up(X, vars(encoder))
+    means = look_up(X, encoder.state)
     expected = (means - means.mean(axis=0)) / means.std(axis=0)
     np.testing.assert_allclose(encoder.apply(X, torch.float64)[:, 1:3], expected, atol=1e-12)
-    of_others = out_of_fold_means(X, LABELS, ONES, assign_folds(300, seed=0))
+    of_others = out_of_fold_means(WeightedColumns(X, ONES, LABELS), assign_folds(300, seed=0))
     from_other_folds = table()
     object.__setattr__(from_other_folds, "means", of_others)
     encoder = fit_encoder(from_other_folds, ONES, True, y=LABELS)
@@ -132,8 +137,8 @@ def test_an_unknown_category_has_the_mean_of_all_rows_and_the_column_of_rare_one
     )
     encoded = encoder.apply(raw.recoded(table().categories), torch.float64)[0]
     np.testing.assert_allclose(encoded[1], LABELS.mean())
-    n_towns = encoder.n_categories[0]
-    assert n_towns == encoder.n_frequent[0] + 1
+    n_towns = encoder.state["n_categories"][0]
+    assert n_towns == encoder.state["n_frequent"][0] + 1
     assert encoded[3 : 3 + n_towns].tolist() == [0] * (n_towns - 1) + [1]
 
 
@@ -150,6 +155,6 @@ def test_the_module_encodes_target_means_as_the_encoder_does():
 def test_an_encoder_can_be_made_without_target_means():
     X = table(min_fraction=1.0)
     encoder = fit_encoder(X, ONES)
-    state = {name: value for name, value in vars(encoder).items() if "mean" not in name}
-    again = Encoder(**state)
+    state = {name: value for name, value in encoder.state.items() if "mean" not in name}
+    again = Encoder.from_state(state)
     assert torch.equal(again.apply(X, torch.float64), encoder.apply(X, torch.float64))

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.data.encoding import fit_encoder
-from skdnn.data.encoding._binning import bin_edges, find_bins
+from skdnn.data.encoding import PiecewiseLinear, fit_encoder
+from skdnn.data.encoding._piecewise_linear import bin_edges
 
 RNG = np.random.default_rng(0)
+
+
+def find_bins(X, weight):
+    return fit_encoder(X, weight, False, "piecewise_linear").block(PiecewiseLinear)
 
 
 def test_edges_of_many_distinct_numbers_are_quantiles():
@@ -20,7 +24,7 @@ def test_edges_of_many_distinct_numbers_are_quantiles():
 def test_few_distinct_numbers_are_the_edges(n_distinct):
     values = RNG.permutation(np.arange(100.0) % n_distinct)
     assert bin_edges(values, np.ones(100)).tolist() == list(range(n_distinct))
-    columns = find_bins(values[:, None], np.ones(100))["bin_column"]
+    columns = find_bins(values[:, None], np.ones(100)).bin_column
     assert len(columns) == (n_distinct - 1 if n_distinct > 2 else 0)
 
 
@@ -38,13 +42,13 @@ def test_integer_weights_count_as_repetitions():
     weight = RNG.integers(0, 4, size=200)
     expected = bin_edges(np.repeat(values, weight), np.ones(weight.sum()))
     found = find_bins(values[:, None], weight.astype(float))
-    np.testing.assert_array_equal(found["bin_start"], expected[:-1])
-    assert set(found["bin_column"]) == {0}
+    np.testing.assert_array_equal(found.bin_start, expected[:-1])
+    assert set(found.bin_column) == {0}
 
 
 def test_the_scale_of_a_subnormal_width_is_finite():
     values = np.array([0.0, 5e-324, 1.0])
-    assert np.isfinite(find_bins(values[:, None], np.ones(3))["bin_scale"]).all()
+    assert np.isfinite(find_bins(values[:, None], np.ones(3)).bin_scale).all()
 
 
 def test_a_bin_encodes_the_fraction_of_it_below_the_number():

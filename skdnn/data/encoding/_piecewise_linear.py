@@ -1,0 +1,128 @@
+"""The piecewise-linear encoding of numbers.
+
+Bins hold about equally many rows. A very frequent number, such as a 0 for "none", would take up
+several quantiles: it gets an edge of its own, and the other edges are quantiles of the other rows.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from skdnn.data.frames import as_tensor
+
+from ._statistics import WeightedColumns, quantiles
+
+_MOST_BINS = 16
+# For a column with fewer edges, the bins say no more than the number itself.
+_FEWEST_EDGES = 3
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """For each bin ``clip((x - start) * scale, 0, 1)``, the piecewise-linear encoding [1]_.
+
+    Attributes
+    ----------
+    bin_column : array of int of shape (n_outputs,)
+        The number of each bin.
+    bin_start, bin_scale : arrays of float64 of shape (n_outputs,)
+        Where the bin starts, and its inverse width.
+
+    References
+    ----------
+    .. [1] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+       deep learning", NeurIPS 2022.
+    """
+
+    bin_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
+    bin_start: np.ndarray = field(default_factory=partial(np.empty, 0))
+    bin_scale: np.ndarray = field(default_factory=partial(np.empty, 0))
+
+    @classmethod
+    def fit(cls, columns: WeightedColumns, options: Any) -> "PiecewiseLinear":
+        """Find the bins of each column."""
+        if options.numeric_embedding is None:
+            return cls()
+        found, starts, widths = [np.empty(0, dtype=np.intp)], [np.empty(0)], [np.empty(0)]
+        for j, (values, weights) in enumerate(columns.values()):
+            edges = bin_edges(values, weights)
+            if len(edges) >= _FEWEST_EDGES:
+                found.append(np.full(len(edges) - 1, j))
+                starts.append(edges[:-1])
+                widths.append(np.diff(edges))
+        # The inverse of a subnormal width would be infinite.
+        with np.errstate(over="ignore"):
+            scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
+        return cls(np.concatenate(found), np.concatenate(starts), scales)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of columns of the result."""
+        return len(self.bin_column)
+
+    @property
+    def numbers_of_outputs(self) -> np.ndarray:
+        """The number from which each output is computed."""
+        return self.bin_column
+
+    def to_module(self) -> torch.nn.Module:
+        """Return the module that computes the outputs."""
+        return _PiecewiseLinearModule(self)
+
+    def updated(self, columns: WeightedColumns) -> "PiecewiseLinear":
+        """Return the same block: later rows do not change the bins."""
+        return self
+
+    def positions_in(self, later: "PiecewiseLinear") -> np.ndarray:
+        """Return the positions of the outputs among those of an updated block."""
+        return np.arange(self.n_outputs)
+
+
+class _PiecewiseLinearModule(torch.nn.Module):
+    bin_column: torch.Tensor
+    bin_start: torch.Tensor
+    bin_scale: torch.Tensor
+
+    def __init__(self, block: PiecewiseLinear) -> None:
+        super().__init__()
+        for name, array in vars(block).items():
+            self.register_buffer(name, as_tensor(array))
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the fraction of each bin that is below the number; 0 for a missing value."""
+        fraction = (numbers[:, self.bin_column] - self.bin_start) * self.bin_scale
+        return fraction.clamp(0, 1).nan_to_num(0.0).to(dtype)
+
+
+def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the sorted edges of the bins of a column.
+
+    Parameters
+    ----------
+    values, weight : arrays of shape (m,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdnn.data.encoding._piecewise_linear import bin_edges
+    >>> bin_edges(np.array([3.0, 1.0, 1.0, 2.0]), np.ones(4))
+    array([1., 2., 3.])
+    >>> bin_edges(np.maximum(np.arange(-50.0, 51.0), 0), np.ones(101)).round()
+    array([ 0.,  1.,  4.,  8., 11., 14., 18., 21., 24., 27., 31., 34., 37.,
+           41., 44., 47., 50.])
+    """
+    distinct, position = np.unique(values, return_inverse=True)
+    if len(distinct) <= _MOST_BINS + 1:
+        return distinct
+    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / _MOST_BINS
+    is_other = ~is_frequent[position]
+    n_bins = max(1, _MOST_BINS - int(is_frequent.sum()))
+    fractions = np.linspace(0, 1, n_bins + 1)
+    return np.union1d(
+        distinct[is_frequent], quantiles(values[is_other], weight[is_other], fractions)
+    )

@@ -1,0 +1,152 @@
+"""The first block: numbers are standardised, and outliers clipped."""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+
+from skdnn.data.frames import as_tensor
+
+from ._statistics import Moments, WeightedColumns
+
+# The bound of RealMLP's smooth clip [1]_, in standard deviations.
+BOUND = 3.0
+_no_numbers = partial(np.empty, 0)
+
+
+@dataclass(frozen=True)
+class Standardize:
+    """Numbers standardised, ``z = (x - center) * inverse_scale``; a missing value becomes 0.
+
+    With a finite `bound` they are clipped smoothly, ``z / sqrt(1 + (z / bound)²)``, so that
+    outliers stay within ±bound [1]_. A constant feature has an inverse scale of 0: it is always
+    encoded as 0, so that other values in later rows change no prediction.
+
+    Attributes
+    ----------
+    center, inverse_scale : arrays of float64 of shape (p,)
+    total : array of float64 of shape (p,)
+        The weight of the values from which these were learned; infinite where later rows do not
+        change them.
+    bound : float
+        Infinite for no clipping.
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs
+       and boosted trees on tabular data", NeurIPS 2024.
+    """
+
+    center: np.ndarray = field(default_factory=_no_numbers)
+    inverse_scale: np.ndarray = field(default_factory=_no_numbers)
+    total: np.ndarray = field(default_factory=_no_numbers)
+    bound: float = math.inf
+
+    @classmethod
+    def fit(cls, columns: WeightedColumns, options: Any) -> "Standardize":
+        """Learn means and standard deviations, or medians and interquartile ranges."""
+        if not options.standardize:
+            return cls.identity(columns.numbers.shape[1])
+        if options.standardize == "robust":
+            found = columns.robust_moments()
+        else:
+            found = columns.moments(bounded=options.standardize == "smooth_clip")
+        bound = BOUND if isinstance(options.standardize, str) else math.inf
+        return cls(found.mean, found.inverse_deviation(columns.n_rows), found.total, bound)
+
+    @classmethod
+    def identity(cls, n: int) -> "Standardize":
+        """Return the block that leaves n numbers as they are."""
+        return cls(np.zeros(n), np.ones(n), np.full(n, np.inf))
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of columns of the result."""
+        return len(self.center)
+
+    @property
+    def numbers_of_outputs(self) -> np.ndarray:
+        """The number from which each output is computed."""
+        return np.arange(self.n_outputs)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """The standard deviations, 0 for a constant feature."""
+        is_varying = self.inverse_scale > 0
+        return np.divide(
+            1.0, self.inverse_scale, out=np.zeros_like(self.inverse_scale), where=is_varying
+        )
+
+    def to_module(self) -> torch.nn.Module:
+        """Return the module that computes the outputs."""
+        return _StandardizeModule(self)
+
+    def updated(self, columns: WeightedColumns) -> "Standardize":
+        """Return the block with the means and standard deviations of earlier rows and these."""
+        known = Moments(self.center, self.scale, self.total)
+        is_bounded = math.isfinite(self.bound)
+        known += columns.moments_near(known) if is_bounded else columns.moments()
+        inverse = known.inverse_deviation(columns.n_rows)
+        return replace(self, center=known.mean, inverse_scale=inverse, total=known.total)
+
+    def positions_in(self, later: "Standardize") -> np.ndarray:
+        """Return the positions of the outputs among those of an updated block."""
+        return np.arange(self.n_outputs)
+
+    def merges_exactly(self, dtype: DTypeLike) -> bool:
+        """Return whether `merge` loses nothing but a thousandth of a standard deviation.
+
+        In float32, numbers of mean 1e6 and standard deviation 1 lose more than that before they
+        reach the network, unless they are standardised in float64 first.
+        """
+        if math.isfinite(self.bound):
+            return False
+        root = np.sqrt(np.finfo(dtype).max)
+        scale = self.inverse_scale[self.inverse_scale > 0]
+        if ((scale < 1 / root) | (scale > root)).any():
+            return False
+        error = np.abs(self.center * self.inverse_scale).max() * np.finfo(dtype).eps
+        return bool(error < 1e-3)
+
+    def merge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights and biases of a first layer that takes X and standardises it.
+
+        ``((X - center) * s) W + b = X (s W) + (b - center (s W))``
+        """
+        W = self.inverse_scale[:, None] * W
+        return W, b - self.center @ W
+
+    def unmerge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights and biases for standardised rows, the inverse of `merge`."""
+        return self.scale[:, None] * W, b + self.center @ W
+
+
+class _StandardizeModule(torch.nn.Module):
+    center: torch.Tensor
+    inverse_scale: torch.Tensor
+
+    def __init__(self, block: Standardize) -> None:
+        super().__init__()
+        self.bound = block.bound
+        self.register_buffer("center", as_tensor(block.center))
+        self.register_buffer("inverse_scale", as_tensor(block.inverse_scale))
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the numbers standardised, without missing values."""
+        Z = (numbers - self.center).mul_(self.inverse_scale)
+        if math.isfinite(self.bound):
+            # Clipped where its square would overflow, z is at the bound already.
+            limit = self.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
+            Z = Z.clamp_(-limit, limit)
+            Z = Z / (Z / self.bound).square_().add_(1).sqrt_()
+        else:
+            # Products of the inputs must not overflow in the dtype of the network.
+            limit = math.sqrt(torch.finfo(dtype).max)
+            Z = Z.clamp_(-limit, limit)
+        return Z.nan_to_num_(0.0).to(dtype)
