@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
 from skdnn.network import (
+    InputMask,
     Network,
     get_activation,
     initialize,
@@ -101,8 +102,9 @@ def _new_network(plan: Plan, split: Split) -> Network:
     training, parameters = split.training, plan.parameters
     network = _zero_network(plan, training.n_inputs)
     if plan.alternates_embedding:
-        network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
-        network.input_mask[1::2, :, split.encoder.bins] = 0
+        mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
+        mask[1::2, :, split.encoder.bins] = 0
+        network.embedding = InputMask(mask)
     y, weight = map(
         plan.processes.allgather_concat, (training.y.double(), training.weight.double())
     )
