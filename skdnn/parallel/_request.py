@@ -165,7 +165,7 @@ class Request:
             tuple(network.dropout),
             network.theta.dtype,
             network.theta.device,
-            network.input_mask is None,
+            network.embedding,
             options["loss"],
             options["keep_best"],
             options["validation"] is None,
