@@ -91,15 +91,13 @@ class Communicator(SingleProcess):
 
     def allreduce(self, values: T) -> T:
         """Return the sum of the arrays or tensors of all processes."""
-        reduced: Any
         if isinstance(values, torch.Tensor):
-            reduced = values.clone(memory_format=torch.contiguous_format)
-            self.allreduce_(reduced)
-            return reduced
-        # One dtype, because an array without rows may have another. Exact for integers below 2**53.
-        reduced = torch.from_numpy(np.array(values, dtype=np.float64))
-        self.allreduce_(reduced)
-        return reduced.numpy()
+            total: Any = values.clone(memory_format=torch.contiguous_format)
+        else:
+            # One dtype, as an array without rows may have another. Integers up to 2**53 are exact.
+            total = torch.from_numpy(np.array(values, dtype=np.float64))
+        self.allreduce_(total)
+        return total if isinstance(values, torch.Tensor) else total.numpy()
 
     def allreduce_max(self, values: T) -> T:
         """Return the elementwise maximum of the arrays of all processes."""

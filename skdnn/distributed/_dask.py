@@ -6,12 +6,11 @@ the process of the client.
 
 import copy
 import time
-import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any
 from urllib.parse import urlparse
 
@@ -28,9 +27,6 @@ from ._communicator import Communicator
 from ._failures import POLL_INTERVAL
 
 _TIMEOUT = 600.0
-# The stores that this worker has opened for fits that have not begun, by the identifier of the fit.
-_stores: "dict[str, dist.TCPStore]" = {}
-
 Part = tuple[int, tuple[Any, ...]]  # the number of a partition, and its X, y and sample_weight
 
 
@@ -158,7 +154,7 @@ def _submit_parts(client: Any, X: Any, y: Any, sample_weight: Any) -> list[Any]:
                 f"{name} must be a Dask collection, as X is, got {type(values).__name__}."
             )
         _check_collection(values, name)
-        values = _partitioned_like(X, values, name)
+        values = _chunked_like(X, values, name)
         if _is_array(values) and values.ndim == 2:
             values = values.rechunk({1: -1})
         partitions.append(np.ravel(values.to_delayed()).tolist())
@@ -171,21 +167,16 @@ def _submit_parts(client: Any, X: Any, y: Any, sample_weight: Any) -> list[Any]:
     return client.compute([delayed(_checked_part)(k, *part) for k, part in parts])
 
 
-def _partitioned_like(X: Any, values: Any, name: str) -> Any:
-    """Return a collection with the partitions of X, if Dask knows which rows are in them."""
-    if _is_array(X) and _is_array(values):
-        n_rows, n_values = sum(X.chunks[0]), sum(values.chunks[0])
-        if np.isnan(n_rows + n_values):
-            return values
-        if n_rows != n_values:
-            raise ValueError(f"{name} must have as many rows as X, {n_rows}, got {n_values}.")
-        return values.rechunk({0: X.chunks[0]})
-    if not _is_array(X) and not _is_array(values):
-        are_known = X.known_divisions and values.known_divisions
-        edges = [(divisions[0], divisions[-1]) for divisions in (X.divisions, values.divisions)]
-        if are_known and edges[0] == edges[1] and X.divisions != values.divisions:
-            return values.repartition(divisions=X.divisions)
-    return values
+def _chunked_like(X: Any, values: Any, name: str) -> Any:
+    """Return an array with the chunks of rows of X, or the collection if the rows are unknown."""
+    if not _is_array(X) or not _is_array(values):
+        return values
+    n_rows, n_values = sum(X.chunks[0]), sum(values.chunks[0])
+    if np.isnan(n_rows + n_values):
+        return values
+    if n_rows != n_values:
+        raise ValueError(f"{name} must have as many rows as X, {n_rows}, got {n_values}.")
+    return values.rechunk({0: X.chunks[0]})
 
 
 def _checked_part(number: int, X: Any, *others: Any) -> tuple[Any, ...]:
@@ -214,7 +205,6 @@ def _fit_on_workers(client: Any, parts: list[Any], estimator: Any, validation: d
     # A task on another worker raises an error itself. Without `allow_other_workers` it would wait
     # for a worker that has gone.
     submit = partial(client.submit, allow_other_workers=True, pure=False)
-    fit_id, size, fits = uuid.uuid4().hex, len(parts_of), []
     with ExitStack() as locks:
         # Only one fit at a time uses a worker: two that waited for each other's processes would
         # hang. All fits lock the workers in the same order.
@@ -223,15 +213,18 @@ def _fit_on_workers(client: Any, parts: list[Any], estimator: Any, validation: d
             # Without refreshing, the lock of an interrupted wait or of a dead client expires.
             locks.callback(setattr, lock, "refresh_leases", False)
             locks.enter_context(lock)
-        first = next(iter(parts_of))
-        address = submit(_open_store, fit_id, first, workers=[first]).result()
+        first, fits = next(iter(parts_of)), []
+        # The store stays in the memory of its worker until the future is cancelled.
+        store = submit(_open_store, first, workers=[first])
+        address = submit(attrgetter("host", "port"), store, workers=[first])
         try:
             for rank, (worker, own) in enumerate(parts_of.items()):
-                task = _fit_part, fit_id, address, rank, size, worker, estimator, own, validation
+                place = store if rank == 0 else address
+                task = _fit_part, place, rank, len(parts_of), worker, estimator, own, validation
                 fits.append(submit(*task, workers=[worker]))
             results = [future.result() for future in as_completed(fits)]
-        finally:
-            client.cancel(fits)  # also after Ctrl-C: the workers then stop after the epoch
+        finally:  # also after Ctrl-C: the workers then stop after the epoch
+            client.cancel([*fits, address, store])
     return next(fitted for fitted in results if fitted is not None)
 
 
@@ -242,19 +235,19 @@ def _check_worker(worker: str) -> None:
         raise RuntimeError(f"The worker {worker}, which held rows of the fit, has ended.")
 
 
-def _open_store(fit_id: str, worker: str) -> tuple[str, int]:
-    """Open the store of a fit on a worker, and return its host and port."""
+def _open_store(worker: str) -> "dist.TCPStore":
+    """Open the store of a fit on a worker."""
     _check_worker(worker)
-    host = str(urlparse(worker).hostname)
-    _stores[fit_id] = dist.TCPStore(
-        host, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=_TIMEOUT)
-    )
-    return host, _stores[fit_id].port
+    return _connect((str(urlparse(worker).hostname), 0), is_master=True)
+
+
+def _connect(address: tuple[str, int], is_master: bool) -> "dist.TCPStore":
+    timeout = timedelta(seconds=_TIMEOUT)
+    return dist.TCPStore(*address, is_master=is_master, wait_for_workers=False, timeout=timeout)
 
 
 def _fit_part(
-    fit_id: str,
-    address: tuple[str, int],
+    place: "dist.TCPStore | tuple[str, int]",
     rank: int,
     size: int,
     worker: str,
@@ -262,16 +255,15 @@ def _fit_part(
     parts: list[Part],
     validation: dict[str, Any],
 ) -> Any:
-    """Fit on a worker together with the others; return the estimator from rank 0, else None."""
+    """Fit on a worker together with the others; return the estimator from rank 0, else None.
+
+    Rank 0 has the store, the others have its address.
+    """
     from distributed import get_worker
 
     _check_worker(worker)
     task = get_worker().state.tasks[get_worker().get_current_task()]
-    store = _stores.pop(fit_id, None) if rank == 0 else None
-    if store is None:
-        store = dist.TCPStore(
-            *address, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=_TIMEOUT)
-        )
+    store = _connect(place, is_master=False) if isinstance(place, tuple) else place
     store.add("n_ready", 1)
     while store.add("n_ready", 0) < size:  # a worker may be busy with other tasks
         _check_not_cancelled(task)
@@ -319,10 +311,7 @@ def _concatenated(parts: tuple[Any, ...]) -> Any:
     if hasattr(parts[0], "iloc"):
         import pandas as pd
 
-        with warnings.catch_warnings():
-            # pandas announces that empty frames will count for the dtype in future.
-            warnings.simplefilter("ignore", FutureWarning)
-            return pd.concat(parts)
+        return pd.concat(parts)
     if hasattr(parts[0], "tocsr"):
         return sparse.vstack(parts, format="csr")
     return np.concatenate(parts)

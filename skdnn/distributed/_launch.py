@@ -1,13 +1,12 @@
 """data_parallel: connect processes that a launcher such as torchrun, srun or Ray has started."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import cache
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -69,9 +68,9 @@ def data_parallel(
 
     Notes
     -----
-    A launcher sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT in the environment,
-    or has started torch's default process group, which stays as it is. On a machine with GPUs, a
-    process uses the GPU whose number is its LOCAL_RANK.
+    A launcher sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT in the environment.
+    On a machine with GPUs, a process uses the GPU whose number is its LOCAL_RANK. torch's default
+    process group, if there is one, stays as it is.
 
     Examples
     --------
@@ -108,20 +107,16 @@ def data_parallel(
 
 
 def _connect(rows: Literal["all", "part"], timeout: float) -> Communicator:
-    """Return the communicator of the processes in the environment or in the default group."""
-    if not (dist.is_available() and dist.is_initialized()):
-        rank, size = _from_environment("rank"), _from_environment("size")
-        address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
-        if rank is None or size is None or address is None or port is None:
-            raise RuntimeError(
-                "data_parallel must run in processes that a launcher such as torchrun has started, "
-                "which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment."
-            )
-        hosts_store = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-        store = _open_store(address, int(port), hosts_store, timeout)
-    else:
-        rank, size = dist.get_rank(), dist.get_world_size()
-        hosts_store, store = rank == 0, _store_beside_the_default_group(rank, timeout)
+    """Return the communicator of the processes that the environment names."""
+    rank, size = _from_environment("rank"), _from_environment("size")
+    address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+    if rank is None or size is None or address is None or port is None:
+        raise RuntimeError(
+            "data_parallel must run in processes that a launcher such as torchrun has started, "
+            "which sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment."
+        )
+    hosts_store = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    store = _open_store(address, int(port), hosts_store, timeout)
     # A launcher that restarts the processes keeps the store of the previous attempt.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     own_store = dist.PrefixStore(f"skdnn/{attempt}/{next(_numbers_of_blocks)}", store)
@@ -143,15 +138,3 @@ def _open_store(address: str, port: int, is_master: bool, timeout: float) -> "di
         wait_for_workers=False,
         multi_tenant=True,
     )
-
-
-@cache
-def _store_beside_the_default_group(rank: int, timeout: float) -> "dist.TCPStore":
-    """Open a store in process 0, and send its address to the others by the default group."""
-    place: list[Any] = [None]
-    if rank == 0:
-        address = os.environ.get("MASTER_ADDR", socket.getfqdn())
-        store = _open_store(address, 0, True, timeout)
-        place = [(address, store.port)]
-    dist.broadcast_object_list(place)
-    return store if rank == 0 else _open_store(*place[0], False, timeout)

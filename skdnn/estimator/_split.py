@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator
 
 from skdnn.data.batches import (
     Batches,
-    DistributedBatches,
     OnDemandRows,
     RowsOfEachNetwork,
     hold_out,
@@ -313,9 +312,10 @@ def _make_batches(
     encoder, target = learned
     X = make_rows(examples.X, rows, encoder, plan.dtype, plan.device)
     data = X, target.standardized(examples.y[rows]), examples.weight[rows], plan.dtype
-    if plan.processes.size == 1:
-        return Batches(*data, **options)
-    return DistributedBatches(*data, numbers=numbers, processes=plan.processes, **options)
+    has_others = plan.processes.size > 1
+    return Batches(
+        *data, numbers=numbers if has_others else None, processes=plan.processes, **options
+    )
 
 
 def _draw_seed(plan: Plan) -> int:

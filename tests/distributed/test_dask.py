@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch.distributed as dist
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -225,11 +226,10 @@ def test_chunks_of_y_and_weights_need_not_be_those_of_x(client):
     assert_same(clf, make().fit(X, y, weight))
 
 
-def test_partitions_of_y_and_weights_follow_the_divisions_of_x(client):
-    frame = a_frame().rename(columns={"a": "chunks"})  # an attribute of Dask arrays
-    columns = ["chunks", "b", "colour"]
-    rows, others = dd.from_pandas(frame, npartitions=4), dd.from_pandas(frame, npartitions=3)
-    clf = make().fit(rows[columns], others["y"], sample_weight=others["weight"])
+def test_a_column_may_have_the_name_of_an_attribute_of_dask_arrays(client):
+    frame = a_frame().rename(columns={"a": "chunks"})
+    columns, rows = ["chunks", "b", "colour"], divided(frame, EDGES["even"])
+    clf = make().fit(rows[columns], rows["y"], sample_weight=rows["weight"])
     assert_same(clf, make().fit(frame[columns], frame["y"], frame["weight"]))
 
 
@@ -403,6 +403,10 @@ def n_running(dask_worker):
     return len(dask_worker.state.executing) + len(dask_worker.state.long_running)
 
 
+def n_stores(dask_worker):
+    return sum(isinstance(value, dist.TCPStore) for value in dask_worker.data.values())
+
+
 @pytest.mark.parametrize("edges", ["even", "fewer than workers"])
 def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
     frame = a_frame()
@@ -413,6 +417,7 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
 
     def interrupt(fits):
         distributed.Event("has begun").wait()
+        assert sum(client.run(n_stores).values()) == 1
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -420,7 +425,7 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
         with pytest.raises(KeyboardInterrupt):
             endless.fit(rows[COLUMNS], rows["y"])
     assert not hasattr(endless, "coefs_")
-    while any(client.run(n_running).values()):
+    while any(client.run(n_running).values()) or any(client.run(n_stores).values()):
         time.sleep(0.01)  # until the timeout of the test if they are not stopped
     clf = make().fit(rows[COLUMNS], rows["y"])  # no lock is left, and no thread is busy
     assert_same(clf, make().fit(frame[COLUMNS], frame["y"]))
@@ -428,11 +433,10 @@ def test_ctrl_c_stops_the_workers_after_the_epoch(client, monkeypatch, edges):
 
 def test_a_cancelled_fit_does_not_wait_for_a_busy_worker(client):
     worker, frame = min(client.scheduler_info(n_workers=-1)["workers"]), a_frame()
-    where = client.submit(_dask._open_store, "fit", worker, workers=[worker]).result()
+    store = client.submit(_dask._open_store, worker, workers=[worker], pure=False)
     parts = [(0, (frame[COLUMNS], frame["y"]))]
     task = client.submit(  # the second of two processes never starts
-        _dask._fit_part, "fit", where, 0, 2, worker, make(), parts, (None, None),
-        workers=[worker],
+        _dask._fit_part, store, 0, 2, worker, make(), parts, (None, None), workers=[worker],
     )  # fmt: skip
     while not any(client.run(n_running).values()):
         time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Tests that a fit shared by several processes equals the fit of one process with all rows."""
 
 import importlib
-import os
 import pickle
 import warnings
 
@@ -255,8 +254,7 @@ def test_all_processes_have_the_same_weights_with_dropout(two):
 
 
 def fit_beside_the_default_group(rank):
-    store = dist.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), is_master=False)
-    dist.init_process_group("gloo", store=dist.PrefixStore("mine", store), rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method="env://", rank=rank, world_size=2)
     try:
         clf, X, y, _ = make("by default")
         with data_parallel():
@@ -268,12 +266,14 @@ def fit_beside_the_default_group(rank):
         dist.destroy_process_group()
 
 
-def test_torchs_default_process_group_is_used_and_stays(two):
+@pytest.mark.parametrize("by", ["torchrun", "srun"])
+def test_torchs_default_process_group_stays(by):
     clf, X, y, _ = make("by default")
     clf.fit(X, y)
-    for fitted, n_processes in two.results(fit_beside_the_default_group):
-        np.testing.assert_allclose(fitted.coefs_[0], clf.coefs_[0], rtol=1e-9, atol=1e-9)
-        assert n_processes == 2
+    with ranks.started(2, by) as processes:
+        for fitted, n_processes in processes.results(fit_beside_the_default_group):
+            np.testing.assert_allclose(fitted.coefs_[0], clf.coefs_[0], rtol=1e-9, atol=1e-9)
+            assert n_processes == 2
 
 
 def test_the_result_is_an_ordinary_estimator(two):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skdnn.data.batches import Batches, DistributedBatches, make_rows
+from skdnn.data.batches import Batches, make_rows
 from skdnn.data.encoding import identity_encoder
 from skdnn.processes import SingleProcess
 
@@ -55,21 +55,21 @@ def test_the_rows_of_all_ranks_partition_every_step(
     X, y = np.arange(n_rows, dtype=float)[:, None], np.arange(n_rows) % 2
     weight = 1.0 + np.arange(n_rows) % 3
 
-    def make(kind, index, **options):
+    def make(index, **options):
         tensors = make_rows(X, index, identity_encoder(1), torch.float64, torch.device("cpu"))
         generators = [torch.Generator().manual_seed(5)] if shuffles else ()
-        made = kind(
+        made = Batches(
             tensors, y[index], weight[index], torch.float64, batch_size=batch_size,
             generators=generators, **options,
         )  # fmt: skip
         return made.in_micro_batches(n_micro_batches)
 
-    whole = make(Batches, np.arange(n_rows))
+    whole = make(np.arange(n_rows))
     parts = []
     for rank in range(4):
         index = np.flatnonzero(owners == rank)
         processes = GivenSums(weight.sum(), n_rows)
-        parts.append(make(DistributedBatches, index, numbers=index, processes=processes))
+        parts.append(make(index, numbers=index, processes=processes))
     for _ in range(2):
         expected, found = steps_of(whole), [steps_of(part) for part in parts]
         for step, of_ranks in zip(expected, zip(*found, strict=True), strict=True):

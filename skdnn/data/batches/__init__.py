@@ -1,6 +1,6 @@
 """Mini-batches of rows in memory: hold-out, encoding, shuffling and splitting into batches."""
 
-from ._batches import Batches, DistributedBatches, Epoch, micro_batch_sizes, row_tensor, split_sizes
+from ._batches import Batches, Epoch, micro_batch_sizes, row_tensor, split_sizes
 from ._inputs import (
     DenseRows,
     OnDemandRows,
@@ -15,7 +15,6 @@ from ._stacked_batches import StackedBatches
 __all__ = [
     "Batches",
     "DenseRows",
-    "DistributedBatches",
     "Epoch",
     "OnDemandRows",
     "RowsOfEachNetwork",

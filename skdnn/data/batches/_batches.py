@@ -100,6 +100,10 @@ class Batches:
     index : array of int of shape (M, m) or None, default=None
         The rows of each network of a stack, with y and weight of that shape (y with a last axis of
         k). None means all rows for all networks.
+    numbers : array of int of shape (m,) or None, default=None
+        The positions of these rows among those of all processes, ascending. All processes draw the
+        same order of all rows, and each takes its own rows of every step. None if there are no
+        other rows.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         The processes that have the other rows.
 
@@ -141,10 +145,12 @@ class Batches:
         batch_size: int | None = None,
         generators: Sequence[torch.Generator] = (),
         index: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
         processes: SingleProcess = SINGLE_PROCESS,
     ) -> None:
         self.rows: Any = rows
         self.index = None if index is None else torch.from_numpy(index).to(rows.device)
+        self.numbers = None if numbers is None else torch.from_numpy(numbers).to(rows.device)
         self.n_rows_in_memory = rows.shape[0] if index is None else index.shape[1]
         self.n_rows = int(processes.allreduce(np.array(self.n_rows_in_memory)))
         self.batch_size = min(batch_size or self.n_rows, self.n_rows)
@@ -228,11 +234,24 @@ class Batches:
 
     def _order(self) -> torch.Tensor | None:
         """Return a random order of the rows, or of those of each network; None for no shuffling."""
-        if not self.generators:
-            return None
-        orders = [torch.randperm(self.n_rows, generator=g, device="cpu") for g in self.generators]
-        order = orders[0] if len(orders) == 1 else torch.stack(orders)
-        return order.to(self.rows.device)
+        order, generators = None, self.generators
+        if generators:
+            orders = [torch.randperm(self.n_rows, generator=g, device="cpu") for g in generators]
+            order = (orders[0] if len(orders) == 1 else torch.stack(orders)).to(self.rows.device)
+        return order if self.numbers is None else self._order_of_own_rows(order, self.numbers)
+
+    def _order_of_own_rows(
+        self, order_of_all: torch.Tensor | None, numbers: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return the order of the rows of this process, and set how many of them each step has."""
+        positions, order = numbers, None
+        if order_of_all is not None:
+            positions, order = order_of_all.argsort()[numbers].sort()
+        self._copied = None
+        steps = torch.bincount(positions // self.batch_size, minlength=self.n_steps).tolist()
+        width, is_on_demand = self.rows.shape[1], self.rows.is_on_demand
+        self.sizes = micro_batch_sizes(steps, self._n_at_once, width, is_on_demand)
+        return order
 
     def _gather(self, index: torch.Tensor, buffer: int) -> torch.Tensor:
         """Return rows in the memory of the earlier ones of a buffer, which are not needed any more.
@@ -248,50 +267,6 @@ class Batches:
         else:
             rows = self.rows.take(index, out=memory[:n].view(*index.shape, self.rows.shape[1]))
         return rows.mT
-
-
-class DistributedBatches(Batches):
-    """The batches of one process of several, each of which has some of the rows.
-
-    All processes draw the same order of all rows, and each takes its own rows of every step.
-    Together they compute what one process with all rows would.
-
-    Parameters
-    ----------
-    rows, y, weight, dtype, **options
-        As of `Batches`, for the rows of this process; `batch_size` counts those of all processes.
-    numbers : array of int of shape (m,)
-        The positions of these rows among all rows, ascending.
-    processes : Communicator
-    """
-
-    def __init__(
-        self,
-        rows: Rows,
-        y: np.ndarray,
-        weight: np.ndarray,
-        dtype: torch.dtype,
-        *,
-        numbers: np.ndarray,
-        processes: SingleProcess,
-        **options: Any,
-    ) -> None:
-        self.numbers = torch.from_numpy(numbers).to(rows.device)
-        super().__init__(rows, y, weight, dtype, processes=processes, **options)
-
-    def _order(self) -> torch.Tensor | None:
-        """Return the order of the rows of this process, and set how many each step has."""
-        order_of_all, order = super()._order(), None
-        positions = self.numbers
-        if order_of_all is not None:
-            positions_of_all = torch.empty_like(order_of_all)
-            positions_of_all[order_of_all] = torch.arange(self.n_rows, device=positions.device)
-            positions, order = positions_of_all[self.numbers].sort()
-        self._copied = None
-        steps = torch.bincount(positions // self.batch_size, minlength=self.n_steps).tolist()
-        width, is_on_demand = self.rows.shape[1], self.rows.is_on_demand
-        self.sizes = micro_batch_sizes(steps, self._n_at_once, width, is_on_demand)
-        return order
 
 
 def micro_batch_sizes(
