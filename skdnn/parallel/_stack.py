@@ -117,15 +117,12 @@ def _train_together(
     return {k: _result_of(waiting.pop(k), result, members[k]) for k in list(waiting)}
 
 
-def _rows(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return tensors of shape (P,) or (M, P) as one of shape (M, P)."""
-    return torch.cat([tensor if tensor.ndim == 2 else tensor.unsqueeze(0) for tensor in tensors])
-
-
 def _stacked_network(requests: list[Request]) -> Network:
     networks = [request.network for request in requests]
     stacked = networks[0].new_stack(sum(request.n_networks for request in requests))
-    stacked.theta.copy_(_rows([network.theta for network in networks]))
+    stacked.theta.copy_(
+        torch.cat([network.theta.reshape(-1, stacked.n_parameters) for network in networks])
+    )
     masks = [network.input_mask for network in networks if network.input_mask is not None]
     if masks:  # then all networks have one, by their stack key
         stacked.input_mask = torch.cat(masks)

@@ -312,7 +312,17 @@ def optimizer_kind(optimizer: Any) -> OptimizerKind:
 
 
 def make_optimizer(config: TrainingConfig, network: Network) -> Optimizer:
-    """Return an optimizer of a network's parameters.
+    """Return the optimizer of a config, for a network's parameters.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the network or stack.
+    network : Network
+
+    Returns
+    -------
+    Optimizer
 
     Examples
     --------
