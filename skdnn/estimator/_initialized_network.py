@@ -21,7 +21,7 @@ from skdnn.network import (
     is_symmetric,
     layer_views,
 )
-from skdnn.training import WEIGHTS, make_optimizer
+from skdnn.training import WEIGHTS, TrainingConfig, make_optimizer
 
 from ._plan import Plan
 from ._split import Split, fitted_encoder
@@ -33,10 +33,11 @@ LAYOUT = "[W b]"
 
 @dataclass(frozen=True)
 class InitializedNetwork:
-    """A network and the optimizer that trains it."""
+    """A network, and the optimizer and the settings that train it."""
 
     network: Network
     optimizer: Any
+    config: TrainingConfig
 
 
 def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
@@ -57,14 +58,23 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
             f"Use fit, got {network.embedding}."
         )
     parameters = plan.parameters
-    optimizer = make_optimizer(
-        parameters.optimizer,
-        network,
-        weight_decay=plan.weight_decay,
+    config = TrainingConfig(
+        optimizer=parameters.optimizer,
+        loss=plan.loss,
+        learning_rate=plan.learning_rate(network.layer_sizes[0], split.training.batch_size),
+        schedule=plan.schedule,
         momentum=parameters.momentum,
         nesterov=parameters.nesterovs_momentum,
+        weight_decay=plan.weight_decay,
         weight_averaging=parameters.weight_averaging,
+        max_grad_norm=parameters.max_grad_norm,
+        max_iter=plan.max_iter,
+        tol=parameters.tol,
+        n_iter_no_change=parameters.n_iter_no_change,
+        keep_best=bool(parameters.early_stopping),
+        n_threads=parameters.n_threads,
     )
+    optimizer = make_optimizer(config, network)
     state = getattr(plan.previous, "_partial_fit_state", None) if plan.is_partial_fit else None
     if state is not None and state.get("layout") != LAYOUT:
         raise ValueError(
@@ -76,7 +86,7 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
         indices = fitted_encoder(plan.previous).positions_in(split.encoder)
         weights = {name: _reencoded(saved[name], plan, split) for name in WEIGHTS if name in saved}
         optimizer.restore(_expand_state(saved, indices, network) | weights)
-    return InitializedNetwork(network, optimizer)
+    return InitializedNetwork(network, optimizer, config)
 
 
 def partial_fit_state(plan: Plan, initialized: InitializedNetwork) -> dict[str, Any]:

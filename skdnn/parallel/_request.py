@@ -17,16 +17,13 @@ from skdnn.network import ACTIVATIONS, Network
 from skdnn.training import (
     OPERATIONS_WORTH_GROUPS,
     OPERATIONS_WORTH_THREADS,
-    Adam,
-    GradientDescent,
     ThreadPool,
+    TrainingConfig,
     TrainingResult,
-    WeightAverage,
     operations_per_step,
+    optimizer_kind,
 )
 
-# Optimizers whose tensors have one number for each parameter of the network.
-STACKABLE_OPTIMIZERS = (GradientDescent, Adam)
 # A stack saves the overhead of each operation. Beyond these limits the overhead no longer matters,
 # and the parameters no longer fit into the processor's cache.
 MAX_NETWORKS = 32
@@ -84,14 +81,13 @@ class Request:
     network : Network
     batches : Batches
     optimizer : optimizer of `make_optimizer`
+    config : TrainingConfig
     options : dict
         The keyword arguments of `train`.
 
     Attributes
     ----------
     n_networks : int
-    base_optimizer : optimizer
-        The optimizer, without the WeightAverage around it.
     generators : list of torch.Generator
         All generators from which the training draws.
     dense_batches : list of Batches
@@ -106,7 +102,7 @@ class Request:
         has a key of its own.
     n_bytes : int
         Approximate memory of its data and networks.
-    context, config, nesting_level : contextvars.Context, dict, int
+    context, sklearn_config, nesting_level : contextvars.Context, dict, int
         Context variables, scikit-learn's configuration and joblib's level in the thread of the fit.
     run_training : callable or None
         Set if the thread of the fit is to train the network itself.
@@ -116,39 +112,42 @@ class Request:
     """
 
     def __init__(
-        self, call: Call, network: Network, batches: Any, optimizer: Any, options: dict[str, Any]
+        self,
+        call: Call,
+        network: Network,
+        batches: Any,
+        optimizer: Any,
+        config: TrainingConfig,
+        options: dict[str, Any],
     ) -> None:
         self.call, self.network, self.batches = call, network, batches
-        self.optimizer, self.options = optimizer, options
+        self.optimizer, self.config, self.options = optimizer, config, options
         self.n_networks: int = network.n_networks or 1
-        self.base_optimizer = optimizer
-        if isinstance(optimizer, WeightAverage):
-            self.base_optimizer = optimizer.optimizer
         self.generators = [*batches.generators, *options["generators"]]
         self.operations = operations_per_step(network, batches)
-        self.fixes_n_threads = options["n_threads"] not in (None, 1) or (
+        self.fixes_n_threads = config.n_threads not in (None, 1) or (
             network.drops and self.operations >= OPERATIONS_WORTH_THREADS
         )
         both = [each for each in (batches, options["validation"]) if each is not None]
         self.dense_batches = [each for each in both if isinstance(each.rows, DenseRows)]
         can_be_stacked = (
-            isinstance(self.base_optimizer, STACKABLE_OPTIMIZERS)
+            optimizer_kind(config.optimizer).has_state
             # A user's own function may depend on the shape of its argument.
             and all(g in ACTIVATIONS.values() for g in network.activations[1:])
             and all(type(each) is Batches for each in both)
             and not options["observers"]
             and options["on_start"] is None
             and options["processes"].size == 1
-            and options["n_threads"] is None
+            and config.n_threads is None
             and not self.fixes_n_threads
-            and options["learning_rate"] <= torch.finfo(network.theta.dtype).max
+            and config.learning_rate <= torch.finfo(network.theta.dtype).max  # type: ignore[operator]
         )
         self.stack_key: Hashable = self._stack_key() if can_be_stacked else object()
         self.n_bytes = COPIES_OF_THETA * network.theta.nbytes + sum(
             rows.X.nbytes + COPIES_OF_ROWS * 8 * rows.shape[0] * rows.n_columns
             for rows in (each.rows for each in self.dense_batches)
         )
-        self.context, self.config = copy_context(), sklearn.get_config()
+        self.context, self.sklearn_config = copy_context(), sklearn.get_config()
         self.nesting_level = get_active_backend()[0].nesting_level
         self.run_training: Callable[[], None] | None = None
         self.result: TrainingResult | BaseException | None = None
@@ -158,6 +157,7 @@ class Request:
         """Return what the requests of a stack must have in common."""
         options, network, batches = self.options, self.network, self.batches
         return (
+            self.config.stack_key(),
             network.layer_sizes,
             tuple(g.name for g in network.activations[1:]),
             network.output.name,
@@ -166,13 +166,8 @@ class Request:
             network.theta.dtype,
             network.theta.device,
             network.embedding,
-            options["loss"],
-            options["keep_best"],
             options["validation"] is None,
             options["score"] is None,
-            type(self.base_optimizer),
-            getattr(self.base_optimizer, "nesterov", None),
-            getattr(self.base_optimizer, "decoupled", None),
             batches.n_steps,
             batches.batch_size if batches.n_steps > 1 else None,
             # Dropout draws a number for each row.
@@ -205,6 +200,6 @@ def split_into_stacks(requests: list[Request], n_processors: int) -> list[list[R
         n_worth = ThreadPool(n=n_processors).worth(operations, OPERATIONS_WORTH_GROUPS)
         n_stacks = max(-(-len(requests) // max(1, int(max_size))), min(len(requests), n_worth))
     # Networks next to each other with the same learning rate are updated together.
-    requests = sorted(requests, key=lambda request: request.options["learning_rate"])
+    requests = sorted(requests, key=lambda request: request.config.learning_rate)
     edges = np.linspace(0, len(requests), n_stacks + 1).round().astype(int).tolist()
     return [requests[start:stop] for start, stop in pairwise(edges)]

@@ -29,7 +29,7 @@ import torch
 from joblib.parallel import SequentialBackend
 
 from skdnn.processes import use_trainer
-from skdnn.training import TrainingResult, train
+from skdnn.training import TrainingConfig, TrainingResult, train
 
 from ._request import Call, Request, split_into_stacks
 from ._stack import Results, train_stack
@@ -132,12 +132,18 @@ class Scheduler:
             thread.join(max(0.0, end - monotonic()))
 
     def train(
-        self, call: Call, network: Any, batches: Any, optimizer: Any, **options: Any
+        self,
+        call: Call,
+        network: Any,
+        batches: Any,
+        optimizer: Any,
+        config: TrainingConfig,
+        **options: Any,
     ) -> TrainingResult:
         """Do what `skdnn.training.train` does, together with other fits."""
         if call.is_cancelled:
             raise KeyboardInterrupt
-        request = Request(call, network, batches, optimizer, options)
+        request = Request(call, network, batches, optimizer, config, options)
         with self.known_rows_lock:
             request.reuse_rows(self.known_rows)
         with self.lock:
@@ -197,7 +203,7 @@ class Scheduler:
                 first.run_training = training
                 first.wake.set()
             else:  # in no thread of a fit, which could not continue before the whole stack ends
-                self._start_thread(training, first.context, first.config)
+                self._start_thread(training, first.context, first.sklearn_config)
 
     def _largest_stack(self) -> list[Request]:
         """Return the stack of waiting requests that has most to compute in an epoch."""

@@ -4,8 +4,6 @@ Every network keeps its own generator, rows, options and early stopping; only th
 are computed together. So each training gives the result of a separate one.
 """
 
-import copy
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +15,7 @@ import torch
 
 from skdnn.data.batches import StackedBatches
 from skdnn.network import Network
-from skdnn.training import GradientDescent, Progress, TrainingResult, WeightAverage, train
+from skdnn.training import Progress, TrainingConfig, TrainingResult, make_optimizer, train
 
 from ._request import Request
 
@@ -65,10 +63,11 @@ def _train_alone(request: Request, n_threads: int | None) -> TrainingResult | Ba
             progress.stop()
 
     options = {**request.options, "observers": [*request.options["observers"], stop_if_cancelled]}
-    if options["n_threads"] is None and not request.fixes_n_threads:
-        options["n_threads"] = n_threads
+    config = request.config
+    if config.n_threads is None and not request.fixes_n_threads:
+        config = replace(config, n_threads=n_threads)
     try:
-        return train(request.network, request.batches, request.optimizer, **options)
+        return train(request.network, request.batches, request.optimizer, config, **options)
     except BaseException as error:  # raised in the thread of its fit
         return error
 
@@ -84,6 +83,9 @@ def _train_together(
     members = [slice(*pair) for pair in pairwise(np.cumsum([0, *sizes]).tolist())]
     first = requests[0].options
     network = _stacked_network(requests)
+    owners = [request for request in requests for _ in range(request.n_networks)]
+    config = TrainingConfig.stack([request.config for request in owners])
+    config = replace(config, n_threads=n_threads, drop_diverged=True)
 
     def end_epoch(progress: Progress) -> None:
         stopping = progress.stopping
@@ -105,93 +107,27 @@ def _train_together(
     result = train(
         network,
         StackedBatches([request.batches for request in requests], sizes),
-        _stacked_optimizer(requests, network),
+        make_optimizer(config, network),
+        config,
         validation=validation,
         score=score,
-        loss=first["loss"],
-        keep_best=first["keep_best"],
         generators=[g for request in requests for g in request.options["generators"]],
         observers=[end_epoch],
-        n_threads=n_threads,
-        drop_diverged=True,
-        **_options_by_network(requests, network),
     )
     return {k: _result_of(waiting.pop(k), result, members[k]) for k in list(waiting)}
-
-
-def _options_by_network(requests: list[Request], network: Network) -> dict[str, Any]:
-    """Return the options of `train` that may differ between the networks of a stack."""
-    names = "learning_rate", "schedule", "max_iter", "tol", "n_iter_no_change", "max_grad_norm"
-    owners = [request for request in requests for _ in range(request.n_networks)]
-    rates, schedules, max_iter, tol, n_iter_no_change, norms = (
-        [request.options[name] for request in owners] for name in names
-    )
-    options: dict[str, Any] = {
-        "tol": np.array(tol),
-        "n_iter_no_change": np.array(n_iter_no_change),
-        "max_grad_norm": None,
-    }
-    if any(norm is not None for norm in norms):
-        finite_or_not = [math.inf if norm is None else norm for norm in norms]
-        options["max_grad_norm"] = _column(network, finite_or_not)
-    if len(set(rates)) == len(set(map(id, schedules))) == len(set(max_iter)) == 1:
-        return {
-            **options,
-            "learning_rate": rates[0],
-            "schedule": schedules[0],
-            "max_iter": max_iter[0],
-        }
-    return {
-        **options,
-        "learning_rate": _column(network, rates),
-        "schedule": schedules,
-        "max_iter": np.array(max_iter),
-    }
-
-
-def _column(network: Network, numbers: list[float]) -> torch.Tensor:
-    """Return a number of each network as a tensor of shape (M, 1)."""
-    return network.theta.new_tensor(numbers).unsqueeze(-1)
-
-
-def _rows(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return tensors of shape (P,) or (M, P) as one of shape (M, P)."""
-    return torch.cat([tensor if tensor.ndim == 2 else tensor.unsqueeze(0) for tensor in tensors])
 
 
 def _stacked_network(requests: list[Request]) -> Network:
     networks = [request.network for request in requests]
     stacked = networks[0].new_stack(sum(request.n_networks for request in requests))
-    stacked.theta.copy_(_rows([network.theta for network in networks]))
     if stacked.embedding is not None:  # then all networks have an equal one, by their stack key
         stacked.embedding = stacked.embedding.concatenated(
             [network.embedding for network in networks]
         )
+    stacked.theta.copy_(
+        torch.cat([network.theta.reshape(-1, stacked.n_parameters) for network in networks])
+    )
     return stacked
-
-
-def _stacked_optimizer(requests: list[Request], network: Network) -> Any:
-    optimizers = [request.base_optimizer for request in requests]
-    owners = [request for request in requests for _ in range(request.n_networks)]
-    stacked = copy.copy(optimizers[0])
-    stacked.theta, stacked.gradient = network.theta, network.gradient
-    for name in stacked.tensors:
-        setattr(stacked, name, _rows([getattr(one, name) for one in optimizers]))
-    if isinstance(stacked, GradientDescent):
-        momenta = [request.base_optimizer.momentum for request in owners]
-        stacked.momentum = _column(network, momenta)
-    penalties = [one.penalty for one in optimizers]
-    stacked.penalty = copy.copy(penalties[0])
-    stacked.penalty.theta = network.theta
-    if any(one.decay is not None for one in penalties):
-        stacked.penalty.decay = _rows(
-            [torch.zeros_like(one.theta) if one.decay is None else one.decay for one in penalties]
-        )
-    if not any(isinstance(request.optimizer, WeightAverage) for request in requests):
-        return stacked
-    # With a decay of 0 the average is the last weights.
-    decays = [getattr(request.optimizer, "decay", 0.0) for request in owners]
-    return WeightAverage(stacked, network.theta, _column(network, decays))
 
 
 def _scores(

@@ -1,13 +1,15 @@
 """Training: from a network and its batches to a TrainingResult, without the estimators.
 
-Gradient descent, Adam and torch's optimizers are in `_optimizers`, L-BFGS in `_lbfgs`, averages of
-the weights in `_averaging`, learning rate schedules in `_schedules`, early stopping in
-`_early_stopping`, curves and checkpoints in `_progress`, and the loop over epochs in `_loop`.
+The settings of a training are a TrainingConfig, in `_config`. Gradient descent, Adam and torch's
+optimizers are in `_optimizers`, L-BFGS in `_lbfgs`, averages of the weights in `_averaging`,
+learning rate schedules in `_schedules`, early stopping in `_early_stopping`, curves and checkpoints
+in `_progress`, and the loop over epochs in `_loop`.
 """
 
 from ._averaging import WEIGHTS, WeightAverage
+from ._config import MAY_DIFFER, MUST_BE_EQUAL, TrainingConfig
 from ._early_stopping import EarlyStopping
-from ._evaluation import epoch_raw_predictions, evaluate
+from ._evaluation import epoch_raw_predictions
 from ._loop import train
 from ._optimizers import (
     OPTIMIZERS,
@@ -25,6 +27,8 @@ from ._training_group import OPERATIONS_WORTH_GROUPS, operations_per_step
 
 __all__ = [
     "CURVES",
+    "MAY_DIFFER",
+    "MUST_BE_EQUAL",
     "OPERATIONS_WORTH_GROUPS",
     "OPERATIONS_WORTH_THREADS",
     "OPTIMIZERS",
@@ -36,10 +40,10 @@ __all__ = [
     "OptimizerKind",
     "Progress",
     "ThreadPool",
+    "TrainingConfig",
     "TrainingResult",
     "WeightAverage",
     "epoch_raw_predictions",
-    "evaluate",
     "make_optimizer",
     "operations_per_step",
     "optimizer_kind",

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from skdnn.network import Network
 
-from ._optimizer import Members, Objective, Optimizer, Option
+from ._config import Members, Option
+from ._optimizer import Objective, Optimizer
 
 # The parts of its state that are weights, not statistics of gradients.
 WEIGHTS = ("live", "average")
@@ -82,7 +83,7 @@ class WeightAverage(Optimizer):
         self.average.lerp_(self.theta, (1 - self.decay) / (1 - self.decay**self.n_steps))
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def evaluated_weights(self) -> Iterator[None]:
         """Set theta to the average inside the block, and back to the live weights after it."""
         self.live.copy_(self.theta)
         self.theta.copy_(self.average)

@@ -1,9 +1,9 @@
-"""The loop over epochs and steps, the same for all optimizers but L-BFGS."""
+"""The loop over epochs and steps."""
 
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skdnn.network import LOSSES, Loss, Network
+from skdnn.network import Network
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._averaging import WeightAverage
-from ._early_stopping import EarlyStopping, Numbers
-from ._evaluation import Batches, evaluate
-from ._lbfgs import LBFGS
-from ._optimizer import Optimizer, Option
+from ._config import TrainingConfig
+from ._early_stopping import EarlyStopping
+from ._evaluation import Batches
+from ._optimizer import Objective, Optimizer
 from ._progress import Progress
 from ._result import TrainingResult
-from ._schedules import Rate, Schedule
 from ._threads import OPERATIONS_WORTH_THREADS, ThreadPool, flushed_denormals, threads_for
 from ._training_group import OPERATIONS_WORTH_GROUPS, TrainingGroup, operations_per_step
 
@@ -32,23 +30,14 @@ def train(
     network: Network,
     batches: Batches,
     optimizer: Optimizer,
+    config: TrainingConfig,
     *,
     validation: Batches | None = None,
     score: Score | None = None,
-    learning_rate: Option = 1e-3,
-    schedule: Schedule | list[Schedule] = "constant",
-    loss: Loss = LOSSES["log_loss"],
-    max_grad_norm: Option | None = None,
-    max_iter: Numbers = 200,
-    tol: Numbers = 1e-4,
-    n_iter_no_change: Numbers = 10,
-    keep_best: bool = True,
     generators: Sequence[torch.Generator] = (),
     observers: Sequence[Callable[[Progress], Any]] = (),
     on_start: Callable[[Progress], Any] | None = None,
-    n_threads: int | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
-    drop_diverged: bool = False,
 ) -> TrainingResult:
     """Train a network, or a stack of networks, from its present weights.
 
@@ -58,27 +47,14 @@ def train(
         Its theta ends as the weights of the best or last epoch.
     batches : Batches
     optimizer : Optimizer
-        Made by `make_optimizer` for the same network.
+        Made by `make_optimizer` for the same network and config.
+    config : TrainingConfig
     validation : Batches or None, default=None
         The validation set, evaluated after each epoch.
     score : callable or None, default=None
         From the network and a list of its members to an array with a number for each; higher is
         better. Used for early stopping in place of the validation cost, and recorded in place of
         the score of the network's output unit.
-    learning_rate : float or tensor of shape (M, 1), default=1e-3
-        A tensor if schedules or `max_iter` differ between networks.
-    schedule : str, callable or a list with one for each network, default="constant"
-        A key of ``SCHEDULES``, or a function of (epoch, max_iter) that returns a factor.
-    loss : Loss, default=LOSSES["log_loss"]
-    max_grad_norm : float, tensor of shape (M, 1) or None, default=None
-        Longer gradients are shortened to this Euclidean norm.
-    max_iter : int or array of int of shape (M,), default=200
-        Epochs; for L-BFGS iterations.
-    tol, n_iter_no_change : float and int, or arrays of shape (M,)
-        See `EarlyStopping`. L-BFGS also stops when no component of the gradient is larger than tol.
-    keep_best : bool, default=True
-        Stop early by the validation set and keep the weights of the best epoch; no effect without a
-        validation set.
     generators : sequence of torch.Generator, default=()
         One for each network, on its device, from which its dropout masks are drawn.
     observers : sequence of callables, default=()
@@ -87,13 +63,9 @@ def train(
     on_start : callable or None, default=None
         Called before the first epoch with the Progress, to which it may `restore` a state of the
         same training. `max_iter` may differ.
-    n_threads : int or None, default=None
-        Threads of the CPU. None: one if the work is small, else as many as torch is set to.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         The processes that hold the other rows: gradients are summed over them, and all end with the
         same weights.
-    drop_diverged : bool, default=False
-        Remove a network that diverges from the stack, instead of raising an error.
 
     Returns
     -------
@@ -106,10 +78,14 @@ def train(
     KeyboardInterrupt
         If Ctrl-C ended the training of one of several processes.
     """
-    keep_best = keep_best and validation is not None
-    if isinstance(optimizer, LBFGS) and not keep_best:
-        n_iter_no_change = math.inf  # the gradient is the better criterion
+    keep_best = config.keep_best and validation is not None
     members = list(range(network.n_networks or 1))
+    tol, n_iter_no_change, max_iter = (
+        np.array(setting) if isinstance(setting, tuple) else setting
+        for setting in (config.tol, config.n_iter_no_change, config.max_iter)
+    )
+    if optimizer.has_criterion and not keep_best:
+        n_iter_no_change = math.inf
     stopping = EarlyStopping(
         len(members),
         tol=tol,
@@ -125,31 +101,21 @@ def train(
         int(np.max(max_iter)),
         batches.n_steps,
         validation is not None,
-        drop_diverged,
+        config.drop_diverged,
     )
-    rate = Rate(learning_rate, schedule, max_iter, network.theta.dtype)
     operations = operations_per_step(network, batches)
     least = OPERATIONS_WORTH_THREADS if network.n_networks is None else OPERATIONS_WORTH_GROUPS
-    n_threads = n_threads if network.theta.is_cpu else 1
-    ending, trained = "max_iter", np.array([])
+    n_threads = config.n_threads if network.theta.is_cpu else 1
     with torch.no_grad(), flushed_denormals(), threads_for(operations, n_threads, least) as threads:
+        one = replace(threads, n=1)
         whole = TrainingGroup(
-            network, optimizer, batches, validation, generators, rate, loss,
-            max_grad_norm, members, replace(threads, n=1), processes,
-        )  # fmt: skip
+            network, optimizer, config, batches, validation, generators, members, one, processes
+        )
         if on_start is not None:
             on_start(progress)
-        end_epoch = partial(_end_epoch, progress, whole, threads, score, observers)
         try:
-            if isinstance(optimizer, LBFGS):
-                (group,) = whole.groups(stopping.running, threads)
-                ending = _train_by_lbfgs(optimizer, group, progress, end_epoch, float(tol))
-            else:
-                while (active := stopping.is_active(progress.epoch + 1)).any():
-                    if not np.array_equal(trained, active):
-                        trained, groups = active, whole.groups(active, threads)
-                    train_epoch = partial(TrainingGroup.train, epoch=progress.epoch)
-                    end_epoch(groups, threads.map(train_epoch, groups))
+            loop = TrainingLoop(progress, config, whole, threads, score, observers)
+            ending = optimizer.run(loop)
         except KeyboardInterrupt:
             if processes.size > 1:
                 raise  # the other processes have not been interrupted
@@ -159,70 +125,80 @@ def train(
     return progress.result(ending)
 
 
-def _train_by_lbfgs(
-    optimizer: LBFGS,
-    group: TrainingGroup,
-    progress: Progress,
-    end_epoch: Callable[[list[TrainingGroup], list[Tensor]], None],
-    tol: float,
-) -> str:
-    """Train by L-BFGS, and return why it ended."""
-    rows = group.batches_in_parts.epoch()
-    (group.micro_batches,), (group.Z,) = rows.steps, rows.split(group.epoch_Z)
+@dataclass
+class TrainingLoop:
+    """The epochs of a training, which its optimizer runs.
 
-    def end_iteration() -> bool:
-        end_epoch([group], [group.cost()])
-        return not progress.stopping.running.any()
-
-    return optimizer.minimize(group, end_iteration, max_iter=progress.max_iter, tol=tol)
-
-
-def _end_epoch(
-    progress: Progress,
-    whole: TrainingGroup,
-    threads: ThreadPool,
-    score: Score | None,
-    observers: Sequence[Callable[[Progress], Any]],
-    groups: list[TrainingGroup],
-    costs: list[Tensor],
-) -> None:
-    """Evaluate the groups that were trained, update `progress` and call the observers.
-
-    Parameters
+    Attributes
     ----------
     progress : Progress
+    config : TrainingConfig
     whole : TrainingGroup
         The whole stack, which gets the weights of the groups.
     threads : ThreadPool
     score, observers : see `train`
+    is_active : array of bool of shape (M,)
+        The networks that are trained in this epoch.
     groups : list of TrainingGroup
-    costs : list of tensors
-        The training cost of the networks of each group.
+        These networks.
     """
-    with ExitStack() as stack:
-        for group in groups:
-            if isinstance(group.optimizer, WeightAverage):
-                stack.enter_context(group.optimizer.in_place())
-            if group.network is not whole.network:
-                whole.network.theta[group.members] = group.network.theta
-                whole.optimizer.merge(group.optimizer, group.members)
-        progress.check_weights()
-        members = [member for group in groups for member in group.members]
-        measured: list[Sequence[Any]] = [costs]
-        if whole.validation is not None:
-            pairs = threads.map(
-                lambda g: evaluate(g.network, g.validation, g.loss, g.threads, g.processes), groups
-            )
-            measured += zip(*pairs, strict=True)
-            if score is not None:
-                measured[-1] = [score(whole.network, members)]
-        of_all = np.full((len(measured), len(progress.stopping.running)), np.nan)
-        for row, parts in zip(of_all, measured, strict=True):
-            arrays = [torch.as_tensor(part, device="cpu").double().numpy() for part in parts]
-            row[members] = np.concatenate([array.reshape(-1) for array in arrays])
-        # Rounding may differ between processes, their decisions must not.
-        of_all = whole.processes.broadcast(of_all)
-        progress.add(*of_all, by_score=score is not None)
-        for observe in observers:
-            observe(progress)
-        progress.stopping.running = whole.processes.broadcast(progress.stopping.running)
+
+    progress: Progress
+    config: TrainingConfig
+    whole: TrainingGroup
+    threads: ThreadPool
+    score: Score | None
+    observers: Sequence[Callable[[Progress], Any]]
+    is_active: np.ndarray = field(default_factory=lambda: np.array([]))
+    groups: list[TrainingGroup] = field(default_factory=list)
+
+    def is_over(self) -> bool:
+        """Return whether there is no network left to train."""
+        return self.progress.is_last
+
+    def train_epoch(self) -> None:
+        """Train the networks that have not stopped for an epoch of steps."""
+        epoch = self.progress.epoch
+        is_active = self.progress.stopping.is_active(epoch + 1)
+        if not np.array_equal(self.is_active, is_active):
+            self.is_active, self.groups = is_active, self.whole.groups(is_active, self.threads)
+        self.end_epoch(self.threads.map(partial(TrainingGroup.train, epoch=epoch), self.groups))
+
+    def full_batch(self) -> Objective:
+        """Return the cost of all training rows, for an optimizer that does not train by steps."""
+        (group,) = self.groups = self.whole.groups(np.array([True]), self.threads)
+        group.take_full_batch()
+        return group
+
+    def end_epoch(self, costs: list[Tensor]) -> None:
+        """Evaluate the networks that were trained, record the epoch and call the observers.
+
+        Parameters
+        ----------
+        costs : list of tensors
+            The training cost of the networks of each group.
+        """
+        progress, whole, groups = self.progress, self.whole, self.groups
+        with ExitStack() as stack:
+            for group in groups:
+                stack.enter_context(group.optimizer.evaluated_weights())
+                if group.network is not whole.network:
+                    whole.network.theta[group.members] = group.network.theta
+                    whole.optimizer.merge(group.optimizer, group.members)
+            progress.check_weights()
+            members = [member for group in groups for member in group.members]
+            measured: list[Sequence[Any]] = [costs]
+            if whole.validation is not None:
+                measured += zip(*self.threads.map(TrainingGroup.evaluate, groups), strict=True)
+                if self.score is not None:
+                    measured[-1] = [self.score(whole.network, members)]
+            of_all = np.full((len(measured), len(progress.stopping.running)), np.nan)
+            for row, parts in zip(of_all, measured, strict=True):
+                arrays = [torch.as_tensor(part, device="cpu").double().numpy() for part in parts]
+                row[members] = np.concatenate([array.reshape(-1) for array in arrays])
+            # Rounding may differ between processes, their decisions must not.
+            of_all = whole.processes.broadcast(of_all)
+            progress.add(*of_all, by_score=self.score is not None)
+            for observe in self.observers:
+                observe(progress)
+            progress.stopping.running = whole.processes.broadcast(progress.stopping.running)

@@ -1,25 +1,17 @@
 """What all optimizers have in common: weight decay, state, and the split of a stack into parts."""
 
 import copy
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from skdnn.network import Network
 
-# A number for all networks of a stack, or a tensor of shape (M, 1) with one for each.
-Option: TypeAlias = float | Tensor
-# Some networks of a stack, or one, which then loses the axis of the stack.
-Members: TypeAlias = list[int] | int
+from ._config import Members, Option, TrainingConfig
+
 Self = TypeVar("Self", bound="Optimizer")
-
-
-def option_of(value: Option, members: Members) -> Option:
-    """Return an option for some networks of a stack."""
-    if not isinstance(value, Tensor):
-        return value
-    return value[members] if isinstance(members, list) else value[members].item()
 
 
 class Objective(Protocol):
@@ -30,6 +22,24 @@ class Objective(Protocol):
 
     def cost(self) -> Tensor:
         """Return the cost at the last gradient, of shape (...)."""
+
+
+class Training(Protocol):
+    """The epochs of a training, which an optimizer runs."""
+
+    config: TrainingConfig
+
+    def is_over(self) -> bool:
+        """Return whether there is no network left to train."""
+
+    def train_epoch(self) -> None:
+        """Train the networks that have not stopped for an epoch of steps."""
+
+    def full_batch(self) -> Objective:
+        """Return the cost of all training rows, for an optimizer that does not train by steps."""
+
+    def end_epoch(self, costs: list[Tensor]) -> None:
+        """Evaluate the weights after an epoch of these costs."""
 
 
 class Penalty:
@@ -82,6 +92,7 @@ class Optimizer:
     nonnegative: tuple[str, ...] = ()  # tensors without a number below 0
     counters: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()  # attributes that may differ in a stack
+    has_criterion: ClassVar[bool] = False  # whether it ends by another criterion than the cost
 
     def __init__(self, network: Network, weight_decay: Option = 0.0) -> None:
         self.theta, self.gradient = network.theta, network.gradient
@@ -89,9 +100,19 @@ class Optimizer:
         for name in self.tensors:
             setattr(self, name, torch.zeros_like(self.theta))
 
+    def run(self, training: Training) -> str:
+        """Train epoch after epoch, and return why it ended, as in `TrainingResult`."""
+        while not training.is_over():
+            training.train_epoch()
+        return "max_iter"
+
     def step(self, objective: Objective, rate: Option) -> None:
         """Compute the gradient of the objective, then update theta at the learning rate `rate`."""
         raise NotImplementedError
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """Set theta to the weights that are evaluated and kept inside the block: it has them."""
+        return nullcontext()
 
     def state(self) -> dict[str, Any]:
         """Return what the next step depends on, besides theta: arrays and numbers."""
@@ -115,7 +136,10 @@ class Optimizer:
         for name in self.tensors:
             setattr(part, name, getattr(self, name)[members].clone())
         for name in self.options:
-            setattr(part, name, option_of(getattr(self, name), members))
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                own = value[members]
+                setattr(part, name, own if isinstance(members, list) else own.item())
         return part
 
     def merge(self: Self, part: Self, members: list[int]) -> None:

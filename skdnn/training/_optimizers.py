@@ -27,8 +27,9 @@ from torch import Tensor
 from skdnn.network import Network
 
 from ._averaging import WeightAverage
+from ._config import Members, Option, TrainingConfig, option
 from ._lbfgs import LBFGS
-from ._optimizer import Members, Objective, Optimizer, Option
+from ._optimizer import Objective, Optimizer
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 
@@ -252,7 +253,7 @@ class OptimizerKind:
     make : callable
         From a network and options to an Optimizer.
     options : tuple of str, default=()
-        The options of `make_optimizer` that it has beside `weight_decay`.
+        The settings of `TrainingConfig` that `make` takes beside `weight_decay`.
     has_state : bool, default=False
         Whether its state is tensors and counters, which can be saved, restored and stacked.
     is_fast : bool, default=False
@@ -310,26 +311,14 @@ def optimizer_kind(optimizer: Any) -> OptimizerKind:
     return OptimizerKind(partial(TorchOptimizer, optimizer_class=optimizer))
 
 
-def make_optimizer(
-    optimizer: Any,
-    network: Network,
-    *,
-    weight_decay: Option = 0.0,
-    momentum: Option = 0.0,
-    nesterov: bool = False,
-    weight_averaging: float = 0.0,
-) -> Optimizer:
-    """Return an optimizer of a network's parameters.
+def make_optimizer(config: TrainingConfig, network: Network) -> Optimizer:
+    """Return the optimizer of a config, for a network's parameters.
 
     Parameters
     ----------
-    optimizer : {"sgd", "adam", "adamw", "lbfgs"} or torch.optim.Optimizer class
+    config : TrainingConfig
+        Of the network or stack.
     network : Network
-    weight_decay : float or tensor of shape (M, 1), default=0.0
-    momentum, nesterov : float or tensor of shape (M, 1), bool
-        Only for "sgd".
-    weight_averaging : float, default=0.0
-        Above 0, the decay of a `WeightAverage` around the optimizer.
 
     Returns
     -------
@@ -338,11 +327,13 @@ def make_optimizer(
     Examples
     --------
     >>> from skdnn.network import Network
-    >>> from skdnn.training import make_optimizer
-    >>> make_optimizer("sgd", Network((3, 1), [])).state()
+    >>> from skdnn.training import TrainingConfig, make_optimizer
+    >>> make_optimizer(TrainingConfig(optimizer="sgd"), Network((3, 1), [])).state()
     {'velocity': array([0., 0., 0., 0.])}
     """
-    kind = optimizer_kind(optimizer)
-    values = {"weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
-    made = kind.make(network, **{name: values[name] for name in ("weight_decay", *kind.options)})
-    return made if weight_averaging == 0 else WeightAverage(made, network.theta, weight_averaging)
+    kind, theta = optimizer_kind(config.optimizer), network.theta
+    names = "weight_decay", *kind.options
+    optimizer = kind.make(network, **{name: option(getattr(config, name), theta) for name in names})
+    decay = option(config.weight_averaging, theta)
+    is_averaged = isinstance(decay, Tensor) or decay > 0
+    return WeightAverage(optimizer, theta, decay) if is_averaged else optimizer

@@ -8,19 +8,14 @@ References
 .. [1] I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 """
 
-import copy
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ._optimizer import Members, Option, option_of
-
-# A key of SCHEDULES or a user's function.
-Schedule: TypeAlias = str | Callable[[float, int], Any]
+from ._config import Option, TrainingConfig, option
 
 WARMUP = 0.05  # fraction of the training in which "warmup_cosine" rises from 0 to 1
 
@@ -69,42 +64,21 @@ class Rate:
 
     Parameters
     ----------
-    learning_rate : float or tensor of shape (M, 1)
-        A tensor if schedules or `max_iter` differ.
-    schedule : str, callable or a list with one for each network
-    max_iter : int or a sequence with one for each network
-    dtype : torch.dtype
+    config : TrainingConfig
+        Its `learning_rate`, `schedule` and `max_iter`.
+    theta : tensor of shape (P,) or (M, P)
         Of the network.
     """
 
-    def __init__(
-        self,
-        learning_rate: Option,
-        schedule: Schedule | list[Schedule],
-        max_iter: Any,
-        dtype: torch.dtype,
-    ) -> None:
-        self.learning_rate, self.dtype = learning_rate, dtype
-        if isinstance(schedule, list) or np.ndim(max_iter) > 0:
-            schedules = schedule if isinstance(schedule, list) else [schedule] * len(max_iter)
-            # Schedules get Python integers, which have any size.
-            epochs = np.broadcast_to(max_iter, len(schedules)).tolist()
-            pairs = list(zip(schedules, epochs, strict=True))
-        else:
-            pairs = [(schedule, max_iter)]
+    def __init__(self, config: TrainingConfig, theta: Tensor) -> None:
+        self.learning_rate: Option = option(config.learning_rate, theta)
+        self.theta, n = theta, theta.shape[:-1].numel()
+        settings: tuple[Any, Any] = config.schedule, config.max_iter
+        of_each = [s if isinstance(s, tuple) else (s,) * n for s in settings]
+        pairs = list(zip(*of_each, strict=True))
         # Each distinct pair is evaluated once. Functions are compared by identity.
         self.keys = [(s if isinstance(s, str) else id(s), epochs) for s, epochs in pairs]
         self.schedules = dict(zip(self.keys, pairs, strict=True))
-
-    def part(self, members: Members) -> "Rate":
-        """Return the learning rate of some networks of a stack."""
-        part = copy.copy(self)
-        part.learning_rate = option_of(self.learning_rate, members)
-        if len(self.keys) > 1:
-            chosen = members if isinstance(members, list) else [members]
-            part.keys = [self.keys[member] for member in chosen]
-            part.schedules = {key: self.schedules[key] for key in part.keys}
-        return part
 
     def at(self, epoch: float) -> Option:
         """Return the learning rate at an epoch, a real number.
@@ -121,12 +95,12 @@ class Rate:
             else:
                 factors[key] = _checked_factor(schedule, epoch, max_iter)
         if len(factors) > 1:
-            rates = cast(Tensor, self.learning_rate)
-            return rates * rates.new_tensor([[factors[key]] for key in self.keys])
+            column = self.theta.new_tensor([[factors[key]] for key in self.keys])
+            return self.learning_rate * column
         now = self.learning_rate * factors[self.keys[0]]
-        if not isinstance(now, Tensor) and now > torch.finfo(self.dtype).max:
+        if not isinstance(now, Tensor) and now > torch.finfo(self.theta.dtype).max:
             raise ValueError(
-                f"learning_rate must be a number that {self.dtype} can hold, got {now:g}."
+                f"learning_rate must be a number that {self.theta.dtype} can hold, got {now:g}."
             )
         return now
 

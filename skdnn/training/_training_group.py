@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skdnn.network import Loss, Network, cost_sums
+from skdnn.network import Network, cost, cost_sums
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
-from ._evaluation import Batches, MicroBatch
-from ._optimizer import Optimizer, Option, option_of
+from ._config import TrainingConfig, option
+from ._evaluation import Batches, MicroBatch, epoch_raw_predictions
+from ._optimizer import Optimizer
 from ._schedules import Rate
 from ._threads import ThreadPool
 
@@ -39,14 +40,11 @@ class TrainingGroup:
     network : Network
     optimizer : Optimizer
         For the network.
+    config : TrainingConfig
     batches : Batches
     validation : Batches or None
     generators : sequence of torch.Generator
         One for each network, from which its dropout masks are drawn.
-    rate : Rate
-    loss : Loss
-    max_norm : float, tensor of shape (M, 1) or None
-        Longer gradients are shortened to this Euclidean norm.
     members : list of int
         The places of these networks in the whole stack.
     threads : ThreadPool
@@ -61,18 +59,18 @@ class TrainingGroup:
 
     network: Network
     optimizer: Optimizer
+    config: TrainingConfig
     batches: Batches
     validation: Batches | None
     generators: Sequence[torch.Generator]
-    rate: Rate
-    loss: Loss
-    max_norm: Option | None
     members: list[int]
     threads: ThreadPool
     processes: SingleProcess = SINGLE_PROCESS
 
     def __post_init__(self) -> None:
-        n = self.threads.n
+        n, theta = self.threads.n, self.network.theta
+        self.loss, self.rate = self.config.loss, Rate(self.config, theta)
+        self.max_norm = option(self.config.max_grad_norm, theta)
         self.batches_in_parts = self.batches.in_micro_batches(n)
         if self.validation is not None:
             self.validation = self.validation.in_micro_batches(n)
@@ -115,12 +113,10 @@ class TrainingGroup:
         return TrainingGroup(
             network,
             self.optimizer.part(network, chosen),
+            self.config.part(chosen),
             self.batches.part(chosen),
             None if self.validation is None else self.validation.part(chosen),
             [self.generators[member] for member in members] if self.generators else (),
-            self.rate.part(chosen),
-            self.loss,
-            None if self.max_norm is None else option_of(self.max_norm, chosen),
             members,
             threads,
             self.processes,
@@ -147,6 +143,11 @@ class TrainingGroup:
             sums += cost_sums(self.loss, predictions, rows.y, rows.weight)
         of_all: Tensor = self.processes.allreduce(sums)
         return of_all[0] / of_all[1]
+
+    def take_full_batch(self) -> None:
+        """Make all training rows the batch of the objective."""
+        rows = self.batches_in_parts.epoch()
+        (self.micro_batches,), (self.Z,) = rows.steps, rows.split(self.epoch_Z)
 
     def compute_gradient(self) -> None:
         """Fill the network's gradient, summed over threads and processes and clipped."""
@@ -197,6 +198,13 @@ class TrainingGroup:
             sums = cost_sums(self.loss, Z, y, weight)
         of_all: Tensor = self.processes.allreduce(sums)
         return of_all[0] / of_all[1]
+
+    def evaluate(self) -> tuple[Tensor, Tensor]:
+        """Return the cost and the score on the validation set, both weighted, of shape (...)."""
+        epoch = self.validation.epoch()  # type: ignore[union-attr]  # called if there is one
+        here = epoch_raw_predictions(self.network, epoch, self.threads), epoch.y, epoch.weight
+        Z, y, weight = map(self.processes.allgather_concat, here)
+        return cost(self.loss, Z, y, weight), self.network.output.score(Z, y, weight)
 
 
 def operations_per_step(network: Network, batches: Batches) -> float:

@@ -6,7 +6,7 @@ import torch
 
 from skdnn import DeepBinaryClassifier
 from skdnn.network import Network
-from skdnn.training import make_optimizer
+from skdnn.training import TrainingConfig, make_optimizer
 
 
 class Path:
@@ -27,7 +27,7 @@ def points(n, shape=(4,)):
 def walk(n, decay, n_networks=None):
     network = Network((3, 1), [], n_networks=n_networks)
     path = points(n, network.theta.shape)
-    optimizer = make_optimizer("sgd", network, weight_averaging=decay)
+    optimizer = make_optimizer(TrainingConfig("sgd", weight_averaging=decay), network)
     objective = Path(network, path)
     for _ in range(n):
         optimizer.step(objective, 1.0)
@@ -60,9 +60,9 @@ def test_the_average_equals_that_of_torch_after_many_steps():
     torch.testing.assert_close(optimizer.average, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_in_place_sets_theta_to_the_average_and_back():
+def test_theta_is_the_average_while_it_is_evaluated():
     path, optimizer = walk(10, 0.9)
-    with optimizer.in_place():
+    with optimizer.evaluated_weights():
         assert torch.equal(optimizer.theta, optimizer.average)
     assert torch.equal(optimizer.theta, path[-1]) or torch.allclose(
         optimizer.theta, path[-1], rtol=1e-12

@@ -1,10 +1,10 @@
 """The training loop: against plain loops, stacks against single networks, and errors."""
 
 import copy
-import math
 import os
 import threading
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,8 +13,14 @@ import torch
 
 from skdnn.data.batches import Batches, make_rows
 from skdnn.data.encoding import identity_encoder
-from skdnn.network import ACTIVATIONS, LOSSES, Network, get_activation, initialize
-from skdnn.training import WeightAverage, _training_group, evaluate, make_optimizer, train
+from skdnn.network import ACTIVATIONS, LOSSES, Network, cost, get_activation, initialize
+from skdnn.training import (
+    TrainingConfig,
+    _training_group,
+    epoch_raw_predictions,
+    make_optimizer,
+    train,
+)
 from skdnn.training._threads import ThreadPool
 from skdnn.training._training_group import TrainingGroup
 
@@ -48,9 +54,14 @@ def start(seeds=(0,), n_networks=None, dropout=0.0, activation="tanh"):
     return network, drawing
 
 
-def fit(network, loader, validation=None, optimizer="adam", weight_decay=0.0, **options):
-    optimizer = make_optimizer(optimizer, network, weight_decay=weight_decay)
-    return train(network, loader, optimizer, validation=validation, **options)
+SETTINGS = {each.name for each in fields(TrainingConfig)}
+
+
+def fit(network, loader, validation=None, **options):
+    """Train with an optimizer and a config of these options, the rest of which `train` takes."""
+    config = TrainingConfig(**{name: options.pop(name) for name in SETTINGS & options.keys()})
+    optimizer = make_optimizer(config, network)
+    return train(network, loader, optimizer, config, validation=validation, **options)
 
 
 def test_full_batch_gradient_descent_equals_the_reference():
@@ -88,7 +99,7 @@ def test_networks_of_a_stack_give_the_results_of_separate_trainings(optimizer, b
             generators=drawing,
         )
 
-    stack = run([1, 2, 3], 3, torch.tensor(rates, dtype=torch.float64)[:, None])
+    stack = run([1, 2, 3], 3, tuple(rates))
     for k, rate in enumerate(rates):
         separate = run([k + 1], None, rate)
         assert (separate.n_iter[0], separate.best_iter[0]) == (stack.n_iter[k], stack.best_iter[k])
@@ -151,8 +162,12 @@ def test_weights_of_the_epoch_of_lowest_validation_cost_are_restored():
     curve = result.validation_cost_curve[:, 0]
     assert best < result.n_iter[0] - 1
     assert best == np.argmin(curve)
-    cost, accuracy = evaluate(network, validation, LOSSES["log_loss"])
-    assert cost.item() == pytest.approx(curve[best], rel=1e-12)
+    epoch = validation.epoch()
+    Z = epoch_raw_predictions(network, epoch)
+    accuracy = network.output.score(Z, epoch.y, epoch.weight)
+    assert cost(LOSSES["log_loss"], Z, epoch.y, epoch.weight).item() == pytest.approx(
+        curve[best], rel=1e-12
+    )
     assert accuracy.item() == pytest.approx(result.validation_score_curve[best, 0])
 
 
@@ -227,11 +242,10 @@ def test_a_resumed_training_gives_a_bit_identical_result(optimizer, weight_avera
 
     def run(observers=(), state=None, seed=0):
         network, drawing = start([seed, seed + 1][: n_networks or 1], n_networks, dropout=0.2)
-        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
         loader = batches(X, y, batch_size=32, generators=drawing)
-        return train(
-            network, loader, made, validation=batches(*examples(60, 1)), schedule="cosine",
-            max_iter=9, generators=drawing, observers=observers,
+        return fit(
+            network, loader, batches(*examples(60, 1)), optimizer=optimizer, schedule="cosine",
+            weight_averaging=weight_averaging, max_iter=9, generators=drawing, observers=observers,
             on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 
@@ -329,8 +343,8 @@ def test_the_number_of_threads_of_a_step_depends_on_its_examples_and_operations(
 ):
     monkeypatch.setattr(_training_group, "operations_per_step", lambda *_: operations)
     group = TrainingGroup(
-        start()[0], None, batches(*examples(n_examples)), None, (), 0.1, LOSSES["log_loss"], None,
-        [0], ThreadPool(),
+        start()[0], None, TrainingConfig(), batches(*examples(n_examples)), None, (), [0],
+        ThreadPool(),
     )  # fmt: skip
     for is_requested, n_threads in ((False, expected), (True, 16)):
         pool = ThreadPool(n=16, is_requested=is_requested)
@@ -371,54 +385,43 @@ def test_an_interruption_stops_the_other_threads_soon(monkeypatch):
 # -- networks of a stack with different options ---------------------------------------------------
 
 
-def column(*numbers):
-    return torch.tensor(numbers, dtype=torch.float64).unsqueeze(-1)
-
-
 def slower_and_slower(epoch, max_iter):
     return 1 / (1 + epoch / max_iter)
 
 
 # The values of options for three networks.
 OWN_OPTIONS = {
-    "schedule": {"schedule": ["cosine", slower_and_slower, "constant"]},
-    "max_iter": {"max_iter": np.array([12, 5, 9])},
+    "schedule": {"schedule": ("cosine", slower_and_slower, "constant")},
+    "max_iter": {"max_iter": (12, 5, 9)},
     "schedule and max_iter": {
-        "schedule": ["cosine", slower_and_slower, "cosine"],
-        "max_iter": np.array([12, 5, 9]),
+        "schedule": ("cosine", slower_and_slower, "cosine"),
+        "max_iter": (12, 5, 9),
     },
-    "patience": {"tol": np.array([1e-4, 0.03, 0.01]), "n_iter_no_change": np.array([4, 1, 2])},
-    "max_grad_norm": {"max_grad_norm": column(math.inf, 0.05, 0.2)},
-    "momentum": {"momentum": column(0.0, 0.9, 0.5)},
-    "weight_averaging": {"weight_averaging": column(0.0, 0.9, 0.5)},
+    "patience": {"tol": (1e-4, 0.03, 0.01), "n_iter_no_change": (4, 1, 2)},
+    "max_grad_norm": {"max_grad_norm": (None, 0.05, 0.2)},
+    "momentum": {"momentum": (0.0, 0.9, 0.5)},
+    "weight_decay": {"weight_decay": (0.0, 0.1, 0.01)},
+    "weight_averaging": {"weight_averaging": (0.0, 0.9, 0.5)},
 }
 OWN_OPTIONS["all"] = {name: of for options in OWN_OPTIONS.values() for name, of in options.items()}
-RATES = column(0.3, 0.1, 0.2)
+RATES = (0.3, 0.1, 0.2)
 
 
-def its_own(of_each, member):
-    """Return the option of one network; an infinite max_grad_norm is none."""
-    own = of_each[member]
-    own = own if isinstance(own, str) or callable(own) else own.item()
-    return None if own == math.inf else own
+def own(options, member):
+    """Return the options of one network of a stack."""
+    return {name: of[member] if isinstance(of, tuple) else of for name, of in options.items()}
 
 
 def fit_own(options, member=None, learning_rate=RATES, batch_size=32, **in_common):
     """Train three networks as a stack, each with its own options, or one of them separately."""
-    options = {"momentum": 0.0, "weight_averaging": 0.0, **options, "learning_rate": learning_rate}
+    options = {"max_iter": 12, **options, "learning_rate": learning_rate, **in_common}
+    seeds, n_networks = [1, 2, 3], 3
     if member is not None:
-        options = {name: its_own(of, member) if np.ndim(of) else of for name, of in options.items()}
-    seeds = [1, 2, 3] if member is None else [member + 1]
-    network, drawing = start(seeds, 3 if member is None else None, dropout=0.1)
-    optimizer = make_optimizer("sgd", network, momentum=options.pop("momentum"))
-    decay = options.pop("weight_averaging")
-    if np.ndim(decay) or decay > 0:
-        optimizer = WeightAverage(optimizer, network.theta, decay)
-    return train(
-        network, batches(*examples(), batch_size=batch_size, generators=drawing), optimizer,
-        validation=batches(*examples(60, seed=1)), generators=drawing,
-        **{"max_iter": 12, **options, **in_common},
-    )  # fmt: skip
+        options, seeds, n_networks = own(options, member), [member + 1], None
+    network, drawing = start(seeds, n_networks, dropout=0.1)
+    loader = batches(*examples(), batch_size=batch_size, generators=drawing)
+    validation = batches(*examples(60, seed=1))
+    return fit(network, loader, validation, optimizer="sgd", generators=drawing, **options)
 
 
 def assert_equal_to_separate(stack, member, separate):
@@ -447,7 +450,7 @@ def test_networks_of_a_stack_may_have_different_options(name, batch_size):
 
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_a_network_that_diverges_is_removed_with_drop_diverged(keep_best):
-    rates = column(0.3, 1e200, 0.2)
+    rates = (0.3, 1e200, 0.2)
 
     def run(member=None, **options):
         return fit_own({}, member, rates, keep_best=keep_best, **options)
@@ -467,8 +470,8 @@ def test_with_drop_diverged_all_networks_may_diverge_in_different_epochs():
     def blows_up(epoch, max_iter):
         return 1e200 if epoch >= 2 else 1
 
-    options = {"schedule": ["constant", blows_up, "constant"]}
-    rates = column(1e200, 0.1, 1e200)
+    options = {"schedule": ("constant", blows_up, "constant")}
+    rates = (1e200, 0.1, 1e200)
     stack = fit_own(options, learning_rate=rates, drop_diverged=True)
     assert sorted(stack.failed) == [0, 1, 2]
     assert stack.n_iter.tolist() == [0, 2, 0]
@@ -487,7 +490,7 @@ def test_a_gradient_of_infinite_norm_is_clipped_only_with_a_max_grad_norm():
         loader = batches(1e200 * X, y)  # the square of the gradient overflows in float64
         return fit(network, loader, max_iter=3, max_grad_norm=max_grad_norm).theta
 
-    stack = run([1, 2], 2, column(math.inf, 1.0))
+    stack = run([1, 2], 2, (None, 1.0))
     for k, max_grad_norm in enumerate([None, 1.0]):
         separate = run([k + 1], None, max_grad_norm)
         torch.testing.assert_close(stack[k], separate, rtol=1e-12, atol=0)
@@ -510,23 +513,20 @@ def test_networks_that_stop_leave_the_stack_without_changing_the_others(
         return propagate(network, *arguments, **options)
 
     monkeypatch.setattr(Network, "propagate", spy)
-    rates = torch.tensor([[0.03], [0.001], [0.01]], dtype=torch.float64)
-    momentum = torch.tensor([[0.0], [0.9], [0.5]], dtype=torch.float64)
-    decay = torch.tensor([[0.1], [0.0], [0.01]], dtype=torch.float64)
+    of_each = {
+        "learning_rate": (0.03, 0.001, 0.01),
+        "momentum": (0.0, 0.9, 0.5),
+        "weight_decay": (0.1, 0.0, 0.01),
+    }
 
     def run(members):
-        k = members if len(members) > 1 else members[0]
         stack = len(members) if len(members) > 1 else None
-        options = {"weight_decay": decay[k], "momentum": momentum[k]}
-        if stack is None:
-            options = {name: value.item() for name, value in options.items()}
         network, drawing = start([member + 1 for member in members], stack, dropout=0.1)
-        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging, **options)
-        return train(
-            network, batches(*examples(), batch_size=32, generators=drawing), made,
-            validation=batches(*examples(60, seed=1)), schedule="cosine", max_iter=60,
-            learning_rate=rates[k] if stack else rates[k].item(), n_iter_no_change=7,
-            generators=drawing,
+        return fit(
+            network, batches(*examples(), batch_size=32, generators=drawing),
+            batches(*examples(60, seed=1)), optimizer=optimizer, weight_averaging=weight_averaging,
+            schedule="cosine", max_iter=60, n_iter_no_change=7, generators=drawing,
+            **(of_each if stack else own(of_each, members[0])),
         )  # fmt: skip
 
     together = run([0, 1, 2])
@@ -539,18 +539,17 @@ def test_networks_that_stop_leave_the_stack_without_changing_the_others(
 
 @pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("max_iter", [60, np.array([60, 8, 60])])
+@pytest.mark.parametrize("max_iter", [60, (60, 8, 60)])
 def test_a_training_is_resumed_after_some_networks_have_stopped(
     max_iter, optimizer, weight_averaging
 ):
     def run(observers=(), state=None, seed=0):
         network, drawing = start([seed, seed + 1, seed + 2], 3, dropout=0.2)
-        made = make_optimizer(optimizer, network, weight_averaging=weight_averaging)
         loader = batches(*examples(), batch_size=32, generators=drawing)
-        rates = torch.tensor([[0.1], [0.003], [0.01]], dtype=torch.float64)
-        return train(
-            network, loader, made, validation=batches(*examples(60, 1)), learning_rate=rates,
-            max_iter=max_iter, n_iter_no_change=7, generators=drawing, observers=observers,
+        return fit(
+            network, loader, batches(*examples(60, 1)), optimizer=optimizer,
+            weight_averaging=weight_averaging, learning_rate=(0.1, 0.003, 0.01), max_iter=max_iter,
+            n_iter_no_change=7, generators=drawing, observers=observers,
             on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 

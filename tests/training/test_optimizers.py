@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from skdnn.network import Network
-from skdnn.training import OPTIMIZERS, SCHEDULES, _optimizers, make_optimizer, optimizer_kind
+from skdnn.training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    TrainingConfig,
+    _optimizers,
+    make_optimizer,
+    optimizer_kind,
+)
 
 N_STEPS = 50
 
@@ -32,7 +39,7 @@ def make(n_networks=None):
 
 
 def run(network, objective, rate, optimizer, **options):
-    optimizer = make_optimizer(optimizer, network, **options)
+    optimizer = make_optimizer(TrainingConfig(optimizer, **options), network)
     for _ in range(N_STEPS):
         optimizer.step(objective, rate)
     return network.theta
@@ -128,12 +135,11 @@ def test_neighbours_of_equal_learning_rate_take_one_step_together(
 
 
 def test_momentum_and_weight_decay_may_differ_in_a_stack():
-    momentum = torch.tensor([[0.0], [0.9]], dtype=torch.float64)
-    decay = torch.tensor([[0.1], [0.0]], dtype=torch.float64)
+    momentum, decay = (0.0, 0.9), (0.1, 0.0)
     network, objective = make(n_networks=2)
     stack = run(network, objective, 0.03, "sgd", momentum=momentum, weight_decay=decay)
     for k in (0, 1):
-        options = {"momentum": momentum[k].item(), "weight_decay": decay[k].item()}
+        options = {"momentum": momentum[k], "weight_decay": decay[k]}
         separate = run(*make(), 0.03, "sgd", **options)
         torch.testing.assert_close(stack[k], separate, rtol=1e-10, atol=1e-12)
 
@@ -188,7 +194,7 @@ def test_weight_decay_does_not_change_biases():
 def test_an_optimizer_has_a_state_and_options_as_its_kind_says(optimizer):
     kind = optimizer_kind(optimizer)
     network, _ = make()
-    made = make_optimizer(optimizer, network, momentum=0.5, nesterov=True)
+    made = make_optimizer(TrainingConfig(optimizer, momentum=0.5, nesterov=True), network)
     assert bool(made.state()) == kind.has_state
     assert {name: getattr(made, name) for name in kind.options} == (
         {"momentum": 0.5, "nesterov": True} if optimizer == "sgd" else {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.training import SCHEDULES, EarlyStopping
+from skdnn.training import SCHEDULES, EarlyStopping, TrainingConfig
 from skdnn.training._schedules import Rate
 
 
@@ -60,54 +60,56 @@ EACH = [
 EPOCH = 2.5
 
 
-def of_several(each=EACH):
-    """Return the Rate of a stack, and the expected rates of its networks at EPOCH."""
-    rates, schedules, factors, epochs = map(list, zip(*each, strict=True))
-    rates = torch.tensor(rates, dtype=torch.float64).unsqueeze(-1)
-    expected = rates * rates.new_tensor(factors).unsqueeze(-1)
-    return Rate(rates, schedules, np.array(epochs), torch.float64), expected
+def rate_of(config, n_networks=None):
+    """Return the Rate of a network, or of a stack."""
+    return Rate(config, torch.zeros(*([n_networks] if n_networks else []), 3, dtype=torch.float64))
+
+
+RATES, SCHEDULES_OF_EACH, FACTORS, EPOCHS = zip(*EACH, strict=True)
+OF_EACH = TrainingConfig(learning_rate=RATES, schedule=SCHEDULES_OF_EACH, max_iter=EPOCHS)
+EXPECTED = torch.tensor([RATES, FACTORS], dtype=torch.float64).prod(0).unsqueeze(-1)
 
 
 def test_networks_of_a_stack_may_have_different_schedules():
-    rate, expected = of_several()
-    torch.testing.assert_close(rate.at(EPOCH), expected, rtol=1e-15, atol=0)
+    rate = rate_of(OF_EACH, 6)
+    torch.testing.assert_close(rate.at(EPOCH), EXPECTED, rtol=1e-15, atol=0)
     for epoch in (0, 1 / 3, 7):
         for now, (start, schedule, _, max_iter) in zip(rate.at(epoch), EACH, strict=True):
-            assert now.item() == Rate(start, schedule, max_iter, torch.float64).at(epoch)
+            one = TrainingConfig(learning_rate=start, schedule=schedule, max_iter=max_iter)
+            assert now.item() == rate_of(one).at(epoch)
 
 
 @pytest.mark.parametrize("members", [[0, 1, 2, 3, 4, 5], [4, 2], [0, 5], [1], 0, 3])
 def test_a_part_of_a_stack_keeps_its_rates(members):
-    rate, expected = of_several()
-    for part in (rate.part(members), rate.part([5, 4, 3, 2, 1, 0]).part(_reversed(members))):
-        now = part.at(EPOCH)
-        assert isinstance(now, torch.Tensor) == isinstance(members, list)
-        now = torch.as_tensor(now, dtype=torch.float64)
-        torch.testing.assert_close(now, expected[members].reshape(now.shape), rtol=1e-15, atol=0)
+    n = len(members) if isinstance(members, list) else None
+    twice = OF_EACH.part([5, 4, 3, 2, 1, 0]).part(_reversed(members))
+    for part in (OF_EACH.part(members), twice):
+        now = torch.as_tensor(rate_of(part, n).at(EPOCH), dtype=torch.float64)
+        torch.testing.assert_close(now, EXPECTED[members].reshape(now.shape), rtol=1e-15, atol=0)
 
 
 def _reversed(members):
     return [5 - k for k in members] if isinstance(members, list) else 5 - members
 
 
-@pytest.mark.parametrize("schedule", ["cosine", ["cosine"] * 3])
-@pytest.mark.parametrize("max_iter", [10, np.array([10, 20, 30])])
-def test_schedules_and_max_iter_may_differ_independently(schedule, max_iter):
-    rates = torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64)
-    now = Rate(rates, schedule, max_iter, torch.float64).at(5)
-    progress = torch.from_numpy(np.array(5 / max_iter)).expand(3).unsqueeze(-1)
-    torch.testing.assert_close(now, rates * (1 + torch.cos(torch.pi * progress)) / 2)
+@pytest.mark.parametrize("rates", [0.1, (0.1, 0.1, 0.1), (0.1, 0.2, 0.3)])
+@pytest.mark.parametrize("schedule", ["cosine", ("cosine",) * 3])
+@pytest.mark.parametrize("max_iter", [10, (10, 20, 30)])
+def test_rates_schedules_and_max_iter_may_differ_independently(rates, schedule, max_iter):
+    config = TrainingConfig(learning_rate=rates, schedule=schedule, max_iter=max_iter)
+    now = torch.as_tensor(rate_of(config, 3).at(5), dtype=torch.float64).expand(3, 1)[:, 0]
+    expected = np.multiply(rates, (1 + np.cos(np.pi * 5 / np.array(max_iter))) / 2)
+    np.testing.assert_allclose(now, np.broadcast_to(expected, 3), rtol=1e-14)
 
 
 def test_a_schedule_of_several_networks_is_called_once():
-    rates = torch.full((5, 1), 0.1, dtype=torch.float64)
     ours, other = Halving(), Halving()  # equal, but not the same
-    rate = Rate(rates, [ours] * 4 + [other], np.array([3, 3, 5, 3, 3]), torch.float64)
-    rate.at(1.5)
+    config = TrainingConfig(schedule=(ours,) * 4 + (other,), max_iter=(3, 3, 5, 3, 3))
+    rate_of(config, 5).at(1.5)
     assert ours.calls == [(1.5, 3), (1.5, 5)]
     assert other.calls == [(1.5, 3)]
-    rate.part([0, 1, 3]).at(2.0)
-    rate.part(3).at(2.5)
+    rate_of(config.part([0, 1, 3]), 3).at(2.0)
+    rate_of(config.part(3)).at(2.5)
     assert ours.calls[2:] == [(2.0, 3), (2.5, 3)]
     assert len(other.calls) == 1
 
