@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, DTypeLike
-from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
@@ -17,9 +16,7 @@ from skdnn.checkpoints import Checkpoint
 from skdnn.data.targets import (
     TwoClasses,
     apply_class_weight,
-    both_classes,
     check_weights,
-    classes_for_partial_fit,
     normalized_labels,
 )
 from skdnn.distributed import is_dask_collection, predict_on_dask, score_on_dask
@@ -62,7 +59,7 @@ BINARY_CLASSIFICATION = Task(
     # With fewer rows, one network with bins overfits.
     min_rows_for_embedding=1_000,
     alternates_embedding=True,
-    out_of_fold=("oob_proba_", lambda Z: both_classes(expit, Z)),
+    out_of_fold=("oob_proba_", TwoClasses.probabilities),
 )
 
 
@@ -425,7 +422,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
                 f"class_weight must be a dict or None for partial_fit, got {self.class_weight!r}."
             )
         learned = self.classes_ if hasattr(self, "coefs_") else None
-        return self._partial_fit(X, y, sample_weight, classes_for_partial_fit(classes, learned))
+        target = self._task.target.for_partial_fit(classes, learned)
+        return self._partial_fit(X, y, sample_weight, target)
 
     @with_default_torch_state
     def decision_function(self, X: MatrixLike) -> np.ndarray:
@@ -463,7 +461,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         if is_dask_collection(X):
             return predict_on_dask(self, "predict_proba", X)
-        return both_classes(expit, raw_predict(self, X))
+        return self._task.target.probabilities(raw_predict(self, X))
 
     @with_default_torch_state
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
@@ -483,7 +481,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         if is_dask_collection(X):
             return predict_on_dask(self, "predict_log_proba", X)
-        return both_classes(log_expit, raw_predict(self, X))
+        return self._task.target.log_probabilities(raw_predict(self, X))
 
     @with_default_torch_state
     def predict(self, X: MatrixLike) -> np.ndarray:
@@ -501,8 +499,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         """
         if is_dask_collection(X):
             return predict_on_dask(self, "predict", X)
-        positive = raw_predict(self, X) > 0
-        return self.classes_[positive.astype(np.intp)]
+        Z = raw_predict(self, X)
+        return self.classes_[self._task.target.most_probable(Z)]
 
     @with_known_names
     @with_default_torch_state

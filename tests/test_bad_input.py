@@ -146,7 +146,7 @@ BAD_PARAMETERS_OF_ONE = [
         f"loss must be one of {', '.join(map(repr, LOSSES))}, got 'hinge'",
     ),
     ("classifier", {"class_weight": {pd.NA: 1.0}}, "class_weight must have labels of y as keys"),
-    ("classifier", {"early_stopping": True}, "early_stopping must find rows of both classes"),
+    ("classifier", {"early_stopping": True}, "early_stopping must find rows of each class"),
     (
         "classifier",
         {"class_weight": "even"},
@@ -257,7 +257,7 @@ BAD_DATA_OF_ONE = [
     ("classifier", {"y": [0, 1, None, 1]}, "y contains NaN|must be|NoneType|unknown"),
     ("classifier", {"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
     ("classifier", {"y": [{0}, {1}, {0}, {1}]}, "y|set"),
-    ("classifier", {"sample_weight": [1, 0, 1, 0]}, "two classes with a weight above zero"),
+    ("classifier", {"sample_weight": [1, 0, 1, 0]}, "2 classes with a weight above zero"),
     ("classifier", {"X_val": X, "y_val": [0, 1, 2, 1]}, "y_val must hold only the classes"),
     ("regressor", {"y": [0, 1, pd.NA, 1]}, "Input y contains NaN: 1 of 4 numbers are missing"),
     ("regressor", {"y": [0, 1, np.inf, 1]}, "Input y contains infinity"),

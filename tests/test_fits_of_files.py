@@ -18,7 +18,7 @@ from skdnn import DeepBinaryClassifier, DeepRegressor
 from skdnn.data.streaming import _file_statistics, open_source
 from skdnn.data.streaming._file_statistics import FileColumns, TrainingFile
 from skdnn.data.streaming._streamed_batches import READER, StreamedBatches
-from skdnn.data.targets._labels import TwoClasses
+from skdnn.data.targets import TwoClasses
 from skdnn.processes import SingleProcess, use_processes
 
 N = 600
@@ -279,7 +279,7 @@ def test_early_stopping_needs_held_out_rows_of_both_classes(write):
     options = {**SMALL, "validation_fraction": 0.2}
     fitted = DeepBinaryClassifier(**options).fit(path, "y")
     assert fitted.t_ == 2 * N
-    with pytest.raises(ValueError, match="early_stopping must find rows of both classes to hold"):
+    with pytest.raises(ValueError, match="early_stopping must find rows of each class to hold"):
         DeepBinaryClassifier(**options, early_stopping=True).fit(path, "y")
 
 

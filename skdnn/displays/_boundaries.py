@@ -110,8 +110,8 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If X does not have two columns, y does not have a known label for each row, or the
-            number of `axes` is not that of the classifiers.
+            If a classifier does not have two classes, X does not have two columns, y does not have
+            a known label for each row, or the number of `axes` is not that of the classifiers.
         TypeError
             If `estimators` is not a dict of fitted classifiers.
 
@@ -135,6 +135,12 @@ class DecisionBoundariesDisplay:
         for name, estimator in estimators.items():
             if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
                 raise TypeError(f"estimators[{name!r}] must be a fitted classifier.")
+            if len(estimator.classes_) != 2:
+                raise ValueError(
+                    f"estimators[{name!r}] must be a binary classifier, got one of "
+                    f"{len(estimator.classes_)} classes. scikit-learn's DecisionBoundaryDisplay "
+                    "draws these."
+                )
         if not estimators:
             raise ValueError("estimators must contain at least one fitted classifier, got none.")
         check_count("grid_resolution", grid_resolution, 2)

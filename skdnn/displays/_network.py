@@ -103,9 +103,8 @@ class NetworkDisplay:
         10
         """
         fitted = find_network(estimator)
-        activations = *fitted.activations_, fitted.out_activation_
-        *names, last = (get_activation(activation).name for activation in activations)
-        return cls(fitted.layer_sizes_, names, max_units, last).plot(ax=ax)
+        names = [get_activation(activation).name for activation in fitted.activations_]
+        return cls(fitted.layer_sizes_, names, max_units, fitted._task.output.name).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> NetworkDisplay:
         """Plot the network.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -12,14 +12,12 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.encoding import WeightedColumns, is_far_outside
 from skdnn.data.frames import Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
-from skdnn.data.targets import RealNumbers, TwoClasses, check_weights, encode_groups
+from skdnn.data.targets import Target, check_weights, encode_groups
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same, current_processes
 
 from ._columns import UserArray, UserX, column_name, encode_categories
 from ._parameters import has_32_bits
 from ._reading import CheckedX, read_data
-
-Target: TypeAlias = TwoClasses | RealNumbers
 
 # Warn about X_val where at least this fraction of its rows lies outside the range of X in at least
 # this fraction of the columns. On 33 public tables, with X_val drawn at random or from the upper
@@ -40,7 +38,7 @@ class Totals:
     weight : float
         Sum of the weights.
     n_rarest : int
-        Number of these rows in the rarer class; for regression, of all of them.
+        Number of these rows in the rarest class; for regression, of all of them.
     has_32_bits : bool
         Whether X has a float dtype of 32 bits or fewer.
     is_sparse : bool
@@ -62,10 +60,10 @@ class Examples:
     ----------
     X : array, Table, CSR matrix or tensor of shape (n_samples, n_features)
     y : array of shape (n_samples,), or (n_samples, n_outputs) with several outputs
-        Encoded by the target: 0 or 1 for labels, numbers in the user's units for regression.
+        Encoded by the target: indices of classes, numbers in the user's units for regression.
     weight : array of shape (n_samples,)
         Sample weights, times class weights in classification.
-    target : TwoClasses or RealNumbers
+    target : Target
     groups : array of int of shape (n_samples,) or None
         Rows of the same group are held out together.
     validation : Examples or None

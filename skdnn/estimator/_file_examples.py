@@ -17,6 +17,7 @@ from skdnn.callbacks import ReadingLines
 from skdnn.checkpoints import describe, digest_of
 from skdnn.data.frames import Table
 from skdnn.data.streaming import FileColumns, FileStatistics, TrainingFile, open_source
+from skdnn.data.targets import Target
 from skdnn.processes import SINGLE_PROCESS, current_processes
 
 from ._columns import (
@@ -27,13 +28,7 @@ from ._columns import (
     learn_kinds_of_categories,
     warn_about_other_categories,
 )
-from ._examples import (
-    Examples,
-    Target,
-    Totals,
-    read_examples_in_memory,
-    read_validation_set,
-)
+from ._examples import Examples, Totals, read_examples_in_memory, read_validation_set
 from ._parameters import has_32_bits
 from ._reading import CheckedX
 
@@ -55,7 +50,7 @@ class FileExamples(Examples):
     Attributes
     ----------
     statistics : FileStatistics
-    factors : array of shape (2,) or None
+    factors : array of shape (n_classes,) or None
         The factors of the weights of each class, None for regression.
     is_held, is_sampled : arrays of bool of shape (n_samples,)
         Which rows in memory are held out where rows are held out, and which are in the sample.
@@ -83,7 +78,7 @@ class FileExamples(Examples):
         return Totals(summary.n_rows, summary.weight, n_rarest, has_few_bits, is_sparse=False)
 
     def can_hold_out(self) -> bool:
-        """Return whether there are rows to hold out and rows to train on, of both classes."""
+        """Return whether there are rows to hold out and rows to train on, of each class."""
         return all(found.n_rows > 0 for found in self.statistics.summaries.values())
 
     def training_file(self, with_held_out: bool) -> TrainingFile:
@@ -201,9 +196,9 @@ def _sample(
     target = columns.target.learn(labels if labels.size else np.zeros(1))
     factors, n_frequent = None, None
     if None not in statistics.sums:
-        y, weight = _weight_of_each_class(statistics, target, np.ones(2))
+        y, weight = _weight_of_each_class(statistics, target, np.ones(len(labels)))
         weighted = estimator._task.weigh(parameters, target, y, weight, SINGLE_PROCESS)
-        factors = np.divide(weighted, weight, out=np.zeros(2), where=weight > 0)
+        factors = np.divide(weighted, weight, out=np.zeros(len(labels)), where=weight > 0)
     summary = statistics.summary({}, with_held_out=True)
     frequent = summary.frequent_categories()
     if frequent:

@@ -122,7 +122,7 @@ def network_attributes(
         "layer_sizes_": network.layer_sizes,
         "n_layers_": network.n_layers,
         "n_outputs_": split.target.n_outputs,
-        "out_activation_": network.output.name,
+        "out_activation_": network.output.out_activation,
         "activations_": plan.activations,
         "device_": str(plan.device),
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],

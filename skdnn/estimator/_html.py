@@ -46,11 +46,11 @@ def network_html(fitted: Any) -> str:
     """
     if not hasattr(fitted, "coefs_"):
         return ""
-    activations = [*fitted.activations_, fitted.out_activation_]
+    names = [get_activation(activation).name for activation in fitted.activations_]
+    names.append(fitted._task.output.name)
     rows = []
-    for l, (W, activation) in enumerate(zip(fitted.coefs_, activations, strict=True), start=1):
+    for l, (W, name) in enumerate(zip(fitted.coefs_, names, strict=True), start=1):
         n_in, n_out = W.shape[-2:]
-        name = get_activation(activation).name
         cells = f"{l}", f"{n_in:,}", f"{n_out:,}", name, f"{(n_in + 1) * n_out:,}"
         rows.append(_table_row("td", cells))
     n_networks = f"{len(fitted.coefs_[0])} networks of " if fitted.coefs_[0].ndim == 3 else ""

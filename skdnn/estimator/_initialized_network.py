@@ -124,7 +124,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
     )
     initialize(network, parameters.init_scale, plan.generators, plan.loss.constant(y, weight))
     # Where y is constant, so is the best output: with weights of 0 it needs no training.
-    network.W[-1][..., split.target.deviation == 0, :] = 0
+    network.W[-1][..., split.target.is_constant, :] = 0
 
     advice = f"Set init_scale='auto' or to a small number, got init_scale={parameters.init_scale}."
     if is_symmetric(network):

@@ -25,13 +25,12 @@ from skdnn.data.encoding import (
     out_of_fold_means,
 )
 from skdnn.data.streaming import Rows, StreamedBatches
-from skdnn.data.targets import encode_groups
+from skdnn.data.targets import Target, encode_groups
 
 from ._examples import Examples
 from ._file_examples import FileExamples
 from ._parameters import dtype_name
 from ._plan import Plan
-from ._task import Target
 
 Learned: TypeAlias = tuple[Encoder, Target]
 
@@ -44,7 +43,7 @@ class Split:
     ----------
     encoder : Encoder
         Learned from X of the training rows.
-    target : TwoClasses or RealNumbers
+    target : Target
         Learned from y of the training rows.
     training : Batches or StreamedBatches
     validation : Batches or None
@@ -139,7 +138,7 @@ def _split_file(plan: Plan, examples: FileExamples) -> Split:
     """Hold out the rows chosen by a hash of their number, or none; training rows are streamed."""
     holds_out = examples.validation is None and plan.holds_out
     if holds_out and not examples.can_hold_out():
-        what = "rows" if examples.factors is None else "rows of both classes"
+        what = "rows" if examples.factors is None else "rows of each class"
         raise ValueError(
             f"early_stopping must find {what} to hold out, but validation_fraction="
             f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "

@@ -1,17 +1,14 @@
-"""The task: all that the classifier and the regressor differ in."""
+"""The task: all that the estimators differ in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
-from skdnn.data.targets import RealNumbers, TwoClasses
 from skdnn.network import Loss, Output
 from skdnn.processes import SingleProcess
-
-Target: TypeAlias = TwoClasses | RealNumbers
 
 
 class Constraint(Protocol):
@@ -26,16 +23,16 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """Binary classification or regression.
+    """What an estimator learns, such as binary classification or regression.
 
     Attributes
     ----------
     target : type
-        `TwoClasses` or `RealNumbers`: how y is read, encoded and stratified.
+        A subclass of `Classes`, or `RealNumbers`: how y is read, encoded and stratified.
     output : Output
         The output unit, its losses and its score.
     constraints : dict of str to Constraint
-        Of the parameters that the other task does not have, or that have other values there.
+        Of the parameters that other tasks do not have, or that have other values there.
     loss : callable
         From checked parameters to a Loss.
     weigh : callable
@@ -51,7 +48,7 @@ class Task:
         from raw predictions of shape (n_samples, n_outputs).
     """
 
-    target: type[TwoClasses] | type[RealNumbers]
+    target: type[Any]
     output: Output
     constraints: Mapping[str, Constraint]
     loss: Callable[[SimpleNamespace], Loss]

@@ -88,5 +88,5 @@ def is_symmetric(network: Network) -> bool:
 
 def is_saturated(network: Network, X: Tensor) -> bool:
     """Return whether most outputs for X lie where the gradient of the output unit is almost 0."""
-    is_flat = network.raw_predict(X).abs() > network.output.flat_beyond
+    is_flat = network.output.is_flat(network.raw_predict(X))
     return bool(is_flat.double().mean() > 0.5)

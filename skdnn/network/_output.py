@@ -21,7 +21,9 @@ class Output:
     Attributes
     ----------
     name : str
-        scikit-learn's name, its ``out_activation_``.
+        Name of the function from Z to the prediction.
+    out_activation : str
+        Its name in scikit-learn.
     losses : dict of str to Loss
         The losses for it by name, the default first.
     score : callable
@@ -29,18 +31,19 @@ class Output:
         which is 1 for perfect predictions. Its name is scikit-learn's.
     mean : callable
         From Z of several networks, of shape (M, k, m), to the Z of their mean prediction.
-    module : torch.nn.Module class
-        From Z to the prediction.
-    flat_beyond : float
-        The absolute value of Z beyond which the prediction hardly changes.
+    module : callable
+        Returns a torch.nn.Module from Z of shape (m, k) to the prediction.
+    is_flat : callable
+        From Z to whether the prediction hardly changes there, a tensor of bool.
     """
 
     name: str
+    out_activation: str
     losses: Mapping[str, Loss]
     score: Callable[[Tensor, Tensor, Tensor], Tensor]
     mean: Callable[[Tensor], Tensor]
-    module: type[torch.nn.Module]
-    flat_beyond: float
+    module: Callable[[], torch.nn.Module]
+    is_flat: Callable[[Tensor], Tensor]
 
 
 def accuracy(Z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -73,6 +76,23 @@ def mean_of_numbers(Z: Tensor) -> Tensor:
     return Z[0] + (Z - Z[0]).mean(dim=0)
 
 
-# Beyond 20 a probability differs from 0 or 1 by less than 2e-9.
-SIGMOID = Output("logistic", LOSSES, accuracy, logit_of_mean, torch.nn.Sigmoid, 20.0)
-LINEAR = Output("identity", LINEAR_LOSSES, r2, mean_of_numbers, torch.nn.Identity, float("inf"))
+# For two classes.
+SIGMOID = Output(
+    name="sigmoid",
+    out_activation="logistic",
+    losses=LOSSES,
+    score=accuracy,
+    mean=logit_of_mean,
+    module=torch.nn.Sigmoid,
+    is_flat=lambda Z: Z.abs() > 20,  # the probability differs from 0 or 1 by less than 2e-9
+)
+# For real numbers.
+LINEAR = Output(
+    name="identity",
+    out_activation="identity",
+    losses=LINEAR_LOSSES,
+    score=r2,
+    mean=mean_of_numbers,
+    module=torch.nn.Identity,
+    is_flat=lambda Z: torch.zeros_like(Z, dtype=torch.bool),
+)

@@ -49,7 +49,7 @@ def make_folds(
     groups : array of shape (m,) or None, default=None
         Rows of the same group are in the same fold.
     strata : array of int of shape (m,) or None, default=None
-        0 or 1; the fraction of both is about the same in each fold.
+        Class of each row, from 0; the fraction of each class is about the same in all folds.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def make_folds(
     if groups is not None:
         n_units, units = len(np.unique(groups)), "groups"
     elif strata is not None:
-        n_units, units = np.bincount(strata, minlength=2).min(), "rows of each class"
+        n_units, units = np.bincount(strata).min(), "rows of each class"
     if n_units < n_folds:
         raise ValueError(
             f"n_networks={n_networks} with early stopping needs at least {n_folds} {units}, one "
@@ -107,7 +107,7 @@ def hold_out(
         Fraction of the rows to hold out.
     seed : int
     strata : array of int of shape (m,) or None, default=None
-        0 or 1; the fraction of both is about the same on both sides.
+        Class of each row, from 0; the fraction of each class is about the same on both sides.
     groups : array of int of shape (m,) or None, default=None
         Rows of the same group are on the same side.
 
@@ -137,14 +137,13 @@ def hold_out(
         else:
             training, held_out = _hold_out_groups(fraction, seed, strata, groups)
     except ValueError as error:
-        rows, rarer = "rows", ""
+        rows, rarest = "rows", ""
         if strata is not None:
-            rows = "rows of both classes"
-            rarer = f", {np.bincount(strata, minlength=2).min()} of the rarer class,"
+            rows, rarest = "rows of each class", f", {np.bincount(strata).min()} of the rarest,"
         in_groups = "" if groups is None else f" in {groups.max() + 1} groups"
         raise ValueError(
             f"early_stopping must find {rows} to hold out, but validation_fraction={fraction} of "
-            f"{n_rows} rows{rarer}{in_groups} is too few. Use early_stopping=False."
+            f"{n_rows} rows{rarest}{in_groups} is too few. Use early_stopping=False."
         ) from error
     return np.sort(training), np.sort(held_out)
 

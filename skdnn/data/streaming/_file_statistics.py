@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skdnn.data.frames import Column, Table, object_array, read_columns
-from skdnn.data.targets import RealNumbers, TwoClasses, normalized_weights
+from skdnn.data.targets import Target, normalized_weights
 
 from ._shuffling import RowRange, uniform_draws
 from ._sources import Chunk, Source
@@ -19,8 +19,6 @@ from ._summary import Summary
 _BUFFER_BYTES, _SAMPLE_BYTES = 2**25, 2**23
 _MAX_SAMPLE_ROWS = 2**16
 _MAX_CHUNK_ROWS, _MIN_CHUNKS_OF_A_BUFFER = 2**14, 16
-# With more labels, y is no target of a binary classifier.
-_MAX_LABELS = 20
 # Seeds of the hashes that decide whether a row is held out or sampled.
 _HELD_OUT, _SAMPLED = 1, 2
 
@@ -64,7 +62,7 @@ class FileColumns:
     weight : str or None
         Name of the column of sample weights.
     target : type
-        `TwoClasses` or `RealNumbers`.
+        A subclass of `Classes`, or `RealNumbers`.
     """
 
     source: Source
@@ -72,7 +70,7 @@ class FileColumns:
     kinds: Sequence[str] | None
     y: str
     weight: str | None
-    target: type[TwoClasses] | type[RealNumbers]
+    target: type[Target]
 
     def read(
         self, chunks: list[Chunk], row_ranges: list[RowRange] | None = None
@@ -217,7 +215,7 @@ class FileStatistics:
                 if (label, held_out) in self.summaries:
                     summary = self.summaries[label, held_out] + summary
                 self.summaries[label, held_out] = summary
-        if len(self.sums) > _MAX_LABELS:
+        if len(self.sums) > self.columns.target.most_labels:
             self.columns.target.learn(np.array(list(self.sums)))  # raises a ValueError
 
     def labels(self) -> np.ndarray:
@@ -257,7 +255,7 @@ class FileStatistics:
             total += summary
         return total
 
-    def means(self, target: TwoClasses | RealNumbers) -> np.ndarray:
+    def means(self, target: Target) -> np.ndarray:
         """Return the mean of encoded y in each chunk."""
         sums = sum(
             counts if label is None else counts * target.encode(np.array([label]))[0]
@@ -296,8 +294,8 @@ class TrainingFile:
     Attributes
     ----------
     statistics : FileStatistics
-    target : TwoClasses or RealNumbers
-    factors : array of shape (2,) or None
+    target : Target
+    factors : array of shape (n_classes,) or None
         Factors that multiply the weights of the rows of each class.
     template : array or Table
         Some rows. A Table has the categories to encode.
@@ -306,7 +304,7 @@ class TrainingFile:
     """
 
     statistics: FileStatistics
-    target: TwoClasses | RealNumbers
+    target: Target
     factors: np.ndarray | None
     template: np.ndarray | Table
     with_held_out: bool

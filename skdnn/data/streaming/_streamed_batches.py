@@ -23,7 +23,7 @@ from skdnn.data.batches import (
     split_sizes,
 )
 from skdnn.data.encoding import Encoder
-from skdnn.data.targets import RealNumbers, TwoClasses
+from skdnn.data.targets import Target
 
 from ._file_statistics import Rows, TrainingFile
 from ._shuffling import draw_buffers, make_strata
@@ -44,7 +44,7 @@ class StreamedBatches:
     summary : Summary
         Of the training rows.
     encoder : Encoder
-    target : TwoClasses or RealNumbers
+    target : Target
         Fitted to all training rows.
     initial_rows : Rows
         Rows from which the network is initialised: any of the training rows as X, and y and weights
@@ -62,7 +62,7 @@ class StreamedBatches:
         file: TrainingFile,
         summary: Summary,
         encoder: Encoder,
-        target: TwoClasses | RealNumbers,
+        target: Target,
         initial_rows: Rows,
         dtype: torch.dtype,
         device: torch.device,

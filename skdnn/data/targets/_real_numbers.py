@@ -1,7 +1,7 @@
 """Real numbers as targets: one or several a row, standardised for the network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +11,21 @@ from skdnn.data.encoding import Moments, WeightedColumns
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import normalized_numbers
-from ._target import Target
+
+# With a mean of this many deviations, float32 rounds y to a thousandth of a deviation.
+_FARTHEST_IN_FLOAT32 = 1e4
+# With fewer float32 steps than this in a deviation, there is nothing left to learn.
+_FEWEST_STEPS = 16
+# Between these, products of float32 numbers neither underflow nor overflow.
+_SMALLEST_IN_FLOAT32, _LARGEST_IN_FLOAT32 = 1e-30, 1e30
 
 
 @dataclass(frozen=True)
-class RealNumbers(Target):
-    """Weighted means and standard deviations of y, with the same interface as `TwoClasses`.
+class RealNumbers:
+    """Weighted means and standard deviations of y, with the interface of `Classes`.
+
+    A network learns ``(y - mean) / deviation``, since initial weights and learning rates are made
+    for outputs of about 1. After training, its last layer is changed to predict in the units of y.
 
     Attributes
     ----------
@@ -24,6 +33,8 @@ class RealNumbers(Target):
         The deviation is 0 for a constant, which is then the prediction.
     total : array of shape (n_outputs,)
         The weight of the rows from which they were learned.
+    takes_several, most_labels, n_outputs, is_constant
+        As of `Classes`.
 
     Examples
     --------
@@ -35,12 +46,23 @@ class RealNumbers(Target):
     (array([-1.,  0.,  1.]), array([25.]))
     """
 
-    mean: np.ndarray = field()
-    deviation: np.ndarray = field()
+    mean: np.ndarray
+    deviation: np.ndarray
     total: np.ndarray
     takes_several: ClassVar[bool] = True
+    most_labels: ClassVar[int] = 1  # None, see `by_label`
 
     normalized = staticmethod(normalized_numbers)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of the network."""
+        return len(self.mean)
+
+    @property
+    def is_constant(self) -> np.ndarray:
+        """Whether an output is the same in all rows."""
+        return self.deviation == 0
 
     @classmethod
     def learn(cls, y: np.ndarray, processes: SingleProcess = SINGLE_PROCESS) -> "RealNumbers":
@@ -62,6 +84,10 @@ class RealNumbers(Target):
         """Return the attributes of a fitted estimator that hold the target."""
         return {"_target": vars(self).copy()}
 
+    def frozen(self) -> dict[str, object]:
+        """Return what later fits cannot change, by a name for error messages."""
+        return {"number of outputs": self.n_outputs}
+
     def encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         """Return y after checking its number of columns.
 
@@ -78,6 +104,23 @@ class RealNumbers(Target):
                 f"{name} must have as many numbers a row as y had, {self.n_outputs}, got {n_found}."
             )
         return y
+
+    def decode(self, y: np.ndarray) -> np.ndarray:
+        """Return y as the user passed it, as it is."""
+        return y
+
+    def check(
+        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+    ) -> None:
+        """Do nothing: numbers need no second value."""
+
+    def strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return None: splits are not stratified."""
+        return None
+
+    def count_rarest(self, y: np.ndarray, processes: SingleProcess = SINGLE_PROCESS) -> int:
+        """Return the number of rows, since numbers have no classes."""
+        return int(processes.allreduce(np.array(len(y))))
 
     def updated(
         self,
@@ -141,5 +184,58 @@ class RealNumbers(Target):
                 f"{low:g} to {high:g}."
             )
         target = RealNumbers(mean, deviation, total)
-        target.check_precision(dtype)
+        target._check_precision(dtype)
         return target
+
+    def needs_float64(
+        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
+    ) -> bool:
+        """Return whether predictions in float32 would be too coarse for these numbers."""
+        found = self.updated(y, weight, processes=processes)
+        size = np.abs(found.mean) + found.deviation
+        is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
+        with np.errstate(over="ignore"):
+            is_far &= (found.deviation > 0) | (found.mean.astype(np.float32) != found.mean)
+        is_small = (size > 0) & (size < _SMALLEST_IN_FLOAT32)
+        return bool((is_far | is_small | (size > _LARGEST_IN_FLOAT32)).any())
+
+    def _check_precision(self, dtype: DTypeLike) -> None:
+        """Raise a ValueError if a network of this dtype could not tell numbers of y apart."""
+        if dtype != np.float32:
+            return
+        size, eps = np.abs(self.mean) + self.deviation, np.finfo(np.float32).eps
+        least = np.maximum(_FEWEST_STEPS * eps * np.abs(self.mean), _SMALLEST_IN_FLOAT32)
+        is_lost = (self.deviation > 0) & (self.deviation < least)
+        if (is_lost | (size > _LARGEST_IN_FLOAT32)).any():
+            raise ValueError(
+                "dtype must be 'auto' or 'float64' for numbers that float32 cannot tell apart, got "
+                f"y with a mean of {self.mean} and a deviation of {self.deviation}."
+            )
+
+    def standardized(self, y: np.ndarray) -> np.ndarray:
+        """Return ``(y - mean) / deviation``, which the network learns.
+
+        For a constant the deviation counts as 1: the result is 0 but in rows of weight 0.
+        """
+        scale = np.where(self.deviation > 0, self.deviation, 1.0)
+        columns = y[:, None] if y.ndim == 1 else y
+        return ((columns - self.mean) / scale).reshape(y.shape)
+
+    def restored(self, Z: np.ndarray) -> np.ndarray:
+        """Return outputs of the network, of shape (..., n_outputs), in the units of y."""
+        return Z * self.deviation + self.mean
+
+    def merge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights and biases of a last layer that predicts in the units of y.
+
+        ``(A W + b) s + m = A (s W) + (s b + m)``
+        """
+        return W * self.deviation, b * self.deviation + self.mean
+
+    def unmerge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights and biases for standardised y, the inverse of `merge`.
+
+        They are 0 for a constant.
+        """
+        scale = np.where(self.deviation > 0, self.deviation, np.inf)
+        return W / scale, (b - self.mean) / scale

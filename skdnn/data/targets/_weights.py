@@ -86,9 +86,9 @@ def apply_class_weight(
     weight : array of shape (n_samples,)
     y : array of int of shape (n_samples,)
         Indices into `classes`.
-    classes : array of shape (2,)
+    classes : array of shape (n_classes,)
     class_weight : None, "balanced" or dict
-        "balanced" gives both classes the same total weight without changing the sum. A dict maps
+        "balanced" gives all classes the same total weight without changing the sum. A dict maps
         labels to weights; the default weight is 1.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         The processes among which the rows are distributed.
@@ -105,8 +105,8 @@ def apply_class_weight(
         return weight
     labels = classes.tolist()
     if isinstance(class_weight, str):
-        totals = processes.allreduce(np.bincount(y, weights=weight, minlength=2))
-        factors = totals.sum() / (2 * totals)
+        totals = processes.allreduce(np.bincount(y, weights=weight, minlength=len(labels)))
+        factors = totals.sum() / (len(labels) * totals)
     else:
         unknown = [label for label in class_weight if label not in set(labels)]
         if unknown:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from skdnn.data.batches import Batches, StackedBatches, TableRows, hold_out, make_rows
+from skdnn.data.batches import Batches, StackedBatches, TableRows, hold_out, make_folds, make_rows
 from skdnn.data.batches._inputs import DenseRows, OnDemandRows
 from skdnn.data.encoding import fit_encoder, identity_encoder
 from skdnn.data.frames import Table
@@ -260,6 +260,14 @@ def test_held_out_rows_have_the_same_fraction_of_each_class():
     assert y[held_out].sum() == 5
     assert hold_out(len(y), 0.25, seed=3, strata=y)[1].tolist() == held_out.tolist()
     assert hold_out(len(y), 0.25, seed=4, strata=y)[1].tolist() != held_out.tolist()
+
+
+def test_folds_have_the_same_fraction_of_each_of_three_classes():
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    for rows in make_folds(len(y), 5, seed=0, strata=y)[1]:
+        assert np.bincount(y[rows]).tolist() == [12, 6, 2]
+    _, held_out = hold_out(len(y), 0.3, seed=0, strata=y)
+    assert np.bincount(y[held_out]).tolist() == [18, 9, 3]
 
 
 # 40 groups of unequal size, most of which have rows of one class only.
