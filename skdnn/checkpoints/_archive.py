@@ -71,7 +71,7 @@ def read_header(archive: ZipFile) -> Any:
     return json.loads(archive.read(_HEADER).decode("ascii"))
 
 
-def read_tree(archive: ZipFile, expected: dict[str, Any]) -> dict[str, Any]:
+def read_tree(archive: ZipFile, expected: Any, name: str = "") -> Any:
     """Return the nested dict of arrays and numbers in a file.
 
     Parameters
@@ -79,22 +79,21 @@ def read_tree(archive: ZipFile, expected: dict[str, Any]) -> dict[str, Any]:
     archive : ZipFile
     expected : dict
         A tree with the same names, dtypes and shapes; its values do not matter.
+    name : str, default=""
+        Name of the branch of the tree to read.
 
     Raises
     ------
     ValueError
         If names, dtypes or shapes differ. What differs is not read.
     """
-    names = {_HEADER, *(f"{name}.npy" for name, _ in named_arrays(expected))}
-    if sorted(archive.namelist()) != sorted(names):
-        raise ValueError("it has other parts than the state of this fit")
-    return _read_branch(archive, expected, "")
-
-
-def _read_branch(archive: ZipFile, expected: Any, name: str) -> Any:
+    if not name:
+        names = {_HEADER, *(f"{path}.npy" for path, _ in named_arrays(expected))}
+        if sorted(archive.namelist()) != sorted(names):
+            raise ValueError("it has other parts than the state of this fit")
     if isinstance(expected, dict):
         return {
-            key: _read_branch(archive, branch, f"{name}/{key}" if name else key)
+            key: read_tree(archive, branch, f"{name}/{key}" if name else key)
             for key, branch in expected.items()
         }
     expected = np.asarray(expected)

@@ -22,6 +22,7 @@ from ._fingerprint import digest_of, make_fingerprint
 from ._state import restore_from_archive
 
 _FORMAT = "skdnn checkpoint 4"
+_ENTRIES = ("fingerprint", "seed", "n_epochs")  # of the header, beside "format"
 _PARTIAL = ".partial"
 _PATH = "a str or os.PathLike that can name the file of a checkpoint"
 _EPOCHS, _SECONDS = "an integer of at least 1 or None", "a finite number above 0 or None"
@@ -181,15 +182,11 @@ class CheckpointFile:
         if self.path is not None and self.signature is not None:
             with open_archive(self.path) as archive:
                 header = read_header(archive)
-                saved, self.seed, self.n_epochs = (
-                    header[name] for name in ("fingerprint", "seed", "n_epochs")
+                saved, self.seed, self.n_epochs = map(header.pop, _ENTRIES)
+                are_numbers = all(
+                    type(n) is int and n in _NUMBERS for n in (self.seed, self.n_epochs)
                 )
-                numbers = (self.seed, self.n_epochs)
-                if (
-                    header != self._header(self.n_epochs) | {"fingerprint": saved}
-                    or not isinstance(saved, dict)
-                    or not all(type(number) is int and number in _NUMBERS for number in numbers)
-                ):
+                if header != {"format": _FORMAT} or not isinstance(saved, dict) or not are_numbers:
                     raise ValueError("the header has other entries")
             differences = ", ".join(
                 f"{name}={saved.get(name)} instead of {self.fingerprint.get(name)}"
@@ -202,10 +199,6 @@ class CheckpointFile:
                     f"has {differences}. Delete it to start anew, or name another file."
                 )
         return self.processes.broadcast(self.seed)
-
-    def _header(self, n_epochs: int) -> dict[str, Any]:
-        facts = {"fingerprint": self.fingerprint, "seed": self.seed, "n_epochs": n_epochs}
-        return {"format": _FORMAT, **facts}
 
     def restore(self, progress: Progress) -> None:
         """Set the progress of a training to that in the file, unless the file is new.
@@ -258,6 +251,7 @@ class CheckpointFile:
         )
         if not is_due:
             return
+        entries = zip(_ENTRIES, (self.fingerprint, self.seed, progress.epoch), strict=True)
         try:
             if not self.lock.is_locked or _signature(self.path) != self.signature:
                 raise ValueError(
@@ -265,7 +259,7 @@ class CheckpointFile:
                     "the fit, or the fit was continued in a forked process."
                 )
             with replace_atomically(self.path, self.path + _PARTIAL) as file:
-                write_archive(file, self._header(progress.epoch), progress.state())
+                write_archive(file, {"format": _FORMAT, **dict(entries)}, progress.state())
             self.signature = _signature(self.path)
         except OSError as error:
             if not self.has_warned:

@@ -2,8 +2,8 @@
 
 The settings of a training are a TrainingConfig, in `_config`. Gradient descent, Adam and torch's
 optimizers are in `_optimizers`, L-BFGS in `_lbfgs`, averages of the weights in `_averaging`,
-learning rate schedules in `_schedules`, early stopping in `_early_stopping`, curves and checkpoints
-in `_progress`, and the loop over epochs in `_loop`.
+learning rate schedules in `_schedules`, early stopping in `_early_stopping`, curves and the
+state to resume in `_progress`, and the loop over epochs in `_loop`.
 """
 
 from ._averaging import WEIGHTS, WeightAverage
