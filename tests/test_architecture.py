@@ -45,7 +45,9 @@ MAY_IMPORT = {
     "data.streaming": {*DATA - {"skdnn.data.streaming"}},
     "training": {"skdnn.network", "skdnn.processes"},
     "callbacks": {"skdnn.data.frames", "skdnn.network", "skdnn.training"},
-    "checkpoints": {"skdnn.callbacks", "skdnn.data.frames"},
+    "checkpoints": {
+        *("skdnn.callbacks", "skdnn.data.frames", "skdnn.processes", "skdnn.training"),
+    },
     "images": {"skdnn.callbacks"},
     "distributed": {"skdnn._version", "skdnn.processes", "skdnn.training"},
     "estimator": {

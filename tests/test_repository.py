@@ -17,7 +17,9 @@ SOURCE = "https://github.com/skdnn/skdnn"
 SITE = "https://skdnn.github.io/skdnn/"
 IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
 # The parts of its dependencies that skdnn imports.
-NEEDED = "numpy, torch, PIL.Image, sklearn.metrics, sklearn.model_selection, sklearn.pipeline"
+NEEDED = (
+    "filelock, numpy, torch, PIL.Image, sklearn.metrics, sklearn.model_selection, sklearn.pipeline"
+)
 
 
 def read(name):

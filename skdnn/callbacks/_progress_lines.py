@@ -34,8 +34,6 @@ class EpochLines:
         Number of training rows of an epoch.
     score_name : str
         Name of the scores of the validation set.
-    file : str or None, default=None
-        Path of the checkpoint.
     clock : callable, default=time.perf_counter
         Returns the time in seconds.
     """
@@ -44,18 +42,10 @@ class EpochLines:
         self,
         n_rows: int,
         score_name: str,
-        file: str | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.n_rows, self.score_name, self.file, self.clock = n_rows, score_name, file, clock
+        self.n_rows, self.score_name, self.clock = n_rows, score_name, clock
         self.started, self.printed, self.n_epochs = clock(), -math.inf, 0
-
-    def start(self, progress: Progress) -> None:
-        """Print the epoch from which a fit resumes, if it does."""
-        if progress.epoch and progress.is_last:
-            print(f"The fit of {self.file} is already finished")
-        elif progress.epoch:
-            print(f"Resumed from epoch {progress.epoch} of {self.file}")
 
     def __call__(self, progress: Progress) -> None:
         """Print the line of an epoch, unless the last line is too recent.

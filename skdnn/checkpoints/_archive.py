@@ -1,172 +1,109 @@
-"""Write a tree of arrays to a file and read it back, without pickle.
+"""Write a tree of arrays beside a header to an .npz file and read it back, without pickle.
 
-A file has three lines of text, followed by the bytes of the arrays:
-
-1. the file format and its version;
-2. the SHA-256 digest of the third line;
-3. a JSON object: metadata, and the dtype, shape and digest of each array.
-
-The arrays are stored one after the other in little-endian order, up to the end of the file. The
-reader knows the size of the file from its header, so a hostile file cannot make it read or allocate
-more than the file contains.
+The file is a zip archive as `numpy.savez` writes it: "theta.npy", "optimizer/mean.npy", and beside
+them "header.json". The reader compares what a member declares with what it expects before reading
+it, so a file that claims to be huge takes no memory.
 """
 
-import errno
-import hashlib
 import json
-import math
 import os
-import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-_MAGIC = b"skdnn checkpoint 3\n"
-_MAGIC_OF_ANY_VERSION = b"skdnn checkpoint "
-_DIGEST_LINE_BYTES = 65
+_HEADER = "header.json"
 _MAX_HEADER_BYTES = 2**20
-_MAX_AXES = 32
-_STORED_DTYPES = {
-    "bool": "u1", "uint8": "u1", "int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8",
-}  # fmt: skip
 
 
-class SavedState(dict):
-    """A nested dict of SavedArrays. `source` describes the file, for error messages."""
-
-    source = ""
-
-
-@dataclass(frozen=True, eq=False)
-class SavedArray:
-    """An array in a file. NumPy reads it when it converts the object to an array.
-
-    Attributes
-    ----------
-    path : str
-    start : int
-        Position of the first byte.
-    dtype : dtype
-        One of bool, uint8, int32, int64, float32 and float64.
-    shape : tuple of int
-    digest : str
-        SHA-256 digest of the bytes.
-    """
-
-    path: str
-    start: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    digest: str
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes, according to the header."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def __reduce__(self) -> tuple:
-        # Another process may not have access to the file, so the values are pickled.
-        return np.asarray, (np.asarray(self),)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        with open_regular_file(self.path) as file:
-            file.seek(self.start)
-            content = file.read(self.nbytes)
-        if hashlib.sha256(content).hexdigest() != self.digest:
-            raise ValueError(f"checkpoint={self.path!r} is damaged.")
-        stored = np.frombuffer(content, _STORED_DTYPES[self.dtype.name])
-        return stored.astype(self.dtype if dtype is None else dtype).reshape(self.shape)
+def named_arrays(tree: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of a nested dict, with the path to each as its name."""
+    if not isinstance(tree, dict):
+        yield name, np.asarray(tree)
+        return
+    for key, branch in tree.items():
+        yield from named_arrays(branch, f"{name}/{key}" if name else key)
 
 
-def open_regular_file(path: str) -> BinaryIO:
-    """Open a regular file for reading; raise an OSError for a pipe or device without blocking."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", path)
-    return os.fdopen(descriptor, "rb")
+def write_archive(file: BinaryIO, header: dict[str, Any], tree: dict[str, Any]) -> None:
+    """Write a header of values that JSON can represent, and a nested dict of arrays and numbers."""
+    with ZipFile(file, "w") as archive:
+        with archive.open(_HEADER, "w") as member:
+            member.write(json.dumps(header).encode("ascii"))
+        for name, array in named_arrays(tree):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def archive_content(metadata: dict, state: dict) -> list[bytes]:
-    """Return the content of a file as a list of byte strings.
-
-    Parameters
-    ----------
-    metadata : dict
-        Values that JSON can represent.
-    state : dict
-        Nested dict of arrays and numbers.
-    """
-    arrays = []
-
-    def describe(tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {name: describe(branch) for name, branch in tree.items()}
-        array = np.asarray(tree)
-        arrays.append(array.astype(_STORED_DTYPES[array.dtype.name]).tobytes())
-        return [array.dtype.name, array.shape, hashlib.sha256(arrays[-1]).hexdigest()]
-
-    return [_encode_header({**metadata, "state": describe(state)}), *arrays]
-
-
-def read_archive(path: str) -> tuple[dict, SavedState]:
-    """Return the metadata and the SavedState of a file.
-
-    The metadata are not validated.
+@contextmanager
+def open_archive(path: str) -> Iterator[ZipFile]:
+    """Open a file for `read_header` and `read_tree`.
 
     Raises
     ------
     ValueError
-        If `archive_content` did not write the file, or the file is damaged.
-    OSError
-        If the file cannot be read.
+        If the file cannot be read, or the block raises any Exception.
     """
-    with open_regular_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        magic = file.readline(len(_MAGIC))
-        if magic != _MAGIC:
-            if magic.startswith(_MAGIC_OF_ANY_VERSION):
-                raise ValueError(
-                    f"checkpoint={path!r} was written by another version of skdnn. Delete it to "
-                    "start anew, or name another file."
-                )
-            raise ValueError(f"checkpoint={path!r} is not a checkpoint file of skdnn.")
-        digest, header = file.readline(_DIGEST_LINE_BYTES), file.readline(_MAX_HEADER_BYTES)
-        start = file.tell()
     try:
-        metadata = json.loads(header.decode("ascii"))
-        # Encoding it again detects a wrong digest and names that occur twice.
-        if not isinstance(metadata, dict) or _encode_header(metadata) != magic + digest + header:
-            raise ValueError("the header does not match its digest or is not canonical")
-        arrays, end = _read_arrays(metadata.pop("state", None), path, start)
-        if end != size:
-            raise ValueError("the size of the file does not match the header")
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"checkpoint={path!r} is damaged.") from error
-    state = SavedState(arrays)
-    state.source = repr(path)
-    return metadata, state
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise ValueError(f"checkpoint={path!r} cannot be read: {error}.") from error
+    try:
+        with file, ZipFile(file) as archive:
+            size = os.fstat(file.fileno()).st_size
+            for member in archive.infolist():
+                if member.compress_type != ZIP_STORED or member.file_size > size:
+                    raise ValueError("a part is compressed, or larger than the file")
+            yield archive
+    except Exception as error:  # for a damaged file, zipfile and NumPy raise errors of many types
+        raise ValueError(
+            f"checkpoint={path!r} is not a checkpoint file of this version of skdnn, or is "
+            f"damaged: {error}. Delete it to start anew, or name another file."
+        ) from error
 
 
-def _encode_header(metadata: dict) -> bytes:
-    header = json.dumps(metadata, separators=(",", ":")).encode("ascii") + b"\n"
-    return _MAGIC + hashlib.sha256(header).hexdigest().encode("ascii") + b"\n" + header
+def read_header(archive: ZipFile) -> Any:
+    """Return the header, which is not validated."""
+    if archive.getinfo(_HEADER).file_size > _MAX_HEADER_BYTES:
+        raise ValueError("the header is too long")
+    return json.loads(archive.read(_HEADER).decode("ascii"))
 
 
-def _read_arrays(description: Any, path: str, start: int) -> tuple[Any, int]:
-    """Return the tree of SavedArrays that a header describes, and the end of the last array."""
-    match description:
-        case dict():
-            tree = {}
-            for name, branch in description.items():
-                tree[name], start = _read_arrays(branch, path, start)
-            return tree, start
-        case [str(dtype), list(shape), str(digest)] if (
-            dtype in _STORED_DTYPES
-            and len(shape) <= _MAX_AXES
-            and all(type(n) is int and 0 <= n < 2**63 for n in shape)
-        ):
-            array = SavedArray(path, start, np.dtype(dtype), tuple(shape), digest)
-            return array, start + array.nbytes
-    raise ValueError("neither a dict nor the description of an array")
+def read_tree(archive: ZipFile, expected: Any, name: str = "") -> Any:
+    """Return the nested dict of arrays and numbers in a file.
+
+    Parameters
+    ----------
+    archive : ZipFile
+    expected : dict
+        A tree with the same names, dtypes and shapes; its values do not matter.
+    name : str, default=""
+        Name of the branch of the tree to read.
+
+    Raises
+    ------
+    ValueError
+        If names, dtypes or shapes differ. What differs is not read.
+    """
+    if not name:
+        names = {_HEADER, *(f"{path}.npy" for path, _ in named_arrays(expected))}
+        if sorted(archive.namelist()) != sorted(names):
+            raise ValueError("it has other parts than the state of this fit")
+    if isinstance(expected, dict):
+        return {
+            key: read_tree(archive, branch, f"{name}/{key}" if name else key)
+            for key, branch in expected.items()
+        }
+    expected = np.asarray(expected)
+    with archive.open(f"{name}.npy") as member:
+        np.lib.format.read_magic(member)
+        declared = np.lib.format.read_array_header_1_0(member)
+        if declared != (expected.shape, False, expected.dtype):  # False: in C order
+            raise ValueError(f"{name} has another dtype or shape")
+        content = member.read(expected.nbytes + 1)
+    if len(content) != expected.nbytes:
+        raise ValueError(f"{name} has another size than its shape")
+    array = np.ndarray(expected.shape, expected.dtype, bytearray(content))
+    return array if array.ndim else array.item()

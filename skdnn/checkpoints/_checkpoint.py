@@ -1,27 +1,32 @@
-"""Save the training state of a fit to a file, and resume an interrupted fit from it.
-
-`_archive` defines the format of the file, `_locked_file` guards it against other programs, and
-`_fingerprint` describes the fit that it belongs to.
-"""
+"""Save the training state of a fit to a file, and resume an interrupted fit from it."""
 
 import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from skdnn.callbacks import warn
 from skdnn.data.frames import short_repr
+from skdnn.processes import SINGLE_PROCESS, SingleProcess
+from skdnn.training import Progress
 
-from ._archive import SavedState, archive_content, read_archive
-from ._atomic_replace import replaceable_path
-from ._fingerprint import make_fingerprint
-from ._locked_file import LockedFile
+from ._archive import open_archive, read_header, write_archive
+from ._atomic_replace import replace_atomically, replaceable_path, stat_regular_file
+from ._fingerprint import digest_of, make_fingerprint
+from ._state import restore_from_archive
 
-_SEEDS = range(2**63)  # those of a torch.Generator
+_FORMAT = "skdnn checkpoint 4"
+_ENTRIES = ("fingerprint", "seed", "n_epochs")  # of the header, beside "format"
+_PARTIAL = ".partial"
+_PATH = "a str or os.PathLike that can name the file of a checkpoint"
+_EPOCHS, _SECONDS = "an integer of at least 1 or None", "a finite number above 0 or None"
+_NUMBERS = range(2**63)  # the seeds of a torch.Generator
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,12 @@ class Checkpoint:
     functions depend on `max_iter`: after the checkpoint the learning rate follows the new schedule,
     so it rises again when a finished fit is continued.
 
-    While a fit runs, it locks the file, and other fits with the same file raise an error. The lock
-    is a file with the suffix ``.lock``. A checkpoint is written to a file with the suffix
-    ``.partial`` and then renamed, so that the file is complete at any time. If a save fails, for
-    example because the disk is full, the fit warns and continues, the earlier checkpoint stays, and
-    later saves are tried as planned.
+    While a fit runs, other fits with the same file raise an error. A checkpoint is written to a
+    file with the suffix ``.partial``, which ``.partial.lock`` locks, and then renamed, so that the
+    file is complete at any time. If a save fails, for example because the disk is full, the fit
+    warns and continues, the earlier checkpoint stays, and later saves are tried as planned.
+
+    The file is an archive of NumPy as ``numpy.savez`` writes it, without pickled objects.
 
     Parameters
     ----------
@@ -87,21 +93,9 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         for name, is_valid, constraint in (
-            (
-                "path",
-                _can_name_a_file(self.path),
-                "a str or os.PathLike that can name the file of a checkpoint",
-            ),
-            (
-                "every_epochs",
-                self.every_epochs is None or _is_positive(self.every_epochs, Integral),
-                "an integer of at least 1 or None",
-            ),
-            (
-                "every_seconds",
-                self.every_seconds is None or _is_positive(self.every_seconds, Real),
-                "a finite number above 0 or None",
-            ),
+            ("path", _can_name_a_file(self.path), _PATH),
+            ("every_epochs", _is_none_or_positive(self.every_epochs, Integral), _EPOCHS),
+            ("every_seconds", _is_none_or_positive(self.every_seconds, Real), _SECONDS),
         ):
             if not is_valid:
                 value = short_repr(getattr(self, name), longest=200)
@@ -116,90 +110,56 @@ def _can_name_a_file(path: Any) -> bool:
         return False
 
 
-def _is_positive(value: Any, type_: Any) -> bool:
-    """Return whether a value is a positive, finite number of an abstract type."""
-    if isinstance(value, bool) or not isinstance(value, type_) or not value > 0:
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer too large for a float: a number of epochs may be
-        return type_ is Integral
+def _is_none_or_positive(value: Any, type_: Any) -> bool:
+    """Return whether a value is None, or a positive and finite number of an abstract type."""
+    with suppress(OverflowError):  # an integer too large for a float
+        return value is None or (
+            isinstance(value, type_)
+            and not isinstance(value, bool)
+            and value > 0
+            and math.isfinite(value)
+        )
+    return False
 
 
 class CheckpointFile:
-    """The checkpoint file of one fit. It is locked until `close`, or until it is deleted.
+    """The checkpoint file of one fit, as `open_checkpoint` opens it.
+
+    Of several processes that share the fit, the first reads and writes the file; the others have a
+    CheckpointFile without a path and get what the first one reads.
 
     Parameters
     ----------
     checkpoint : Checkpoint or None
-        None saves nothing.
+    path : str or None
+        The real path of the file.
+    lock : FileLock or None
+        Held by this fit.
+    processes : SingleProcess or Communicator
+    verbose : int
+        Whether to print from which epoch the fit resumes.
 
     Attributes
     ----------
-    path : str or None
-        The path as given by the user; None if `checkpoint` is None.
-    is_active : bool
-        Whether there is a file to write.
-    fingerprint : dict of str or None
-        What the fit that wrote the file depends on, by name. `find` replaces it with that of this
-        fit.
     seed : int or None
-        The seed of the fit that wrote the file, None for a new file. Set it before saving.
-    state : SavedState or None
-        The training state in the file. Its arrays are read when they are used.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be written, is in use by another fit, is not a checkpoint or is damaged.
+        The seed of the fit, to be set before it is saved.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
-        self.checkpoint, self.is_active = checkpoint, checkpoint is not None
-        self.path: str | None = None
-        self.file: LockedFile | None = None
-        self.fingerprint: dict[str, str] | None = None
+    def __init__(
+        self,
+        checkpoint: Checkpoint | None,
+        path: str | None,
+        lock: FileLock | None,
+        processes: SingleProcess,
+        verbose: int,
+    ) -> None:
+        self.checkpoint, self.path, self.lock = checkpoint, path, lock
+        self.processes, self.verbose = processes, verbose
+        self.fingerprint: dict[str, str] = {}
         self.seed: int | None = None
-        self.state: SavedState | None = None
+        self.n_epochs: int | None = None  # in the file; None for a new file
         self.last_epoch, self.last_time, self.has_warned = 0, time.monotonic(), False
-        if checkpoint is None:
-            return
-        self.path = os.fspath(checkpoint.path)
-        try:
-            self.file = LockedFile(replaceable_path(self.path, "checkpoint"))
-        except BlockingIOError as error:
-            raise ValueError(
-                f"checkpoint={self.path!r} is in use by another fit. Each fit needs its own file."
-            ) from error
-        except OSError as error:
-            raise ValueError(f"checkpoint={self.path!r} cannot be written: {error}.") from error
-        try:
-            if os.path.lexists(self.file.path):
-                self._read(self.file.path)
-        except BaseException:
-            self.close()
-            raise
-
-    def _read(self, path: str) -> None:
-        try:
-            metadata, self.state = read_archive(path)
-        except OSError as error:
-            raise ValueError(f"checkpoint={path!r} cannot be read: {error}.") from error
-        match metadata:
-            case {"origin": dict(fingerprint), "seed": int(seed), **others} if (
-                not others
-                and all(isinstance(text, str) for text in fingerprint.values())
-                and type(seed) is int  # not a bool
-                and seed in _SEEDS
-            ):
-                self.fingerprint, self.seed = fingerprint, seed
-            case _:
-                raise ValueError(f"checkpoint={path!r} is damaged.")
-
-    def close(self) -> None:
-        """Release the lock of the file."""
-        if self.file is not None:
-            self.file.close()
+        self.signature = None if path is None else _signature(path)
 
     def saved_seed(self, parameters: Any, examples: Any) -> int | None:
         """Return the seed of the fit that wrote the file, None for a new file.
@@ -213,37 +173,75 @@ class CheckpointFile:
         Raises
         ------
         ValueError
-            If that fit had other parameters or data.
+            If the file is damaged or not a checkpoint, or of a fit with other parameters or data.
         """
-        processes = examples.processes
-        if not processes.broadcast(self.is_active):
-            return None
-        earlier, self.fingerprint = self.fingerprint, make_fingerprint(parameters, examples)
-        if self.file is not None and earlier is not None and earlier != self.fingerprint:
+        data = examples.digest
+        if data is None:
+            data = ", ".join(self.processes.allgather(digest_of(examples)))
+        self.fingerprint = make_fingerprint(parameters, data)
+        if self.path is not None and self.signature is not None:
+            with open_archive(self.path) as archive:
+                header = read_header(archive)
+                saved, self.seed, self.n_epochs = map(header.pop, _ENTRIES)
+                are_numbers = all(
+                    type(n) is int and n in _NUMBERS for n in (self.seed, self.n_epochs)
+                )
+                if header != {"format": _FORMAT} or not isinstance(saved, dict) or not are_numbers:
+                    raise ValueError("the header has other entries")
             differences = ", ".join(
-                f"{name}={earlier.get(name)} instead of {self.fingerprint.get(name)}"
-                for name in {**self.fingerprint, **earlier}
-                if earlier.get(name) != self.fingerprint.get(name)
+                f"{name}={saved.get(name)} instead of {self.fingerprint.get(name)}"
+                for name in {**self.fingerprint, **saved}
+                if saved.get(name) != self.fingerprint.get(name)
             )
-            raise ValueError(
-                f"checkpoint={self.file.path!r} belongs to a fit with other parameters or data: it "
-                f"has {differences}. Delete it to start anew, or name another file."
-            )
-        return processes.broadcast(self.seed)
+            if differences:
+                raise ValueError(
+                    f"checkpoint={self.path!r} belongs to a fit with other parameters or data: it "
+                    f"has {differences}. Delete it to start anew, or name another file."
+                )
+        return self.processes.broadcast(self.seed)
 
-    def __call__(self, progress: Any) -> None:
+    def restore(self, progress: Progress) -> None:
+        """Set the progress of a training to that in the file, unless the file is new.
+
+        Raises
+        ------
+        ValueError
+            If the file does not have a state of this training.
+        """
+        state = None
+        if self.path is not None and self.n_epochs is not None:
+            if self.n_epochs > progress.max_iter:
+                raise ValueError(
+                    f"checkpoint must be of at most max_iter={progress.max_iter} epochs, but "
+                    f"{self.path!r} has been trained for {self.n_epochs}. Raise max_iter, or name "
+                    "another file."
+                )
+            with open_archive(self.path) as archive:
+                state = restore_from_archive(progress, archive, self.n_epochs)
+        of_first = self.processes.broadcast(state)
+        if state is None and of_first is not None:
+            progress.restore(of_first)
+        if self.checkpoint is not None and self.verbose and progress.epoch:
+            path = os.fspath(self.checkpoint.path)
+            if progress.is_last:
+                print(f"The fit of {path} is already finished")
+            else:
+                print(f"Resumed from epoch {progress.epoch} of {path}")
+
+    def __call__(self, progress: Progress) -> None:
         """Save the training state if an interval has passed or the fit ends.
 
-        Parameters
-        ----------
-        progress : Progress
+        Raises
+        ------
+        ValueError
+            If another program has changed the file.
 
         Warns
         -----
         UserWarning
             Once, if the file cannot be saved, for example because the disk is full.
         """
-        if self.checkpoint is None or self.file is None:
+        if self.checkpoint is None or self.path is None or self.lock is None:
             return
         epochs, seconds = self.checkpoint.every_epochs, self.checkpoint.every_seconds
         is_due = (
@@ -253,33 +251,82 @@ class CheckpointFile:
         )
         if not is_due:
             return
-        path = self.file.path
+        entries = zip(_ENTRIES, (self.fingerprint, self.seed, progress.epoch), strict=True)
         try:
-            if not self.file.is_locked:
-                raise ValueError(f"checkpoint={path!r} is not locked by this fit any more.")
-            if not self.file.is_unchanged():
+            if not self.lock.is_locked or _signature(self.path) != self.signature:
                 raise ValueError(
-                    f"checkpoint={path!r} was changed or deleted by another program during the fit."
+                    f"checkpoint={self.path!r} was changed or deleted by another program during "
+                    "the fit, or the fit was continued in a forked process."
                 )
-            metadata = {"origin": self.fingerprint, "seed": self.seed}
-            self.file.replace(archive_content(metadata, progress.state()))
+            with replace_atomically(self.path, self.path + _PARTIAL) as file:
+                write_archive(file, {"format": _FORMAT, **dict(entries)}, progress.state())
+            self.signature = _signature(self.path)
         except OSError as error:
             if not self.has_warned:
                 warn(
-                    f"The checkpoint {path!r} could not be saved: {error}. The fit continues, the "
-                    "file is unchanged, and later saves are tried as planned.",
+                    f"The checkpoint {self.path!r} could not be saved: {error}. The fit continues, "
+                    "the file is unchanged, and later saves are tried as planned.",
                 )
             self.has_warned = True
         self.last_epoch, self.last_time = progress.epoch, time.monotonic()
 
 
 @contextmanager
-def open_checkpoint(checkpoint: Checkpoint | str | os.PathLike | None) -> Iterator[CheckpointFile]:
-    """Open the CheckpointFile for the parameter `checkpoint`, and close it after the block."""
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
-    checkpoint_file = CheckpointFile(checkpoint)
+def open_checkpoint(
+    parameters: Any, processes: SingleProcess = SINGLE_PROCESS
+) -> Iterator[CheckpointFile | None]:
+    """Open the CheckpointFile of a fit, which is locked in the block; None if there is none.
+
+    Parameters
+    ----------
+    parameters : object
+        `checkpoint` and `verbose` as attributes. The `checkpoint` of the first process counts.
+    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
+        The processes that share the fit.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be written or is in use by another fit.
+    """
+    checkpoint, verbose = parameters.checkpoint, parameters.verbose
+    if not processes.broadcast(checkpoint is not None):
+        yield None
+    elif processes.rank > 0:
+        yield CheckpointFile(None, None, None, processes, verbose)
+    else:
+        checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+        path = replaceable_path(checkpoint.path, "checkpoint")
+        with _locked(path) as lock:
+            yield CheckpointFile(checkpoint, path, lock, processes, verbose)
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[FileLock]:
+    """Lock a file that is to be written, by a lock file that is removed after the block."""
+    partial_path = path + _PARTIAL
+    lock = FileLock(partial_path + ".lock", timeout=0, thread_local=False)
     try:
-        yield checkpoint_file
+        try:
+            stat_regular_file(lock.lock_file)  # do not even open a device
+            lock.acquire()
+            if os.path.islink(partial_path) or stat_regular_file(partial_path):
+                os.unlink(partial_path)  # a killed fit left it
+        except OSError as error:
+            if isinstance(error, Timeout) and os.path.exists(lock.lock_file):
+                fault = "is in use by another fit. Each fit needs its own file."
+            else:
+                fault = f"cannot be written: {error}."
+            raise ValueError(f"checkpoint={path!r} {fault}") from error
+        yield lock
     finally:
-        checkpoint_file.close()
+        if lock.is_locked:  # not in a forked child
+            with suppress(OSError):
+                os.unlink(lock.lock_file)  # before it is released: then it may be another fit's
+            lock.release()
+
+
+def _signature(path: str) -> tuple[int, int, int] | None:
+    """Return what changes if a program replaces a file; None if there is no file."""
+    status = stat_regular_file(path)
+    return None if status is None else (status.st_ino, status.st_size, status.st_mtime_ns)

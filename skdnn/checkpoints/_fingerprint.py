@@ -18,21 +18,18 @@ _MAY_CHANGE = ("checkpoint", "max_iter", "verbose")
 _MAX_DESCRIPTION_LENGTH = 200
 
 
-def make_fingerprint(parameters: Any, examples: Any) -> dict[str, str]:
-    """Return the fingerprint of a fit.
+def make_fingerprint(parameters: Any, data: str) -> dict[str, str]:
+    """Return the parameters as text and the digest of the data.
 
     Parameters
     ----------
     parameters : object
         The parameters as attributes.
-    examples : Examples
-        All data of the fit.
+    data : str
+        The digest of all data of the fit.
     """
-    fingerprint = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
-    digest = examples.digest
-    if digest is None:
-        digest = ", ".join(examples.processes.allgather(digest_of(examples)))
-    return {**fingerprint, "data": digest}
+    described = {n: describe(v) for n, v in vars(parameters).items() if n not in _MAY_CHANGE}
+    return {**described, "data": data}
 
 
 def digest_of(examples: Any) -> str:

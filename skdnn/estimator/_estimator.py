@@ -145,11 +145,13 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         with _restored_on_error(self), processes.propagating_errors():
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
-            with open_checkpoint(parameters.checkpoint if is_first else None) as checkpoint_file:
+            with open_checkpoint(parameters, processes) as checkpoint_file:
                 examples = read_fit_examples(
                     self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
                 )
-                seed = checkpoint_file.saved_seed(parameters, examples)
+                seed = None
+                if checkpoint_file is not None:
+                    seed = checkpoint_file.saved_seed(parameters, examples)
                 plan = make_plan(self._task, parameters, examples, seed)
                 split = make_split(plan, examples)
                 initialized = initialize_network(plan, split)

@@ -90,7 +90,7 @@ def read_data(
         X, *checked = _read_columns(estimator, X, checked, reset, recodes, **options)
     else:
         X, *checked = _read_numbers(estimator, X, checked, reset, **options)
-    if reset:
+    if reset and processes.size > 1:
         names = getattr(estimator, "feature_names_in_", None)
         check_same(processes, {"The names of the columns of X": describe(names)})
     return (X, *(checked if has_rows else arrays)) if y else X

@@ -44,20 +44,17 @@ def run_training(
     initialized: InitializedNetwork,
     score: Callable | None = None,
     observers: Sequence[Callable] = (),
-    state: dict | None = None,
     trainer: Callable = train,
-    file: str | None = None,
+    on_start: Callable | None = None,
 ) -> TrainingResult:
     """Train the network and return the TrainingResult.
 
     Parameters
     ----------
     plan, split, initialized : Plan, Split, InitializedNetwork
-    score, observers, state : see `train`
+    score, observers, on_start : see `train`
     trainer : callable, default=train
         Called in place of `train`, as to train several fits together.
-    file : str or None, default=None
-        The checkpoint file that holds the state.
 
     Raises
     ------
@@ -68,7 +65,7 @@ def run_training(
     lines = None
     if parameters.verbose and plan.processes.rank == 0:
         name = score_name(parameters.scoring or network.output.score)
-        lines = EpochLines(split.training.n_rows, name, file)
+        lines = EpochLines(split.training.n_rows, name)
         observers = (*observers, lines)
     result = trainer(
         network,
@@ -79,8 +76,7 @@ def run_training(
         score=score,
         generators=plan.dropout_generators,
         observers=observers,
-        state=state,
-        on_start=None if lines is None else lines.start,
+        on_start=on_start,
         processes=plan.processes,
     )
     if result.interrupted and result.n_iter.max() == 0:
@@ -100,7 +96,7 @@ def run_observed_training(
     examples: Examples,
     split: Split,
     initialized: InitializedNetwork,
-    checkpoint_file: CheckpointFile,
+    checkpoint_file: CheckpointFile | None,
     tasks: EpochTasks,
 ) -> TrainingResult:
     """Train the network with a scorer, a checkpoint and callbacks, which get copies of `estimator`.
@@ -123,13 +119,14 @@ def run_observed_training(
             "Set early_stopping=True, or give X_val and y_val."
         )
     tasks.begin(partial(learned_attributes, plan, split), plan.max_iter)
-    checkpoint_file.seed = plan.seed
-    state = plan.processes.broadcast(checkpoint_file.state)
-    observers = [observer for observer in (tasks, checkpoint_file) if observer.is_active]
+    observers: list[Callable] = [tasks] if tasks.is_active else []
+    restore = None
+    if checkpoint_file is not None:
+        checkpoint_file.seed = plan.seed
+        observers.append(checkpoint_file)
+        restore = checkpoint_file.restore
     trainer = current_trainer(train)
-    result = run_training(
-        plan, split, initialized, score, observers, state, trainer, checkpoint_file.path
-    )
+    result = run_training(plan, split, initialized, score, observers, trainer, restore)
     if examples.validation is not None and result.n_iter.any():
         _warn_of_far_validation_set(estimator, plan, examples, split, result)
     return result

@@ -136,7 +136,7 @@ class Request:
             and all(g in ACTIVATIONS.values() for g in network.activations[1:])
             and all(type(each) is Batches for each in both)
             and not options["observers"]
-            and options["state"] is None
+            and options["on_start"] is None
             and options["processes"].size == 1
             and config.n_threads is None
             and not self.fixes_n_threads

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from skdnn.network import Network
@@ -51,6 +50,7 @@ class WeightAverage(Optimizer):
     def __init__(self, optimizer: Optimizer, theta: Tensor, decay: Option) -> None:
         self.optimizer, self.theta, self.decay = optimizer, theta, decay
         self.gradient, self.penalty = optimizer.gradient, optimizer.penalty
+        self.nonnegative = optimizer.nonnegative
         self.average, self.live = theta.clone(), theta.clone()
         self.n_steps = 0
 
@@ -63,13 +63,6 @@ class WeightAverage(Optimizer):
         self.optimizer.restore(state["rule"])
         super().restore(state)
         self.theta.copy_(self.live)
-
-    def contradictions(
-        self, state: dict[str, Any], n_steps: int, is_running: np.ndarray
-    ) -> Iterator[str]:
-        """Yield what is impossible in a state after so many steps, for an error message."""
-        yield from self.optimizer.contradictions(state["rule"], n_steps, is_running)
-        yield from super().contradictions(state, n_steps, is_running)
 
     def part(self, network: Network, members: Members) -> "WeightAverage":
         """Return an optimizer for some networks of the stack, which `network` holds."""

@@ -7,15 +7,12 @@ its last.
 """
 
 import math
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
 
 # One for all networks, or an array of shape (M,).
 Numbers: TypeAlias = float | np.ndarray
-
-STATE = ("best", "best_iter", "n_iter", "running", "without_improvement")
 
 
 class EarlyStopping:
@@ -67,43 +64,6 @@ class EarlyStopping:
     def is_active(self, epoch: int) -> np.ndarray:
         """Return which networks are trained in an epoch, counted from 1, as bools."""
         return self.running & (epoch <= self.max_iter)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return what the next decision depends on, as arrays."""
-        return {name: getattr(self, name).copy() for name in STATE}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Set the state to one that `state` returned."""
-        for name in STATE:
-            setattr(self, name, state[name].copy())
-
-    def contradictions(self, state: dict[str, np.ndarray], n_epochs: int) -> Iterator[str]:
-        """Yield what is impossible in a state after so many epochs, for an error message.
-
-        Parameters
-        ----------
-        state : dict of arrays
-            As `state` returns it, of the right shapes and dtypes.
-        n_epochs : int
-        """
-        best, best_iter, n_iter, running, without_improvement = (state[name] for name in STATE)
-        still_trained = n_iter == np.minimum(n_epochs, self.max_iter)
-        ended = (n_iter <= n_epochs) & (n_iter >= min(n_epochs, 1))
-        holds = {
-            "best": np.isfinite(best) if n_epochs else best == np.inf,
-            "n_iter": np.where(running, still_trained, ended) & (n_iter.max() == n_epochs),
-            "best_iter": (
-                (best_iter <= n_iter) & (best_iter >= min(n_epochs, 1))
-                if self.keep_best
-                else best_iter == n_iter
-            ),
-            "running": ~running | (without_improvement < self.n_iter_no_change),
-            "without_improvement": (without_improvement >= 0)
-            & (without_improvement <= max(n_epochs - 1, 0)),
-        }
-        for name, is_possible in holds.items():
-            if not is_possible.all():
-                yield f"{name} that cannot be after {n_epochs} epochs"
 
     def update(self, epoch: int, cost: np.ndarray) -> np.ndarray:
         """Record the costs after an epoch, of shape (M,).

@@ -36,7 +36,6 @@ def train(
     score: Score | None = None,
     generators: Sequence[torch.Generator] = (),
     observers: Sequence[Callable[[Progress], Any]] = (),
-    state: dict[str, Any] | None = None,
     on_start: Callable[[Progress], Any] | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
 ) -> TrainingResult:
@@ -61,10 +60,9 @@ def train(
     observers : sequence of callables, default=()
         Called after each epoch, in this order, with the Progress. Meanwhile the network has the
         weights that would be kept. An observer may call ``stop()`` of the Progress.
-    state : dict or None, default=None
-        From the `Progress` of the same training, to resume it. `max_iter` may differ.
     on_start : callable or None, default=None
-        Called before the first epoch with the Progress, after the state is restored.
+        Called before the first epoch with the Progress, to which it may `restore` a state of the
+        same training. `max_iter` may differ.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
         The processes that hold the other rows: gradients are summed over them, and all end with the
         same weights.
@@ -113,8 +111,6 @@ def train(
         whole = TrainingGroup(
             network, optimizer, config, batches, validation, generators, members, one, processes
         )
-        if state is not None:
-            progress.restore(state)
         if on_start is not None:
             on_start(progress)
         try:

@@ -1,12 +1,11 @@
 """The progress of a training: curves, the weights kept so far, and the state to resume it from."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from skdnn.network import Network
 
@@ -14,7 +13,7 @@ from ._early_stopping import EarlyStopping
 from ._optimizer import Optimizer
 from ._result import TrainingResult
 
-CURVES = ("costs", "validation_costs", "scores")
+CURVES = ("costs", "validation_costs", "scores", "criteria")
 
 
 class Progress:
@@ -40,9 +39,9 @@ class Progress:
     ----------
     epoch : int
         Epochs trained, 0 before the first.
-    costs, validation_costs, scores : lists of arrays of shape (M,)
-        One entry for each epoch, NaN for networks that had stopped; the last two are empty without
-        a validation set.
+    costs, validation_costs, scores, criteria : lists of arrays of shape (M,)
+        One entry for each epoch, NaN for networks that had stopped. `validation_costs` and `scores`
+        are empty without a validation set; `criteria` are those of early stopping.
     kept : tensor of the shape of theta
         The weights to keep, as `stopping` chooses.
     failed : dict of int to ValueError
@@ -68,6 +67,7 @@ class Progress:
         self.costs: list[np.ndarray] = []
         self.validation_costs: list[np.ndarray] = []
         self.scores: list[np.ndarray] = []
+        self.criteria: list[np.ndarray] = []
         self.drop_diverged = drop_diverged
         self.failed: dict[int, ValueError] = {}
 
@@ -112,6 +112,7 @@ class Progress:
             if self.stopping.keep_best:
                 criterion = -score if by_score else validation_cost
         self.costs.append(cost)
+        self.criteria.append(criterion)
         self.epoch = epoch
         is_kept = self.stopping.update(epoch, criterion)
         if is_kept.all():
@@ -148,7 +149,8 @@ class Progress:
         # An interruption may have left a part of one more epoch.
         n_epochs, n_networks = stopping.n_iter.max(), len(stopping.n_iter)
         cost_curve, validation_cost_curve, validation_score_curve = (
-            np.reshape(getattr(self, name)[:n_epochs], (-1, n_networks)) for name in CURVES
+            np.reshape(curve[:n_epochs], (-1, n_networks))
+            for curve in (self.costs, self.validation_costs, self.scores)
         )
         return TrainingResult(
             theta=self.kept,
@@ -164,113 +166,31 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the training depends on: arrays and numbers, in dicts."""
-        none = torch.empty(0, dtype=torch.uint8, device="cpu")
-        drawn = [none, *[generator.get_state() for generator in self.generators]]
+        drawn = enumerate(self.generators)
         n_networks = len(self.stopping.n_iter)
         return {
             "theta": self.network.theta.cpu().numpy(),
             "kept": self.kept.cpu().numpy(),
             "optimizer": self.optimizer.state(),
-            "stopping": self.stopping.state(),
-            "generators": torch.cat(drawn).numpy(),
+            "running": self.stopping.running.copy(),
+            "generators": {str(k): generator.get_state().numpy() for k, generator in drawn},
             **{name: np.reshape(getattr(self, name), (-1, n_networks)) for name in CURVES},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Resume from a state; if it cannot be one of this training, change nothing.
+        """Set the state to one that `state` returned, before the first epoch of the same training.
 
-        Parameters
-        ----------
-        state : dict
-            As `state` returns it. Instead of an array, an entry may be an object with its shape and
-            dtype that NumPy converts to it. Errors name the state's attribute `source`, if any.
-
-        Raises
-        ------
-        ValueError
-            If the names, dtypes, shapes or values are impossible in this training.
+        `skdnn.checkpoints` checks the states that it reads from files.
         """
-        source = getattr(state, "source", "the one given")
-        shape = getattr(state.get("costs"), "shape", ())
-        n_epochs = shape[0] if shape else 0
-        if n_epochs > self.max_iter:
-            raise ValueError(
-                f"checkpoint must be of at most max_iter={self.max_iter} epochs, but "
-                f"{source} has been trained for {n_epochs}. Raise max_iter, or name "
-                "another file."
-            )
-        n_networks, n_validation = len(self.stopping.n_iter), n_epochs if self.has_validation else 0
-        expected = self.state()
-        for name, n_rows in zip(CURVES, (n_epochs, n_validation, n_validation), strict=True):
-            expected[name] = np.broadcast_to(0.0, (n_rows, n_networks))  # takes no memory
-        fault = next(_misfits(state, expected), None)
-        if fault is None:  # only now the arrays are read
-            found = _in_memory(state)
-            fault = next(self._contradictions(found), None)
-        if fault is not None:
-            raise ValueError(
-                f"checkpoint must be a state of this training, but {source} has {fault}. "
-                "Delete it to start anew, or name another file."
-            )
-        self.network.theta.copy_(torch.from_numpy(found["theta"]))
-        self.kept.copy_(torch.from_numpy(found["kept"]))
-        self.optimizer.restore(found["optimizer"])  # after theta, which it may set as well
-        self.stopping.restore(found["stopping"])
-        for generator, drawn in self._drawn(found):
-            generator.set_state(drawn)
+        self.network.theta.copy_(torch.from_numpy(state["theta"]))
+        self.kept.copy_(torch.from_numpy(state["kept"]))
+        self.optimizer.restore(state["optimizer"])  # after theta, which it may set as well
+        drawn = state["generators"].values()
+        for generator, generator_state in zip(self.generators, drawn, strict=True):
+            generator.set_state(torch.from_numpy(generator_state))
         for name in CURVES:
-            setattr(self, name, list(found[name]))
-        self.epoch = n_epochs
-
-    def _contradictions(self, state: dict[str, Any]) -> Iterator[str]:
-        """Yield what is impossible in a state of the right names, dtypes and shapes."""
-        n_epochs, n_iter = len(state["costs"]), state["stopping"]["n_iter"]
-        yield from self.stopping.contradictions(state["stopping"], n_epochs)
-        was_running = np.arange(1, n_epochs + 1)[:, np.newaxis] <= n_iter
-        for name in CURVES:
-            if not np.isfinite(state[name][was_running[: len(state[name])]]).all():
-                yield f"{name} that are not finite"
-        if not np.isfinite(state["kept"]).all():
-            yield "kept weights that are not finite"
-        is_running = n_iter == n_epochs
-        if not np.isfinite(state["theta"].reshape(len(is_running), -1)[is_running]).all():
-            yield "theta that is not finite"
-        n_steps = n_epochs * self.n_steps
-        yield from self.optimizer.contradictions(state["optimizer"], n_steps, is_running)
-        for generator, drawn in self._drawn(state):
-            try:
-                torch.Generator(generator.device).set_state(drawn)
-            except RuntimeError:
-                yield "generators that torch does not take"
-
-    def _drawn(self, state: dict[str, Any]) -> list[tuple[torch.Generator, Tensor]]:
-        """Return each generator with its part of a state."""
-        sizes = [len(generator.get_state()) for generator in self.generators]
-        parts = torch.from_numpy(state["generators"]).split(sizes)
-        # Clones, because torch 2.13 reads beyond the end of a tensor inside another one.
-        return [(g, part.clone()) for g, part in zip(self.generators, parts, strict=True)]
-
-
-def _misfits(found: Any, expected: Any, name: str = "state") -> Iterator[str]:
-    """Yield where a tree has other names, dtypes or shapes than expected, without reading it."""
-    if isinstance(expected, dict):
-        if not isinstance(found, dict) or found.keys() != expected.keys():
-            yield f"a {name} of other parts"
-            return
-        for part in expected:
-            yield from _misfits(found[part], expected[part], part)
-    elif isinstance(found, dict) or _dtype_and_shape(found) != _dtype_and_shape(expected):
-        yield f"{name} of another shape or dtype"
-
-
-def _dtype_and_shape(value: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    array = value if hasattr(value, "shape") else np.asarray(value)
-    return array.dtype, tuple(array.shape)
-
-
-def _in_memory(tree: Any) -> Any:
-    """Return a tree with arrays and numbers in place of what NumPy converts to them."""
-    if isinstance(tree, dict):
-        return {name: _in_memory(part) for name, part in tree.items()}
-    array = np.array(tree)
-    return array if array.ndim else array.item()
+            setattr(self, name, list(state[name]))
+        self.epoch = len(self.costs)
+        for epoch, criterion in enumerate(self.criteria, start=1):
+            self.stopping.update(epoch, criterion)
+        self.stopping.running &= state["running"]  # an observer may have ended the training

@@ -246,7 +246,7 @@ def test_a_resumed_training_gives_a_bit_identical_result(optimizer, weight_avera
         return fit(
             network, loader, batches(*examples(60, 1)), optimizer=optimizer, schedule="cosine",
             weight_averaging=weight_averaging, max_iter=9, generators=drawing, observers=observers,
-            state=state,
+            on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 
     states = []
@@ -549,7 +549,8 @@ def test_a_training_is_resumed_after_some_networks_have_stopped(
         return fit(
             network, loader, batches(*examples(60, 1)), optimizer=optimizer,
             weight_averaging=weight_averaging, learning_rate=(0.1, 0.003, 0.01), max_iter=max_iter,
-            n_iter_no_change=7, generators=drawing, observers=observers, state=state,
+            n_iter_no_change=7, generators=drawing, observers=observers,
+            on_start=lambda progress: None if state is None else progress.restore(state),
         )  # fmt: skip
 
     states = []
