@@ -109,7 +109,9 @@ def network_attributes(
     dtype = coefs[0].dtype
     # Merging would lose the weights of a column that is constant so far and may vary later.
     may_vary_later = plan.is_partial_fit and not encoder.inverse_scale.all()
-    is_merged = encoder.merges_exactly(dtype) and not may_vary_later
+    # The first layer takes the outputs of an embedding.
+    is_embedded = network.embedding is not None
+    is_merged = encoder.merges_exactly(dtype) and not (may_vary_later or is_embedded)
     if is_merged:
         coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
@@ -126,4 +128,18 @@ def network_attributes(
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
         "input_encoding_": None if is_merged else encoding,
         "_encoding": encoding,
+        "_embedding": _trained_embedding(network, member),
     }
+
+
+def _trained_embedding(network: Network, member: int | None) -> tuple[Any, np.ndarray]:
+    """Return the embedding, None without parameters, and the array of its parameters.
+
+    An InputMask is not needed for predictions: the weights of hidden inputs are 0.
+    """
+    embedding, parameters = network.embedding, network.embedding_parameters
+    if embedding is None or not embedding.n_parameters:
+        embedding = None
+    elif member is not None and network.n_networks is not None:
+        embedding, parameters = embedding.part(member), parameters[member]
+    return embedding, parameters.clone().cpu().numpy()

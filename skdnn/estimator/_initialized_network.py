@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
 from skdnn.network import (
+    InputEmbedding,
+    InputMask,
     Network,
     get_activation,
     initialize,
@@ -45,9 +47,15 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
     Raises
     ------
     ValueError
-        If the network does not fit into memory, or does not continue that of the previous fit.
+        If the network does not fit into memory, or does not continue that of the previous fit; if
+        partial_fit would train an embedding.
     """
     network = _new_network(plan, split) if plan.previous is None else _fitted_network(plan, split)
+    if plan.is_partial_fit and network.embedding is not None:
+        raise ValueError(
+            "partial_fit cannot train an input embedding, since it standardises each batch anew. "
+            f"Use fit, got {network.embedding}."
+        )
     parameters = plan.parameters
     config = TrainingConfig(
         optimizer=parameters.optimizer,
@@ -109,10 +117,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
         If all units of a hidden layer start equal, or the output starts saturated.
     """
     training, parameters = split.training, plan.parameters
-    network = _zero_network(plan, training.n_inputs)
-    if plan.alternates_embedding:
-        network.input_mask = network.theta.new_ones((parameters.n_networks, 1, training.n_inputs))
-        network.input_mask[1::2, :, split.encoder.bins] = 0
+    network = _zero_network(plan, training.n_inputs, input_embedding(plan, split))
     y, weight = map(
         plan.processes.allgather_concat, (training.y.double(), training.weight.double())
     )
@@ -134,7 +139,17 @@ def _new_network(plan: Plan, split: Split) -> Network:
     return network
 
 
-def _zero_network(plan: Plan, n_inputs: int) -> Network:
+def input_embedding(plan: Plan, split: Split) -> InputEmbedding | None:
+    """Return the embedding of the encoded rows, None for none."""
+    if not plan.alternates_embedding:
+        return None
+    shape = plan.parameters.n_networks, 1, split.encoder.n_outputs
+    mask = torch.ones(shape, dtype=plan.dtype, device=plan.device)
+    mask[1::2, :, split.encoder.bins] = 0
+    return InputMask(mask)
+
+
+def _zero_network(plan: Plan, n_inputs: int, embedding: InputEmbedding | None = None) -> Network:
     """Return a network with the layers of the plan and all weights zero.
 
     Raises
@@ -142,13 +157,15 @@ def _zero_network(plan: Plan, n_inputs: int) -> Network:
     ValueError
         If it does not fit into memory.
     """
-    layer_sizes = (n_inputs, *plan.units)
+    n_first = n_inputs if embedding is None else embedding.n_outputs(n_inputs)
+    layer_sizes = (n_first, *plan.units)
     activations = [get_activation(activation) for activation in plan.activations]
     try:
         return Network(
             layer_sizes,
             activations,
             output=plan.task.output,
+            embedding=embedding,
             n_networks=plan.n_networks,
             dropout=plan.dropout,
             dtype=plan.dtype,
@@ -170,13 +187,15 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
         If its layers, the classes or the frozen parameters have changed.
     """
     fitted: BaseEstimator = plan.previous
-    network = _zero_network(plan, split.encoder.n_outputs)
+    network = _zero_network(plan, split.encoder.n_outputs, input_embedding(plan, split))
+    embedding, parameters = fitted._embedding
     n_networks = fitted.coefs_[0].shape[0] if fitted.coefs_[0].ndim == 3 else 1
     expected = {
         "number of networks": n_networks,
         **plan.task.target.from_attributes(vars(fitted)).frozen(),
         "layer sizes": fitted.layer_sizes_[1:],
         "activations": fitted.activations_,
+        "embedding": embedding,
         **fitted._frozen_parameters,
     }
     found = {
@@ -184,6 +203,7 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
         **split.target.frozen(),
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
+        "embedding": network.embedding,
         **frozen_parameters(plan.parameters),
     }
     for name, value in expected.items():
@@ -193,6 +213,7 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
                 f"got {found[name]}."
             )
     _load(network, fitted.coefs_, fitted.intercepts_, plan, split)
+    network.embedding_parameters.copy_(torch.from_numpy(parameters))
     return network
 
 

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from operator import is_
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -59,6 +60,10 @@ class FittedNetwork:
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
         self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
         self.activations = [None, *map(get_activation, fitted.activations_)]
+        embedding, parameters = fitted._embedding
+        self.embed = None
+        if embedding is not None:
+            self.embed = partial(embedding.outputs, parameters=as_tensor(parameters, self.device))
         self.output = fitted._task.output
         self.encoder, self.is_merged = fitted_encoder(fitted), fitted.input_encoding_ is None
         self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
@@ -68,7 +73,7 @@ class FittedNetwork:
         inputs = network_inputs(
             X, self.encoder, self.dtype, self.device, self.is_merged, has_missing
         )
-        Z = compute_raw_predictions(inputs.mT, self.W, self.b, self.activations)
+        Z = compute_raw_predictions(inputs.mT, self.W, self.b, self.activations, self.embed)
         return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 
@@ -210,14 +215,17 @@ def fitted_module(fitted: Any) -> torch.nn.Sequential:
     """Return the network of a fitted estimator as a torch.nn.Sequential, from X to predictions."""
     check_is_fitted(fitted)
     dtype = getattr(torch, fitted.coefs_[0].dtype.name)
+    embedding, parameters = fitted._embedding
     network = Network(
         fitted.layer_sizes_,
         [get_activation(activation) for activation in fitted.activations_],
         output=fitted._task.output,
+        embedding=embedding,
         n_networks=len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None,
         dtype=dtype,
     )
     network.load(fitted.coefs_, fitted.intercepts_)
+    network.embedding_parameters.copy_(torch.from_numpy(parameters))
     module = network.to_module()
     if fitted.input_encoding_ is not None:
         module.insert(0, fitted_encoder(fitted).to_module(dtype))

@@ -22,13 +22,15 @@ dW^[l] = dJ/dW^[l]                 ``dW[l]``
 W := W − α dW                      skdnn.training                  ``learning_rate``: α
 =================================  ==============================  ===============================
 
-Activation functions are in `_activations`, initial weights in `_initialization`, losses and the
-cost in `_cost`, the sigmoid and the linear output in `_output`, forward and backward propagation in
-`_propagation`, and a network of L layers in `_network`.
+Activation functions are in `_activations`, embeddings of the inputs in `_embedding`, initial
+weights in `_initialization`, losses and the cost in `_cost`, the sigmoid and the linear output in
+`_output`, forward and backward propagation in `_propagation`, and a network of L layers in
+`_network`.
 """
 
 from ._activations import ACTIVATIONS, get_activation
 from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, cost_sums, quantile_loss
+from ._embedding import InputEmbedding, InputMask, LinearEmbedding
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
@@ -40,6 +42,9 @@ __all__ = [
     "LINEAR_LOSSES",
     "LOSSES",
     "SIGMOID",
+    "InputEmbedding",
+    "InputMask",
+    "LinearEmbedding",
     "Loss",
     "Network",
     "Output",

@@ -10,7 +10,9 @@ from a normal distribution with mean 0 and standard deviation `init_scale`:
 * 0.01: small random numbers, which break that symmetry;
 * 1000.0: saturates the sigmoid, where its gradient is zero;
 * "auto": ``sqrt(gain / n^[l-1])``, which keeps the variance of Z from layer to layer; in the first
-  layer n^[0] counts the inputs that a network sees.
+  layer n^[0] counts the inputs that a network uses.
+
+An embedding draws its own parameters.
 
 References
 ----------
@@ -51,11 +53,14 @@ def initialize(
             # In float64 for any dtype, because generators draw other numbers in other dtypes.
             draw = torch.empty(W.mT.shape, dtype=torch.float64, device=generator.device)
             W.copy_(draw.normal_(generator=generator).mul_(scale).mT)
-    if network.input_mask is not None:
-        network.W[1].mul_(network.input_mask)
-        if init_scale == "auto":
-            fraction_seen = network.input_mask.mean(dim=-1, keepdim=True)
-            network.W[1].div_(fraction_seen**0.5)
+    if network.embedding is not None:
+        parameters = network.members(network.embedding_parameters)
+        for own, generator in zip(parameters, generators, strict=True):
+            own.copy_(network.embedding.draw(generator))
+        if (mask := network.embedding.mask) is not None:
+            network.W[1].mul_(mask)
+            if init_scale == "auto":
+                network.W[1].div_(mask.mean(dim=-1, keepdim=True) ** 0.5)
     if init_scale != 0:
         bias = network.b[network.n_layers]
         constant = torch.as_tensor(constant, dtype=bias.dtype, device=bias.device)

@@ -6,6 +6,7 @@ Optimizers update one tensor theta by one gradient; the layers are views of them
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ._activations import ACTIVATIONS, Activation, CustomActivation
 from ._cost import Loss
+from ._embedding import InputEmbedding
 from ._output import SIGMOID, Output
 from ._propagation import (
     Cache,
@@ -58,10 +60,13 @@ class Network:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n^[0], …, n^[L]; the last is 1 for a binary classifier.
+        n^[0], …, n^[L]; n^[0] counts the outputs of the embedding if there is one, n^[L] is 1 for a
+        binary classifier.
     activations : sequence of Activation
         One for each hidden layer.
     output : Output, default=SIGMOID
+    embedding : InputEmbedding or None, default=None
+        A first stage, whose outputs the first layer takes in place of X.
     n_networks : int or None, default=None
         M for a stack, whose tensors have a first axis of M; None for one network, without it.
     dropout : sequence of float or None, default=None
@@ -72,19 +77,18 @@ class Network:
     Attributes
     ----------
     n_parameters : int
-        P, the number of weights and biases of one network.
+        P, the number of parameters of one network.
     theta, gradient : tensors of shape (P,) or (M, P)
-        All parameters, layer by layer; and the gradient of the cost.
+        All parameters, layer by layer, then those of the embedding; and the gradient of the cost.
     Wb, dWb : lists of views of shape (..., n^[l], n^[l-1] + 1), index 0 is None
         ``[W[l] b[l]]``, and their gradients.
     W, dW : lists of views of shape (..., n^[l], n^[l-1]), index 0 is None
     b, db : lists of views of shape (..., n^[l], 1), index 0 is None
+    embedding_parameters, embedding_gradient : views of theta and gradient
+        Of shape (..., k); k is 0 without an embedding.
     activations : list, index 0 is None, index L the identity, since the rest is in `output`
     drops : bool
         Whether there is dropout.
-    input_mask : tensor of shape (M, 1, n^[0]) or None
-        For each network of a stack 1 for the inputs that it sees and 0 for others, whose weights
-        are and stay 0; None if all networks see all inputs.
 
     Examples
     --------
@@ -104,6 +108,7 @@ class Network:
         activations: Sequence[Activation | CustomActivation],
         *,
         output: Output = SIGMOID,
+        embedding: InputEmbedding | None = None,
         n_networks: int | None = None,
         dropout: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float64,
@@ -112,6 +117,9 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.n_layers = len(self.layer_sizes) - 1
         self.n_parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.layer_sizes))
+        self.embedding = embedding
+        if embedding is not None:
+            self.n_parameters += embedding.n_parameters
         self.activations: Layers = [None, *activations, ACTIVATIONS["identity"]]
         self.output = output
         self.dropout = [0.0, *(dropout or [0.0] * len(activations)), 0.0]
@@ -121,9 +129,10 @@ class Network:
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
         self.Wb, self.W, self.b = self.views(self.theta)
         self._W_T: Layers = [None, *[W.mT for W in self.W[1:]]]
-        self.input_mask: Tensor | None = None
+        self.embedding_parameters = self.embedding_view(self.theta)
         self.gradient = torch.zeros_like(self.theta)
         self.dWb, self.dW, self.db = self.views(self.gradient)
+        self.embedding_gradient = self.embedding_view(self.gradient)
         self._caches: dict[int, Cache] = {}
 
     def twin(self) -> "Network":
@@ -131,15 +140,20 @@ class Network:
         twin = copy.copy(self)
         twin.gradient = torch.zeros_like(self.theta)
         twin.dWb, twin.dW, twin.db = self.views(twin.gradient)
+        twin.embedding_gradient = self.embedding_view(twin.gradient)
         twin._caches = {}
         return twin
 
     def new_stack(self, n_networks: int | None) -> "Network":
-        """Return a stack of `n_networks` of the same shape with zero weights; None is no stack."""
+        """Return a stack of `n_networks` of the same shape with zero weights; None is no stack.
+
+        An embedding that differs between networks must then be set.
+        """
         return Network(
             self.layer_sizes,
             self.activations[1:-1],
             output=self.output,
+            embedding=self.embedding,
             n_networks=n_networks,
             dropout=self.dropout[1:-1],
             dtype=self.theta.dtype,
@@ -155,7 +169,7 @@ class Network:
         """
         part = self.new_stack(len(members) if isinstance(members, list) else None)
         part.theta.copy_(self.theta[members])
-        part.input_mask = None if self.input_mask is None else self.input_mask[members]
+        part.embedding = None if self.embedding is None else self.embedding.part(members)
         return part
 
     def views(self, flat: Tensor) -> tuple[Layers, Layers, Layers]:
@@ -163,6 +177,11 @@ class Network:
         Wb = layer_views(flat, self.layer_sizes)
         W, b = [matrix[..., :-1] for matrix in Wb], [matrix[..., -1:] for matrix in Wb]
         return [None, *Wb], [None, *W], [None, *b]
+
+    def embedding_view(self, flat: Tensor) -> Tensor:
+        """Return the parameters of the embedding in a tensor of shape (..., P)."""
+        n_parameters = 0 if self.embedding is None else self.embedding.n_parameters
+        return flat[..., self.n_parameters - n_parameters :]
 
     def members(self, tensor: Tensor) -> list[Tensor]:
         """Return the part of a tensor for each network."""
@@ -209,7 +228,7 @@ class Network:
         Parameters
         ----------
         X : tensor of shape (..., n_x + 1, m)
-            With a last row of ones.
+            With a last row of ones. Without an embedding n_x is n^[0].
         y : tensor of shape (..., n^[L], m)
         weight : tensor of shape (..., 1, m)
         loss : Loss
@@ -230,13 +249,18 @@ class Network:
                 if D is not None:
                     for mask, generator in zip(self.members(D), generators, strict=True):
                         mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-        Z = forward_propagation(X, self.Wb, self.activations, cache, out)
+        A1 = X
+        if self.embedding is not None:
+            of_embedding = X[..., :-1, :], self.embedding_parameters, cache.of_embedding
+            self.embedding.forward(*of_embedding, cache.A[0])
+            A1 = cache.A1[0]
+        Z = forward_propagation(A1, self.Wb, self.activations, cache, out)
         dZ = loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
         if self.layer_sizes[-1] > 1:
             dZ.div_(self.layer_sizes[-1])
         backward_propagation(self._W_T, self.activations, cache, self.dWb)
-        if self.input_mask is not None:
-            self.dW[1].mul_(self.input_mask)
+        if self.embedding is not None and self.embedding.n_parameters:
+            self.embedding.backward(cache.dZ[0], *of_embedding, self.embedding_gradient)
         return Z
 
     def raw_predict(self, X: Tensor) -> Tensor:
@@ -247,7 +271,10 @@ class Network:
         X : tensor of shape (..., n_x + 1, m)
             With a last row of ones, as for `propagate`.
         """
-        return compute_raw_predictions(X[..., :-1, :], self.W, self.b, self.activations)
+        embed = None
+        if self.embedding is not None:
+            embed = partial(self.embedding.outputs, parameters=self.embedding_parameters)
+        return compute_raw_predictions(X[..., :-1, :], self.W, self.b, self.activations, embed)
 
     def to_module(self) -> torch.nn.Sequential:
         """Return a torch.nn.Sequential from X to the predictions, for a stack to their mean.
@@ -257,6 +284,9 @@ class Network:
         modules = []
         for member in range(self.n_networks or 1):
             layers: list[torch.nn.Module] = []
+            if self.embedding is not None:
+                own = self.embedding if self.n_networks is None else self.embedding.part(member)
+                layers.append(own.module(self.members(self.embedding_parameters)[member]))
             for W, b, activation in zip(self.W[1:], self.b[1:], self.activations[1:], strict=True):
                 # torch.nn.Linear would draw weights from the global random state.
                 linear = torch.nn.utils.skip_init(
@@ -278,7 +308,8 @@ class Network:
             if m < most:
                 self._caches[m] = narrowed(self._caches[most], m)
             else:
-                cache = make_cache(self.layer_sizes, self.activations, m, self.dropout, self.theta)
+                shapes = self.layer_sizes, self.activations, m, self.dropout, self.embedding
+                cache = make_cache(*shapes, self.theta)
                 self._caches = {m: cache}
         return self._caches[m]
 

@@ -11,12 +11,14 @@ row of ones, ``A1[l] = [A[l]; 1]``. So one product includes the bias, and one it
 Results are written to the buffers of a `Cache`, because allocating them takes as long as computing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+
+from ._embedding import InputEmbedding
 
 # A tensor or an activation for each layer, None where a layer has none.
 Layers: TypeAlias = list[Any]
@@ -31,17 +33,19 @@ _CHUNK_SIZE = 2**17
 class Cache:
     """The results of forward propagation that backward propagation needs, for batches of one size.
 
-    All lists have one entry for each layer, of shape ``(..., n^[l], m)``. Results that are not
-    needed at the same time share memory.
+    All lists but the last have one entry for each layer, of shape ``(..., n^[l], m)``. Results that
+    are not needed at the same time share memory. With an embedding there is A[0], its outputs; if
+    it has parameters, also dZ[0], the derivative of the cost with respect to A[0].
     """
 
-    A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [X; 1]
+    A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [A[0]; 1] or [X; 1]
     A1_T: Layers  # the same transposed
     A: Layers  # G[l], with dropout G[l] * D[l]; a view of A1
     G: Layers  # G[l] = g(Z[l]); without dropout A[l] itself
     Z: Layers  # Z[l]; overwritten by G[l] if g' is computed from g
     D: Layers  # dropout masks of 0 and 1 / (1 - rate); None without
     dZ: Layers  # the derivative of the cost; first that with respect to A[l]
+    of_embedding: list[Any]  # the buffers that the embedding asks for
 
 
 def make_cache(
@@ -49,6 +53,7 @@ def make_cache(
     activations: Layers,
     m: int,
     dropout: Sequence[float],
+    embedding: InputEmbedding | None,
     like: Tensor,
 ) -> Cache:
     """Allocate the buffers for batches of m examples.
@@ -61,11 +66,13 @@ def make_cache(
     m : int
     dropout : sequence of float
         Rate of each layer, indexed by the layer.
+    embedding : InputEmbedding or None
     like : tensor of shape (..., P)
         Defines the number of networks, dtype and device.
     """
     L = len(layer_sizes) - 1
     lists: list[Layers] = [[None] * (L + 1) for _ in range(7)]
+    lists.append([] if embedding is None else embedding.buffers(like, m))
     cache = Cache(*lists)
     for l in range(1, L):
         n = layer_sizes[l]
@@ -76,6 +83,11 @@ def make_cache(
         cache.Z[l] = _buffer(like, n, m) if activations[l].reads_Z else cache.G[l]
         cache.dZ[l] = _buffer(like, n, m)
     cache.Z[L], cache.dZ[L] = (_buffer(like, layer_sizes[L], m) for _ in range(2))
+    if embedding is not None:
+        # The numbers of an example are adjacent, as in X.
+        rows = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1))
+        cache.A1[0], cache.A[0] = rows.mT, rows.mT[..., :-1, :]
+        cache.dZ[0] = _buffer(like, layer_sizes[0], m) if embedding.n_parameters else None
     return cache
 
 
@@ -97,7 +109,8 @@ def narrowed(cache: Cache, m: int) -> Cache:
         name: [None if buffer is None else buffer[..., :m] for buffer in buffers]
         for name, buffers in vars(cache).items()
     }
-    lists["A1"][0] = None  # X, an argument of each call
+    if cache.A[0] is None:
+        lists["A1"][0] = None  # X, an argument of each call
     lists["A1_T"] = [None if A1 is None else A1.mT for A1 in lists["A1"]]
     return Cache(**lists)
 
@@ -162,9 +175,17 @@ def backward_propagation(W_T: Layers, activations: Layers, cache: Cache, dWb: La
             if D[l - 1] is not None:
                 dA.mul_(D[l - 1])
             activations[l - 1].backward(dA, Z[l - 1], G[l - 1], dZ[l - 1])
+    if dZ[0] is not None:
+        product(W_T[1], dZ[1], out=dZ[0])  # dA[0]
 
 
-def compute_raw_predictions(X: Tensor, W: Layers, b: Layers, activations: Layers) -> Tensor:
+def compute_raw_predictions(
+    X: Tensor,
+    W: Layers,
+    b: Layers,
+    activations: Layers,
+    embed: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Return Z[L] for any number of examples, computed in chunks, without dropout or a cache.
 
     For predictions, allocating the results of a layer is cheaper than making a `Cache` for one
@@ -172,9 +193,11 @@ def compute_raw_predictions(X: Tensor, W: Layers, b: Layers, activations: Layers
 
     Parameters
     ----------
-    X : tensor of shape (..., n^[0], m)
+    X : tensor of shape (..., n_x, m)
     W, b : lists of tensors of shape (..., n^[l], n^[l-1]) and (..., n^[l], 1)
     activations : list of Activation
+    embed : callable or None, default=None
+        From X to A[0], the outputs of an embedding.
 
     Returns
     -------
@@ -187,6 +210,7 @@ def compute_raw_predictions(X: Tensor, W: Layers, b: Layers, activations: Layers
     if X.shape[-1] > 1:
         chunks = X.split(max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:])), dim=-1)
     for A in chunks:
+        A = A if embed is None else embed(A)
         A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
         for l in range(1, L):
             Z = affine(b[l], W[l], A)

@@ -165,7 +165,7 @@ class Request:
             tuple(network.dropout),
             network.theta.dtype,
             network.theta.device,
-            network.input_mask is None,
+            network.embedding,
             options["validation"] is None,
             options["score"] is None,
             batches.n_steps,

@@ -121,11 +121,12 @@ def _stacked_network(requests: list[Request]) -> Network:
     networks = [request.network for request in requests]
     stacked = networks[0].new_stack(sum(request.n_networks for request in requests))
     stacked.theta.copy_(
-        torch.cat([network.theta.reshape(-1, stacked.n_parameters) for network in networks])
+        torch.cat([network.theta.reshape(-1, stacked.theta.shape[-1]) for network in networks])
     )
-    masks = [network.input_mask for network in networks if network.input_mask is not None]
-    if masks:  # then all networks have one, by their stack key
-        stacked.input_mask = torch.cat(masks)
+    if stacked.embedding is not None:  # then all networks have an equal one, by their stack key
+        stacked.embedding = stacked.embedding.concatenated(
+            [network.embedding for network in networks]
+        )
     return stacked
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.network import ACTIVATIONS, LOSSES, Network, initialize, is_saturated, is_symmetric
+from skdnn.network import (
+    ACTIVATIONS,
+    LOSSES,
+    InputMask,
+    Network,
+    initialize,
+    is_saturated,
+    is_symmetric,
+)
 
 
 def start(init_scale, sizes=(50, 40, 30, 1), activation="relu"):
@@ -35,8 +43,9 @@ def test_auto_is_the_root_of_gain_over_inputs(activation, gain):
 @pytest.mark.parametrize(("init_scale", "scale"), [("auto", np.sqrt(2 / 100)), (0.01, 0.01)])
 def test_masked_inputs_have_weight_zero_and_do_not_count_as_inputs(init_scale, scale):
     network = Network((400, 300, 1), [ACTIVATIONS["relu"]], n_networks=2)
-    network.input_mask = torch.ones((2, 1, 400), dtype=torch.float64)
-    network.input_mask[1, :, 100:] = 0
+    mask = torch.ones((2, 1, 400), dtype=torch.float64)
+    mask[1, :, 100:] = 0
+    network.embedding = InputMask(mask)
     initialize(network, init_scale, [torch.Generator().manual_seed(k) for k in range(2)])
     assert (network.W[1][1, :, 100:] == 0).all()
     assert network.W[1][1, :, :100].std().item() == pytest.approx(scale, rel=0.02)

@@ -14,6 +14,8 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from skdnn import DeepBinaryClassifier, DeepRegressor, together
+from skdnn.estimator import _initialized_network
+from skdnn.network import LinearEmbedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -115,6 +117,22 @@ def test_fits_that_differ_in_parameters_give_the_results_of_separate_fits(differ
     assert sorted(stacks) == ([2, 2] if has_two_stacks else [len(models)])
     for separate, joint in zip(*pairs, strict=True):
         assert_equal_fits(separate, joint)
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_fits_with_a_trained_embedding_give_the_results_of_separate_fits(
+    n_networks, stacks, monkeypatch
+):
+    def input_embedding(plan, split):
+        return LinearEmbedding(3, 4 if plan.parameters.random_state < 3 else 2)
+
+    monkeypatch.setattr(_initialized_network, "input_embedding", input_embedding)
+    models = variants_of(CLASSIFIER, random_state=range(6), n_networks=[n_networks] * 6)
+    pairs = fit_separately_and_together(models, [(X, Y)] * 6)
+    assert stacks == [3, 3]
+    for separate, joint in zip(*pairs, strict=True):
+        assert_equal_fits(separate, joint)
+        assert_allclose(joint._embedding[1], separate._embedding[1], rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
