@@ -120,13 +120,13 @@ def _train_together(
 def _stacked_network(requests: list[Request]) -> Network:
     networks = [request.network for request in requests]
     stacked = networks[0].new_stack(sum(request.n_networks for request in requests))
+    stacked.theta.copy_(
+        torch.cat([network.theta.reshape(-1, stacked.theta.shape[-1]) for network in networks])
+    )
     if stacked.embedding is not None:  # then all networks have an equal one, by their stack key
         stacked.embedding = stacked.embedding.concatenated(
             [network.embedding for network in networks]
         )
-    stacked.theta.copy_(
-        torch.cat([network.theta.reshape(-1, stacked.n_parameters) for network in networks])
-    )
     return stacked
 
 

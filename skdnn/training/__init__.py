@@ -6,19 +6,12 @@ learning rate schedules in `_schedules`, early stopping in `_early_stopping`, cu
 state to resume in `_progress`, and the loop over epochs in `_loop`.
 """
 
-from ._averaging import WEIGHTS, WeightAverage
+from ._averaging import WEIGHTS
 from ._config import MAY_DIFFER, MUST_BE_EQUAL, TrainingConfig
 from ._early_stopping import EarlyStopping
 from ._evaluation import epoch_raw_predictions
 from ._loop import train
-from ._optimizers import (
-    OPTIMIZERS,
-    Adam,
-    GradientDescent,
-    OptimizerKind,
-    make_optimizer,
-    optimizer_kind,
-)
+from ._optimizers import OPTIMIZERS, OptimizerKind, make_optimizer, optimizer_kind
 from ._progress import CURVES, Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -34,15 +27,12 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "WEIGHTS",
-    "Adam",
     "EarlyStopping",
-    "GradientDescent",
     "OptimizerKind",
     "Progress",
     "ThreadPool",
     "TrainingConfig",
     "TrainingResult",
-    "WeightAverage",
     "epoch_raw_predictions",
     "make_optimizer",
     "operations_per_step",

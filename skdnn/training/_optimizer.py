@@ -89,9 +89,9 @@ class Optimizer:
     """
 
     tensors: ClassVar[tuple[str, ...]] = ()
-    nonnegative: tuple[str, ...] = ()  # tensors without a number below 0
     counters: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()  # attributes that may differ in a stack
+    nonnegative: tuple[str, ...] = ()  # tensors without negative numbers
     has_criterion: ClassVar[bool] = False  # whether it ends by another criterion than the cost
 
     def __init__(self, network: Network, weight_decay: Option = 0.0) -> None:
