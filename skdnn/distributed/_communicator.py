@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
+from skdnn.processes import SingleProcess
 
 from ._failures import ConnectionLost, error_of_another_process, poll, report_failure
 
@@ -60,18 +60,11 @@ class Communicator(SingleProcess):
         hosts_store: bool = False,
     ) -> None:
         self.rank, self.size, self.rows, self.timeout = rank, size, rows, timeout
-        self.readers = SINGLE_PROCESS if rows == "all" else self
         self.partitions, self.host = partitions, host
         self._store, self._hosts_store = store, hosts_store
         self._connections: dict[str, Any] = {}  # by type of device
         self._n_failures = 0
         self._last_failure: BaseException | None = None
-
-    def own_rows(self, n_rows: int) -> slice:
-        """Return the slice of the rows read on which this process trains."""
-        if self.rows == "part":
-            return slice(0, n_rows)
-        return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
 
     @contextmanager
     def propagating_errors(self) -> Iterator[None]:

@@ -93,6 +93,11 @@ class Examples:
         """Return X, y and weights of some rows, which need no longer be those of `given`."""
         return Examples(self.X[index], self.y[index], self.weight[index], self.target)
 
+    def part(self, processes: SingleProcess) -> "Examples":
+        """Return the part of all rows on which one of several processes trains."""
+        n, rank, size = len(self.y), processes.rank, processes.size
+        return self.take(slice(n * rank // size, n * (rank + 1) // size))
+
     def take_with_given(self, rows: np.ndarray) -> "Examples":
         """Return X, y, weights and `given` of some rows, by an array of indices."""
         return replace(self.take(rows), given=take_rows(self.given, rows))
@@ -125,7 +130,7 @@ def read_examples_in_memory(
 ) -> Examples:
     """Return the Examples of a fit of rows in memory."""
     processes = current_processes()
-    readers: SingleProcess = processes.readers
+    readers = SINGLE_PROCESS if processes.rows == "all" else processes
     if processes.size > 1:
         _check_shared_fit(processes, parameters, groups, X_val)
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
@@ -153,12 +158,12 @@ def read_examples_in_memory(
     examples = replace(examples, groups=groups, validation=validation)
     if processes is readers:
         return examples
-    # Each process has read all rows and trains on its own part of them.
+    # Each process has read all rows and trains on its part of them.
     digest = digest_of(examples)
     check_same(processes, {"X, y and sample_weight for rows='all'": digest})
     if validation is not None:
-        validation = validation.take(processes.own_rows(len(validation.y)))
-    own = examples.take(processes.own_rows(len(y)))
+        validation = validation.part(processes)
+    own = examples.part(processes)
     return replace(own, validation=validation, processes=processes, digest=digest)
 
 

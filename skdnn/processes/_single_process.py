@@ -1,7 +1,7 @@
 """The communicator of a fit in one process, which has all rows."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,17 +20,12 @@ class SingleProcess:
         Number of this process, from 0.
     size : int
         Number of processes.
-    readers : SingleProcess
-        The communicator to use while rows are read: `SINGLE_PROCESS` if each process reads all
-        rows, else this one.
+    rows : {"all", "part"}
+        What each process passes to `fit`: all rows, of which it trains on a part, or its own part.
     """
 
     rank, size = 0, 1
-    readers: "SingleProcess"
-
-    def own_rows(self, n_rows: int) -> slice:
-        """Return the slice of the rows read on which this process trains: all of them."""
-        return slice(0, n_rows)
+    rows: Literal["all", "part"] = "part"
 
     def propagating_errors(self) -> AbstractContextManager[None]:
         """Return a context without effect: there is no other process to raise an error in."""
@@ -79,7 +74,6 @@ class SingleProcess:
 
 
 SINGLE_PROCESS = SingleProcess()
-SingleProcess.readers = SINGLE_PROCESS
 
 
 def check_same(processes: SingleProcess, values: dict[str, Any]) -> None:
