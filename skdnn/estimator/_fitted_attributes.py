@@ -107,13 +107,10 @@ def network_attributes(
     encoder = split.encoder_of(member)
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
-    # Merging would lose the weights of a column that is constant so far and may vary later.
-    may_vary_later = plan.is_partial_fit and not encoder.inverse_scale.all()
-    is_merged = encoder.merges_exactly(dtype) and not may_vary_later
-    if is_merged:
-        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
     encoding = vars(encoder).copy()
+    has_more_inputs = encoder.is_categorical.any() or encoder.n_outputs > plan.n_columns
+    is_encoded = plan.parameters.standardize is not False or has_more_inputs
     return {
         **split.target.attributes(),
         "layer_sizes_": network.layer_sizes,
@@ -124,6 +121,6 @@ def network_attributes(
         "device_": str(plan.device),
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
-        "input_encoding_": None if is_merged else encoding,
+        "input_encoding_": encoding if is_encoded else None,
         "_encoding": encoding,
     }
