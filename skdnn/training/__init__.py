@@ -9,7 +9,14 @@ from ._averaging import WEIGHTS, WeightAverage
 from ._early_stopping import EarlyStopping
 from ._evaluation import epoch_raw_predictions, evaluate
 from ._loop import train
-from ._optimizers import OPTIMIZERS, Adam, GradientDescent, make_optimizer
+from ._optimizers import (
+    OPTIMIZERS,
+    Adam,
+    GradientDescent,
+    OptimizerKind,
+    make_optimizer,
+    optimizer_kind,
+)
 from ._progress import Progress
 from ._result import TrainingResult
 from ._schedules import SCHEDULES
@@ -25,6 +32,7 @@ __all__ = [
     "Adam",
     "EarlyStopping",
     "GradientDescent",
+    "OptimizerKind",
     "Progress",
     "ThreadPool",
     "TrainingResult",
@@ -33,6 +41,7 @@ __all__ = [
     "evaluate",
     "make_optimizer",
     "operations_per_step",
+    "optimizer_kind",
     "threads_for",
     "train",
     "with_default_torch_state",

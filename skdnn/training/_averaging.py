@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from skdnn.network import Network
@@ -61,6 +62,13 @@ class WeightAverage(Optimizer):
         self.optimizer.restore(state["rule"])
         super().restore(state)
         self.theta.copy_(self.live)
+
+    def contradictions(
+        self, state: dict[str, Any], n_steps: int, is_running: np.ndarray
+    ) -> Iterator[str]:
+        """Yield what is impossible in a state after so many steps, for an error message."""
+        yield from self.optimizer.contradictions(state["rule"], n_steps, is_running)
+        yield from super().contradictions(state, n_steps, is_running)
 
     def part(self, network: Network, members: Members) -> "WeightAverage":
         """Return an optimizer for some networks of the stack, which `network` holds."""

@@ -1,8 +1,10 @@
 """What all optimizers have in common: weight decay, state, and the split of a stack into parts."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,6 +81,7 @@ class Optimizer:
     """
 
     tensors: ClassVar[tuple[str, ...]] = ()
+    nonnegative: ClassVar[tuple[str, ...]] = ()  # tensors without a number below 0
     counters: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()  # attributes that may differ in a stack
 
@@ -103,6 +106,29 @@ class Optimizer:
             getattr(self, name).copy_(torch.from_numpy(state[name]))
         for name in self.counters:
             setattr(self, name, state[name])
+
+    def contradictions(
+        self, state: dict[str, Any], n_steps: int, is_running: np.ndarray
+    ) -> Iterator[str]:
+        """Yield what is impossible in a state after so many steps, for an error message.
+
+        Parameters
+        ----------
+        state : dict
+            As `state` returns it, of the right names, shapes and dtypes.
+        n_steps : int
+        is_running : array of bool of shape (M,)
+            The networks that have not stopped. The values of the others are no longer used.
+        """
+        for name in self.counters:
+            if state[name] != n_steps:
+                yield f"{name} {state[name]} after {n_steps} steps"
+        for name in self.tensors:
+            numbers = state[name].reshape(len(is_running), -1)[is_running]
+            if not np.isfinite(numbers).all():
+                yield f"{name} that is not finite"
+            if name in self.nonnegative and (numbers < 0).any():
+                yield f"{name} with numbers below 0"
 
     def part(self: Self, network: Network, members: Members) -> Self:
         """Return an optimizer for some networks of the stack, which `network` holds."""

@@ -16,6 +16,8 @@ References
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -69,7 +71,7 @@ class GradientDescent(Optimizer):
 class Adam(Optimizer):
     """A step along the running mean of the gradient over the root of its running mean square."""
 
-    tensors, counters = ("mean", "square"), ("n_steps",)
+    tensors, nonnegative, counters = ("mean", "square"), ("square",), ("n_steps",)
     mean: Tensor
     square: Tensor
     n_steps = 0
@@ -241,12 +243,71 @@ def _layers(network: Network, member: int) -> list[list[Tensor]]:
     return [[network.members(view)[member] for view in pair] for pair in views]
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": GradientDescent,
-    "adam": Adam,
-    "adamw": AdamW,
-    "lbfgs": LBFGS,
+@dataclass(frozen=True)
+class OptimizerKind:
+    """What distinguishes an optimizer from others.
+
+    Attributes
+    ----------
+    make : callable
+        From a network and options to an Optimizer.
+    options : tuple of str, default=()
+        The options of `make_optimizer` that it has beside `weight_decay`.
+    has_state : bool, default=False
+        Whether its state is tensors and counters, which can be saved, restored and stacked.
+    is_fast : bool, default=False
+        Whether few epochs suffice, and few rows are soon overfitted.
+    default_schedule : str, default="constant"
+        A key of ``SCHEDULES``.
+    is_penalized : bool, default=False
+        Whether ``weight_decay="auto"`` penalises the weights.
+    uses_all_rows : bool, default=False
+        Whether each step takes all rows.
+    chooses_steps : bool, default=False
+        Whether it chooses the length of its steps and ends by a criterion of its own: it has no
+        learning rate, clipped gradients or averages, and trains one network.
+    needs_float64 : bool, default=False
+        Whether it stops at gradients that float32 is too coarse for.
+    """
+
+    make: Callable[..., Optimizer]
+    options: tuple[str, ...] = ()
+    has_state: bool = False
+    is_fast: bool = False
+    default_schedule: str = "constant"
+    is_penalized: bool = False
+    uses_all_rows: bool = False
+    chooses_steps: bool = False
+    needs_float64: bool = False
+
+
+OPTIMIZERS: dict[str, OptimizerKind] = {
+    "sgd": OptimizerKind(GradientDescent, options=("momentum", "nesterov"), has_state=True),
+    "adam": OptimizerKind(
+        Adam, has_state=True, is_fast=True, default_schedule="cosine", is_penalized=True
+    ),
+    "adamw": OptimizerKind(AdamW, has_state=True, is_fast=True, default_schedule="cosine"),
+    "lbfgs": OptimizerKind(LBFGS, uses_all_rows=True, chooses_steps=True, needs_float64=True),
 }
+
+
+def optimizer_kind(optimizer: Any) -> OptimizerKind:
+    """Return what distinguishes an optimizer from others.
+
+    Parameters
+    ----------
+    optimizer : {"sgd", "adam", "adamw", "lbfgs"} or torch.optim.Optimizer class
+        SciPy hides the state of L-BFGS, and a class of torch may have any.
+
+    Examples
+    --------
+    >>> from skdnn.training import optimizer_kind
+    >>> optimizer_kind("adam").is_fast
+    True
+    """
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[optimizer]
+    return OptimizerKind(partial(TorchOptimizer, optimizer_class=optimizer))
 
 
 def make_optimizer(
@@ -281,10 +342,7 @@ def make_optimizer(
     >>> make_optimizer("sgd", Network((3, 1), [])).state()
     {'velocity': array([0., 0., 0., 0.])}
     """
-    made: Optimizer
-    if not isinstance(optimizer, str):
-        made = TorchOptimizer(network, optimizer, weight_decay=weight_decay)
-    else:
-        options = {"momentum": momentum, "nesterov": nesterov} if optimizer == "sgd" else {}
-        made = OPTIMIZERS[optimizer](network, weight_decay=weight_decay, **options)
+    kind = optimizer_kind(optimizer)
+    values = {"weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
+    made = kind.make(network, **{name: values[name] for name in ("weight_decay", *kind.options)})
     return made if weight_averaging == 0 else WeightAverage(made, network.theta, weight_averaging)

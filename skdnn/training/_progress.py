@@ -232,31 +232,16 @@ class Progress:
                 yield f"{name} that are not finite"
         if not np.isfinite(state["kept"]).all():
             yield "kept weights that are not finite"
-        moving = {"theta": state["theta"], **state["optimizer"]}
-        yield from self._impossible(moving, n_epochs, n_iter == n_epochs)
+        is_running = n_iter == n_epochs
+        if not np.isfinite(state["theta"].reshape(len(is_running), -1)[is_running]).all():
+            yield "theta that is not finite"
+        n_steps = n_epochs * self.n_steps
+        yield from self.optimizer.contradictions(state["optimizer"], n_steps, is_running)
         for generator, drawn in self._drawn(state):
             try:
                 torch.Generator(generator.device).set_state(drawn)
             except RuntimeError:
                 yield "generators that torch does not take"
-
-    def _impossible(
-        self, moving: dict[str, Any], n_epochs: int, is_running: np.ndarray
-    ) -> Iterator[str]:
-        """Yield what is impossible in theta and the state of an optimizer."""
-        for name, value in moving.items():
-            if isinstance(value, dict):
-                yield from self._impossible(value, n_epochs, is_running)
-            elif isinstance(value, int):
-                if value != n_epochs * self.n_steps:
-                    yield f"{name} {value} after {n_epochs} epochs"
-            else:
-                # The values of networks that have stopped are no longer used.
-                numbers = value.reshape(len(is_running), -1)[is_running]
-                if not np.isfinite(numbers).all():
-                    yield f"{name} that is not finite"
-                if name == "square" and (numbers < 0).any():
-                    yield "negative squares"
 
     def _drawn(self, state: dict[str, Any]) -> list[tuple[torch.Generator, Tensor]]:
         """Return each generator with its part of a state."""

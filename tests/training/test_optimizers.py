@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from skdnn.network import Network
-from skdnn.training import _optimizers, make_optimizer
+from skdnn.training import OPTIMIZERS, SCHEDULES, _optimizers, make_optimizer, optimizer_kind
 
 N_STEPS = 50
 
@@ -182,3 +183,39 @@ def test_weight_decay_does_not_change_biases():
     run(network, objective, 0.1, "sgd", weight_decay=1.0)
     assert network.W[1].abs().max().item() < 0.02
     torch.testing.assert_close(network.b[1], bias, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, torch.optim.RMSprop])
+def test_an_optimizer_has_a_state_and_options_as_its_kind_says(optimizer):
+    kind = optimizer_kind(optimizer)
+    network, _ = make()
+    made = make_optimizer(optimizer, network, momentum=0.5, nesterov=True)
+    assert bool(made.state()) == kind.has_state
+    assert {name: getattr(made, name) for name in kind.options} == (
+        {"momentum": 0.5, "nesterov": True} if optimizer == "sgd" else {}
+    )
+    assert kind.default_schedule in SCHEDULES
+
+
+IMPOSSIBLE = {
+    "n_steps 4 after 3 steps": lambda state: {**state, "n_steps": 4},
+    "mean that is not finite": lambda state: {**state, "mean": state["mean"] * np.nan},
+    "square with numbers below 0": lambda state: {**state, "square": -state["square"] - 1},
+}
+
+
+@pytest.mark.parametrize("fault", IMPOSSIBLE)
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+def test_adam_says_what_is_impossible_in_a_state(fault, weight_averaging):
+    network, objective = make(n_networks=2)
+    optimizer = make_optimizer("adam", network, weight_averaging=weight_averaging)
+    for _ in range(3):
+        optimizer.step(objective, 0.1)
+    state = optimizer.state()
+    active, stopped = np.array([True, True]), np.array([False, False])
+    assert list(optimizer.contradictions(state, 3, active)) == []
+    bad = IMPOSSIBLE[fault](state["rule"] if weight_averaging else state)
+    bad = {**state, "rule": bad} if weight_averaging else bad
+    assert list(optimizer.contradictions(bad, 3, active)) == [fault]
+    # The tensors of networks that have stopped are no longer used.
+    assert list(optimizer.contradictions(bad, 3, stopped)) == [fault] * ("n_steps" in fault)
