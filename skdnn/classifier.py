@@ -58,10 +58,7 @@ BINARY_CLASSIFICATION = Task(
     weigh=lambda parameters, target, y, weight, processes: apply_class_weight(
         weight, y, target.classes, parameters.class_weight, processes
     ),
-    penalty_fraction=0.3,
-    # With fewer rows, one network with bins overfits.
-    min_rows_for_embedding=1_000,
-    alternates_embedding=True,
+    is_classification=True,
     out_of_fold=("oob_proba_", lambda Z: both_classes(expit, Z)),
 )
 

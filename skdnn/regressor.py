@@ -49,11 +49,7 @@ REGRESSION = Task(
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight, processes: weight,
-    # A number is more informative than a class: bins help from the first rows on, and less weight
-    # decay is needed.
-    penalty_fraction=0.03,
-    min_rows_for_embedding=1,
-    alternates_embedding=False,
+    is_classification=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 

@@ -452,7 +452,7 @@ def test_numeric_embedding_auto_depends_on_rows_columns_and_parameters(
 
 
 def test_numeric_embedding_auto_is_limited_by_memory(monkeypatch):
-    monkeypatch.setattr("skdnn.estimator._plan.MOST_NUMBERS", 1000 * 17 * 17 - 1)
+    monkeypatch.setattr("skdnn.estimator._defaults.MOST_NUMBERS", 1000 * 17 * 17 - 1)
     for n_features, n_inputs in ((16, 16 * 17), (17, 17)):
         X = np.random.default_rng(0).normal(size=(1000, n_features)).astype(np.float32)
         clf = DeepBinaryClassifier(n_units=4, max_iter=1).fit(X, X[:, 0] > 0)

@@ -1,5 +1,6 @@
 """Encoding: from the columns of a data set to network inputs, learned from the training rows."""
 
+from ._binning import MOST_BINS
 from ._encoder import Encoder, fit_encoder, identity_encoder
 from ._statistics import (
     Moments,
@@ -13,6 +14,7 @@ from ._statistics import (
 from ._target_means import assign_folds, columns_with_rare_categories, out_of_fold_means
 
 __all__ = [
+    "MOST_BINS",
     "Encoder",
     "Moments",
     "assign_folds",
