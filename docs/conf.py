@@ -30,7 +30,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # formulas without an external server
 ]
-exclude_patterns = ["_build", "measured", "sg_execution_times.rst", "**/sg_execution_times.rst"]
+included = ["defaults.rst", "measured"]
+exclude_patterns = ["_build", *included, "sg_execution_times.rst", "**/sg_execution_times.rst"]
 templates_path = ["_templates"]
 suppress_warnings = ["myst.header"]  # included parts of Markdown files begin below a title
 default_role = "literal"  # single backticks, as in the docstrings

@@ -125,10 +125,12 @@ assert fitted["relu"].loss_ < fitted["sigmoid"].loss_
 # -------------------------
 # With the identity as :math:`g`, a layer after a layer is one layer: :math:`(x W^{[1]} + b^{[1]})
 # W^{[2]} + b^{[2]} = x W' + b'`. The last picture is that of a network with four layers, and its
-# boundary is a line. Multiplied out, its parameters are those of a logistic regression,
+# boundary is a line. Multiplied out, with the standardisation before them, its parameters are those
+# of a logistic regression,
 
 clf = fitted["identity"]
-W, b = np.eye(2), np.zeros(2)
+center, inverse_scale = (clf.input_encoding_[name] for name in ("center", "inverse_scale"))
+W, b = np.diag(inverse_scale), -center * inverse_scale
 for coef, intercept in zip(clf.coefs_, clf.intercepts_, strict=True):
     W, b = W @ coef, b @ coef + intercept
 print(f"w' = ({W[0, 0]:.3f}, {W[1, 0]:.3f}), b' = {b[0]:.3f}")

@@ -55,10 +55,7 @@ BINARY_CLASSIFICATION = Task(
     weigh=lambda parameters, target, y, weight, processes: apply_class_weight(
         weight, y, target.classes, parameters.class_weight, processes
     ),
-    penalty_fraction=0.3,
-    # With fewer rows, one network with bins overfits.
-    min_rows_for_embedding=1_000,
-    alternates_embedding=True,
+    is_classification=True,
     out_of_fold=("oob_proba_", TwoClasses.probabilities),
 )
 
@@ -169,8 +166,7 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         rows. Constant columns are ignored. A missing value becomes 0, and a column that has some in
         training gets a missing-value indicator.
 
-        - True: subtract the mean and divide by the standard deviation. Both are merged into the
-          first layer, so that `coefs_` apply to X itself;
+        - True: subtract the mean and divide by the standard deviation;
         - "smooth_clip": as True, with outliers clipped at five interquartile ranges beyond the
           quartiles when learning, then ``z / sqrt(1 + (z / 3)²)``;
         - "robust": as "smooth_clip", with median and interquartile range;
@@ -225,7 +221,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     classes_ : array of shape (2,)
         Class labels, sorted; ``classes_[1]`` is the positive class.
     coefs_ : list of arrays of shape (n^[l-1], n^[l])
-        Weights W^[1], …, W^[L]; with several networks, the first axis is `n_networks`.
+        Weights W^[1], …, W^[L]; with several networks, the first axis is `n_networks`. Those of the
+        first layer are for inputs as `input_encoding_` encodes them. To change weights, assign new
+        arrays: predictions may use copies.
     intercepts_ : list of arrays of shape (n^[l],)
         Biases b^[1], …, b^[L]; with several networks, the first axis is `n_networks`.
     layer_sizes_ : tuple of int
@@ -237,8 +235,13 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     n_outputs_, out_activation_ : int, str
         1 and "logistic".
     input_encoding_ : dict of arrays or None
-        The encoding from X to the inputs of the first layer. None if it is merged into that layer,
-        with ``standardize=True`` and no categories.
+        The encoding from X to the inputs of the first layer; ``coefs_[0]`` and ``intercepts_[0]``
+        refer to these inputs. None if they are X as it is: with ``standardize=False`` and neither
+        categories nor missing values nor bins. With ``standardize=True`` and none of the three, the
+        weights and biases for X as it is are::
+
+            W = model.input_encoding_["inverse_scale"][:, None] * model.coefs_[0]
+            b = model.intercepts_[0] - model.input_encoding_["center"] @ W
     column_kinds_ : list of str or None
         Kind of each column of a frame or an array of objects: "number", "date", "duration" or
         "category"; None if all columns are numbers.

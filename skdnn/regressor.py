@@ -49,11 +49,7 @@ REGRESSION = Task(
     },
     loss=_loss,
     weigh=lambda parameters, target, y, weight, processes: weight,
-    # A number is more informative than a class: bins help from the first rows on, and less weight
-    # decay is needed.
-    penalty_fraction=0.03,
-    min_rows_for_embedding=1,
-    alternates_embedding=False,
+    is_classification=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )
 
@@ -64,7 +60,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     Linear regression generalised to L layers: layer l computes
     ``A^[l] = g(A^[l-1] W^[l] + b^[l])`` from ``A^[0] = X``, the last one the prediction
     ``ŷ = Z^[L]``. Training minimises ``J = Σ w loss(ŷ, y) / Σ w`` by gradient descent [1]_. y is
-    standardised internally; predictions and `coefs_` are in the original units.
+    standardised internally; predictions and the weights of the last layer are in its units.
 
     Parameters
     ----------
@@ -169,8 +165,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         rows. Constant columns are ignored. A missing value becomes 0, and a column that has some in
         training gets a missing-value indicator.
 
-        - True: subtract the mean and divide by the standard deviation. Both are merged into the
-          first layer, so that `coefs_` apply to X itself;
+        - True: subtract the mean and divide by the standard deviation;
         - "smooth_clip": as True, with outliers clipped at five interquartile ranges beyond the
           quartiles when learning, then ``z / sqrt(1 + (z / 3)²)``;
         - "robust": as "smooth_clip", with median and interquartile range;
@@ -222,7 +217,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     ----------
     coefs_ : list of arrays of shape (n^[l-1], n^[l])
         Weights W^[1], …, W^[L], the last one in the units of y; with several networks, the first
-        axis is `n_networks`.
+        axis is `n_networks`. Those of the first layer are for inputs as `input_encoding_` encodes
+        them. To change weights, assign new arrays: predictions may use copies.
     intercepts_ : list of arrays of shape (n^[l],)
         Biases b^[1], …, b^[L]; with several networks, the first axis is `n_networks`.
     layer_sizes_ : tuple of int
@@ -234,8 +230,13 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
     n_outputs_, out_activation_ : int, str
         Number of outputs, and "identity".
     input_encoding_ : dict of arrays or None
-        The encoding from X to the inputs of the first layer. None if it is merged into that layer,
-        with ``standardize=True`` and no categories.
+        The encoding from X to the inputs of the first layer; ``coefs_[0]`` and ``intercepts_[0]``
+        refer to these inputs. None if they are X as it is: with ``standardize=False`` and neither
+        categories nor missing values nor bins. With ``standardize=True`` and none of the three, the
+        weights and biases for X as it is are::
+
+            W = model.input_encoding_["inverse_scale"][:, None] * model.coefs_[0]
+            b = model.intercepts_[0] - model.input_encoding_["center"] @ W
     column_kinds_ : list of str or None
         Kind of each column of a frame or an array of objects: "number", "date", "duration" or
         "category"; None if all columns are numbers.

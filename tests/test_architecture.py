@@ -20,6 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FIT_ORDER = [
     "_task",
     "_parameters",
+    "_defaults",
     "_columns",
     "_reading",
     "_examples",

@@ -65,17 +65,34 @@ def test_one_layer_is_logistic_regression(cancer):
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
 
 
-def test_merged_standardisation_gives_coefficients_for_raw_features(cancer):
+def raw_layer(model):
+    """Return the weights and biases of the first layer for X that is not standardised."""
+    W = model.input_encoding_["inverse_scale"][:, None] * model.coefs_[0]
+    return W, model.intercepts_[0] - model.input_encoding_["center"] @ W
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_weights_are_for_standardised_features(moons, offset, dtype):
+    X, y = moons
+    options = {**QUICK, "dtype": dtype, "numeric_embedding": None}
+    inside = DeepBinaryClassifier(**options, standardize=True).fit(X + offset, y)
+    outside = DeepBinaryClassifier(**options, standardize=False)
+    outside.fit(StandardScaler().fit_transform(X + offset), y)
+    assert outside.input_encoding_ is None
+    for got, expected in zip(inside.coefs_, outside.coefs_, strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_standardised_weights_give_coefficients_for_raw_features(cancer):
     X, y = noisy(cancer)
     inside = one_layer(weight_decay=0.0, standardize=True).fit(X, y)
     scaler = StandardScaler().fit(X)
     outside = one_layer(weight_decay=0.0, standardize=False).fit(scaler.transform(X), y)
-    np.testing.assert_allclose(
-        inside.coefs_[0][:, 0] * scaler.scale_, outside.coefs_[0][:, 0], rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        inside.decision_function(X), X @ inside.coefs_[0][:, 0] + inside.intercepts_[0], rtol=1e-9
-    )
+    np.testing.assert_allclose(inside.coefs_[0], outside.coefs_[0], rtol=1e-5)
+    W, b = raw_layer(inside)
+    np.testing.assert_allclose(W[:, 0] * scaler.scale_, outside.coefs_[0][:, 0], rtol=1e-5)
+    np.testing.assert_allclose(inside.decision_function(X), X @ W[:, 0] + b, rtol=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -267,6 +284,7 @@ def test_large_means_survive_float32(moons, standardize):
     assert clf.input_encoding_ is not None
     np.testing.assert_allclose(clf.predict_proba(far), near.predict_proba(X), atol=1e-3)
     module = clf.to_module()
+    assert not isinstance(module[0], torch.nn.Linear)  # the encoding is not merged
     P = module(torch.from_numpy(far)).detach()
     np.testing.assert_allclose(P, clf.predict_proba(far)[:, 1], atol=1e-6)
 
@@ -306,7 +324,8 @@ def test_prediction_methods_are_consistent(moons):
 def test_predictions_are_the_lectures_forward_propagation(moons):
     X, y = moons
     clf = DeepBinaryClassifier(**QUICK, activation="gelu", standardize=True).fit(X, y)
-    expected = reference.logits(X[:20], clf.coefs_, clf.intercepts_, "gelu")
+    (W, b), (_, *coefs), (_, *intercepts) = raw_layer(clf), clf.coefs_, clf.intercepts_
+    expected = reference.logits(X[:20], [W, *coefs], [b, *intercepts], "gelu")
     np.testing.assert_allclose(clf.decision_function(X[:20]), expected, rtol=1e-9)
 
 
@@ -433,7 +452,7 @@ def test_numeric_embedding_auto_depends_on_rows_columns_and_parameters(
 
 
 def test_numeric_embedding_auto_is_limited_by_memory(monkeypatch):
-    monkeypatch.setattr("skdnn.estimator._plan.MOST_NUMBERS", 1000 * 17 * 17 - 1)
+    monkeypatch.setattr("skdnn.estimator._defaults.MOST_NUMBERS", 1000 * 17 * 17 - 1)
     for n_features, n_inputs in ((16, 16 * 17), (17, 17)):
         X = np.random.default_rng(0).normal(size=(1000, n_features)).astype(np.float32)
         clf = DeepBinaryClassifier(n_units=4, max_iter=1).fit(X, X[:, 0] > 0)

@@ -151,8 +151,9 @@ def test_deep_explainer_warns_where_its_sum_differs(shap, activation):
 @pytest.mark.parametrize("standardize", [True, False])
 def test_deep_explainer_accepts_a_module_without_encoding(shap, standardize):
     clf = fitted(NUMBERS, standardize=standardize)
-    assert clf.input_encoding_ is None
-    rows, network = as_numbers(NUMBERS), column_of_answers(clf.to_module())
+    module = clf.to_module()
+    assert isinstance(module[0], torch.nn.Linear)
+    rows, network = as_numbers(NUMBERS), column_of_answers(module)
     fractions = shap.DeepExplainer(network, rows[:50]).shap_values(rows[50:])[:, :, 0]
     np.testing.assert_allclose(fractions.sum(axis=1), sums(network, rows), atol=1e-5)
 

@@ -37,6 +37,12 @@ def quick(**parameters):
     return DeepRegressor(**{**QUICK, **parameters})
 
 
+def raw_layer(model):
+    """Return the weights and biases of the first layer for X that is not standardised."""
+    W = model.input_encoding_["inverse_scale"][:, None] * model.coefs_[0]
+    return W, model.intercepts_[0] - model.input_encoding_["center"] @ W
+
+
 # -- one layer is a linear model ------------------------------------------------------------------
 
 
@@ -48,8 +54,9 @@ def test_one_layer_is_linear_regression(y, weight):
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-6)
     coef, intercept = np.atleast_2d(theirs.coef_).T, np.atleast_1d(theirs.intercept_)
     scale = np.abs(coef).max(axis=0)
-    np.testing.assert_allclose(ours.coefs_[0] / scale, coef / scale, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(ours.intercepts_[0], intercept, rtol=1e-6, atol=1e-9)
+    W, b = raw_layer(ours)
+    np.testing.assert_allclose(W / scale, coef / scale, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(b, intercept, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["same", "weighted"])
@@ -73,16 +80,15 @@ def test_one_layer_is_quantile_regression(loss, q):
         tol=0.0, n_iter_no_change=1000, weight_decay=0.0, standardize=True, random_state=0,
     ).fit(X, Y)  # fmt: skip
     theirs = QuantileRegressor(quantile=q, alpha=0.0).fit(X, Y)
-    np.testing.assert_allclose(ours.coefs_[0][:, 0] / Y.std(), theirs.coef_ / Y.std(), atol=1e-3)
-    np.testing.assert_allclose(
-        ours.intercepts_[0] / Y.std(), theirs.intercept_ / Y.std(), atol=1e-3
-    )
+    W, b = raw_layer(ours)
+    np.testing.assert_allclose(W[:, 0] / Y.std(), theirs.coef_ / Y.std(), atol=1e-3)
+    np.testing.assert_allclose(b / Y.std(), theirs.intercept_ / Y.std(), atol=1e-3)
 
 
 @pytest.mark.parametrize("n_layers", [2, 3, 5])
 def test_identity_activations_give_a_linear_model_at_any_depth(n_layers):
     reg = quick(n_layers=n_layers, activation="identity", standardize=True).fit(X, Y)
-    W, b = reg.coefs_[0], reg.intercepts_[0]
+    W, b = raw_layer(reg)
     for deeper, bias in zip(reg.coefs_[1:], reg.intercepts_[1:], strict=True):
         W, b = W @ deeper, b @ deeper + bias
     np.testing.assert_allclose(reg.predict(X), X @ W[:, 0] + b[0], rtol=1e-9)
@@ -99,8 +105,9 @@ def test_identity_activations_give_a_linear_model_at_any_depth(n_layers):
 def test_predictions_are_the_lectures_forward_propagation_in_units_of_y():
     for y in (Y, TWO):
         reg = quick(standardize=True, activation="tanh", numeric_embedding=None).fit(X, y)
+        (W, b), (_, *coefs), (_, *intercepts) = raw_layer(reg), reg.coefs_, reg.intercepts_
         for x, predicted in zip(X[:5], reg.predict(X[:5]), strict=True):
-            Z, _ = reference.forward_one(x, reg.coefs_, reg.intercepts_, "tanh")
+            Z, _ = reference.forward_one(x, [W, *coefs], [b, *intercepts], "tanh")
             np.testing.assert_allclose(Z[-1], np.atleast_1d(predicted), rtol=1e-9)
 
 

@@ -22,7 +22,9 @@ class WeightImagesDisplay:
     """Plot the weights of each unit of the first layer as an image.
 
     The output of a unit is largest for an image that is bright where its weights are bright. Grey
-    is a weight of 0; each image has its own scale.
+    is a weight of 0; each image has its own scale. The weights are ``coefs_[0]``: unless
+    ``standardize=False``, they are for standardised pixels, so that those which hardly vary, such
+    as a dark border, do not outshine the others.
 
     It is recommended to use :func:`~skdnn.WeightImagesDisplay.from_estimator`.
 

@@ -5,6 +5,7 @@ those above it:
 
 - `_task`: what the two estimators differ in;
 - `_parameters`: the constraints of the parameters;
+- `_defaults`: the values of "auto";
 - `_columns`: the kinds and categories of the columns of X;
 - `_reading`: X and y, checked as scikit-learn does;
 - `_examples`, `_file_examples`: X, y, weights and validation set, in memory or in files;
@@ -18,6 +19,7 @@ those above it:
 `_unknown_names` suggests names for unknown parameters, `_html` shows the layers in a notebook.
 """
 
+from ._defaults import DEFAULTS
 from ._estimator import Activation, NetworkEstimator
 from ._parameters import Interval, Options, to_python
 from ._prediction import MatrixLike, raw_predict, read_target_and_weight
@@ -25,6 +27,7 @@ from ._task import Task
 from ._unknown_names import with_known_names
 
 __all__ = [
+    "DEFAULTS",
     "Activation",
     "Interval",
     "MatrixLike",

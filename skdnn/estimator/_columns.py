@@ -27,6 +27,8 @@ from skdnn.data.frames import (
 )
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same
 
+from ._defaults import TARGET_ENCODED_FRACTION
+
 # X of shape (n_samples, n_features) as the user passed it, with its rows in memory: an array, a
 # data frame, a sparse matrix or a tensor.
 UserX: TypeAlias = Any
@@ -46,7 +48,7 @@ UNSEEN = (
 )
 # By `target_encoding`: the rare categories of a column get target means where those that occur at
 # least twice make up more than this fraction of the rows.
-MIN_FRACTION_FOR_MEANS = {True: 0.0, "auto": 0.02, False: 1.0}
+MIN_FRACTION_FOR_MEANS = {True: 0.0, "auto": TARGET_ENCODED_FRACTION, False: 1.0}
 # The name under which pandas writes an unnamed index as a column.
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.data.encoding import Standardize
 from skdnn.network import Network
 from skdnn.training import TrainingResult, epoch_raw_predictions
 
@@ -108,15 +107,10 @@ def network_attributes(
     encoder = split.encoder_of(member)
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
-    # Merging would lose the weights of a column that is constant so far and may vary later.
-    may_vary_later = plan.is_partial_fit and not encoder.block(Standardize).inverse_scale.all()
-    # The first layer takes the outputs of an embedding.
-    is_embedded = network.embedding is not None
-    is_merged = encoder.merges_exactly(dtype) and not (may_vary_later or is_embedded)
-    if is_merged:
-        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
     encoding = encoder.state
+    has_more_inputs = encoder.is_categorical.any() or encoder.n_outputs > plan.n_columns
+    is_encoded = plan.parameters.standardize is not False or has_more_inputs
     return {
         **split.target.attributes(),
         "layer_sizes_": network.layer_sizes,
@@ -127,7 +121,7 @@ def network_attributes(
         "device_": str(plan.device),
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
-        "input_encoding_": None if is_merged else encoding,
+        "input_encoding_": encoding if is_encoded else None,
         "_encoding": encoding,
         "_embedding": _trained_embedding(network, member),
     }

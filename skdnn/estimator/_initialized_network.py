@@ -226,13 +226,12 @@ def _load(
     split: Split,
 ) -> None:
     """Load weights in the form of the previous estimator's `coefs_` and `intercepts_`."""
-    fitted: BaseEstimator = plan.previous
-    encoder = split.encoder
+    earlier, encoder = fitted_encoder(plan.previous), split.encoder
     coefs, intercepts = list(coefs), list(intercepts)
     coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
-    if fitted.input_encoding_ is None:
-        coefs[0], intercepts[0] = encoder.unmerge(coefs[0], intercepts[0])
-    indices = fitted_encoder(fitted).positions_in(encoder)
+    if plan.is_partial_fit:  # the rows have changed the means and standard deviations
+        coefs[0], intercepts[0] = encoder.rescaled(coefs[0], intercepts[0], earlier)
+    indices = earlier.positions_in(encoder)
     W = _expand_inputs(coefs[0].swapaxes(-2, -1), indices, encoder.n_outputs)
     coefs[0] = W.swapaxes(-2, -1)
     network.load(coefs, intercepts)
@@ -244,14 +243,10 @@ def _reencoded(theta: np.ndarray, plan: Plan, split: Split) -> np.ndarray:
     The scales of X and y have changed since the previous call, so they are adapted as those of the
     network are.
     """
-    fitted: BaseEstimator = plan.previous
-    encoder = fitted_encoder(fitted)
-    target = plan.task.target.from_attributes(vars(fitted))
-    network = _zero_network(plan, encoder.n_outputs)
+    target = plan.task.target.from_attributes(vars(plan.previous))
+    network = _zero_network(plan, fitted_encoder(plan.previous).n_outputs)
     network.theta.copy_(torch.from_numpy(theta))
     coefs, intercepts = network.arrays()
-    if fitted.input_encoding_ is None:
-        coefs[0], intercepts[0] = encoder.merge(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = target.merge(coefs[-1], intercepts[-1])
     network = _zero_network(plan, split.encoder.n_outputs)
     _load(network, coefs, intercepts, plan, split)

@@ -1,52 +1,10 @@
 """The plan: all settings of a fit, resolved from the parameters and the data.
 
-The table has the values of "auto"; the first condition that holds decides. m is the number of rows,
-w their total weight, n the number of columns of X, and Adam is "adam" or "adamw".
-
-======================  =========================================  ================================
-parameter               condition                                  value
-======================  =========================================  ================================
-batch_size              "lbfgs", or m <= 64                        all rows
-                        Adam                                       m / 30 in [32, 256], and at least
-                                                                   min(m / 200, 1024)
-                        else                                       m / 30 in [32, 256]
-device                  X is a CUDA tensor                         that of X
-                        CUDA is available                          "cuda"
-                        else                                       "cpu"
-dtype                   training continues a previous fit          that of the previous fit
-                        float32 is too coarse for y                float64
-                        CUDA, or X has 32 bits or fewer            float32
-                        "lbfgs", partial_fit, or m < 1,000         float64
-                        else                                       float32
-early_stopping          several networks                           whether each fold can have a row
-                                                                   of each class
-                        no row of some class could be held out     False
-                        scoring is given                           True
-                        "lbfgs", or "adam" with one layer          False
-                        Adam, and 100 <= m < max(1,000, 4 n)       True
-                        else                                       m >= 10,000
-learning_rate           not Adam                                   0.003
-                        one layer                                  3 / n^[0], at most 0.03
-                        else                                       0.003, see `Plan.learning_rate`
-learning_rate_schedule  Adam                                       "cosine"
-                        else                                       "constant"
-max_iter                Adam, and m >= 20,000                      25
-                        else                                       50
-numeric_embedding       not Adam, sparse X, or a linear model      None
-                        one network, and too few rows, see `Task`  None
-                        up to 16 numeric columns; or up to 200     "piecewise_linear"
-                        and at most 2**26 inputs in all
-                        else                                       None
-weight_decay            not "adam"                                 0
-                        one layer                                  n / (4 max(w, 100))
-                        else                                       50 / w, see
-                                                                   `_resolve_weight_decay`
-======================  =========================================  ================================
+`_defaults` has the values of "auto".
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -55,156 +13,70 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from skdnn.data.batches import count_folds
 from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import SingleProcess, check_same
+from skdnn.training import OPTIMIZERS, optimizer_kind
 
-from ._examples import Examples, Totals
+from ._defaults import ALTERNATING, Facts, value_of
+from ._examples import Examples
 from ._parameters import CONSTRAINTS, DTYPES, dtype_name
 from ._task import Task
 
 Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor] | type[torch.nn.Module]
 
-ADAM = ("adam", "adamw")
-# Optimizers that can save their state. SciPy hides that of L-BFGS, and a torch class may have any.
-WITH_STATE = ("sgd", "adam", "adamw")
 ANNEALING = ("cosine", "warmup_cosine")
+# Over so many epochs the learning rate can be annealed to 0 without a warning.
+EPOCHS_TO_ANNEAL = 50
 LINEAR_ACTIVATIONS = ("identity", "linear")
-
-# The numbers below were chosen on real tables, by ROC AUC and log-loss for classification, and by
-# R² and mean absolute error for regression.
 DEFAULT_N_LAYERS = 3
-# early_stopping: Adam soon overfits few rows, and more rows if they have many columns. Of many rows
-# some can be spared; in between they help more as training rows. A validation set of fewer than 100
-# rows is too noisy.
-FEW_ROWS, MANY_ROWS, FEW_ROWS_PER_COLUMN = range(100, 1_000), 10_000, 4
-# max_iter
-EPOCHS_TO_ANNEAL, EPOCHS_OF_MANY_ROWS, ROWS_OF_FEWER_EPOCHS = 50, 25, 20_000
-# dtype: rows from which data in float64 is trained on in float32.
-ROWS_WORTH_FLOAT32 = 1_000
-# learning_rate
-LEARNING_RATE, INPUTS_AT_FULL_RATE = 0.003, 256
-MAX_RATE_OF_ONE_LAYER, RATE_TIMES_INPUTS_OF_ONE_LAYER = 0.03, 3.0
-# batch_size
-ROWS_OF_ONE_BATCH, USUAL_BATCH, LONGEST_BATCH = 64, 256, 1024
-# weight_decay
-PENALTY_OF_ALL_ROWS, MAX_WEIGHT_DECAY = 50.0, 0.01
-PENALTY_OF_COLUMNS, FRACTION_FOR_SEVERAL = 1 / 3, 0.3
-# weight_decay of one layer: a normal prior of the weights under which the logit has this variance
-# for independent standardised features.
-PRIOR_VARIANCE_OF_OUTPUT = 4.0
-# A lower total weight is not a number of rows: the weights of AdaBoost sum to 1.
-MIN_TOTAL_WEIGHT = 100
-# numeric_embedding: a column becomes 17 inputs.
-MOST_COLUMNS, FEW_COLUMNS, MOST_NUMBERS, INPUTS_OF_A_COLUMN = 200, 16, 2**26, 17
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings of a fit.
-
-    Attributes
-    ----------
-    task : Task
-    parameters : SimpleNamespace
-        The checked parameters.
-    previous : estimator or None
-        The estimator of the previous fit, for warm_start and partial_fit.
-    n_columns : int
-        Columns of X.
-    units : tuple of int
-        n^[1], …, n^[L].
-    loss : Loss
-    activations : tuple of str or callable
-        One for each hidden layer, as `get_activation` takes it.
-    dropout : list of float
-        One for each hidden layer.
-    weight_decay : float
-    numeric_embedding : str or None
-    alternates_embedding : bool
-        Whether every second network does without the embedding.
-    schedule : str or callable
-    max_iter : int
-    warns_at_max_iter : bool
-        Whether to warn if training ends at `max_iter`: not if the learning rate has then been
-        annealed to 0 over enough epochs.
-    device : torch.device
-    dtype : torch.dtype
-    n_networks : int or None
-        M for a stack of networks, None for one network.
-    holds_out : bool
-        Whether rows are held out for early stopping.
-    is_partial_fit : bool
-    processes : SingleProcess or Communicator
-        The processes that share the rows.
-    seed : int
-        Drawn by `random_state`.
-    generator : torch.Generator
-        On the CPU: draws held-out rows, and seeds or is the generator of each network.
-    generators : list of torch.Generator
-        On the CPU, one for each network: draws initial weights and shuffles.
-    dropout_generators : list of torch.Generator
-        On the device, one for each network: draws dropout masks.
-    """
+    """All settings of a fit."""
 
     task: Task
-    parameters: SimpleNamespace
-    previous: BaseEstimator | None
-    n_columns: int
-    units: tuple[int, ...]
+    parameters: SimpleNamespace  # checked
+    facts: Facts  # which the rules of "auto" ask
+    previous: BaseEstimator | None  # that of the fit to continue, for warm_start and partial_fit
+    n_columns: int  # of X
+    units: tuple[int, ...]  # n^[1], …, n^[L]
     loss: Loss
-    activations: tuple[Activation, ...]
-    dropout: list[float]
+    activations: tuple[Activation, ...]  # one for each hidden layer, as `get_activation` takes it
+    dropout: list[float]  # one for each hidden layer
     weight_decay: float
     numeric_embedding: str | None
-    alternates_embedding: bool
+    alternates_embedding: bool  # whether every second network does without the embedding
     schedule: Any
     max_iter: int
+    # Whether to warn if training ends at `max_iter`: not if the learning rate has been annealed to
+    # 0 over enough epochs.
     warns_at_max_iter: bool
     device: torch.device
     dtype: torch.dtype
-    n_networks: int | None
-    holds_out: bool
+    n_networks: int | None  # M for a stack of networks, None for one network
+    holds_out: bool  # whether rows are held out for early stopping
     is_partial_fit: bool
-    processes: SingleProcess
-    seed: int
+    processes: SingleProcess  # which share the rows
+    seed: int  # drawn by `random_state`
+    # On the CPU: draws held-out rows, and seeds or is the generator of each network.
     generator: torch.Generator
+    # On the CPU, one for each network: draws initial weights and shuffles.
     generators: list[torch.Generator]
+    # On the device, one for each network: draws dropout masks.
     dropout_generators: list[torch.Generator]
 
     def learning_rate(self, n_inputs: int, batch_size: int) -> float:
-        """Return α for a network with n^[0] inputs and batches of this size.
-
-        A step of Adam changes each weight by about α whatever its gradient, and so changes a unit
-        the more the more inputs it has. For independent inputs the change grows with the root of
-        their number, as for those of a piecewise-linear encoding; for inputs that agree, such as
-        pixels, it grows with their number. Hence one root for the inputs and one for the columns.
-        Longer batches have gradients with less noise, which allow longer steps.
-        """
-        if self.parameters.learning_rate != "auto":
-            return self.parameters.learning_rate
-        if self.parameters.optimizer not in ADAM:
-            return LEARNING_RATE
-        if len(self.units) == 1:
-            return min(MAX_RATE_OF_ONE_LAYER, RATE_TIMES_INPUTS_OF_ONE_LAYER / n_inputs)
-        rate = LEARNING_RATE
-        for n in (n_inputs, self.n_columns):
-            rate *= min(1.0, math.sqrt(INPUTS_AT_FULL_RATE / n))
-        if self.parameters.batch_size == "auto" and batch_size > USUAL_BATCH:
-            rate *= math.sqrt(batch_size / USUAL_BATCH)
-        return rate
+        """Return α for a network with n^[0] inputs and batches of this size."""
+        facts = replace(self.facts, n_inputs=n_inputs, rows_of_batch=batch_size)
+        return value_of("learning_rate", facts)
 
     def batch_options(self, n_rows: int) -> dict[str, Any]:
         """Return the options of `Batches` for training rows: `batch_size` and `generators`."""
-        batch_size, optimizer = self.parameters.batch_size, self.parameters.optimizer
-        if optimizer == "lbfgs" or (batch_size == "auto" and n_rows <= ROWS_OF_ONE_BATCH):
-            batch_size = None  # all rows
-        elif batch_size == "auto":
-            batch_size = min(USUAL_BATCH, max(32, n_rows // 30))
-            if optimizer in ADAM:
-                # Very many rows are enough steps even in longer batches, which take half the time.
-                batch_size = max(batch_size, min(LONGEST_BATCH, n_rows // 200))
+        batch_size = None  # all rows
+        if not self.facts.optimizer.uses_all_rows:
+            batch_size = value_of("batch_size", replace(self.facts, n_rows=n_rows))
         generators = self.generators if self.parameters.shuffle else ()
         return {"batch_size": batch_size, "generators": generators}
 
@@ -240,8 +112,11 @@ def make_plan(
     units = _per_layer("n_units", n_units, n_layers)
     activations = _per_layer("activation", parameters.activation, n_layers)
     dropout = _per_layer("dropout", parameters.dropout, n_layers)
-    device = resolve_device(parameters.device, examples.X)
-    processes, totals, previous = examples.processes, examples.totals(), examples.previous
+    processes, previous = examples.processes, examples.previous
+    facts = _facts(task, parameters, examples, activations, is_partial_fit)
+    device = _checked_device(value_of("device", facts))
+    facts = replace(facts, device_type=device.type)
+    facts = replace(facts, holds_out=value_of("early_stopping", facts))
     check_same(processes, {"The kind of device": device.type})
 
     if seed is None:
@@ -256,39 +131,30 @@ def make_plan(
         seed, state, parameters.n_networks, device, rank
     )
 
-    schedule, max_iter = parameters.learning_rate_schedule, parameters.max_iter
-    if schedule == "auto":
-        schedule = "cosine" if parameters.optimizer in ADAM else "constant"
-    is_annealed = schedule in ANNEALING and (max_iter == "auto" or max_iter >= EPOCHS_TO_ANNEAL)
-    if max_iter == "auto":
-        has_many_rows = totals.n_rows >= ROWS_OF_FEWER_EPOCHS and parameters.optimizer in ADAM
-        max_iter = EPOCHS_OF_MANY_ROWS if has_many_rows else EPOCHS_TO_ANNEAL
-    holds_out = _resolve_early_stopping(parameters, examples, totals, n_layers)
-    embedding = _resolve_embedding(task, parameters, examples, totals, activations)
-    # Networks with and without an embedding make different errors, which average out.
-    alternates = task.alternates_embedding and parameters.n_networks > 1
-    alternates = alternates and embedding is not None and parameters.numeric_embedding == "auto"
+    schedule, max_iter = value_of("learning_rate_schedule", facts), value_of("max_iter", facts)
+    is_long = parameters.max_iter == "auto" or max_iter >= EPOCHS_TO_ANNEAL
+    embedding = value_of("numeric_embedding", facts)
+    alternates = embedding == ALTERNATING
     return Plan(
         task=task,
         parameters=parameters,
+        facts=facts,
         previous=previous,
         n_columns=examples.X.shape[1],
         units=(*map(int, units), examples.target.n_outputs),
         loss=task.loss(parameters),
         activations=tuple(activations),
         dropout=dropout,
-        weight_decay=_resolve_weight_decay(
-            task, parameters, totals.weight, examples.X.shape[1], n_layers, holds_out
-        ),
-        numeric_embedding=embedding,
+        weight_decay=value_of("weight_decay", facts),
+        numeric_embedding=embedding[0] if alternates else embedding,
         alternates_embedding=alternates,
         schedule=schedule,
         max_iter=max_iter,
-        warns_at_max_iter=not is_annealed,
+        warns_at_max_iter=not (schedule in ANNEALING and is_long),
         device=device,
-        dtype=_resolve_dtype(parameters, examples, totals, device, is_partial_fit),
+        dtype=DTYPES[dtype_name(value_of("dtype", facts))],
         n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
-        holds_out=holds_out,
+        holds_out=facts.holds_out,
         is_partial_fit=is_partial_fit,
         processes=processes,
         seed=seed,
@@ -318,9 +184,6 @@ def partial_fit_parameters(parameters: SimpleNamespace) -> SimpleNamespace:
         )
     _check_has_state(parameters.optimizer, "partial_fit")
     changes = {"max_iter": 1, "early_stopping": False, "learning_rate_schedule": "constant"}
-    # Their "auto" depends on the total number of rows, which is not known.
-    unknown = {"weight_decay": 0.0, "numeric_embedding": None}
-    changes |= {name: value for name, value in unknown.items() if vars(parameters)[name] == "auto"}
     return SimpleNamespace(**{**vars(parameters), **changes})
 
 
@@ -329,10 +192,10 @@ def _check_combinations(parameters: SimpleNamespace) -> None:
         _check_has_state(parameters.optimizer, "checkpoint")
     for name, off in (("max_grad_norm", None), ("weight_averaging", 0), ("n_networks", 1)):
         value = getattr(parameters, name)
-        if parameters.optimizer == "lbfgs" and value != off:
+        if optimizer_kind(parameters.optimizer).chooses_steps and value != off:
             raise ValueError(
-                f"{name} must be {off} for optimizer='lbfgs', which chooses its own steps, got "
-                f"{value!r}."
+                f"{name} must be {off} for optimizer={parameters.optimizer!r}, which chooses its "
+                f"own steps, got {value!r}."
             )
     if parameters.n_networks > 1 and parameters.warm_start:
         raise ValueError(
@@ -342,9 +205,36 @@ def _check_combinations(parameters: SimpleNamespace) -> None:
 
 
 def _check_has_state(optimizer: Any, purpose: str) -> None:
-    if optimizer not in WITH_STATE:
-        names = ", ".join(map(repr, WITH_STATE))
+    if not optimizer_kind(optimizer).has_state:
+        names = ", ".join(repr(name) for name, kind in OPTIMIZERS.items() if kind.has_state)
         raise ValueError(f"optimizer must be one of {names} for {purpose}, got {optimizer!r}.")
+
+
+def _facts(
+    task: Task,
+    parameters: SimpleNamespace,
+    examples: Examples,
+    activations: list[Activation],
+    is_partial_fit: bool,
+) -> Facts:
+    X, previous = examples.X, examples.previous
+    numbers = X.numbers if isinstance(X, Table) else X
+    of_y = examples.y, examples.weight, examples.processes
+    return Facts(
+        parameters=parameters,
+        optimizer=optimizer_kind(parameters.optimizer),
+        is_classification=task.is_classification,
+        is_partial_fit=is_partial_fit,
+        n_layers=len(activations) + 1,
+        is_linear=all(activation in LINEAR_ACTIVATIONS for activation in activations),
+        n_columns=X.shape[1],
+        n_numbers=numbers.shape[1],
+        **vars(examples.totals()),
+        can_hold_out=examples.can_hold_out(),
+        needs_float64=previous is None and examples.target.needs_float64(*of_y),
+        cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,
+        previous_dtype=None if previous is None else DTYPES[previous.coefs_[0].dtype.name],
+    )
 
 
 def _per_layer(name: str, value: Any, n_layers: int) -> list:
@@ -383,20 +273,14 @@ def _make_generators(
     return generator, generators, dropout_generators
 
 
-def resolve_device(device: str | torch.device, X: Any) -> torch.device:
-    """Return the torch.device for the parameter `device`.
-
-    "auto" is the device of X for a CUDA tensor, else CUDA if available, else the CPU.
+def _checked_device(device: str | torch.device) -> torch.device:
+    """Return the torch.device of a name.
 
     Raises
     ------
     ValueError
         If it is not the name of a CPU or CUDA device, or no such device is available.
     """
-    if isinstance(device, str) and device == "auto":
-        if isinstance(X, torch.Tensor) and X.is_cuda:
-            return X.device
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -416,99 +300,3 @@ def resolve_device(device: str | torch.device, X: Any) -> torch.device:
             f"device={str(device)!r} was requested, but {found}. Use device='cpu' or device='auto'."
         )
     return resolved
-
-
-def _resolve_early_stopping(
-    parameters: SimpleNamespace, examples: Examples, totals: Totals, n_layers: int
-) -> bool:
-    """Return whether rows are held out if there is no X_val. The first condition decides."""
-    if parameters.early_stopping != "auto":
-        return parameters.early_stopping
-    if parameters.n_networks > 1:
-        # A row that one network holds out is a training row of the others.
-        return bool(totals.n_rarest >= count_folds(parameters.n_networks))
-    if totals.n_rarest * parameters.validation_fraction < 1 or not examples.can_hold_out():
-        return False
-    if parameters.scoring is not None:
-        return True  # the scorer needs rows
-    if parameters.optimizer == "lbfgs" or (parameters.optimizer == "adam" and n_layers == 1):
-        return False  # for "adam" with one layer, weight_decay="auto" prevents overfitting
-    max_few = max(FEW_ROWS.stop, FEW_ROWS_PER_COLUMN * examples.X.shape[1])
-    is_few = totals.n_rows in range(FEW_ROWS.start, max_few) and parameters.optimizer in ADAM
-    return bool(is_few or totals.n_rows >= MANY_ROWS)
-
-
-def _resolve_embedding(
-    task: Task,
-    parameters: SimpleNamespace,
-    examples: Examples,
-    totals: Totals,
-    activations: list[Activation],
-) -> str | None:
-    if parameters.numeric_embedding != "auto":
-        return parameters.numeric_embedding
-    # A linear model, of one layer or with linear activations, would not stay linear.
-    is_linear = all(activation in LINEAR_ACTIVATIONS for activation in activations)
-    if parameters.optimizer not in ADAM or totals.is_sparse or is_linear:
-        return None
-    numbers = examples.X.numbers if isinstance(examples.X, Table) else examples.X
-    n_rows, n_columns = totals.n_rows, numbers.shape[1]
-    # The mean of several networks does not overfit few rows by the embedding.
-    has_enough_rows = parameters.n_networks > 1 or n_rows >= task.min_rows_for_embedding
-    is_small = n_rows * n_columns * INPUTS_OF_A_COLUMN <= MOST_NUMBERS
-    is_narrow = n_columns <= MOST_COLUMNS and (is_small or n_columns <= FEW_COLUMNS)
-    return "piecewise_linear" if has_enough_rows and is_narrow else None
-
-
-def _resolve_weight_decay(
-    task: Task,
-    parameters: SimpleNamespace,
-    total_weight: float,
-    n_columns: int,
-    n_layers: int,
-    holds_out: bool,
-) -> float:
-    """Return the weight decay.
-
-    "auto" with more than one layer is 50 / w, at most 0.01, times `penalty_fraction` where rows are
-    held out, since early stopping prevents overfitting, too. It is at least
-    ``penalty_fraction / 3 * min(1, n / max(w, 100))**2``, since a network overfits few rows with
-    many columns, and at least 0.3 times that for several networks, since their mean overfits less.
-    """
-    if parameters.weight_decay != "auto":
-        return parameters.weight_decay
-    if parameters.optimizer != "adam":
-        return 0.0
-    if n_layers == 1:
-        return n_columns / (PRIOR_VARIANCE_OF_OUTPUT * max(MIN_TOTAL_WEIGHT, total_weight))
-    fraction = task.penalty_fraction
-    usual = min(MAX_WEIGHT_DECAY, PENALTY_OF_ALL_ROWS / total_weight)
-    if holds_out:
-        usual *= fraction
-    columns_per_row = min(1.0, n_columns / max(MIN_TOTAL_WEIGHT, total_weight))
-    several = FRACTION_FOR_SEVERAL if parameters.n_networks > 1 else 1.0
-    return max(usual, several * fraction * PENALTY_OF_COLUMNS * columns_per_row**2)
-
-
-def _resolve_dtype(
-    parameters: SimpleNamespace,
-    examples: Examples,
-    totals: Totals,
-    device: torch.device,
-    is_partial_fit: bool,
-) -> torch.dtype:
-    """Return the torch.dtype of the network. The first condition decides."""
-    if not (isinstance(parameters.dtype, str) and parameters.dtype == "auto"):
-        return DTYPES[dtype_name(parameters.dtype)]
-    if examples.previous is not None:
-        return DTYPES[examples.previous.coefs_[0].dtype.name]
-    if examples.target.needs_float64(examples.y, examples.weight, examples.processes):
-        return torch.float64
-    if device.type == "cuda" or totals.has_32_bits:  # float64 is slow on CUDA
-        return torch.float32
-    # L-BFGS stops at gradients too small for float32. For partial_fit the number of rows is not
-    # known. With more rows the noise of the data is far larger than the rounding of float32, which
-    # takes half the time.
-    needs_float64 = parameters.optimizer == "lbfgs" or is_partial_fit
-    is_small = totals.n_rows < ROWS_WORTH_FLOAT32
-    return torch.float64 if needs_float64 or is_small else torch.float32

@@ -1,7 +1,8 @@
 """Predictions of a fitted estimator, and its network as a torch module.
 
 The network is built from the estimator's arrays once and cached beside the estimator, not in it:
-predicting changes neither the estimator nor its pickle.
+predicting changes neither the estimator nor its pickle. Standardisation is merged into its first
+layer where this loses nothing, so that predictions need not encode X.
 """
 
 import math
@@ -46,26 +47,43 @@ _networks: WeakKeyDictionary = WeakKeyDictionary()
 class FittedNetwork:
     """The network of a fitted estimator, as tensors that share the memory of its arrays.
 
+    A first layer that standardises X itself is a copy.
+
     Parameters
     ----------
     fitted : NetworkEstimator
+
+    Attributes
+    ----------
+    is_merged : bool
+        Whether the first layer takes X as it is: X is not encoded, or only standardised.
+    coefs, intercepts : lists of arrays
+        Those of the estimator, except for a first layer that standardises.
     """
 
     def __init__(self, fitted: Any) -> None:
         self.device = torch.device(fitted.device_)
         if self.device.type != "cpu" and (self.device.index or 0) >= torch.cuda.device_count():
             self.device = torch.device("cpu")  # fitted on another machine
-        self.W: list[Any] = [None, *[as_tensor(coef, self.device).mT for coef in fitted.coefs_]]
-        intercepts = [as_tensor(intercept, self.device) for intercept in fitted.intercepts_]
+        self.coefs, self.intercepts = list(fitted.coefs_), list(fitted.intercepts_)
+        self.encoder, self.is_merged = fitted_encoder(fitted), fitted.input_encoding_ is None
+        self.embedding, self.embedding_parameters = fitted._embedding
+        dtype = self.coefs[0].dtype
+        can_merge = self.embedding is None and self.encoder.merges_exactly(dtype)
+        if can_merge and not self.is_merged:
+            self.is_merged = True
+            merged = self.encoder.merge(self.coefs[0], self.intercepts[0])
+            self.coefs[0], self.intercepts[0] = (array.astype(dtype) for array in merged)
+        self.W: list[Any] = [None, *[as_tensor(coef, self.device).mT for coef in self.coefs]]
+        intercepts = [as_tensor(intercept, self.device) for intercept in self.intercepts]
         self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
         self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
         self.activations = [None, *map(get_activation, fitted.activations_)]
-        embedding, parameters = fitted._embedding
         self.embed = None
-        if embedding is not None:
-            self.embed = partial(embedding.outputs, parameters=as_tensor(parameters, self.device))
+        if self.embedding is not None:
+            parameters = as_tensor(self.embedding_parameters, self.device)
+            self.embed = partial(self.embedding.outputs, parameters=parameters)
         self.output = fitted._task.output
-        self.encoder, self.is_merged = fitted_encoder(fitted), fitted.input_encoding_ is None
         self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
 
     def raw_predict(self, X: Rows, has_missing: bool) -> torch.Tensor:
@@ -214,19 +232,18 @@ def _is_valid_array(fitted: Any, X: Any) -> bool:
 def fitted_module(fitted: Any) -> torch.nn.Sequential:
     """Return the network of a fitted estimator as a torch.nn.Sequential, from X to predictions."""
     check_is_fitted(fitted)
-    dtype = getattr(torch, fitted.coefs_[0].dtype.name)
-    embedding, parameters = fitted._embedding
+    fitted_network = _network_of(fitted)
     network = Network(
         fitted.layer_sizes_,
         [get_activation(activation) for activation in fitted.activations_],
         output=fitted._task.output,
-        embedding=embedding,
+        embedding=fitted_network.embedding,
         n_networks=len(fitted.coefs_[0]) if fitted.coefs_[0].ndim == 3 else None,
-        dtype=dtype,
+        dtype=fitted_network.dtype,
     )
-    network.load(fitted.coefs_, fitted.intercepts_)
-    network.embedding_parameters.copy_(torch.from_numpy(parameters))
+    network.load(fitted_network.coefs, fitted_network.intercepts)
+    network.embedding_parameters.copy_(torch.from_numpy(fitted_network.embedding_parameters))
     module = network.to_module()
-    if fitted.input_encoding_ is not None:
-        module.insert(0, fitted_encoder(fitted).to_module(dtype))
+    if not fitted_network.is_merged:
+        module.insert(0, fitted_network.encoder.to_module(fitted_network.dtype))
     return module.eval()

@@ -37,12 +37,8 @@ class Task:
         From checked parameters to a Loss.
     weigh : callable
         From (parameters, target, encoded y, sample weights, processes) to the weights of the rows.
-    penalty_fraction : float
-        Factor of ``weight_decay="auto"`` where rows are held out or X has many columns.
-    min_rows_for_embedding : int
-        Number of rows from which one network gets ``numeric_embedding="auto"``.
-    alternates_embedding : bool
-        Whether with ``numeric_embedding="auto"`` every second network does without the embedding.
+    is_classification : bool
+        For the values of "auto".
     out_of_fold : tuple of (str, callable)
         Name of the attribute with the out-of-fold predictions, and the function that computes them
         from raw predictions of shape (n_samples, n_outputs).
@@ -53,7 +49,5 @@ class Task:
     constraints: Mapping[str, Constraint]
     loss: Callable[[SimpleNamespace], Loss]
     weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, SingleProcess], np.ndarray]
-    penalty_fraction: float
-    min_rows_for_embedding: int
-    alternates_embedding: bool
+    is_classification: bool
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

@@ -2,7 +2,7 @@
 
 from ._encoder import Encoder, fit_encoder, identity_encoder
 from ._one_hot import OneHot
-from ._piecewise_linear import PiecewiseLinear
+from ._piecewise_linear import MOST_BINS, PiecewiseLinear
 from ._standardize import Standardize
 from ._statistics import (
     Moments,
@@ -19,6 +19,7 @@ from ._target_means import (
 )
 
 __all__ = [
+    "MOST_BINS",
     "Encoder",
     "Moments",
     "OneHot",

@@ -174,9 +174,11 @@ class Encoder:
         """Return the weights and biases of a first layer that takes X and standardises it."""
         return self.block(Standardize).merge(W, b)
 
-    def unmerge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights and biases for standardised rows, the inverse of `merge`."""
-        return self.block(Standardize).unmerge(W, b)
+    def rescaled(
+        self, W: np.ndarray, b: np.ndarray, earlier: "Encoder"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a first layer that computes of these inputs what W and b do of `earlier` ones."""
+        return self.block(Standardize).rescaled(W, b, earlier.block(Standardize))
 
     def _layer(self, device: torch.device) -> "EncodingLayer":
         """Return the layer that encodes, its tensors on the device."""

@@ -15,7 +15,7 @@ from skdnn.data.frames import as_tensor
 
 from ._statistics import WeightedColumns, quantiles
 
-_MOST_BINS = 16
+MOST_BINS = 16
 # For a column with fewer edges, the bins say no more than the number itself.
 _FEWEST_EDGES = 3
 
@@ -117,11 +117,11 @@ def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
            41., 44., 47., 50.])
     """
     distinct, position = np.unique(values, return_inverse=True)
-    if len(distinct) <= _MOST_BINS + 1:
+    if len(distinct) <= MOST_BINS + 1:
         return distinct
-    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / _MOST_BINS
+    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / MOST_BINS
     is_other = ~is_frequent[position]
-    n_bins = max(1, _MOST_BINS - int(is_frequent.sum()))
+    n_bins = max(1, MOST_BINS - int(is_frequent.sum()))
     fractions = np.linspace(0, 1, n_bins + 1)
     return np.union1d(
         distinct[is_frequent], quantiles(values[is_other], weight[is_other], fractions)

@@ -120,9 +120,21 @@ class Standardize:
         W = self.inverse_scale[:, None] * W
         return W, b - self.center @ W
 
-    def unmerge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights and biases for standardised rows, the inverse of `merge`."""
-        return self.scale[:, None] * W, b + self.center @ W
+    def rescaled(
+        self, W: np.ndarray, b: np.ndarray, earlier: "Standardize"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a first layer that computes of these outputs what W and b do of `earlier` ones.
+
+        The first inputs of the layer are those of the block. A column that was constant keeps its
+        weights, and so do all columns if they are clipped, since no weights compute the same then.
+        """
+        if math.isfinite(self.bound):
+            return W, b
+        varied, n_numbers = earlier.inverse_scale > 0, len(self.center)
+        factor = np.ones(W.shape[-2])
+        factor[:n_numbers][varied] = (self.scale * earlier.inverse_scale)[varied]
+        shift = (self.center - earlier.center) * earlier.inverse_scale
+        return factor[:, None] * W, b + shift @ W[..., :n_numbers, :]
 
 
 class _StandardizeModule(torch.nn.Module):

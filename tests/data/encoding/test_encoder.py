@@ -132,14 +132,32 @@ def test_a_large_mean_loses_no_digits():
     assert standardized.std() == pytest.approx(1, rel=1e-7)
 
 
-def test_merge_moves_standardising_into_the_first_layer_and_unmerge_back():
+def test_merge_moves_standardising_into_the_first_layer():
     encoder = fit_encoder(X, ONES)
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
     merged_W, merged_b = encoder.merge(W, b)
     expected = encoder.apply(X, DOUBLE).numpy() @ W + b
     np.testing.assert_allclose(X @ merged_W + merged_b, expected, rtol=1e-12)
-    for got, expected in zip(encoder.unmerge(merged_W, merged_b), (W, b), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_a_rescaled_layer_computes_the_same_after_an_update():
+    earlier = fit_encoder(X, ONES)
+    later = earlier.updated(1000 * X[:20] + 7, ONES[:20])
+    W, b = RNG.normal(size=(2, 4, 3)), RNG.normal(size=(2, 3))
+    rescaled_W, rescaled_b = later.rescaled(W, b, earlier)
+    expected = earlier.apply(X, DOUBLE).numpy() @ W + b[:, None]
+    got = later.apply(X, DOUBLE).numpy() @ rescaled_W + rescaled_b[:, None]
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+def test_rescaling_keeps_the_weights_of_constant_clipped_and_unscaled_columns():
+    W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
+    constant = fit_encoder(np.ones((50, 4)), ONES)
+    clipped, unscaled = fit_encoder(X, ONES, "smooth_clip"), identity_encoder(4)
+    for earlier in (constant, clipped, unscaled):
+        later = earlier.updated(X + 3, ONES)
+        for got, expected in zip(later.rescaled(W, b, earlier), (W, b), strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_merges_exactly_is_false_if_precision_or_columns_would_be_lost():
