@@ -1,29 +1,29 @@
-"""The columns of X: what `fit` learns about them, and warnings about their categories.
+"""The Schema of a fit: the columns of X and their categories, and warnings about them."""
 
-An estimator keeps what it has learned as attributes: `column_kinds_`, `is_categorical_`,
-`categories_` and, for checks and warnings, `_kinds_of_categories` and `_columns_warned_of`.
-"""
-
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from skdnn.callbacks import warn
+from skdnn.checkpoints import describe
 from skdnn.data.frames import (
+    Schema,
     Table,
     add_categories,
     find_kinds,
-    holds_only_numbers,
+    fraction_of_others,
     kinds_of_categories,
-    short_repr,
+    object_array,
+    select_categories,
     text_warnings,
-    to_host,
 )
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same
 
@@ -53,160 +53,170 @@ MIN_FRACTION_FOR_MEANS = {True: 0.0, "auto": TARGET_ENCODED_FRACTION, False: 1.0
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
-def learn_columns(
+def read_schema(
     estimator: BaseEstimator,
     X: UserX,
     categorical_features: str | tuple | None,
     processes: SingleProcess = SINGLE_PROCESS,
-) -> None:
-    """Store the kind of each column of X on the estimator, and forget earlier categories.
-
-    `column_kinds_` is None where all columns hold numbers, and `is_categorical_` is None where no
-    column holds categories.
+) -> Schema:
+    """Return the Schema of X, which has no categories yet.
 
     Warns
     -----
     UserWarning
         If a column is the index of a pandas frame, as other libraries read it from a file.
     """
-    estimator.column_kinds_ = estimator.is_categorical_ = estimator.categories_ = None
-    estimator._kinds_of_categories, estimator._columns_warned_of = None, ()
-    check_same(processes, {"The number of columns of X": X.shape[1:]})
-    names_columns = isinstance(categorical_features, tuple) and categorical_features != ()
-    if all(processes.allgather(holds_only_numbers(X))) and not names_columns:
-        return
-    if sparse.issparse(X):
-        raise ValueError("X must be dense where categorical_features names columns, got sparse X.")
-    for name in map(str, getattr(X, "column_names", getattr(X, "columns", ()))):
+    # scikit-learn writes the names of the columns to the estimator: to a copy, since fit may fail.
+    named = copy.copy(estimator)
+    validate_data(named, X, reset=True, skip_check_array=True)
+    names = getattr(named, "feature_names_in_", None)
+    for name in () if names is None else names:
         if PANDAS_INDEX.fullmatch(name):
             warn(
                 f"X has a column {name!r}, which was the index of a pandas frame and is now used "
                 "as a feature. Drop it, or write the frame with index=False."
             )
-    kinds = find_kinds(to_host(X), categorical_features, processes)
-    if kinds is not None:
-        estimator.column_kinds_ = kinds
-        is_categorical = np.array([kind == "category" for kind in kinds])
-        estimator.is_categorical_ = is_categorical if is_categorical.any() else None
+    shared = {"number of columns": X.shape[1:], "names of the columns": describe(names)}
+    check_same(processes, {f"The {what} of X": value for what, value in shared.items()})
+    return Schema(X.shape[1], names, find_kinds(X, categorical_features, processes))
 
 
-def column_name(estimator: BaseEstimator, j: int | np.integer) -> str:
-    """Return how messages name column j of X: by its quoted name, or else by its index."""
-    names = getattr(estimator, "feature_names_in_", None)
-    return repr(int(j) if names is None else names[j])
-
-
-def encode_categories(
-    estimator: BaseEstimator,
+def learn_categories(
+    schema: Schema,
     parameters: SimpleNamespace,
-    examples: Any,
-    is_partial_fit: bool = False,
-) -> Table:
-    """Return the Table of `examples`, an Examples, with codes for the categories of the estimator.
-
-    The first call stores these categories on the estimator: the frequent ones, and in `fit` also
-    the rare ones that get target means. Later calls of `partial_fit` add new frequent ones, and a
-    fit with `warm_start` keeps the categories as they are.
-    """
-    table, weight, processes = examples.X, examples.weight, examples.processes
-    is_first = estimator.categories_ is None
-    if not (is_first or is_partial_fit):
-        return replace(table, n_frequent=estimator._encoding["n_frequent"])
-    table = table.with_categories_of_all_processes(processes)
-    frequent = table.frequent_categories(weight, processes)
-    categories: Sequence[np.ndarray] = frequent
-    n_frequent: Sequence[int] = [len(column) for column in frequent]
-    if not is_partial_fit:
-        min_fraction = MIN_FRACTION_FOR_MEANS[parameters.target_encoding]
-        rare = table.rare_categories(frequent, weight, min_fraction, processes)
-        categories = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
-    elif not is_first:
-        n_known = estimator._encoding["n_frequent"]
-        columns = zip(estimator.categories_, n_known, frequent, strict=True)
-        categories, n_frequent = zip(*[add_categories(*column) for column in columns], strict=True)
-    counts = [column[:-1] for column in table.counts(weight, processes)]
-    X = examples.given
-    learn_kinds_of_categories(estimator, parameters, X, X, table.categories, counts, processes)
-    estimator.categories_ = list(categories)
-    table = table.recoded(estimator.categories_, np.array(n_frequent, dtype=np.intp))
-    estimator._columns_warned_of += warn_about_other_categories(
-        estimator, table, weight, processes, RARE
-    )
-    return table
-
-
-def learn_kinds_of_categories(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
+    categories: Sequence[Sequence | np.ndarray],
+    counts: Sequence[np.ndarray],
+    n_rows: int,
     X: UserX,
     passed: Any,
-    categories: Sequence[Sequence],
-    counts: Sequence[np.ndarray],
-    processes: SingleProcess = SINGLE_PROCESS,
-) -> None:
-    """Store on the estimator whether the categories of each column are text, numbers or both.
+    min_fraction: float = 1.0,
+    is_first_process: bool = True,
+) -> Schema:
+    """Return the Schema with the categories to distinguish, of those that some rows have.
+
+    If the Schema has categories, as in later calls of `partial_fit`, frequent ones are added.
 
     Parameters
     ----------
-    estimator : NetworkEstimator
+    schema : Schema
     parameters : SimpleNamespace
     X, passed, categories, counts
         See `text_warnings`.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes that share the fit. Only the first one warns.
+    n_rows : int
+    min_fraction : float, default=1.0
+        See `select_categories`. By default no rare categories are selected.
+    is_first_process : bool, default=True
+        Only the first of several processes warns.
 
     Warns
     -----
     UserWarning
-        In the first call, if a text column reads as numbers, dates or durations.
+        If the Schema has no categories yet and a text column reads as numbers, dates or durations.
     """
     found = [kinds_of_categories(column) for column in categories]
-    known = estimator._kinds_of_categories or found
-    estimator._kinds_of_categories = [a | b for a, b in zip(known, found, strict=True)]
-    if estimator.categories_ is not None or not isinstance(parameters.categorical_features, str):
-        return
-    messages = text_warnings(X, passed, estimator.is_categorical_, categories, counts)
-    for message in messages.values() if processes.rank == 0 else ():
-        warn(message)
-    estimator._columns_warned_of += tuple(messages)
+    known = schema.kinds_of_categories or found
+    kinds = [a | b for a, b in zip(known, found, strict=True)]
+    pairs = zip(counts, categories, strict=True)
+    chosen = [select_categories(*pair, n_rows, min_fraction) for pair in pairs]
+    if schema.categories:
+        columns = zip(schema.categories, schema.n_frequent, chosen, strict=True)
+        chosen = [add_categories(known, n, column) for known, n, (column, _) in columns]
+    else:
+        messages = {}
+        if isinstance(parameters.categorical_features, str):
+            messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
+        for message in messages.values() if is_first_process else ():
+            warn(message)
+        schema = replace(schema, columns_warned_of=tuple(messages))
+    now, n_frequent = zip(*chosen, strict=True)
+    return replace(
+        schema,
+        categories=list(now),
+        n_frequent=np.array(n_frequent, dtype=np.intp),
+        kinds_of_categories=kinds,
+    )
 
 
-def check_kinds_of_categories(estimator: BaseEstimator, table: Table) -> None:
-    """Raise a ValueError if a column holds numbers where it held text in fit, or the reverse."""
-    indices, kinds = np.flatnonzero(table.is_categorical), estimator._kinds_of_categories
-    for j, known, categories in zip(indices, kinds, table.categories, strict=True):
-        found = kinds_of_categories(categories)
-        if known and found and not known & found:
-            expected, got = (
-                " and ".join(sorted("text" if kind == "category" else f"{kind}s" for kind in both))
-                for both in (known, found)
-            )
-            raise ValueError(
-                f"X must hold {expected} in column {column_name(estimator, j)}, as in fit, got "
-                f"{got} such as {short_repr(categories[0])}."
-            )
+def encode_categories(
+    schema: Schema,
+    parameters: SimpleNamespace,
+    table: Table,
+    weight: np.ndarray,
+    X: UserX,
+    processes: SingleProcess,
+    min_fraction: float = 1.0,
+) -> tuple[Schema, Table]:
+    """Return the Schema with the categories of all processes, and the Table with codes for them.
+
+    Parameters
+    ----------
+    schema, parameters, min_fraction
+        See `learn_categories`.
+    table : Table
+        The rows of this process, with their own categories.
+    weight : array of shape (m,)
+    X : UserX
+        The rows as the user passed them.
+    processes : SingleProcess or Communicator
+
+    Warns
+    -----
+    UserWarning
+        As `learn_categories`, and if nearly all values of a column are rare categories.
+    """
+    if processes.size > 1:
+        of_all = zip(*processes.allgather(table.categories), strict=True)
+        table = table.recoded([object_array([*dict.fromkeys(chain(*found))]) for found in of_all])
+    counts = _counts(table, weight, processes)
+    n_rows, counts = int(counts[0].sum()), [column[:-1] for column in counts]
+    is_first_process = processes.rank == 0
+    schema = learn_categories(
+        schema, parameters, table.categories, counts, n_rows, X, X, min_fraction, is_first_process
+    )
+    table = table.recoded(schema.categories, schema.n_frequent)
+    return warn_about_other_categories(schema, table, weight, processes, RARE), table
+
+
+def recode(schema: Schema, X: Table | Any) -> Table | Any:
+    """Return a Table with codes for the categories of the Schema, any other X as it is.
+
+    Warns
+    -----
+    UserWarning
+        If nearly all values of a column are other categories.
+    """
+    if isinstance(X, Table):
+        X = X.recoded(schema.categories)
+        warn_about_other_categories(schema, X)
+    return X
 
 
 def warn_about_other_categories(
-    estimator: BaseEstimator,
+    schema: Schema,
     table: Table,
     weight: np.ndarray | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
     what: str = UNSEEN,
-) -> tuple[int, ...]:
+) -> Schema:
     """Warn about columns where nearly all values are in categories that share one input.
 
-    Columns that fit has warned about are left out. Return the indices of the others.
+    Columns that the user has been warned of are left out. Return the Schema with the others, too.
     """
     if processes.allreduce(np.array(len(table))) <= FEW_ROWS:
-        return ()
-    fractions = table.fraction_of_others(weight, processes)
-    columns = zip(np.flatnonzero(table.is_categorical).tolist(), fractions, strict=True)
+        return schema
+    counts = _counts(table, np.ones(len(table)) if weight is None else weight, processes)
+    columns = zip(np.flatnonzero(table.is_categorical), counts, table.categories, strict=True)
     found = tuple(
-        j
-        for j, fraction in columns
-        if fraction >= NEARLY_ALL and j not in estimator._columns_warned_of
+        int(j)
+        for j, n_rows, categories in columns
+        if j not in schema.columns_warned_of
+        and fraction_of_others(n_rows, categories) >= NEARLY_ALL
     )
     for j in found:
-        warn(f"Column {column_name(estimator, j)} has almost only {what}")
-    return found
+        warn(f"Column {schema.column_name(j)} has almost only {what}")
+    return replace(schema, columns_warned_of=schema.columns_warned_of + found)
+
+
+def _counts(table: Table, weight: np.ndarray, processes: SingleProcess) -> list[np.ndarray]:
+    """Return `table.counts`, summed over all processes."""
+    return [processes.allreduce(column) for column in table.counts(weight)]

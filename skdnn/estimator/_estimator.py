@@ -1,8 +1,7 @@
 """The base class of both estimators: the outline of fit, partial_fit and export."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -12,13 +11,14 @@ from sklearn.utils import Tags
 
 from skdnn.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from skdnn.checkpoints import open_checkpoint
+from skdnn.data.streaming import open_source
 from skdnn.distributed import fit_on_dask, is_dask_collection
 from skdnn.processes import current_processes
 from skdnn.training import with_default_torch_state
 
-from ._examples import read_partial_fit_examples
-from ._file_examples import read_fit_examples
-from ._fitted_attributes import fitted_attributes
+from ._examples import read_examples, read_partial_fit_examples
+from ._file_examples import read_file_examples
+from ._fitted_attributes import fitted_attributes, restored_on_error, set_attributes
 from ._html import NetworkHTMLMixin
 from ._initialized_network import initialize_network
 from ._parameters import checked_parameters
@@ -142,13 +142,16 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         processes = current_processes()
         is_first = processes.rank == 0  # only the first process saves and runs callbacks
         context = self._init_callback_context(max_subtasks=None)
-        with _restored_on_error(self), processes.propagating_errors():
+        with restored_on_error(self), processes.propagating_errors():
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
             with open_checkpoint(parameters, processes) as checkpoint_file:
-                examples = read_fit_examples(
-                    self, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
-                )
+                passed = y, sample_weight, groups, X_val, y_val, sample_weight_val
+                source = open_source(X)
+                if source is None:
+                    examples = read_examples(self, parameters, X, *passed)
+                else:
+                    examples = read_file_examples(self, parameters, X, source, *passed)
                 seed = None
                 if checkpoint_file is not None:
                     seed = checkpoint_file.saved_seed(parameters, examples)
@@ -158,7 +161,8 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 result = run_observed_training(
                     self, plan, examples, split, initialized, checkpoint_file, tasks
                 )
-                self.__dict__.update(fitted_attributes(plan, examples, split, initialized, result))
+                fitted = fitted_attributes(plan, examples, split, initialized, result)
+                set_attributes(self, fitted)
                 tasks.end()
         check_convergence(plan, result)
         return self
@@ -170,14 +174,13 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         sample_weight: ArrayLike | None,
         target: Any = None,
     ) -> Self:
-        with _restored_on_error(self):
-            parameters = partial_fit_parameters(checked_parameters(self))
-            examples = read_partial_fit_examples(self, parameters, X, y, sample_weight, target)
-            plan = make_plan(self._task, parameters, examples, is_partial_fit=True)
-            split = make_split(plan, examples)
-            initialized = initialize_network(plan, split)
-            result = run_training(plan, split, initialized)
-            self.__dict__.update(fitted_attributes(plan, examples, split, initialized, result))
+        parameters = partial_fit_parameters(checked_parameters(self))
+        examples = read_partial_fit_examples(self, parameters, X, y, sample_weight, target)
+        plan = make_plan(self._task, parameters, examples, is_partial_fit=True)
+        split = make_split(plan, examples)
+        initialized = initialize_network(plan, split)
+        result = run_training(plan, split, initialized)
+        set_attributes(self, fitted_attributes(plan, examples, split, initialized, result))
         return self
 
     @with_default_torch_state
@@ -244,15 +247,3 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         return tags
-
-
-@contextmanager
-def _restored_on_error(estimator: NetworkEstimator) -> Iterator[None]:
-    """Restore the attributes of an estimator if the block raises."""
-    before = estimator.__dict__.copy()
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before)
-        raise

@@ -10,12 +10,19 @@ from sklearn.base import BaseEstimator
 
 from skdnn.checkpoints import describe, digest_of
 from skdnn.data.encoding import WeightedColumns, is_far_outside
-from skdnn.data.frames import Table, check_in_memory, take_rows
+from skdnn.data.frames import Schema, Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
 from skdnn.data.targets import Target, check_weights, encode_groups
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same, current_processes
 
-from ._columns import UserArray, UserX, column_name, encode_categories
+from ._columns import (
+    MIN_FRACTION_FOR_MEANS,
+    UserArray,
+    UserX,
+    encode_categories,
+    read_schema,
+    recode,
+)
 from ._parameters import has_32_bits
 from ._reading import CheckedX, read_data
 
@@ -64,6 +71,8 @@ class Examples:
     weight : array of shape (n_samples,)
         Sample weights, times class weights in classification.
     target : Target
+    schema : Schema
+        The columns of X.
     groups : array of int of shape (n_samples,) or None
         Rows of the same group are held out together.
     validation : Examples or None
@@ -82,6 +91,7 @@ class Examples:
     y: np.ndarray
     weight: np.ndarray
     target: Target
+    schema: Schema
     groups: np.ndarray | None = None
     validation: "Examples | None" = None
     previous: BaseEstimator | None = None
@@ -91,7 +101,7 @@ class Examples:
 
     def take(self, index: Any) -> "Examples":
         """Return X, y and weights of some rows, which need no longer be those of `given`."""
-        return Examples(self.X[index], self.y[index], self.weight[index], self.target)
+        return Examples(self.X[index], self.y[index], self.weight[index], self.target, self.schema)
 
     def part(self, processes: SingleProcess) -> "Examples":
         """Return the part of all rows on which one of several processes trains."""
@@ -117,7 +127,7 @@ class Examples:
         return True
 
 
-def read_examples_in_memory(
+def read_examples(
     estimator: BaseEstimator,
     parameters: SimpleNamespace,
     X: UserX,
@@ -129,22 +139,35 @@ def read_examples_in_memory(
     sample_weight_val: UserArray | None,
 ) -> Examples:
     """Return the Examples of a fit of rows in memory."""
+    if isinstance(y, str):
+        if isinstance(X, list | tuple) and not X:
+            raise ValueError("X must be a list of at least one path, got an empty list.")
+        raise ValueError(
+            "y must hold one label or number for each row of X, got "
+            f"{y!r}. It can be the name of a column only where X is in a file."
+        )
     processes = current_processes()
     readers = SINGLE_PROCESS if processes.rows == "all" else processes
     if processes.size > 1:
         _check_shared_fit(processes, parameters, groups, X_val)
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
-    learn_by = parameters if previous is None else None
     given = check_in_memory(X)
-    X, y = read_data(estimator, given, y, learn_by=learn_by, processes=readers)
+    schema = _schema_of(estimator, parameters, given, previous, readers)
+    X, y = read_data(estimator, schema, given, y, processes=readers)
     if readers.allreduce(np.array(len(y))) == 0:
         raise ValueError("X must have a row in some process, got none in any.")
     target = estimator._task.target.learn(y, readers)
-    examples = _make_examples(estimator, parameters, X, y, target, sample_weight, "", readers)
+    examples = _make_examples(
+        estimator, parameters, X, y, target, schema, sample_weight, "", readers
+    )
     target.check(examples.y, examples.weight, readers)
     examples = replace(examples, given=given, previous=previous)
-    if isinstance(X, Table):
-        examples = replace(examples, X=encode_categories(estimator, parameters, examples))
+    if isinstance(X, Table) and previous is not None:
+        table = replace(recode(schema, X), n_frequent=schema.n_frequent)
+        examples = replace(examples, X=table)
+    elif isinstance(X, Table):
+        min_fraction = MIN_FRACTION_FOR_MEANS[parameters.target_encoding]
+        examples = _with_categories(examples, parameters, min_fraction)
     if groups is not None:
         groups = encode_groups(groups)
         if len(groups) != len(y):
@@ -153,7 +176,7 @@ def read_examples_in_memory(
                 f"{[len(y), len(groups)]}."
             )
     validation = read_validation_set(
-        estimator, parameters, X_val, y_val, sample_weight_val, target, readers
+        estimator, parameters, X_val, y_val, sample_weight_val, target, examples.schema, readers
     )
     examples = replace(examples, groups=groups, validation=validation)
     if processes is readers:
@@ -210,8 +233,8 @@ def read_partial_fit_examples(
         )
     previous = estimator if hasattr(estimator, "coefs_") else None
     given = check_in_memory(X)
-    learn_by = parameters if previous is None else None
-    X, y = read_data(estimator, given, y, learn_by=learn_by, recodes=False)
+    schema = _schema_of(estimator, parameters, given, previous)
+    X, y = read_data(estimator, schema, given, y)
     if target is None:
         target_type = estimator._task.target
         target = (
@@ -219,12 +242,31 @@ def read_partial_fit_examples(
             if previous is None
             else target_type.from_attributes(vars(previous))
         )
-    examples = _make_examples(estimator, parameters, X, y, target, sample_weight)
+    examples = _make_examples(estimator, parameters, X, y, target, schema, sample_weight)
     examples = replace(examples, given=given, previous=previous)
-    if isinstance(X, Table):
-        table = encode_categories(estimator, parameters, examples, is_partial_fit=True)
-        examples = replace(examples, X=table)
-    return examples
+    return _with_categories(examples, parameters) if isinstance(X, Table) else examples
+
+
+def _schema_of(
+    estimator: BaseEstimator,
+    parameters: SimpleNamespace,
+    X: UserX,
+    previous: BaseEstimator | None,
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> Schema:
+    """Return the Schema by which to read X: that of the previous fit, if training continues."""
+    if previous is not None:
+        return Schema.from_attributes(vars(previous))
+    return read_schema(estimator, X, parameters.categorical_features, processes)
+
+
+def _with_categories(
+    examples: Examples, parameters: SimpleNamespace, min_fraction: float = 1.0
+) -> Examples:
+    """Return Examples of a Table with the categories that are learned from it."""
+    rows = examples.X, examples.weight, examples.given, examples.processes
+    schema, table = encode_categories(examples.schema, parameters, *rows, min_fraction)
+    return replace(examples, schema=schema, X=table)
 
 
 def read_validation_set(
@@ -234,6 +276,7 @@ def read_validation_set(
     y_val: UserArray | None,
     sample_weight_val: UserArray | None,
     target: Target,
+    schema: Schema,
     processes: SingleProcess = SINGLE_PROCESS,
 ) -> Examples | None:
     """Return the Examples of the user's validation set, or None if there is none."""
@@ -246,12 +289,13 @@ def read_validation_set(
         return None
     try:
         given = check_in_memory(X_val)
-        X, y = read_data(estimator, given, y_val, name="y_val", processes=processes)
+        X, y = read_data(estimator, schema, given, y_val, name="y_val", processes=processes)
+        X = recode(schema, X)
     except (TypeError, ValueError) as error:
         error_type = TypeError if isinstance(error, TypeError) else ValueError
         raise error_type(f"X_val and y_val must be like X and y: {error}") from error
     examples = _make_examples(
-        estimator, parameters, X, y, target, sample_weight_val, "_val", processes
+        estimator, parameters, X, y, target, schema, sample_weight_val, "_val", processes
     )
     examples, rows = replace(examples, given=given), np.flatnonzero(examples.weight)
     # Rows of weight zero are dropped, because a scorer may take no weights.
@@ -264,6 +308,7 @@ def _make_examples(
     X: CheckedX,
     y: np.ndarray,
     target: Target,
+    schema: Schema,
     sample_weight: UserArray | None,
     suffix: str = "",
     processes: SingleProcess = SINGLE_PROCESS,
@@ -272,10 +317,10 @@ def _make_examples(
     y = target.encode(y, f"y{suffix}")
     weight = check_weights(sample_weight, len(y), f"sample_weight{suffix}", processes)
     weight = estimator._task.weigh(parameters, target, y, weight, processes)
-    return Examples(X, y, weight, target, processes=processes)
+    return Examples(X, y, weight, target, schema, processes=processes)
 
 
-def describe_out_of_range_column(estimator: BaseEstimator, examples: Examples) -> str | None:
+def describe_out_of_range_column(examples: Examples) -> str | None:
     """Return a text about the column of X_val that is out of the range of X in the most rows.
 
     Return None unless most rows of X_val are outside in some columns, as they are where X was
@@ -295,7 +340,8 @@ def describe_out_of_range_column(estimator: BaseEstimator, examples: Examples) -
     of_validation = WeightedColumns(X_val, validation.weight, processes=processes)
     low_val, high_val = of_validation.limits()
     j = processes.allreduce(is_far.sum(axis=0)).argmax()
-    name = column_name(estimator, np.flatnonzero(~examples.X.is_categorical)[j] if is_table else j)
+    j_of_X = np.flatnonzero(~examples.X.is_categorical)[j] if is_table else j
+    name = examples.schema.column_name(j_of_X)
     return (
         f"column {name} is from {low[j]:g} to {high[j]:g} in X and from {low_val[j]:g} to "
         f"{high_val[j]:g} in X_val"

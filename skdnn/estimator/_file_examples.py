@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
 from skdnn.callbacks import ReadingLines
 from skdnn.checkpoints import describe, digest_of
-from skdnn.data.frames import Table
-from skdnn.data.streaming import FileColumns, FileStatistics, TrainingFile, open_source
+from skdnn.data.frames import Schema, Table
+from skdnn.data.streaming import FileColumns, FileStatistics, Source, TrainingFile, open_source
 from skdnn.data.targets import Target
 from skdnn.processes import SINGLE_PROCESS, current_processes
 
@@ -24,11 +23,11 @@ from ._columns import (
     RARE,
     UserArray,
     UserX,
-    learn_columns,
-    learn_kinds_of_categories,
+    learn_categories,
+    read_schema,
     warn_about_other_categories,
 )
-from ._examples import Examples, Totals, read_examples_in_memory, read_validation_set
+from ._examples import Examples, Totals, read_validation_set
 from ._parameters import has_32_bits
 from ._reading import CheckedX
 
@@ -101,40 +100,29 @@ class FileExamples(Examples):
         return dict(zip(labels, self.factors[self.target.encode(labels)], strict=True))
 
 
-def read_fit_examples(
+def read_file_examples(
     estimator: BaseEstimator,
     parameters: SimpleNamespace,
     X: Any,
+    source: Source,
     y: UserArray,
     sample_weight: UserArray | None,
     groups: UserArray | None,
     X_val: UserX | None,
     y_val: UserArray | None,
     sample_weight_val: UserArray | None,
-) -> Examples:
-    """Return the Examples of a fit, where X holds rows in memory or names a file."""
-    source = open_source(X)
-    if source is None:
-        if not isinstance(y, str):
-            return read_examples_in_memory(
-                estimator, parameters, X, y, sample_weight, groups, X_val, y_val, sample_weight_val
-            )
-        if isinstance(X, list | tuple) and not X:
-            raise ValueError("X must be a list of at least one path, got an empty list.")
-        raise ValueError(
-            "y must hold one label or number for each row of X, got "
-            f"{y!r}. It can be the name of a column only where X is in a file."
-        )
+) -> FileExamples:
+    """Return the Examples of a fit where X names files, which are opened as a Source."""
     _check_file_fit(parameters, groups, X_val)
-    columns = _find_columns(estimator, parameters, source, y, sample_weight)
+    columns, schema = _find_columns(estimator, parameters, source, y, sample_weight)
     lines = ReadingLines(source.n_rows) if parameters.verbose else lambda n_rows: None
     statistics = columns.statistics(parameters.validation_fraction, lines)
     lines(source.n_rows)
-    examples = _sample(estimator, parameters, statistics, X)
+    examples = _sample(estimator, parameters, statistics, schema, X)
     _, of_classes, weight = examples.representative_rows()
     examples.target.check(of_classes, weight)
     validation = read_validation_set(
-        estimator, parameters, X_val, y_val, sample_weight_val, examples.target
+        estimator, parameters, X_val, y_val, sample_weight_val, examples.target, examples.schema
     )
     examples = replace(examples, validation=validation)
     facts = [
@@ -167,8 +155,8 @@ def _find_columns(
     source: Any,
     y: UserArray,
     sample_weight: UserArray | None,
-) -> FileColumns:
-    """Return the FileColumns of a Source, and store names and kinds of X on the estimator."""
+) -> tuple[FileColumns, Schema]:
+    """Return the FileColumns of a Source, and the Schema of those that are X."""
     named = {"y": y} if sample_weight is None else {"y": y, "sample_weight": sample_weight}
     for argument, name in named.items():
         if not isinstance(name, str):
@@ -181,40 +169,39 @@ def _find_columns(
     source.check_names(names, "X")
     if not names:
         raise ValueError(f"X must have columns besides {[*named.values()]}, got none.")
-    empty = source.empty.select(names)
-    learn_columns(estimator, empty, parameters.categorical_features)
-    validate_data(estimator, empty, reset=True, skip_check_array=True)
-    kinds = estimator.column_kinds_
-    return FileColumns(source, names, kinds, y, sample_weight, estimator._task.target)
+    schema = read_schema(estimator, source.empty.select(names), parameters.categorical_features)
+    target = estimator._task.target
+    return FileColumns(source, names, schema.kinds, y, sample_weight, target), schema
 
 
 def _sample(
-    estimator: BaseEstimator, parameters: SimpleNamespace, statistics: FileStatistics, passed: Any
+    estimator: BaseEstimator,
+    parameters: SimpleNamespace,
+    statistics: FileStatistics,
+    schema: Schema,
+    passed: Any,
 ) -> FileExamples:
-    """Return the FileExamples of the rows in memory, and store categories on the estimator."""
+    """Return the FileExamples of the rows in memory, with the categories of all rows."""
     columns, labels = statistics.columns, statistics.labels()
     target = columns.target.learn(labels if labels.size else np.zeros(1))
-    factors, n_frequent = None, None
+    factors = None
     if None not in statistics.sums:
         y, weight = _weight_of_each_class(statistics, target, np.ones(len(labels)))
         weighted = estimator._task.weigh(parameters, target, y, weight, SINGLE_PROCESS)
         factors = np.divide(weighted, weight, out=np.zeros(len(labels)), where=weight > 0)
     summary = statistics.summary({}, with_held_out=True)
-    frequent = summary.frequent_categories()
-    if frequent:
-        empty = columns.source.empty.select(columns.names)
-        counts = [np.array(list(found.values())) for found in summary.categories]
+    if summary.categories:
         categories = [list(found) for found in summary.categories]
-        learn_kinds_of_categories(estimator, parameters, empty, passed, categories, counts)
-        estimator.categories_ = frequent
-        n_frequent = np.array([len(of_column) for of_column in frequent], dtype=np.intp)
-    rows, is_held, is_sampled = statistics.pop_rows_in_memory(frequent, n_frequent)
+        counts = [np.array(list(found.values())) for found in summary.categories]
+        empty = columns.source.empty.select(columns.names)
+        schema = learn_categories(
+            schema, parameters, categories, counts, summary.n_rows, empty, passed
+        )
+    rows, is_held, is_sampled = statistics.pop_rows_in_memory(schema.categories, schema.n_frequent)
     y = target.encode(rows.y)
     weight = rows.weight if factors is None else rows.weight * factors[y]
     if isinstance(rows.X, Table):
-        estimator._columns_warned_of += warn_about_other_categories(
-            estimator, rows.X, weight, what=RARE
-        )
+        schema = warn_about_other_categories(schema, rows.X, weight, what=RARE)
     has_weight = weight > 0
     index = slice(None) if has_weight.all() else has_weight  # a slice takes no copy
     return FileExamples(
@@ -222,6 +209,7 @@ def _sample(
         y=y[index],
         weight=weight[index],
         target=target,
+        schema=schema,
         statistics=statistics,
         factors=factors,
         is_held=is_held[index],

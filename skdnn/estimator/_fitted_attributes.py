@@ -4,10 +4,14 @@ Pickles stay small, and a model fitted on CUDA predicts on a machine without it.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
+from skdnn.data.frames import Schema
 from skdnn.network import Network
 from skdnn.training import TrainingResult, epoch_raw_predictions
 
@@ -15,6 +19,24 @@ from ._examples import Examples
 from ._initialized_network import InitializedNetwork, frozen_parameters, partial_fit_state
 from ._plan import Plan
 from ._split import Split
+
+
+@contextmanager
+def restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Restore the attributes of an estimator if the block raises."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def set_attributes(estimator: BaseEstimator, fitted: dict[str, Any]) -> None:
+    """Replace the fitted attributes of an estimator; without names of columns it has none."""
+    vars(estimator).pop("feature_names_in_", None)
+    vars(estimator).update(fitted)
 
 
 def fitted_attributes(
@@ -44,14 +66,14 @@ def fitted_attributes(
         raw[split.held_out[is_row]] = split.target.restored(Z[is_row])
         out_of_fold = from_raw_predictions(raw)
     return {
-        **learned_attributes(plan, split, initialized.network, result),
+        **learned_attributes(plan, examples.schema, split, initialized.network, result),
         "_partial_fit_state": partial_fit_state(plan, initialized) if plan.is_partial_fit else None,
         name: out_of_fold,
     }
 
 
 def learned_attributes(
-    plan: Plan, split: Split, network: Network, result: TrainingResult
+    plan: Plan, schema: Schema, split: Split, network: Network, result: TrainingResult
 ) -> dict[str, Any]:
     """Return the fitted attributes that exist after every epoch.
 
@@ -79,7 +101,7 @@ def learned_attributes(
     n_iter = earlier.get("n_iter_", 0)
     best_iter = (n_iter + result.best_iter).tolist()
     return {
-        **network_attributes(plan, split, network),
+        **network_attributes(plan, schema, split, network),
         **means,
         "n_iter_": n_iter + int(result.n_iter.max()),
         "best_iter_": best_iter[0] if len(best_iter) == 1 else best_iter,
@@ -92,13 +114,14 @@ def learned_attributes(
 
 
 def network_attributes(
-    plan: Plan, split: Split, network: Network, member: int | None = None
+    plan: Plan, schema: Schema, split: Split, network: Network, member: int | None = None
 ) -> dict[str, Any]:
     """Return the fitted attributes that predictions depend on.
 
     Parameters
     ----------
     plan : Plan
+    schema : Schema
     split : Split
     network : Network
     member : int or None, default=None
@@ -112,6 +135,7 @@ def network_attributes(
     has_more_inputs = encoder.is_categorical.any() or encoder.n_outputs > plan.n_columns
     is_encoded = plan.parameters.standardize is not False or has_more_inputs
     return {
+        **schema.attributes(),
         **split.target.attributes(),
         "layer_sizes_": network.layer_sizes,
         "n_layers_": network.n_layers,

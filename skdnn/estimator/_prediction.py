@@ -27,10 +27,10 @@ from skdnn.network import Network, compute_raw_predictions, get_activation
 from skdnn.training import ThreadPool, threads_for
 
 from ._parameters import has_32_bits, to_python
-from ._reading import read_data
+from ._reading import read_new_rows
 from ._split import fitted_encoder
 
-# X as users pass it, and as `read_data` returns it.
+# X as users pass it, and as `read_new_rows` returns it.
 MatrixLike: TypeAlias = (
     ArrayLike | sparse.sparray | sparse.spmatrix | os.PathLike | Sequence[os.PathLike]
 )
@@ -123,9 +123,9 @@ def raw_predict(fitted: Any, X: MatrixLike) -> np.ndarray:
         return _predict_rows(fitted, X, has_missing=False)
     source = open_source(X)
     if source is None:
-        return _predict_rows(fitted, read_data(fitted, X))
+        return _predict_rows(fitted, read_new_rows(fitted, X))
     tables = source.tables(features_in(fitted, source))
-    return np.concatenate([_predict_rows(fitted, read_data(fitted, table)) for table in tables])
+    return np.concatenate([_predict_rows(fitted, read_new_rows(fitted, table)) for table in tables])
 
 
 def read_target_and_weight(

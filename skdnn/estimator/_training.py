@@ -21,7 +21,7 @@ from skdnn.processes import current_trainer
 from skdnn.training import TrainingResult, train
 
 from ._examples import Examples, describe_out_of_range_column
-from ._fitted_attributes import learned_attributes, network_attributes
+from ._fitted_attributes import learned_attributes, network_attributes, set_attributes
 from ._initialized_network import InitializedNetwork
 from ._plan import Plan
 from ._reading import cache_read_data
@@ -106,7 +106,7 @@ def run_observed_training(
 
     def as_fitted(network: Network, member: int) -> BaseEstimator:
         fitted = copy.copy(estimator)
-        vars(fitted).update(network_attributes(plan, split, network, member))
+        set_attributes(fitted, network_attributes(plan, examples.schema, split, network, member))
         cache_read_data(
             fitted, split.validation_rows[member].given, split.validation_rows[member].X
         )
@@ -118,7 +118,7 @@ def run_observed_training(
             f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "
             "Set early_stopping=True, or give X_val and y_val."
         )
-    tasks.begin(partial(learned_attributes, plan, split), plan.max_iter)
+    tasks.begin(partial(learned_attributes, plan, examples.schema, split), plan.max_iter)
     observers: list[Callable] = [tasks] if tasks.is_active else []
     restore = None
     if checkpoint_file is not None:
@@ -128,12 +128,12 @@ def run_observed_training(
     trainer = current_trainer(train)
     result = run_training(plan, split, initialized, score, observers, trainer, restore)
     if examples.validation is not None and result.n_iter.any():
-        _warn_of_far_validation_set(estimator, plan, examples, split, result)
+        _warn_of_far_validation_set(plan, examples, split, result)
     return result
 
 
 def _warn_of_far_validation_set(
-    estimator: BaseEstimator, plan: Plan, examples: Examples, split: Split, result: TrainingResult
+    plan: Plan, examples: Examples, split: Split, result: TrainingResult
 ) -> None:
     """Warn if X_val lies far outside X and a constant prediction is better than the network."""
     validation, curve = split.validation, result.validation_cost_curve
@@ -149,7 +149,7 @@ def _warn_of_far_validation_set(
     # Rounding may differ between processes, but all must decide the same.
     if not plan.processes.broadcast(first_cost > cost_of_constant):
         return
-    column = describe_out_of_range_column(estimator, examples)
+    column = describe_out_of_range_column(examples)
     if column is not None:
         warn(
             f"X_val lies far outside the range of X: {column}. The validation cost in the "

@@ -13,11 +13,13 @@ from ._containers import (
     take_rows,
 )
 from ._reading import find_kinds, read_columns
-from ._tables import Table, add_categories, select_frequent
+from ._schema import Schema
+from ._tables import Table, add_categories, fraction_of_others, select_categories
 from ._text import text_warnings
 
 __all__ = [
     "Column",
+    "Schema",
     "Table",
     "add_categories",
     "as_tensor",
@@ -27,6 +29,7 @@ __all__ = [
     "columns_of",
     "dense_tensor",
     "find_kinds",
+    "fraction_of_others",
     "holds_only_numbers",
     "is_frame",
     "is_missing",
@@ -35,7 +38,7 @@ __all__ = [
     "object_array",
     "read_columns",
     "row_chunks",
-    "select_frequent",
+    "select_categories",
     "short_repr",
     "take_rows",
     "text_warnings",

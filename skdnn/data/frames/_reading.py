@@ -6,9 +6,11 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
+from ._arrays import to_host
 from ._columns import (
     CATEGORY,
     DATE,
@@ -20,7 +22,7 @@ from ._columns import (
     is_numeric,
     object_array,
 )
-from ._containers import columns_of, is_frame, names_of
+from ._containers import columns_of, holds_only_numbers, is_frame, names_of
 from ._tables import Table
 
 # In frames of more rows, reading column by column costs little and avoids the copy of a block.
@@ -108,17 +110,29 @@ def find_kinds(
     Raises
     ------
     ValueError
-        If the sequence names columns that X does not have, or a column holds none of these kinds.
+        If the sequence names columns that X does not have or X is sparse, or a column holds none of
+        these kinds.
     """
     from_dtype = isinstance(categorical_features, str)
-    chosen = set() if from_dtype else _chosen(categorical_features, names_of(X))
-    found: dict[int, str | None] = {
-        **dict.fromkeys(chain(*numeric_columns(X).values()), NUMBER),
-        **dict.fromkeys(chosen, CATEGORY),
-    }
-    others = [j for j in range(X.shape[1]) if j not in found]
-    found |= {j: column.kind() for j, column in zip(others, columns_of(X, others), strict=True)}
-    in_processes = processes.allgather([found[j] for j in range(X.shape[1])])
+    chosen, here = set(), None
+    if not holds_only_numbers(X) or (categorical_features and not from_dtype):
+        if sparse.issparse(X):
+            raise ValueError(
+                "X must be dense where categorical_features names columns, got sparse X."
+            )
+        X = to_host(X)
+        chosen = set() if from_dtype else _chosen(categorical_features, names_of(X))
+        found: dict[int, str | None] = {
+            **dict.fromkeys(chain(*numeric_columns(X).values()), NUMBER),
+            **dict.fromkeys(chosen, CATEGORY),
+        }
+        others = [j for j in range(X.shape[1]) if j not in found]
+        found |= {j: column.kind() for j, column in zip(others, columns_of(X, others), strict=True)}
+        here = [found[j] for j in range(X.shape[1])]
+    in_processes = processes.allgather(here)
+    if all(found_there is None for found_there in in_processes):
+        return None
+    in_processes = [found_there or [NUMBER] * X.shape[1] for found_there in in_processes]
     default = CATEGORY if from_dtype and is_frame(X) else NUMBER
     kinds = []
     for j, of_column in enumerate(zip(*in_processes, strict=True)):

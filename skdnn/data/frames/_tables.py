@@ -7,12 +7,9 @@ this module depends on y.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
-
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._columns import object_array
 
@@ -69,15 +66,6 @@ class Table:
         means = None if self.means is None else self.means[rows]
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows], means=means)
 
-    def with_categories_of_all_processes(self, processes: SingleProcess) -> "Table":
-        """Return the Table with codes for all categories that the Tables of all processes have."""
-        if processes.size == 1:
-            return self
-        of_all = zip(*processes.allgather(self.categories), strict=True)
-        return self.recoded(
-            [object_array(list(dict.fromkeys(chain(*categories)))) for categories in of_all]
-        )
-
     def with_used_categories(self) -> "Table":
         """Return the Table without the categories that no row has."""
         used = [np.unique(column) for column in self.codes.T]
@@ -105,94 +93,35 @@ class Table:
         n_frequent = lengths if n_frequent is None else n_frequent
         return replace(self, codes=codes, categories=categories, n_frequent=n_frequent)
 
-    def counts(
-        self, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> list[np.ndarray]:
+    def counts(self, weight: np.ndarray) -> list[np.ndarray]:
         """Return for each column the number of rows of each category and, last, of all others.
 
         Parameters
         ----------
         weight : array of shape (m,)
             Rows of weight 0 do not count.
-        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-            The processes that have the other rows.
         """
         codes = self.codes[weight > 0]
         return [
-            processes.allreduce(np.bincount(column, minlength=len(categories) + 1))
+            np.bincount(column, minlength=len(categories) + 1)
             for column, categories in zip(codes.T, self.categories, strict=True)
         ]
 
-    def frequent_categories(
-        self, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> list[np.ndarray]:
-        """Return for each column the categories that are not rare, sorted.
 
-        Parameters
-        ----------
-        weight, processes
-            As of `counts`.
-        """
-        n_rows = int(processes.allreduce(np.array(np.count_nonzero(weight))))
-        counts = self.counts(weight, processes)
-        return [
-            select_frequent(column[:-1], categories, n_rows)
-            for column, categories in zip(counts, self.categories, strict=True)
-        ]
+def fraction_of_others(counts: np.ndarray, categories: Sequence | np.ndarray) -> float:
+    """Return the fraction of the values of a column that are none of its categories.
 
-    def rare_categories(
-        self,
-        frequent: Sequence[np.ndarray],
-        weight: np.ndarray,
-        min_fraction: float,
-        processes: SingleProcess = SINGLE_PROCESS,
-    ) -> list[np.ndarray]:
-        """Return for each column the rare categories if target encoding them is worth it, or none.
+    0 if all values are missing.
 
-        It is worth it if enough rows have a rare category that other rows have, too: the other
-        rows say nothing of a category that occurs once.
-
-        Parameters
-        ----------
-        frequent : list of q arrays
-            The frequent categories.
-        weight, processes
-            As of `counts`.
-        min_fraction : float
-            More than this fraction of the rows must have such a category.
-        """
-        rare = []
-        for counts, categories, some in zip(
-            self.counts(weight, processes), self.categories, frequent, strict=True
-        ):
-            known = set(some)
-            codes = [k for k in np.flatnonzero(counts[:-1]) if categories[k] not in known]
-            n_repeated = counts[codes][counts[codes] > 1].sum()
-            is_worth_it = n_repeated > min_fraction * counts.sum()
-            rare.append(object_array([categories[k] for k in codes] if is_worth_it else []))
-        return rare
-
-    def fraction_of_others(
-        self, weight: np.ndarray | None = None, processes: SingleProcess = SINGLE_PROCESS
-    ) -> list[float]:
-        """Return for each column of categories the fraction of its values that are "other".
-
-        0 if all values are missing.
-
-        Parameters
-        ----------
-        weight : array of shape (m,) or None, default=None
-            Rows of weight 0 do not count.
-        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-            The processes that have the other rows.
-        """
-        counts = self.counts(np.ones(len(self)) if weight is None else weight, processes)
-        fractions = []
-        for column, categories in zip(counts, self.categories, strict=True):
-            missing = [code for code, category in enumerate(categories) if category is None]
-            n_values = np.delete(column, missing).sum()
-            fractions.append(column[-1] / n_values if n_values else 0.0)
-        return fractions
+    Parameters
+    ----------
+    counts : array of int
+        Number of rows of each category and, last, of all others.
+    categories : sequence
+    """
+    missing = [code for code, category in enumerate(categories) if category is None]
+    n_values = np.delete(counts, missing).sum()
+    return counts[-1] / n_values if n_values else 0.0
 
 
 def add_categories(known: np.ndarray, n_frequent: int, found: np.ndarray) -> tuple[np.ndarray, int]:
@@ -213,16 +142,34 @@ def add_categories(known: np.ndarray, n_frequent: int, found: np.ndarray) -> tup
     return object_array(categories), len(categories)
 
 
-def select_frequent(
-    counts: Sequence[int] | np.ndarray, categories: Sequence | np.ndarray, n_rows: int
-) -> np.ndarray:
-    """Return the categories that are not rare, sorted, given the number of rows of each."""
+def select_categories(
+    counts: np.ndarray, categories: Sequence | np.ndarray, n_rows: int, min_fraction: float = 1.0
+) -> tuple[np.ndarray, int]:
+    """Return the categories of a column to distinguish, and how many of them are frequent.
+
+    The frequent ones are first, sorted. The rare ones follow if target encoding them is worth it:
+    if enough rows have a rare category that other rows have, too. The other rows say nothing of a
+    category that occurs once.
+
+    Parameters
+    ----------
+    counts : array of int
+        Number of rows of each category.
+    categories : sequence
+    n_rows : int
+    min_fraction : float, default=1.0
+        More than this fraction of the rows must have a repeated rare category.
+    """
     min_rows = max(1, min(_MIN_ROWS, n_rows // _MIN_ROWS_FRACTION))
-    counts = np.asarray(counts)
     most_frequent = np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]
-    kept = [categories[code] for code in most_frequent if counts[code] >= min_rows]
+    frequent = [categories[code] for code in most_frequent if counts[code] >= min_rows]
     try:
-        kept.sort(key=lambda category: (category is None, category))
+        frequent.sort(key=lambda category: (category is None, category))
     except TypeError:
-        kept.sort(key=lambda category: (category is None, str(category)))
-    return object_array(kept)
+        frequent.sort(key=lambda category: (category is None, str(category)))
+    known = set(frequent)
+    rare = [code for code in np.flatnonzero(counts).tolist() if categories[code] not in known]
+    n_repeated = counts[rare][counts[rare] > 1].sum()
+    is_worth_it = n_repeated > min_fraction * n_rows
+    chosen = [*frequent, *(categories[code] for code in rare if is_worth_it)]
+    return object_array(chosen), len(frequent)

@@ -264,7 +264,7 @@ class FileStatistics:
         return np.nan_to_num(sums / np.maximum(1, self.sizes))
 
     def pop_rows_in_memory(
-        self, categories: list[np.ndarray], n_frequent: np.ndarray | None
+        self, categories: list[np.ndarray], n_frequent: np.ndarray
     ) -> tuple[Rows, np.ndarray, np.ndarray]:
         """Return the Rows in memory, which of them may be held out, and which are sampled.
 
@@ -274,7 +274,7 @@ class FileStatistics:
         ----------
         categories : list of arrays
             Categories of each categorical column.
-        n_frequent : array of int or None
+        n_frequent : array of int
             How many of them, the first ones, are encoded separately.
         """
         rows, is_held_out, is_sampled = zip(*self.rows_in_memory, strict=True)
@@ -352,7 +352,7 @@ class TrainingFile:
 
 
 def _recoded(
-    X: np.ndarray | Table, categories: list[np.ndarray], n_frequent: np.ndarray | None
+    X: np.ndarray | Table, categories: list[np.ndarray], n_frequent: np.ndarray
 ) -> np.ndarray | Table:
     return X.recoded(categories, n_frequent) if isinstance(X, Table) else X
 

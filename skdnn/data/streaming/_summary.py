@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skdnn.data.encoding import Encoder, Moments, Standardize, WeightedColumns, is_outlier
-from skdnn.data.frames import Table, is_missing, select_frequent
+from skdnn.data.frames import Table
 
 # If a column has more categories, the rarer half of them is dropped.
 _MAX_CATEGORIES = 2**18
@@ -150,16 +150,6 @@ class Summary:
         y = None if self.y is None else self.y.scaled(factor)
         weight, numbers = self.weight * factor, self.numbers.scaled(factor)
         return replace(self, weight=weight, numbers=numbers, y=y)
-
-    def frequent_categories(self) -> list[np.ndarray]:
-        """Return the frequent categories of each categorical column, sorted."""
-        frequent = []
-        for column in self.categories:
-            # Any missing value is counted by the key None, as the last category.
-            counts = {category: n for category, n in column.items() if not is_missing(category)}
-            counts[None] = column[None]
-            frequent.append(select_frequent(list(counts.values()), list(counts), self.n_rows))
-        return frequent
 
     def refine_encoder(
         self, encoder: Encoder, X: np.ndarray | Table, standardize: bool | str

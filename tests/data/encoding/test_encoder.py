@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from skdnn.data.encoding import Encoder, Standardize, fit_encoder, identity_encoder
-from skdnn.data.frames import find_kinds, read_columns
+from skdnn.data.frames import find_kinds, read_columns, select_categories
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(3.0, 2.0, size=(50, 4)) * (RNG.random((50, 4)) < 0.6)
@@ -194,7 +194,8 @@ def table(frame=FRAME):
 
 def recoded_table():
     raw = table()
-    return raw.recoded(raw.frequent_categories(ONES))
+    pairs = zip(raw.counts(ONES), raw.categories, strict=True)
+    return raw.recoded([select_categories(n[:-1], found, len(raw))[0] for n, found in pairs])
 
 
 def test_categories_are_encoded_as_by_one_hot_encoder():

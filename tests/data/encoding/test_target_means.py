@@ -15,7 +15,7 @@ from skdnn.data.encoding import (
     fit_encoder,
     out_of_fold_means,
 )
-from skdnn.data.frames import find_kinds, read_columns
+from skdnn.data.frames import find_kinds, read_columns, select_categories
 
 RNG = np.random.default_rng(0)
 NAMES = pd.DataFrame(
@@ -32,10 +32,10 @@ ONES = np.ones(300)
 
 def table(frame=NAMES, weight=ONES, min_fraction=0.0):
     raw = read_columns(frame, find_kinds(NAMES, "from_dtype"))
-    frequent = raw.frequent_categories(weight)
-    rare = raw.rare_categories(frequent, weight, min_fraction)
-    categories = [np.append(*pair) for pair in zip(frequent, rare, strict=True)]
-    return raw.recoded(categories, np.array([len(column) for column in frequent]))
+    pairs, n_rows = zip(raw.counts(weight), raw.categories, strict=True), np.count_nonzero(weight)
+    chosen = [select_categories(n[:-1], found, n_rows, min_fraction) for n, found in pairs]
+    categories, n_frequent = zip(*chosen, strict=True)
+    return raw.recoded(list(categories), np.array(n_frequent))
 
 
 def target_means(X, y, weight):
