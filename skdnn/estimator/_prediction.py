@@ -242,7 +242,7 @@ def fitted_module(fitted: Any) -> torch.nn.Sequential:
         dtype=fitted_network.dtype,
     )
     network.load(fitted_network.coefs, fitted_network.intercepts)
-    network.embedding_parameters.copy_(torch.from_numpy(fitted_network.embedding_parameters))
+    network.embedding_parameters.copy_(as_tensor(fitted_network.embedding_parameters))
     module = network.to_module()
     if not fitted_network.is_merged:
         module.insert(0, fitted_network.encoder.to_module(fitted_network.dtype))

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from skdnn.data.frames import Table, dense_tensor
+from skdnn.data.frames import Table, as_tensor, dense_tensor
 from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._missing_indicators import MissingIndicators
@@ -151,7 +151,7 @@ class Encoder:
             return self._layer(numbers.device).encode(numbers, None, dtype)
         numbers, codes = dense_tensor(X.numbers), torch.from_numpy(X.codes.astype(np.int64))
         layer = self._layer(numbers.device)
-        means = None if X.means is None else torch.from_numpy(X.means)
+        means = None if X.means is None else as_tensor(X.means)
         return layer.encode(layer.append_means(numbers, codes, means), codes, dtype)
 
     def to_module(self, dtype: torch.dtype) -> "EncodingLayer":
@@ -209,7 +209,7 @@ class EncodingLayer(torch.nn.Module):
         blocks = [block for block in encoder.blocks if block.n_outputs] or encoder.blocks[:1]
         self.blocks = torch.nn.ModuleList(block.to_module() for block in blocks)
         self.has_categories = bool(encoder.is_categorical.any())
-        is_categorical = torch.from_numpy(encoder.is_categorical)
+        is_categorical = as_tensor(encoder.is_categorical)
         self.register_buffer("numeric", (~is_categorical).nonzero()[:, 0])
         self.register_buffer("categorical", is_categorical.nonzero()[:, 0])
         # Empty tensors hold the dtypes, since torch converts them with the module.
