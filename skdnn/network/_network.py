@@ -127,20 +127,17 @@ class Network:
         self.n_networks = n_networks
         stack = () if n_networks is None else (n_networks,)
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
-        self.Wb, self.W, self.b = self.views(self.theta)
+        self.Wb, self.W, self.b, self.embedding_parameters = self.views(self.theta)
         self._W_T: Layers = [None, *[W.mT for W in self.W[1:]]]
-        self.embedding_parameters = self.embedding_view(self.theta)
         self.gradient = torch.zeros_like(self.theta)
-        self.dWb, self.dW, self.db = self.views(self.gradient)
-        self.embedding_gradient = self.embedding_view(self.gradient)
+        self.dWb, self.dW, self.db, self.embedding_gradient = self.views(self.gradient)
         self._caches: dict[int, Cache] = {}
 
     def twin(self) -> "Network":
         """Return a network with the same theta, but a gradient and buffers of its own."""
         twin = copy.copy(self)
         twin.gradient = torch.zeros_like(self.theta)
-        twin.dWb, twin.dW, twin.db = self.views(twin.gradient)
-        twin.embedding_gradient = self.embedding_view(twin.gradient)
+        twin.dWb, twin.dW, twin.db, twin.embedding_gradient = self.views(twin.gradient)
         twin._caches = {}
         return twin
 
@@ -172,16 +169,12 @@ class Network:
         part.embedding = None if self.embedding is None else self.embedding.part(members)
         return part
 
-    def views(self, flat: Tensor) -> tuple[Layers, Layers, Layers]:
-        """Return the lists Wb, W and b of views of a tensor of the shape of `theta`."""
+    def views(self, flat: Tensor) -> tuple[Layers, Layers, Layers, Tensor]:
+        """Return views of a tensor of the shape of `theta`: Wb, W, b and those of the embedding."""
         Wb = layer_views(flat, self.layer_sizes)
         W, b = [matrix[..., :-1] for matrix in Wb], [matrix[..., -1:] for matrix in Wb]
-        return [None, *Wb], [None, *W], [None, *b]
-
-    def embedding_view(self, flat: Tensor) -> Tensor:
-        """Return the parameters of the embedding in a tensor of shape (..., P)."""
-        n_parameters = 0 if self.embedding is None else self.embedding.n_parameters
-        return flat[..., self.n_parameters - n_parameters :]
+        n_of_layers = sum(matrix.shape[-2:].numel() for matrix in Wb)
+        return [None, *Wb], [None, *W], [None, *b], flat[..., n_of_layers:]
 
     def members(self, tensor: Tensor) -> list[Tensor]:
         """Return the part of a tensor for each network."""

@@ -85,9 +85,9 @@ def make_cache(
     cache.Z[L], cache.dZ[L] = (_buffer(like, layer_sizes[L], m) for _ in range(2))
     if embedding is not None:
         # The numbers of an example are adjacent, as in X.
-        rows = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1))
-        cache.A1[0], cache.A[0] = rows.mT, rows.mT[..., :-1, :]
-        cache.dZ[0] = _buffer(like, layer_sizes[0], m) if embedding.n_parameters else None
+        cache.A1[0] = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1)).mT
+        cache.A[0] = cache.A1[0][..., :-1, :]
+        cache.dZ[0] = torch.empty_like(cache.A[0].mT).mT if embedding.n_parameters else None
     return cache
 
 

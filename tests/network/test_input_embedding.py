@@ -172,8 +172,8 @@ def examples(network, m=7, shared=False):
 
 def logits(network, X, theta, masks=None):
     """Return Z[L] by formulas that autograd differentiates."""
-    _, W, b = network.views(theta)
-    A = by_autograd(network.embedding, X[..., :-1, :], network.embedding_view(theta))
+    _, W, b, parameters = network.views(theta)
+    A = by_autograd(network.embedding, X[..., :-1, :], parameters)
     for l in range(1, network.n_layers + 1):
         Z = W[l] @ A + b[l]
         A = Z.tanh() if masks is None or masks[l] is None else Z.tanh() * masks[l]

@@ -50,7 +50,7 @@ def arrays(network):
 def autograd(network, X, y, weight, loss, masks):
     """Return the gradient by autograd, with the functions of torch.nn."""
     theta = network.theta.clone().requires_grad_()
-    _, W, b = network.views(theta)
+    _, W, b, _ = network.views(theta)
     A = X[..., :-1, :]
     for l in range(1, network.n_layers + 1):
         Z = W[l] @ A + b[l]
@@ -114,7 +114,7 @@ def test_masked_inputs_have_no_gradient(sizes):
     network.W[1].mul_(mask)
     X, y, weight = data(n=sizes[0])
     expected = autograd(network, X, y, weight, LOSSES["log_loss"], [None] * len(sizes))
-    _, dW, _ = network.views(expected)
+    _, dW, _, _ = network.views(expected)
     dW[1].mul_(mask)
     network.propagate(X, y, weight, LOSSES["log_loss"])
     torch.testing.assert_close(network.gradient, expected, rtol=1e-10, atol=1e-13)
