@@ -39,8 +39,9 @@ def digest_of(examples: Any) -> str:
         for array in () if rows is None else (rows.X, rows.y, rows.weight, rows.groups):
             _update(digest, array)
     previous = examples.previous
-    for array in () if previous is None else previous.coefs_ + previous.intercepts_:
-        _update(digest, array)
+    if previous is not None:
+        for array in (*previous.coefs_, *previous.intercepts_, previous._embedding[1]):
+            _update(digest, array)
     return digest.hexdigest()[:16]
 
 

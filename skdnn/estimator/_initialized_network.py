@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
 from skdnn.data.encoding import PiecewiseLinear
+from skdnn.data.frames import as_tensor
 from skdnn.network import (
     InputEmbedding,
     InputMask,
@@ -214,7 +215,7 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
                 f"got {found[name]}."
             )
     _load(network, fitted.coefs_, fitted.intercepts_, plan, split)
-    network.embedding_parameters.copy_(torch.from_numpy(parameters))
+    network.embedding_parameters.copy_(as_tensor(parameters))
     return network
 
 

@@ -21,7 +21,7 @@ from skdnn.network import (
     get_activation,
     initialize,
 )
-from skdnn.training import make_optimizer, train
+from skdnn.training import TrainingConfig, make_optimizer, train
 
 
 @dataclass(frozen=True)
@@ -297,14 +297,10 @@ def trained(embedding, seeds, *, n_networks=None, max_iter=60):
         n_networks=n_networks,
     )
     initialize(network, "auto", [torch.Generator().manual_seed(seed) for seed in seeds])
-    result = train(
-        network,
-        waves(n_networks),
-        make_optimizer("adam", network),
-        loss=LINEAR_LOSSES["squared_error"],
-        learning_rate=0.01 if n_networks is None else as_tensor([[0.01]] * n_networks),
-        max_iter=max_iter,
+    config = TrainingConfig(
+        "adam", LINEAR_LOSSES["squared_error"], learning_rate=0.01, max_iter=max_iter
     )
+    result = train(network, waves(n_networks), make_optimizer(config, network), config)
     return network, result.cost_curve
 
 

@@ -1,5 +1,8 @@
 """The Encoder: standardising, clipping, missing indicators, bins and one-hot columns."""
 
+from dataclasses import dataclass, field
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,15 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from skdnn.data.encoding import Encoder, Standardize, fit_encoder, identity_encoder
+from skdnn import DeepRegressor
+from skdnn.data.encoding import (
+    Encoder,
+    OneHot,
+    Standardize,
+    _encoder,
+    fit_encoder,
+    identity_encoder,
+)
 from skdnn.data.frames import find_kinds, read_columns, select_categories
 
 RNG = np.random.default_rng(0)
@@ -224,3 +235,108 @@ def test_the_module_encodes_as_the_encoder_does(dtype):
     got = encoder.to_module(dtype)(tensor)
     assert got.dtype == dtype
     torch.testing.assert_close(got, encoder.apply(recoded_table(), dtype))
+
+
+@dataclass(frozen=True)
+class Cyclic:
+    """Sine and cosine of each number, with the range of its column as the period."""
+
+    cycle_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
+    frequency: np.ndarray = field(default_factory=partial(np.empty, 0))
+
+    @classmethod
+    def fit(cls, columns, options):
+        low, high = columns.limits()
+        varies = np.flatnonzero(low < high)
+        return cls(varies, 2 * np.pi / (high - low)[varies])
+
+    @property
+    def n_outputs(self):
+        return 2 * len(self.cycle_column)
+
+    @property
+    def numbers_of_outputs(self):
+        return np.tile(self.cycle_column, 2)
+
+    def to_module(self):
+        return CyclicModule(self)
+
+    def updated(self, columns):
+        """Add the columns that begin to vary."""
+        new = Cyclic.fit(columns, None)
+        is_new = ~np.isin(new.cycle_column, self.cycle_column)
+        return Cyclic(
+            np.append(self.cycle_column, new.cycle_column[is_new]),
+            np.append(self.frequency, new.frequency[is_new]),
+        )
+
+    def positions_in(self, later):
+        first = np.arange(len(self.cycle_column))
+        return np.append(first, len(later.cycle_column) + first)
+
+
+class CyclicModule(torch.nn.Module):
+    def __init__(self, block):
+        super().__init__()
+        for name, array in vars(block).items():
+            self.register_buffer(name, torch.from_numpy(array))
+
+    def forward(self, numbers, codes, dtype):
+        phase = (numbers[:, self.cycle_column] * self.frequency).nan_to_num(0.0)
+        return torch.cat([phase.sin(), phase.cos()], dim=1).to(dtype)
+
+
+@pytest.fixture
+def with_cyclic_block(monkeypatch):
+    monkeypatch.setattr(_encoder, "BLOCKS", [*_encoder.BLOCKS[:-1], Cyclic, OneHot])
+
+
+def expected_cycles(data):
+    phase = 2 * np.pi * data / np.ptp(data, axis=0)
+    return np.hstack([np.sin(phase), np.cos(phase)])
+
+
+def test_a_new_block_needs_one_class_and_one_entry_in_the_list(with_cyclic_block):
+    encoder = fit_encoder(X, ONES)
+    encoded = encoder.apply(X, DOUBLE)
+    assert encoder.outputs_of(Cyclic) == slice(4, 12)
+    np.testing.assert_allclose(encoded[:, 4:], expected_cycles(X), atol=1e-12)
+    assert not encoder.merges_exactly(np.float64)
+    again = Encoder.from_state(encoder.state)
+    assert torch.equal(again.apply(X, DOUBLE), encoded)
+    module = encoder.to_module(DOUBLE)
+    exported = torch.export.export(module, (torch.from_numpy(X),)).module()
+    torch.testing.assert_close(exported(torch.from_numpy(X)), encoded)
+    assert module.half()(torch.from_numpy(X).half()).dtype == torch.float16
+
+
+def test_the_outputs_of_a_new_block_are_found_again_after_an_update(with_cyclic_block):
+    constant = np.column_stack([X[:, 0], ONES, X[:, 1]])
+    encoder = fit_encoder(constant, ONES)
+    later = encoder.updated(X[:, :3], ONES)
+    assert encoder.positions_in(later).tolist() == [0, 1, 2, 3, 4, 6, 7]
+    assert later.n_outputs == 9
+
+
+@pytest.mark.parametrize("n_networks", [1, 2])
+def test_an_estimator_is_fitted_with_a_new_block(with_cyclic_block, n_networks):
+    y = np.random.default_rng(0).normal(size=50)
+    options = {"n_units": 4, "max_iter": 3, "random_state": 0, "n_networks": n_networks}
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(town=[f"t{k // 2}" for k in range(50)])
+    reg = DeepRegressor(target_encoding=True, early_stopping=n_networks > 1, **options)
+    reg.fit(frame, y)
+    assert len(reg.input_encoding_["mean_column"])  # of rare towns
+    assert reg.input_encoding_["cycle_column"].tolist() == [0, 1, 2, 3, 4]
+    codes = frame.assign(town=[list(reg.categories_[0]).index(town) for town in frame["town"]])
+    got = reg.to_module()(torch.from_numpy(codes.to_numpy()))
+    np.testing.assert_allclose(got.detach().numpy().ravel(), reg.predict(frame), rtol=1e-4)
+
+
+def test_partial_fit_continues_with_a_new_block(with_cyclic_block):
+    reg = DeepRegressor(n_units=4, max_iter=1, random_state=0)
+    reg.partial_fit(np.column_stack([X[:, :2], ONES]), X[:, 3])
+    assert reg.coefs_[0].shape[0] == 3 + 4
+    before = reg.coefs_[0].copy()
+    reg.partial_fit(X[:, :3], X[:, 3])  # the third column begins to vary
+    assert reg.coefs_[0].shape[0] == 3 + 6
+    np.testing.assert_allclose(reg.coefs_[0][[3, 4, 6, 7]], before[3:], atol=0.1)
