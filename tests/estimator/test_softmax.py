@@ -132,7 +132,7 @@ def test_cost_and_gradient_equal_those_of_torch(stack):
     X, y, weight = examples(stack)
     Z = net.propagate(X, y, weight, loss).clone()
     theta = net.theta.clone().requires_grad_()
-    _, W, b = net.views(theta)
+    _, W, b, _ = net.views(theta)
     Z_torch = W[2] @ torch.tanh(W[1] @ X[..., :-1, :] + b[1]) + b[2]
     losses = torch.nn.functional.cross_entropy(
         Z_torch.movedim(-2, 1) if stack else Z_torch.T,

@@ -316,7 +316,7 @@ def test_training_fits_the_embedding():
 @pytest.mark.parametrize("embedding", [LinearEmbedding(3, 4), Periodic(3, 2, 4)])
 def test_a_stack_ends_with_the_results_of_separate_trainings(embedding):
     max_iter = [6, 3, 5]  # the networks leave the stack in turn
-    stack, _ = trained(embedding, [0, 1, 2], n_networks=3, max_iter=np.array(max_iter))
+    stack, _ = trained(embedding, [0, 1, 2], n_networks=3, max_iter=tuple(max_iter))
     for k in range(3):
         separate, _ = trained(embedding, [k], max_iter=max_iter[k])
         torch.testing.assert_close(stack.theta[k], separate.theta, rtol=1e-9, atol=1e-12)

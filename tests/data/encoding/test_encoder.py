@@ -320,9 +320,9 @@ def test_the_outputs_of_a_new_block_are_found_again_after_an_update(with_cyclic_
 
 @pytest.mark.parametrize("n_networks", [1, 2])
 def test_an_estimator_is_fitted_with_a_new_block(with_cyclic_block, n_networks):
-    y = np.random.default_rng(0).normal(size=50)
+    rows, y = np.tile(X, (8, 1)), np.random.default_rng(0).normal(size=400)
     options = {"n_units": 4, "max_iter": 3, "random_state": 0, "n_networks": n_networks}
-    frame = pd.DataFrame(X, columns=list("abcd")).assign(town=[f"t{k // 2}" for k in range(50)])
+    frame = pd.DataFrame(rows, columns=list("abcd")).assign(town=[f"t{k // 2}" for k in range(400)])
     reg = DeepRegressor(target_encoding=True, early_stopping=n_networks > 1, **options)
     reg.fit(frame, y)
     assert len(reg.input_encoding_["mean_column"])  # of rare towns
