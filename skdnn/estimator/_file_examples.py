@@ -18,6 +18,7 @@ from skdnn.data.frames import Schema, Table
 from skdnn.data.streaming import FileColumns, FileStatistics, Source, TrainingFile, open_source
 from skdnn.data.targets import Target
 from skdnn.processes import SINGLE_PROCESS, current_processes
+from skdnn.training import optimizer_kind
 
 from ._columns import (
     RARE,
@@ -38,7 +39,11 @@ NEEDS_ALL_ROWS = (
     ("scoring", lambda value: value is None, "None"),
     ("batch_size", lambda value: value is not None, "an integer or 'auto'"),
     ("target_encoding", lambda value: value is not True, "False or 'auto'"),
-    ("optimizer", lambda value: value != "lbfgs", "'adam', 'adamw', 'sgd' or a class of torch's"),
+    (
+        "optimizer",
+        lambda value: not optimizer_kind(value).uses_all_rows,
+        "'adam', 'adamw', 'sgd' or a class of torch's",
+    ),
 )
 
 
