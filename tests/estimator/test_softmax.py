@@ -17,6 +17,7 @@ from skdnn import Checkpoint, DeepBinaryClassifier, together
 from skdnn.classifier import BINARY_CLASSIFICATION
 from skdnn.data.targets import Classes
 from skdnn.estimator import Options
+from skdnn.estimator._html import network_html
 from skdnn.network import Loss, Network, Output, cost, get_activation
 
 # -- the target and its output ----------------------------------------------------------------
@@ -287,7 +288,7 @@ def test_displays_draw_three_outputs():
         assert "$n^{[1]} = 3$\nlayer 1\nsoftmax" in [text.get_text() for text in display.ax_.texts]
         assert len(LossCurveDisplay.from_estimator(clf).loss_curve) == clf.n_iter_
         assert WeightImagesDisplay.from_estimator(clf, image_shape=(2, 2)).images.shape == (3, 2, 2)
-        assert "softmax" in clf._repr_html_()
+        assert "softmax" in network_html(clf)
         of_two_columns = fit(X[:, :2])
         with pytest.raises(ValueError, match="must be a binary classifier, got one of 3 classes"):
             DecisionBoundariesDisplay.from_estimators({"": of_two_columns}, X[:, :2], Y)
