@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
-from skdnn.data.encoding import PiecewiseLinear
+from skdnn.data.encoding import PiecewiseLinear, Standardize
 from skdnn.data.frames import as_tensor
 from skdnn.network import (
     InputEmbedding,
@@ -231,7 +231,10 @@ def _load(
     coefs, intercepts = list(coefs), list(intercepts)
     coefs[-1], intercepts[-1] = split.target.unmerge(coefs[-1], intercepts[-1])
     if plan.is_partial_fit:  # the rows have changed the means and standard deviations
-        coefs[0], intercepts[0] = encoder.rescaled(coefs[0], intercepts[0], earlier)
+        standardize = encoder.block(Standardize)
+        coefs[0], intercepts[0] = standardize.rescaled(
+            coefs[0], intercepts[0], earlier.block(Standardize)
+        )
     indices = earlier.positions_in(encoder)
     W = _expand_inputs(coefs[0].swapaxes(-2, -1), indices, encoder.n_outputs)
     coefs[0] = W.swapaxes(-2, -1)

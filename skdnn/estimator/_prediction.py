@@ -21,6 +21,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.data.batches import network_inputs
+from skdnn.data.encoding import Standardize
 from skdnn.data.frames import Table, as_tensor, row_chunks
 from skdnn.data.streaming import open_source
 from skdnn.network import Network, compute_raw_predictions, get_activation
@@ -72,7 +73,7 @@ class FittedNetwork:
         can_merge = self.embedding is None and self.encoder.merges_exactly(dtype)
         if can_merge and not self.is_merged:
             self.is_merged = True
-            merged = self.encoder.merge(self.coefs[0], self.intercepts[0])
+            merged = self.encoder.block(Standardize).merge(self.coefs[0], self.intercepts[0])
             self.coefs[0], self.intercepts[0] = (array.astype(dtype) for array in merged)
         self.W: list[Any] = [None, *[as_tensor(coef, self.device).mT for coef in self.coefs]]
         intercepts = [as_tensor(intercept, self.device) for intercept in self.intercepts]

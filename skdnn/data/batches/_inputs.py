@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from skdnn.data.encoding import Encoder, OneHot
+from skdnn.data.encoding import Encoder, OneHot, Standardize
 from skdnn.data.frames import Table, as_tensor, dense_tensor, row_chunks
 
 # A data set that would fill more of a GPU's free memory than this stays on the host, and its
@@ -114,7 +114,8 @@ class TableRows:
             encoder.target_means.append(X), index, number_encoder, dtype, device
         )
         codes = torch.from_numpy(X.codes[index].astype(np.int64))
-        columns = encoder.block(OneHot).to_module().columns(codes)
+        one_hot = encoder.block(OneHot)
+        columns = one_hot.module(one_hot).columns(codes)
         # A category without an output sets the last column, which is 1 in every row.
         self.columns = columns.add_(number_encoder.n_outputs).to(torch.int32)
 
@@ -282,6 +283,6 @@ def network_inputs(
         return encoder.apply(X, dtype).to(device)
     numbers = dense_tensor(X, dtype)
     if has_missing and (is_missing := numbers.isnan()).any():
-        center = as_tensor(encoder.center, numbers.device).to(dtype)
+        center = as_tensor(encoder.block(Standardize).center, numbers.device).to(dtype)
         numbers = torch.where(is_missing, center, numbers)
     return numbers.to(device)

@@ -1,5 +1,6 @@
 """Encoding: from the columns of a data set to network inputs, learned from the training rows."""
 
+from ._block import Block, BlockModule
 from ._encoder import Encoder, fit_encoder, identity_encoder
 from ._one_hot import OneHot
 from ._piecewise_linear import MOST_BINS, PiecewiseLinear
@@ -20,6 +21,8 @@ from ._target_means import (
 
 __all__ = [
     "MOST_BINS",
+    "Block",
+    "BlockModule",
     "Encoder",
     "Moments",
     "OneHot",

@@ -1,15 +1,6 @@
 """The Encoder: from numbers and categories to the inputs of the network.
 
-An Encoder is a list of blocks. A block is a frozen dataclass of NumPy arrays in a file of its own:
-
-| a block has | which |
-|---|---|
-| ``fit(columns, options)`` | learns it from WeightedColumns |
-| fields | are its state, entries of the fitted attribute `input_encoding_` |
-| ``n_outputs`` | is the number of its columns in the result |
-| ``numbers_of_outputs`` | says from which number each of them is computed, -1 for none |
-| ``to_module()`` | returns the torch module of its formula, of (numbers, codes, dtype) |
-| ``updated(columns)``, ``positions_in(later)`` | are for partial_fit |
+An Encoder is a list of blocks, each in a file of its own; `_block` says what they have in common.
 """
 
 import copy
@@ -30,7 +21,7 @@ from ._one_hot import OneHot
 from ._piecewise_linear import PiecewiseLinear
 from ._standardize import Standardize
 from ._statistics import Matrix, WeightedColumns
-from ._target_means import TargetMeans
+from ._target_means import TargetMeans, TargetMeansModule
 
 # The blocks in the order of their columns in the result. Standardize is the first, since the others
 # do not exist where it is merged into the first layer; OneHot is the last, since the rows of large
@@ -158,27 +149,10 @@ class Encoder:
         """Return a torch.nn.Module that encodes a tensor X, with a result of this dtype."""
         return copy.deepcopy(EncodingLayer(self, dtype))  # with tensors of its own
 
-    # With these, the first layer can standardise in place of a block.
-
-    @property
-    def center(self) -> np.ndarray:
-        """The centres of the numbers, in place of which a missing value is 0."""
-        return self.block(Standardize).center
-
     def merges_exactly(self, dtype: DTypeLike) -> bool:
         """Return whether the Encoder standardises only, and `merge` loses no precision."""
         standardize = self.block(Standardize)
         return self.n_outputs == standardize.n_outputs and standardize.merges_exactly(dtype)
-
-    def merge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights and biases of a first layer that takes X and standardises it."""
-        return self.block(Standardize).merge(W, b)
-
-    def rescaled(
-        self, W: np.ndarray, b: np.ndarray, earlier: "Encoder"
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return a first layer that computes of these inputs what W and b do of `earlier` ones."""
-        return self.block(Standardize).rescaled(W, b, earlier.block(Standardize))
 
     def _layer(self, device: torch.device) -> "EncodingLayer":
         """Return the layer that encodes, its tensors on the device."""
@@ -204,10 +178,10 @@ class EncodingLayer(torch.nn.Module):
     def __init__(self, encoder: Encoder, dtype: torch.dtype) -> None:
         super().__init__()
         means = encoder.target_means
-        self.target_means = means.to_module() if means.n_outputs else None
+        self.target_means = TargetMeansModule(means) if means.n_outputs else None
         # Blocks without outputs are left out, except for the first if there are no others.
         blocks = [block for block in encoder.blocks if block.n_outputs] or encoder.blocks[:1]
-        self.blocks = torch.nn.ModuleList(block.to_module() for block in blocks)
+        self.blocks = torch.nn.ModuleList(block.module(block) for block in blocks)
         self.has_categories = bool(encoder.is_categorical.any())
         is_categorical = as_tensor(encoder.is_categorical)
         self.register_buffer("numeric", (~is_categorical).nonzero()[:, 0])

@@ -2,18 +2,29 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from skdnn.data.frames import as_tensor
-
+from ._block import Block, BlockModule
 from ._statistics import WeightedColumns
 
 
+class MissingIndicatorsModule(BlockModule):
+    """The module of MissingIndicators."""
+
+    indicator_column: torch.Tensor
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return 1 where a number is missing."""
+        return numbers[:, self.indicator_column].isnan().to(dtype)
+
+
 @dataclass(frozen=True)
-class MissingIndicators:
+class MissingIndicators(Block):
     """1 or 0 for each number that was missing in some training row: whether it is missing.
 
     Attributes
@@ -22,6 +33,7 @@ class MissingIndicators:
         Which of the numbers have a missing indicator.
     """
 
+    module: ClassVar = MissingIndicatorsModule
     indicator_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
 
     @classmethod
@@ -30,18 +42,9 @@ class MissingIndicators:
         return cls(columns.with_missing())
 
     @property
-    def n_outputs(self) -> int:
-        """The number of columns of the result."""
-        return len(self.indicator_column)
-
-    @property
     def numbers_of_outputs(self) -> np.ndarray:
         """The number from which each output is computed."""
         return self.indicator_column
-
-    def to_module(self) -> torch.nn.Module:
-        """Return the module that computes the outputs."""
-        return _MissingIndicatorsModule(self)
 
     def updated(self, columns: WeightedColumns) -> "MissingIndicators":
         """Return the block with the missing values of earlier rows and these."""
@@ -51,17 +54,3 @@ class MissingIndicators:
     def positions_in(self, later: "MissingIndicators") -> np.ndarray:
         """Return the positions of the outputs among those of an updated block."""
         return np.searchsorted(later.indicator_column, self.indicator_column)
-
-
-class _MissingIndicatorsModule(torch.nn.Module):
-    indicator_column: torch.Tensor
-
-    def __init__(self, block: MissingIndicators) -> None:
-        super().__init__()
-        self.register_buffer("indicator_column", as_tensor(block.indicator_column))
-
-    def forward(
-        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
-    ) -> torch.Tensor:
-        """Return 1 where a number is missing."""
-        return numbers[:, self.indicator_column].isnan().to(dtype)

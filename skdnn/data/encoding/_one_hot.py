@@ -2,20 +2,47 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from skdnn.data.frames import Table, as_tensor
+from skdnn.data.frames import Table
 
+from ._block import Block, BlockModule
 from ._statistics import WeightedColumns
 
 _no_integers = partial(np.empty, 0, dtype=np.intp)
 
 
+class OneHotModule(BlockModule):
+    """The module of OneHot."""
+
+    n_categories: torch.Tensor
+    n_frequent: torch.Tensor
+
+    def __init__(self, block: Any) -> None:
+        super().__init__(block)
+        self.n_outputs = block.n_outputs
+
+    def columns(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return which output is 1 for each code; `n_outputs` for a category without an output."""
+        first = self.n_categories.cumsum(0) - self.n_categories
+        codes = torch.minimum(codes, self.n_frequent.to(codes.dtype))  # rare ones are "other"
+        has_output = (codes >= 0) & (codes < self.n_categories)
+        return torch.where(has_output, codes + first, self.n_outputs).long()
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the codes of categories, of shape (n, q), one-hot encoded."""
+        # The last column is for categories without an output.
+        encoded = numbers.new_zeros((len(codes), self.n_outputs + 1), dtype=dtype)
+        return encoded.scatter_(1, self.columns(codes), 1.0)[:, :-1]
+
+
 @dataclass(frozen=True)
-class OneHot:
+class OneHot(Block):
     """The one-hot encoded categories of each of q categorical columns.
 
     Attributes
@@ -25,6 +52,7 @@ class OneHot:
         one output more, it is the last one, for all other categories.
     """
 
+    module: ClassVar = OneHotModule
     n_categories: np.ndarray = field(default_factory=_no_integers)
     n_frequent: np.ndarray = field(default_factory=_no_integers)
 
@@ -36,18 +64,9 @@ class OneHot:
         return cls(columns.X.n_frequent + columns.has_others(), columns.X.n_frequent)
 
     @property
-    def n_outputs(self) -> int:
-        """The number of columns of the result."""
-        return int(self.n_categories.sum())
-
-    @property
     def numbers_of_outputs(self) -> np.ndarray:
         """-1 for each output, which is computed from no number."""
-        return np.full(self.n_outputs, -1)
-
-    def to_module(self) -> "OneHotModule":
-        """Return the module that computes the outputs."""
-        return OneHotModule(self)
+        return np.full(self.n_categories.sum(), -1)
 
     def updated(self, columns: WeightedColumns) -> "OneHot":
         """Return the block for the categories of earlier rows and these."""
@@ -66,31 +85,3 @@ class OneHot:
             positions.append(start + np.where(codes < n_frequent, codes, n_frequent_later))
             start += n_later
         return np.concatenate(positions)
-
-
-class OneHotModule(torch.nn.Module):
-    """The module of a `OneHot` block."""
-
-    n_categories: torch.Tensor
-    n_frequent: torch.Tensor
-
-    def __init__(self, block: OneHot) -> None:
-        super().__init__()
-        self.n_outputs = block.n_outputs
-        self.register_buffer("n_categories", as_tensor(block.n_categories))
-        self.register_buffer("n_frequent", as_tensor(block.n_frequent))
-
-    def columns(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return which output is 1 for each code; `n_outputs` for a category without an output."""
-        first = self.n_categories.cumsum(0) - self.n_categories
-        codes = torch.minimum(codes, self.n_frequent.to(codes.dtype))  # rare ones are "other"
-        has_output = (codes >= 0) & (codes < self.n_categories)
-        return torch.where(has_output, codes + first, self.n_outputs).long()
-
-    def forward(
-        self, numbers: torch.Tensor, codes: torch.Tensor, dtype: torch.dtype
-    ) -> torch.Tensor:
-        """Return the codes of categories, of shape (n, q), one-hot encoded."""
-        # The last column is for categories without an output.
-        encoded = numbers.new_zeros((len(codes), self.n_outputs + 1), dtype=dtype)
-        return encoded.scatter_(1, self.columns(codes), 1.0)[:, :-1]

@@ -6,13 +6,12 @@ several quantiles: it gets an edge of its own, and the other edges are quantiles
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from skdnn.data.frames import as_tensor
-
+from ._block import Block, BlockModule
 from ._statistics import WeightedColumns, quantiles
 
 MOST_BINS = 16
@@ -20,8 +19,23 @@ MOST_BINS = 16
 _FEWEST_EDGES = 3
 
 
+class PiecewiseLinearModule(BlockModule):
+    """The module of PiecewiseLinear."""
+
+    bin_column: torch.Tensor
+    bin_start: torch.Tensor
+    bin_scale: torch.Tensor
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the fraction of each bin that is below the number; 0 for a missing value."""
+        fraction = (numbers[:, self.bin_column] - self.bin_start) * self.bin_scale
+        return fraction.clamp(0, 1).nan_to_num(0.0).to(dtype)
+
+
 @dataclass(frozen=True)
-class PiecewiseLinear:
+class PiecewiseLinear(Block):
     """For each bin ``clip((x - start) * scale, 0, 1)``, the piecewise-linear encoding [1]_.
 
     Attributes
@@ -37,6 +51,7 @@ class PiecewiseLinear:
        deep learning", NeurIPS 2022.
     """
 
+    module: ClassVar = PiecewiseLinearModule
     bin_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
     bin_start: np.ndarray = field(default_factory=partial(np.empty, 0))
     bin_scale: np.ndarray = field(default_factory=partial(np.empty, 0))
@@ -59,44 +74,9 @@ class PiecewiseLinear:
         return cls(np.concatenate(found), np.concatenate(starts), scales)
 
     @property
-    def n_outputs(self) -> int:
-        """The number of columns of the result."""
-        return len(self.bin_column)
-
-    @property
     def numbers_of_outputs(self) -> np.ndarray:
         """The number from which each output is computed."""
         return self.bin_column
-
-    def to_module(self) -> torch.nn.Module:
-        """Return the module that computes the outputs."""
-        return _PiecewiseLinearModule(self)
-
-    def updated(self, columns: WeightedColumns) -> "PiecewiseLinear":
-        """Return the same block: later rows do not change the bins."""
-        return self
-
-    def positions_in(self, later: "PiecewiseLinear") -> np.ndarray:
-        """Return the positions of the outputs among those of an updated block."""
-        return np.arange(self.n_outputs)
-
-
-class _PiecewiseLinearModule(torch.nn.Module):
-    bin_column: torch.Tensor
-    bin_start: torch.Tensor
-    bin_scale: torch.Tensor
-
-    def __init__(self, block: PiecewiseLinear) -> None:
-        super().__init__()
-        for name, array in vars(block).items():
-            self.register_buffer(name, as_tensor(array))
-
-    def forward(
-        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
-    ) -> torch.Tensor:
-        """Return the fraction of each bin that is below the number; 0 for a missing value."""
-        fraction = (numbers[:, self.bin_column] - self.bin_start) * self.bin_scale
-        return fraction.clamp(0, 1).nan_to_num(0.0).to(dtype)
 
 
 def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -3,14 +3,13 @@
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from skdnn.data.frames import as_tensor
-
+from ._block import Block, BlockModule
 from ._statistics import Moments, WeightedColumns
 
 # The bound of RealMLP's smooth clip [1]_, in standard deviations.
@@ -18,8 +17,36 @@ BOUND = 3.0
 _no_numbers = partial(np.empty, 0)
 
 
+class StandardizeModule(BlockModule):
+    """The module of Standardize."""
+
+    center: torch.Tensor
+    inverse_scale: torch.Tensor
+    bound: float
+
+    def __init__(self, block: Any) -> None:
+        super().__init__(block)
+        del self.total  # of use for partial_fit alone
+
+    def forward(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the numbers standardised, without missing values."""
+        Z = (numbers - self.center).mul_(self.inverse_scale)
+        if math.isfinite(self.bound):
+            # Clipped where its square would overflow, z is at the bound already.
+            limit = self.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
+            Z = Z.clamp_(-limit, limit)
+            Z = Z / (Z / self.bound).square_().add_(1).sqrt_()
+        else:
+            # Products of the inputs must not overflow in the dtype of the network.
+            limit = math.sqrt(torch.finfo(dtype).max)
+            Z = Z.clamp_(-limit, limit)
+        return Z.nan_to_num_(0.0).to(dtype)
+
+
 @dataclass(frozen=True)
-class Standardize:
+class Standardize(Block):
     """Numbers standardised, ``z = (x - center) * inverse_scale``; a missing value becomes 0.
 
     With a finite `bound` they are clipped smoothly, ``z / sqrt(1 + (z / bound)²)``, so that
@@ -45,6 +72,7 @@ class Standardize:
     inverse_scale: np.ndarray = field(default_factory=_no_numbers)
     total: np.ndarray = field(default_factory=_no_numbers)
     bound: float = math.inf
+    module: ClassVar = StandardizeModule
 
     @classmethod
     def fit(cls, columns: WeightedColumns, options: Any) -> "Standardize":
@@ -64,14 +92,9 @@ class Standardize:
         return cls(np.zeros(n), np.ones(n), np.full(n, np.inf))
 
     @property
-    def n_outputs(self) -> int:
-        """The number of columns of the result."""
-        return len(self.center)
-
-    @property
     def numbers_of_outputs(self) -> np.ndarray:
         """The number from which each output is computed."""
-        return np.arange(self.n_outputs)
+        return np.arange(len(self.center))
 
     @property
     def scale(self) -> np.ndarray:
@@ -81,10 +104,6 @@ class Standardize:
             1.0, self.inverse_scale, out=np.zeros_like(self.inverse_scale), where=is_varying
         )
 
-    def to_module(self) -> torch.nn.Module:
-        """Return the module that computes the outputs."""
-        return _StandardizeModule(self)
-
     def updated(self, columns: WeightedColumns) -> "Standardize":
         """Return the block with the means and standard deviations of earlier rows and these."""
         known = Moments(self.center, self.scale, self.total)
@@ -92,10 +111,6 @@ class Standardize:
         known += columns.moments_near(known) if is_bounded else columns.moments()
         inverse = known.inverse_deviation(columns.n_rows)
         return replace(self, center=known.mean, inverse_scale=inverse, total=known.total)
-
-    def positions_in(self, later: "Standardize") -> np.ndarray:
-        """Return the positions of the outputs among those of an updated block."""
-        return np.arange(self.n_outputs)
 
     def merges_exactly(self, dtype: DTypeLike) -> bool:
         """Return whether `merge` loses nothing but a thousandth of a standard deviation.
@@ -135,30 +150,3 @@ class Standardize:
         factor[:n_numbers][varied] = (self.scale * earlier.inverse_scale)[varied]
         shift = (self.center - earlier.center) * earlier.inverse_scale
         return factor[:, None] * W, b + shift @ W[..., :n_numbers, :]
-
-
-class _StandardizeModule(torch.nn.Module):
-    center: torch.Tensor
-    inverse_scale: torch.Tensor
-
-    def __init__(self, block: Standardize) -> None:
-        super().__init__()
-        self.bound = block.bound
-        self.register_buffer("center", as_tensor(block.center))
-        self.register_buffer("inverse_scale", as_tensor(block.inverse_scale))
-
-    def forward(
-        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
-    ) -> torch.Tensor:
-        """Return the numbers standardised, without missing values."""
-        Z = (numbers - self.center).mul_(self.inverse_scale)
-        if math.isfinite(self.bound):
-            # Clipped where its square would overflow, z is at the bound already.
-            limit = self.bound * math.sqrt(torch.finfo(Z.dtype).max) / 2
-            Z = Z.clamp_(-limit, limit)
-            Z = Z / (Z / self.bound).square_().add_(1).sqrt_()
-        else:
-            # Products of the inputs must not overflow in the dtype of the network.
-            limit = math.sqrt(torch.finfo(dtype).max)
-            Z = Z.clamp_(-limit, limit)
-        return Z.nan_to_num_(0.0).to(dtype)

@@ -14,14 +14,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from skdnn.data.frames import Table, as_tensor
+from skdnn.data.frames import Table
 
+from ._block import BlockModule
 from ._statistics import Matrix, WeightedColumns
 
 # The mean of all rows counts as much as this many rows of the category.
 _SMOOTHING = 10.0
 _N_FOLDS = 5
 _no_integers = partial(np.empty, 0, dtype=np.intp)
+
+
+class TargetMeansModule(BlockModule):
+    """The module of TargetMeans."""
+
+    mean_column: torch.Tensor
+    n_means: torch.Tensor
+    category_mean: torch.Tensor
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the target means for the codes of categories, of shape (n, q)."""
+        codes, n_known = codes[:, self.mean_column], self.n_means - 1
+        is_known = (codes >= 0) & (codes < n_known)
+        first = self.n_means.cumsum(0) - self.n_means
+        positions = torch.where(is_known, codes, n_known).long() + first
+        return self.category_mean[positions].flatten(1)
 
 
 @dataclass(frozen=True)
@@ -75,37 +92,12 @@ class TargetMeans:
         """The number of columns of target means."""
         return self.category_mean.shape[1] * len(self.mean_column)
 
-    def to_module(self) -> "TargetMeansModule":
-        """Return the module that looks up the target means."""
-        return TargetMeansModule(self)
-
     def append(self, X: Any) -> Any:
         """Return a Table with target means: those that it has, or else those of its categories."""
         if not self.n_outputs or not isinstance(X, Table) or X.means is not None:
             return X
         codes = torch.from_numpy(X.codes.astype(np.int64))
-        return replace(X, means=self.to_module()(codes).numpy())
-
-
-class TargetMeansModule(torch.nn.Module):
-    """The module of `TargetMeans`."""
-
-    mean_column: torch.Tensor
-    n_means: torch.Tensor
-    category_mean: torch.Tensor
-
-    def __init__(self, block: TargetMeans) -> None:
-        super().__init__()
-        for name, array in vars(block).items():
-            self.register_buffer(name, as_tensor(array))
-
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the target means for the codes of categories, of shape (n, q)."""
-        codes, n_known = codes[:, self.mean_column], self.n_means - 1
-        is_known = (codes >= 0) & (codes < n_known)
-        first = self.n_means.cumsum(0) - self.n_means
-        positions = torch.where(is_known, codes, n_known).long() + first
-        return self.category_mean[positions].flatten(1)
+        return replace(X, means=TargetMeansModule(self)(codes).numpy())
 
 
 def columns_with_rare_categories(X: Table | Matrix) -> np.ndarray:

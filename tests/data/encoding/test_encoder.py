@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from skdnn import DeepRegressor
 from skdnn.data.encoding import (
+    Block,
+    BlockModule,
     Encoder,
     OneHot,
     Standardize,
@@ -125,7 +128,7 @@ def test_a_constant_feature_is_always_encoded_as_zero(constant):
     assert encoder.state["inverse_scale"][0] == 0
     unseen = encoder.apply(np.array([[constant + 5, 0.0]]), DOUBLE)
     assert unseen[0, 0] == 0
-    W, _ = encoder.merge(np.ones((2, 1)), np.zeros(1))
+    W, _ = encoder.block(Standardize).merge(np.ones((2, 1)), np.zeros(1))
     assert W[0] == 0
 
 
@@ -146,7 +149,7 @@ def test_a_large_mean_loses_no_digits():
 def test_merge_moves_standardising_into_the_first_layer():
     encoder = fit_encoder(X, ONES)
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
-    merged_W, merged_b = encoder.merge(W, b)
+    merged_W, merged_b = encoder.block(Standardize).merge(W, b)
     expected = encoder.apply(X, DOUBLE).numpy() @ W + b
     np.testing.assert_allclose(X @ merged_W + merged_b, expected, rtol=1e-12)
 
@@ -155,7 +158,7 @@ def test_a_rescaled_layer_computes_the_same_after_an_update():
     earlier = fit_encoder(X, ONES)
     later = earlier.updated(1000 * X[:20] + 7, ONES[:20])
     W, b = RNG.normal(size=(2, 4, 3)), RNG.normal(size=(2, 3))
-    rescaled_W, rescaled_b = later.rescaled(W, b, earlier)
+    rescaled_W, rescaled_b = later.block(Standardize).rescaled(W, b, earlier.block(Standardize))
     expected = earlier.apply(X, DOUBLE).numpy() @ W + b[:, None]
     got = later.apply(X, DOUBLE).numpy() @ rescaled_W + rescaled_b[:, None]
     np.testing.assert_allclose(got, expected, rtol=1e-9)
@@ -167,7 +170,8 @@ def test_rescaling_keeps_the_weights_of_constant_clipped_and_unscaled_columns():
     clipped, unscaled = fit_encoder(X, ONES, "smooth_clip"), identity_encoder(4)
     for earlier in (constant, clipped, unscaled):
         later = earlier.updated(X + 3, ONES)
-        for got, expected in zip(later.rescaled(W, b, earlier), (W, b), strict=True):
+        found = later.block(Standardize).rescaled(W, b, earlier.block(Standardize))
+        for got, expected in zip(found, (W, b), strict=True):
             np.testing.assert_array_equal(got, expected)
 
 
@@ -237,10 +241,17 @@ def test_the_module_encodes_as_the_encoder_does(dtype):
     torch.testing.assert_close(got, encoder.apply(recoded_table(), dtype))
 
 
+class CyclicModule(BlockModule):
+    def forward(self, numbers, codes, dtype):
+        phase = (numbers[:, self.cycle_column] * self.frequency).nan_to_num(0.0)
+        return torch.cat([phase.sin(), phase.cos()], dim=1).to(dtype)
+
+
 @dataclass(frozen=True)
-class Cyclic:
+class Cyclic(Block):
     """Sine and cosine of each number, with the range of its column as the period."""
 
+    module: ClassVar = CyclicModule
     cycle_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
     frequency: np.ndarray = field(default_factory=partial(np.empty, 0))
 
@@ -251,15 +262,8 @@ class Cyclic:
         return cls(varies, 2 * np.pi / (high - low)[varies])
 
     @property
-    def n_outputs(self):
-        return 2 * len(self.cycle_column)
-
-    @property
     def numbers_of_outputs(self):
         return np.tile(self.cycle_column, 2)
-
-    def to_module(self):
-        return CyclicModule(self)
 
     def updated(self, columns):
         """Add the columns that begin to vary."""
@@ -273,17 +277,6 @@ class Cyclic:
     def positions_in(self, later):
         first = np.arange(len(self.cycle_column))
         return np.append(first, len(later.cycle_column) + first)
-
-
-class CyclicModule(torch.nn.Module):
-    def __init__(self, block):
-        super().__init__()
-        for name, array in vars(block).items():
-            self.register_buffer(name, torch.from_numpy(array))
-
-    def forward(self, numbers, codes, dtype):
-        phase = (numbers[:, self.cycle_column] * self.frequency).nan_to_num(0.0)
-        return torch.cat([phase.sin(), phase.cos()], dim=1).to(dtype)
 
 
 @pytest.fixture
