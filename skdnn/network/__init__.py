@@ -24,8 +24,8 @@ W := W − α dW                      skdnn.training                  ``learning
 
 Activation functions are in `_activations`, embeddings of the inputs in `_embedding`, initial
 weights in `_initialization`, losses and the cost in `_cost`, the sigmoid and the linear output in
-`_output`, forward and backward propagation in `_propagation`, and a network of L layers in
-`_network`.
+`_output`, forward and backward propagation in `_propagation`, their products of matrices in
+`_products`, and a network of L layers in `_network`.
 """
 
 from ._activations import ACTIVATIONS, get_activation
@@ -34,13 +34,15 @@ from ._embedding import InputEmbedding, InputMask, LinearEmbedding
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
-from ._propagation import compute_raw_predictions
+from ._products import ONE_BLAS_THREAD
+from ._propagation import compute_raw_predictions, propagate_from_Z1
 
 __all__ = [
     "ACTIVATIONS",
     "LINEAR",
     "LINEAR_LOSSES",
     "LOSSES",
+    "ONE_BLAS_THREAD",
     "SIGMOID",
     "InputEmbedding",
     "InputMask",
@@ -56,5 +58,6 @@ __all__ = [
     "is_saturated",
     "is_symmetric",
     "layer_views",
+    "propagate_from_Z1",
     "quantile_loss",
 ]

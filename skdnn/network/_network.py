@@ -17,6 +17,7 @@ from ._activations import ACTIVATIONS, Activation, CustomActivation
 from ._cost import Loss
 from ._embedding import InputEmbedding
 from ._output import SIGMOID, Output
+from ._products import operand
 from ._propagation import (
     Cache,
     Layers,
@@ -128,17 +129,20 @@ class Network:
         stack = () if n_networks is None else (n_networks,)
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
         self.Wb, self.W, self.b, self.embedding_parameters = self.views(self.theta)
-        self._W_T: Layers = [None, *[W.mT for W in self.W[1:]]]
+        self._Wb_operand = list(map(operand, self.Wb))
+        self._W_T_operand = [None, *[operand(W.mT) for W in self.W[1:]]]
+        self._allocate_gradient()
+
+    def _allocate_gradient(self) -> None:
         self.gradient = torch.zeros_like(self.theta)
         self.dWb, self.dW, self.db, self.embedding_gradient = self.views(self.gradient)
+        self._dWb_operand = list(map(operand, self.dWb))
         self._caches: dict[int, Cache] = {}
 
     def twin(self) -> "Network":
         """Return a network with the same theta, but a gradient and buffers of its own."""
         twin = copy.copy(self)
-        twin.gradient = torch.zeros_like(self.theta)
-        twin.dWb, twin.dW, twin.db, twin.embedding_gradient = self.views(twin.gradient)
-        twin._caches = {}
+        twin._allocate_gradient()
         return twin
 
     def new_stack(self, n_networks: int | None) -> "Network":
@@ -241,14 +245,12 @@ class Network:
                 if D is not None:
                     for mask, generator in zip(self.members(D), generators, strict=True):
                         mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-        A1 = X
         if self.embedding is not None:
             of_embedding = X[..., :-1, :], self.embedding_parameters, cache.of_embedding
             self.embedding.forward(*of_embedding, cache.A[0])
-            A1 = cache.A1[0]
-        Z = forward_propagation(A1, self.Wb, self.activations, cache, out)
+        Z = forward_propagation(X, self._Wb_operand, self.activations, cache, out)
         loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
-        backward_propagation(self._W_T, self.activations, cache, self.dWb)
+        backward_propagation(self._W_T_operand, self.activations, cache, self._dWb_operand)
         if self.embedding is not None and self.embedding.n_parameters:
             self.embedding.backward(cache.dZ[0], *of_embedding, self.embedding_gradient)
         return Z

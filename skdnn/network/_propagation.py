@@ -12,13 +12,14 @@ Results are written to the buffers of a `Cache`, because allocating them takes a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ._embedding import InputEmbedding
+from ._products import affine, operand, product_of
 
 # A tensor or an activation for each layer, None where a layer has none.
 Layers: TypeAlias = list[Any]
@@ -38,14 +39,17 @@ class Cache:
     it has parameters, also dZ[0], the derivative of the cost with respect to A[0].
     """
 
-    A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] = [A[0]; 1] or [X; 1]
-    A1_T: Layers  # the same transposed
+    A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] is None without an embedding
     A: Layers  # G[l], with dropout G[l] * D[l]; a view of A1
     G: Layers  # G[l] = g(Z[l]); without dropout A[l] itself
     Z: Layers  # Z[l]; overwritten by G[l] if g' is computed from g
     D: Layers  # dropout masks of 0 and 1 / (1 - rate); None without
     dZ: Layers  # the derivative of the cost; first that with respect to A[l]
     of_embedding: list[Any]  # the buffers that the embedding asks for
+
+    def __post_init__(self) -> None:
+        self.A1_T = [None if A1 is None else A1.swapaxes(-1, -2) for A1 in self.A1]
+        self.Z_operand, self.dZ_operand = (list(map(operand, x)) for x in (self.Z, self.dZ))
 
 
 def make_cache(
@@ -71,24 +75,24 @@ def make_cache(
         Defines the number of networks, dtype and device.
     """
     L = len(layer_sizes) - 1
-    lists: list[Layers] = [[None] * (L + 1) for _ in range(7)]
-    lists.append([] if embedding is None else embedding.buffers(like, m))
-    cache = Cache(*lists)
+    lists: list[Layers] = [[None] * (L + 1) for _ in range(6)]
+    A1, A, G, Z, D, dZ = lists
     for l in range(1, L):
         n = layer_sizes[l]
-        cache.A1[l] = _buffer(like, n, m, n_ones=1).fill_(1)
-        cache.A1_T[l], cache.A[l] = cache.A1[l].mT, cache.A1[l][..., :-1, :]
-        cache.D[l] = _buffer(like, n, m) if dropout[l] > 0 else None
-        cache.G[l] = cache.A[l] if cache.D[l] is None else _buffer(like, n, m)
-        cache.Z[l] = _buffer(like, n, m) if activations[l].reads_Z else cache.G[l]
-        cache.dZ[l] = _buffer(like, n, m)
-    cache.Z[L], cache.dZ[L] = (_buffer(like, layer_sizes[L], m) for _ in range(2))
-    if embedding is not None:
-        # The numbers of an example are adjacent, as in X.
-        cache.A1[0] = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1)).mT
-        cache.A[0] = cache.A1[0][..., :-1, :]
-        cache.dZ[0] = torch.empty_like(cache.A[0].mT).mT if embedding.n_parameters else None
-    return cache
+        with_ones = _buffer(like, n, m, n_ones=1).fill_(1)
+        A1[l], A[l] = operand(with_ones), with_ones[..., :-1, :]
+        D[l] = _buffer(like, n, m) if dropout[l] > 0 else None
+        G[l] = A[l] if D[l] is None else _buffer(like, n, m)
+        Z[l] = _buffer(like, n, m) if activations[l].reads_Z else G[l]
+        dZ[l] = _buffer(like, n, m)
+    Z[L], dZ[L] = (_buffer(like, layer_sizes[L], m) for _ in range(2))
+    if embedding is None:
+        return Cache(A1, A, G, Z, D, dZ, [])
+    # The numbers of an example are adjacent, as in X.
+    with_ones = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1)).mT
+    A1[0], A[0] = operand(with_ones), with_ones[..., :-1, :]
+    dZ[0] = torch.empty_like(A[0].mT).mT if embedding.n_parameters else None
+    return Cache(A1, A, G, Z, D, dZ, embedding.buffers(like, m))
 
 
 def _buffer(like: Tensor, n: int, m: int, n_ones: int = 0) -> Tensor:
@@ -105,14 +109,8 @@ def _buffer(like: Tensor, n: int, m: int, n_ones: int = 0) -> Tensor:
 
 def narrowed(cache: Cache, m: int) -> Cache:
     """Return a Cache for fewer examples, whose buffers are the first columns of another one's."""
-    lists = {
-        name: [None if buffer is None else buffer[..., :m] for buffer in buffers]
-        for name, buffers in vars(cache).items()
-    }
-    if cache.A[0] is None:
-        lists["A1"][0] = None  # X, an argument of each call
-    lists["A1_T"] = [None if A1 is None else A1.mT for A1 in lists["A1"]]
-    return Cache(**lists)
+    lists = [getattr(cache, field.name) for field in fields(Cache)]
+    return Cache(*([None if part is None else part[..., :m] for part in parts] for parts in lists))
 
 
 def forward_propagation(
@@ -136,16 +134,18 @@ def forward_propagation(
     tensor of shape (..., n^[L], m)
         ``Z[L]``, the logits of a classifier.
     """
-    L = len(Wb) - 1
-    product = torch.mm if Wb[L].ndim == 2 else torch.bmm
-    A1, A, G, Z, D = cache.A1, cache.A, cache.G, cache.Z, cache.D
-    A1[0] = X if X.ndim == Wb[L].ndim else X.expand(len(Wb[L]), *X.shape)
+    L, product = len(Wb) - 1, product_of(Wb[-1])
+    A1, A, G, Z, D, Z_operand = cache.A1, cache.A, cache.G, cache.Z, cache.D, cache.Z_operand
+    if A[0] is None:
+        A1[0] = operand(X if X.ndim == Wb[L].ndim else X.expand(len(Wb[L]), *X.shape))
     for l in range(1, L):
-        product(Wb[l], A1[l - 1], out=Z[l])  # [W b] [A; 1] = W A + b
+        product(Wb[l], A1[l - 1], out=Z_operand[l])  # [W b] [A; 1] = W A + b
         activations[l].forward(Z[l], G[l])
         if D[l] is not None:
             torch.mul(G[l], D[l], out=A[l])
-    return product(Wb[L], A1[L - 1], out=Z[L] if out is None else out)
+    out = Z[L] if out is None else out
+    product(Wb[L], A1[L - 1], out=operand(out))
+    return out
 
 
 def backward_propagation(W_T: Layers, activations: Layers, cache: Cache, dWb: Layers) -> None:
@@ -164,19 +164,25 @@ def backward_propagation(W_T: Layers, activations: Layers, cache: Cache, dWb: La
     dWb : list of tensors of shape (..., n^[l], n^[l-1] + 1)
         The gradients are written to them.
     """
-    L = len(W_T) - 1
-    product = torch.mm if W_T[L].ndim == 2 else torch.bmm
-    A1_T, G, Z, D, dZ = cache.A1_T, cache.G, cache.Z, cache.D, cache.dZ
-    A1_T[0] = cache.A1[0].mT
+    L, product = len(W_T) - 1, product_of(W_T[-1])
+    A1_T, G, Z, D, dZ, dZ_operand = (
+        cache.A1_T,
+        cache.G,
+        cache.Z,
+        cache.D,
+        cache.dZ,
+        cache.dZ_operand,
+    )
+    A1_T[0] = cache.A1[0].swapaxes(-1, -2)
     for l in range(L, 0, -1):
-        product(dZ[l], A1_T[l - 1], out=dWb[l])  # dZ [Aᵀ 1] = [dW db]
+        product(dZ_operand[l], A1_T[l - 1], out=dWb[l])  # dZ [Aᵀ 1] = [dW db]
+        if dZ[l - 1] is not None:
+            product(W_T[l], dZ_operand[l], out=dZ_operand[l - 1])
         if l > 1:
-            dA = product(W_T[l], dZ[l], out=dZ[l - 1])
+            dA = dZ[l - 1]
             if D[l - 1] is not None:
                 dA.mul_(D[l - 1])
             activations[l - 1].backward(dA, Z[l - 1], G[l - 1], dZ[l - 1])
-    if dZ[0] is not None:
-        product(W_T[1], dZ[1], out=dZ[0])  # dA[0]
 
 
 def compute_raw_predictions(
@@ -203,17 +209,20 @@ def compute_raw_predictions(
     -------
     tensor of shape (..., n^[L], m)
     """
-    L, is_stack = len(W) - 1, W[1].ndim > 2
-    affine = torch.baddbmm if is_stack else torch.addmm
-    predictions = []
+    is_stack, predictions = W[1].ndim > 2, []
     chunks: Sequence[Tensor] = [X]
     if X.shape[-1] > 1:
         chunks = X.split(max(1, _CHUNK_SIZE // max(w.shape[-2] for w in W[1:])), dim=-1)
     for A in chunks:
         A = A if embed is None else embed(A)
         A = A.expand(len(W[1]), *A.shape[-2:]) if is_stack else A
-        for l in range(1, L):
-            Z = affine(b[l], W[l], A)
-            A = activations[l].forward(Z, torch.empty_like(Z) if activations[l].reads_Z else Z)
-        predictions.append(affine(b[L], W[L], A))
+        predictions.append(propagate_from_Z1(affine(b[1], W[1], A), W, b, activations))
     return predictions[0] if len(predictions) == 1 else torch.cat(predictions, dim=-1)
+
+
+def propagate_from_Z1(Z: Tensor, W: Layers, b: Layers, activations: Layers) -> Tensor:
+    """Return Z[L] for Z[1] of shape (..., n^[1], m), which is overwritten."""
+    for l in range(1, len(W) - 1):
+        A = activations[l].forward(Z, torch.empty_like(Z) if activations[l].reads_Z else Z)
+        Z = affine(b[l + 1], W[l + 1], A)
+    return Z

@@ -20,6 +20,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 
+from skdnn.network import ONE_BLAS_THREAD
+
 # The number of threads that the outermost OneThread of this context has replaced.
 _n_threads_before: ContextVar[int | None] = ContextVar("n_threads_before", default=None)
 
@@ -92,7 +94,8 @@ def threads_for(
 ) -> Iterator[ThreadPool]:
     """Return a ThreadPool for some work; torch uses one thread in each thread of the pool.
 
-    Other threads of the process keep the number of threads that torch is set to.
+    NumPy's floating point warnings are off. Other threads of the process keep the number of threads
+    that torch is set to.
 
     Parameters
     ----------
@@ -113,7 +116,7 @@ def threads_for(
     ...     torch.get_num_threads(), threads.n
     (1, 1)
     """
-    with OneThread() as before:
+    with np.errstate(all="ignore"), OneThread() as before:
         n = before if n_threads is None else min(n_threads, max(before, os.cpu_count() or 1))
         if n == 1 or (n_threads is None and operations < least):
             yield ThreadPool()
@@ -124,7 +127,7 @@ def threads_for(
 
 
 class OneThread:
-    """Context manager: torch computes on one thread, in the calling thread only.
+    """Context manager: torch computes on one thread, in the calling thread only, and so NumPy.
 
     For small operations, waking a second thread takes longer than the operation. And a process in
     which OpenMP has started threads cannot be forked: the child does not have them, and waits for
@@ -142,11 +145,13 @@ class OneThread:
             n_threads = torch.get_num_threads()
             self.token = _n_threads_before.set(n_threads)
             self.undo = _compute_on_one_thread(n_threads) if n_threads > 1 else []
+            ONE_BLAS_THREAD.__enter__()
         return n_threads
 
     def __exit__(self, *exception: object) -> None:
         if self.token is not None:
             _n_threads_before.reset(self.token)
+            ONE_BLAS_THREAD.__exit__()
             for function, argument in self.undo:
                 function(argument)
 
@@ -157,6 +162,7 @@ def _initialize_thread(n_threads: int, is_grad_enabled: bool, flushes_denormals:
     _compute_on_one_thread(n_threads)
     torch.set_grad_enabled(is_grad_enabled)
     torch.set_flush_denormal(flushes_denormals)
+    np.seterr(all="ignore")
 
 
 def _compute_on_one_thread(n_threads: int) -> list[tuple[Callable[[int], Any], int]]:
