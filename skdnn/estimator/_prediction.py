@@ -21,10 +21,10 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.data.batches import network_inputs
-from skdnn.data.encoding import Standardize
+from skdnn.data.encoding import FirstLayer, Standardize
 from skdnn.data.frames import Table, as_tensor, row_chunks
 from skdnn.data.streaming import open_source
-from skdnn.network import Network, compute_raw_predictions, get_activation
+from skdnn.network import Network, compute_raw_predictions, get_activation, propagate_from_Z1
 from skdnn.training import ThreadPool, threads_for
 
 from ._parameters import has_32_bits, to_python
@@ -39,6 +39,8 @@ Rows: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix | torch.Tens
 
 # Below so many operations, setting the number of threads takes longer than it saves.
 OPERATIONS_WORTH_SETTING_THREADS = 3e6
+# From so many encoded numbers on, looking up what they add to the first layer is faster.
+NUMBERS_WORTH_LOOKUP = 2**14
 _SINGLE_THREAD = ThreadPool()
 
 # By estimator: the attributes that its network was built from, and the network.
@@ -77,7 +79,7 @@ class FittedNetwork:
             self.coefs[0], self.intercepts[0] = (array.astype(dtype) for array in merged)
         self.W: list[Any] = [None, *[as_tensor(coef, self.device).mT for coef in self.coefs]]
         intercepts = [as_tensor(intercept, self.device) for intercept in self.intercepts]
-        self.b = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
+        self.b: list[Any] = [None, *[intercept.unsqueeze(-1) for intercept in intercepts]]
         self.dtype, self.n_outputs = self.W[1].dtype, self.W[-1].shape[-2]
         self.activations = [None, *map(get_activation, fitted.activations_)]
         self.embed = None
@@ -85,14 +87,23 @@ class FittedNetwork:
             parameters = as_tensor(self.embedding_parameters, self.device)
             self.embed = partial(self.embedding.outputs, parameters=parameters)
         self.output = fitted._task.output
+        self.width, self.rows_worth_lookup = self.encoder.n_outputs, math.inf
+        if self.device.type == "cpu" and self.embed is None and self.encoder.blocks_with_lookup:
+            self.first_layer = FirstLayer(self.encoder, self.W[1], self.b[1])
+            self.rows_worth_lookup = NUMBERS_WORTH_LOOKUP / self.width
+            # Two rows of the table and two weights for each number.
+            self.width = max(4 * fitted.n_features_in_, self.b[1].numel() // 4)
         self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
 
     def raw_predict(self, X: Rows, has_missing: bool) -> torch.Tensor:
         """Return Z[L] of shape (n_outputs, n_samples) on the CPU, the mean of several networks."""
-        inputs = network_inputs(
-            X, self.encoder, self.dtype, self.device, self.is_merged, has_missing
-        )
-        Z = compute_raw_predictions(inputs.mT, self.W, self.b, self.activations, self.embed)
+        if X.shape[0] >= self.rows_worth_lookup:
+            Z1 = self.first_layer.raw_predict(X)
+            Z = propagate_from_Z1(Z1, self.W, self.b, self.activations)
+        else:
+            options = self.dtype, self.device, self.is_merged, has_missing
+            inputs = network_inputs(X, self.encoder, *options)
+            Z = compute_raw_predictions(inputs.mT, self.W, self.b, self.activations, self.embed)
         return (Z if Z.ndim == 2 else self.output.mean(Z)).cpu()
 
 
@@ -185,7 +196,7 @@ def _predict_in_chunks(
         threads = threads_for(operations, n_threads)
     with threads as pool:
         n = pool.worth(operations)
-        chunks = list(row_chunks(X, n))
+        chunks = list(row_chunks(X, n, network.width))
         if len(chunks) == 1:
             return network.raw_predict(X, has_missing)
         # Allocated first: small results among the chunks would fragment the memory they free.

@@ -24,9 +24,15 @@ class Block:
     ----------
     module : torch.nn.Module class
         Made of the block, it computes the outputs from (numbers, codes, dtype).
+    lookup : class or None
+        Finds what the outputs add to Z[1] in a table. It is made of the block and of the place
+        where its rows begin in the table; ``table(W)`` returns these rows for the weights of the
+        outputs, of shape (n_outputs, units); ``find(numbers, codes, rows, weights)`` writes which
+        `n_rows` rows to add for each example, and their weights.
     """
 
     module: ClassVar[Any]
+    lookup: ClassVar[Any] = None
 
     @property
     def numbers_of_outputs(self) -> np.ndarray:

@@ -91,6 +91,11 @@ class Encoder:
         numbers = np.concatenate([block.numbers_of_outputs for block in self.blocks])
         return np.flatnonzero(numbers >= np.count_nonzero(~self.is_categorical))
 
+    @property
+    def blocks_with_lookup(self) -> list[Any]:
+        """The blocks whose outputs a FirstLayer looks up instead of computing them."""
+        return [block for block in self.blocks if block.lookup and block.n_outputs]
+
     def block(self, kind: type) -> Any:
         """Return the block of a class of `BLOCKS`."""
         return next(block for block in self.blocks if isinstance(block, kind))
@@ -101,9 +106,9 @@ class Encoder:
         position = [type(block) for block in self.blocks].index(kind)
         return slice(stops[position] - self.blocks[position].n_outputs, stops[position])
 
-    def without(self, kind: type) -> "Encoder":
-        """Return the Encoder without the block of a class."""
-        return replace(self, blocks=tuple(b for b in self.blocks if not isinstance(b, kind)))
+    def without(self, *kinds: type) -> "Encoder":
+        """Return the Encoder without the blocks of some classes."""
+        return replace(self, blocks=tuple(b for b in self.blocks if not isinstance(b, kinds)))
 
     def updated(self, X: Table | Matrix, weight: np.ndarray) -> "Encoder":
         """Return the Encoder learned from earlier rows and from these.
@@ -137,13 +142,21 @@ class Encoder:
         dtype : torch.dtype
             Of the result.
         """
+        return self.encode(*self.read(X), dtype)
+
+    def read(self, X: Table | Matrix) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the numbers of X, in float64, with the target means, and the codes if any."""
         if not isinstance(X, Table):
-            numbers = dense_tensor(X)
-            return self._layer(numbers.device).encode(numbers, None, dtype)
+            return dense_tensor(X), None
         numbers, codes = dense_tensor(X.numbers), torch.from_numpy(X.codes.astype(np.int64))
-        layer = self._layer(numbers.device)
         means = None if X.means is None else as_tensor(X.means)
-        return layer.encode(layer.append_means(numbers, codes, means), codes, dtype)
+        return self._layer(numbers.device).append_means(numbers, codes, means), codes
+
+    def encode(
+        self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the outputs of all blocks for numbers and codes, as `read` returns them."""
+        return self._layer(numbers.device).encode(numbers, codes, dtype)
 
     def to_module(self, dtype: torch.dtype) -> "EncodingLayer":
         """Return a torch.nn.Module that encodes a tensor X, with a result of this dtype."""

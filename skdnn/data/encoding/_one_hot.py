@@ -41,6 +41,25 @@ class OneHotModule(BlockModule):
         return encoded.scatter_(1, self.columns(codes), 1.0)[:, :-1]
 
 
+class CategoryLookup:
+    """The lookup of OneHot: one row for each category, and one of zeros for all others."""
+
+    def __init__(self, block: "OneHot", first_row: int) -> None:
+        self.first_row, self.n_rows = first_row, len(block.n_categories)
+        self.columns = OneHotModule(block).columns
+
+    def table(self, W: torch.Tensor) -> torch.Tensor:
+        """Return the table of shape (n_outputs + 1, units)."""
+        return torch.nn.functional.pad(W, (0, 0, 0, 1))
+
+    def find(
+        self, numbers: torch.Tensor, codes: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor
+    ) -> None:
+        """Write the rows of the categories, and weights of 1."""
+        rows.copy_(self.columns(codes) + self.first_row)
+        weights.fill_(1)
+
+
 @dataclass(frozen=True)
 class OneHot(Block):
     """The one-hot encoded categories of each of q categorical columns.
@@ -53,6 +72,7 @@ class OneHot(Block):
     """
 
     module: ClassVar = OneHotModule
+    lookup: ClassVar = CategoryLookup
     n_categories: np.ndarray = field(default_factory=_no_integers)
     n_frequent: np.ndarray = field(default_factory=_no_integers)
 

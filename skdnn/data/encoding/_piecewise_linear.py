@@ -4,12 +4,15 @@ Bins hold about equally many rows. A very frequent number, such as a 0 for "none
 several quantiles: it gets an edge of its own, and the other edges are quantiles of the other rows.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from ._block import Block, BlockModule
 from ._statistics import WeightedColumns, quantiles
@@ -34,6 +37,52 @@ class PiecewiseLinearModule(BlockModule):
         return fraction.clamp(0, 1).nan_to_num(0.0).to(dtype)
 
 
+class BinLookup:
+    """The lookup of PiecewiseLinear: one row for each edge of a bin, two rows for each number.
+
+    The row of an edge is the sum of the weights of the bins below it.
+    """
+
+    def __init__(self, block: "PiecewiseLinear", first_row: int) -> None:
+        columns, first_bin, n_bins = np.unique(
+            block.bin_column, return_index=True, return_counts=True
+        )
+        self.columns, self.n_bins = torch.from_numpy(columns), n_bins.tolist()
+        self.n_rows = 2 * len(columns)
+        self.first_bin = torch.from_numpy(first_bin.astype(np.int32))[:, None]
+        # A column has one edge more than bins.
+        self.first_edge = first_row + self.first_bin + torch.arange(len(columns)).int()[:, None]
+        self.start, self.scale = map(torch.from_numpy, (block.bin_start, block.bin_scale))
+        starts = self.start.split(self.n_bins)
+        self.starts = pad_sequence(starts, batch_first=True, padding_value=math.inf)
+
+    def table(self, W: torch.Tensor) -> torch.Tensor:
+        """Return the table of shape (n_outputs + number of columns, units)."""
+        return torch.cat([pad(bins.cumsum(0), (0, 0, 1, 0)) for bins in W.split(self.n_bins)])
+
+    def find(
+        self,
+        numbers: torch.Tensor,
+        codes: torch.Tensor | None,
+        rows: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> None:
+        """Write the lower edges, then the upper ones, and how near they are."""
+        x = numbers.mT[self.columns].nan_to_num_(-math.inf)  # a missing value is in no bin
+        bins = torch.searchsorted(self.starts, x, right=True, out_int32=True).sub_(1).clamp_(min=0)
+        of_all = (bins + self.first_bin).flatten()
+        start, scale = (
+            array.index_select(0, of_all).view_as(x) for array in (self.start, self.scale)
+        )
+        fraction = x.sub_(start).mul_(scale).clamp_(0, 1)
+        lower_rows, upper_rows = rows.tensor_split(2, dim=1)
+        lower_rows.copy_(bins.add_(self.first_edge).mT)
+        torch.add(lower_rows, 1, out=upper_rows)
+        lower_weights, upper_weights = weights.tensor_split(2, dim=1)
+        upper_weights.copy_(fraction.mT)
+        torch.sub(1, upper_weights, out=lower_weights)
+
+
 @dataclass(frozen=True)
 class PiecewiseLinear(Block):
     """For each bin ``clip((x - start) * scale, 0, 1)``, the piecewise-linear encoding [1]_.
@@ -52,6 +101,7 @@ class PiecewiseLinear(Block):
     """
 
     module: ClassVar = PiecewiseLinearModule
+    lookup: ClassVar = BinLookup
     bin_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
     bin_start: np.ndarray = field(default_factory=partial(np.empty, 0))
     bin_scale: np.ndarray = field(default_factory=partial(np.empty, 0))

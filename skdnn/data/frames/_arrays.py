@@ -12,8 +12,10 @@ CHUNK_SIZE = 2**18
 _FLOATS_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
-def row_chunks(X: Any, n: int = 1) -> Iterator[slice]:
+def row_chunks(X: Any, n: int = 1, width: int = 1) -> Iterator[slice]:
     """Yield slices that split the rows of X into at least n chunks, of about 2**18 elements.
+
+    A row counts as `width` elements if it has fewer columns.
 
     Examples
     --------
@@ -23,7 +25,7 @@ def row_chunks(X: Any, n: int = 1) -> Iterator[slice]:
     [slice(0, 2, None), slice(2, 3, None)]
     """
     n_samples, n_features = X.shape
-    rows = max(1, min(CHUNK_SIZE // max(1, n_features), -(-n_samples // n)))
+    rows = max(1, min(CHUNK_SIZE // max(width, n_features), -(-n_samples // n)))
     for start in range(0, n_samples, rows):
         yield slice(start, min(start + rows, n_samples))
 
