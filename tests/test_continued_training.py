@@ -77,8 +77,8 @@ def test_means_and_standard_deviations_are_those_of_all_rows_so_far():
     for chunk in np.array_split(np.arange(90), 7):
         clf.partial_fit(rows[chunk], labels[chunk], [0, 1], sample_weight=weight[chunk])
     expected = StandardScaler().fit(rows, sample_weight=weight)
-    np.testing.assert_allclose(clf._encoding["center"], expected.mean_, rtol=1e-9)
-    np.testing.assert_allclose(1 / clf._encoding["inverse_scale"], expected.scale_, rtol=1e-9)
+    np.testing.assert_allclose(clf.input_encoding_["center"], expected.mean_, rtol=1e-9)
+    np.testing.assert_allclose(1 / clf.input_encoding_["inverse_scale"], expected.scale_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("standardize", ["smooth_clip", "robust"])
@@ -125,7 +125,7 @@ def test_a_new_category_changes_no_prediction_before_training(standardize):
         clf.partial_fit(MIXED[known], IS_C[known] | (X[known, 1] > 0), classes=[0, 1])
     predictions = clf.predict_proba(MIXED[known])
     # The new row is at the mean of its column, so that it changes no scale.
-    new = pd.DataFrame({"kind": ["c"], "b": [float(clf._encoding["center"][0])]})
+    new = pd.DataFrame({"kind": ["c"], "b": [float(clf.input_encoding_["center"][0])]})
     clf.set_params(learning_rate=1e-30).partial_fit(new, [1])
     assert clf.layer_sizes_[0] == 1 + 3
     np.testing.assert_allclose(clf.predict_proba(MIXED[known]), predictions, atol=0.02)

@@ -38,6 +38,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
     """Base class of the estimators, which differ by their Task."""
 
     _task: ClassVar[Task]
+    _encoding: ClassVar[None] = None  # read by `_prediction._network_of`; goes with that
 
     def set_params(self: Self, **params: Any) -> Self:
         """Set the parameters of this estimator.

@@ -131,7 +131,6 @@ def network_attributes(
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
-    encoding = encoder.state
     has_more_inputs = encoder.is_categorical.any() or encoder.n_outputs > plan.n_columns
     is_encoded = plan.parameters.standardize is not False or has_more_inputs
     return {
@@ -145,8 +144,7 @@ def network_attributes(
         "device_": str(plan.device),
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
-        "input_encoding_": encoding if is_encoded else None,
-        "_encoding": encoding,
+        "input_encoding_": encoder.state if is_encoded else None,
         "_embedding": _trained_embedding(network, member),
     }
 

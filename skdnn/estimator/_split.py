@@ -22,6 +22,7 @@ from skdnn.data.encoding import (
     assign_folds,
     columns_with_rare_categories,
     fit_encoder,
+    identity_encoder,
     out_of_fold_means,
 )
 from skdnn.data.streaming import Rows, StreamedBatches
@@ -74,7 +75,9 @@ class Split:
 
 def fitted_encoder(fitted: BaseEstimator) -> Encoder:
     """Return the Encoder of a fitted estimator."""
-    return Encoder.from_state(fitted._encoding)
+    if fitted.input_encoding_ is None:
+        return identity_encoder(fitted.n_features_in_)
+    return Encoder.from_state(fitted.input_encoding_)
 
 
 def make_split(plan: Plan, examples: Examples) -> Split:
