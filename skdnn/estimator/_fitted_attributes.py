@@ -109,7 +109,7 @@ def learned_attributes(
         "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
         "best_loss_": float(np.nanmin(monitored, axis=0).mean()) if len(monitored) else math.nan,
         "best_validation_score_": best_score,
-        "_frozen_parameters": frozen_parameters(plan.parameters),
+        "_frozen_parameters": frozen_parameters(plan),
     }
 
 
