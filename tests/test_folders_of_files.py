@@ -74,6 +74,13 @@ COLUMNS = {
     ),
     "times": (repeated([dt.time(1)], pa.time32("ms")), repeated([dt.time(2, 3)], pa.time64("us"))),
     "text of both kinds": (repeated("ab"), repeated("bc", pa.large_string())),
+    # As `to_arrow` of polars with the newest `compat_level` returns, and PyArrow writes.
+    "views of text": (repeated("ab", pa.string_view()), repeated("bc", pa.string_view())),
+    "views of text, text": (repeated("ab", pa.string_view()), repeated("bc", pa.large_string())),
+    "views of bytes, bytes": (
+        repeated([b"a", b"b"], pa.binary_view()),
+        repeated([b"b", None], pa.binary()),
+    ),
     "categories, text": (repeated("ab").dictionary_encode(), repeated(["b", "c", None])),
     "categories": (repeated("ab").dictionary_encode(), repeated(["c", None]).dictionary_encode()),
 }
