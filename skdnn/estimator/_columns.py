@@ -20,6 +20,7 @@ from skdnn.data.frames import (
     add_categories,
     find_kinds,
     fraction_of_others,
+    is_frame,
     kinds_of_categories,
     object_array,
     select_categories,
@@ -76,7 +77,11 @@ def read_schema(
                 f"X has a column {name!r}, which was the index of a pandas frame and is now used "
                 "as a feature. Drop it, or write the frame with index=False."
             )
-    shared = {"number of columns": X.shape[1:], "names of the columns": describe(names)}
+    shared = {
+        "number of columns": X.shape[1:],
+        "names of the columns": describe(names),
+        "container": "a data frame" if is_frame(X) else "an array",
+    }
     check_same(processes, {f"The {what} of X": value for what, value in shared.items()})
     return Schema(X.shape[1], names, find_kinds(X, categorical_features, processes))
 
