@@ -88,14 +88,10 @@ def read_schema(
 
 def learn_categories(
     schema: Schema,
-    parameters: SimpleNamespace,
     categories: Sequence[Sequence | np.ndarray],
     counts: Sequence[np.ndarray],
     n_rows: int,
-    X: UserX,
-    passed: Any,
     min_fraction: float = 1.0,
-    is_first_process: bool = True,
 ) -> Schema:
     """Return the Schema with the categories to distinguish, of those that some rows have.
 
@@ -104,19 +100,13 @@ def learn_categories(
     Parameters
     ----------
     schema : Schema
-    parameters : SimpleNamespace
-    X, passed, categories, counts
-        See `text_warnings`.
+    categories : list of arrays or lists
+        The distinct values of each categorical column.
+    counts : list of arrays
+        Number of rows of each distinct value.
     n_rows : int
     min_fraction : float, default=1.0
         See `select_categories`. By default no rare categories are selected.
-    is_first_process : bool, default=True
-        Only the first of several processes warns.
-
-    Warns
-    -----
-    UserWarning
-        If the Schema has no categories yet and a text column reads as numbers, dates or durations.
     """
     found = [kinds_of_categories(column) for column in categories]
     known = schema.kinds_of_categories or found
@@ -126,13 +116,6 @@ def learn_categories(
     if schema.categories:
         columns = zip(schema.categories, schema.n_frequent, chosen, strict=True)
         chosen = [add_categories(known, n, column) for known, n, (column, _) in columns]
-    else:
-        messages = {}
-        if isinstance(parameters.categorical_features, str):
-            messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
-        for message in messages.values() if is_first_process else ():
-            warn(message)
-        schema = replace(schema, columns_warned_of=tuple(messages))
     now, n_frequent = zip(*chosen, strict=True)
     return replace(
         schema,
@@ -140,6 +123,25 @@ def learn_categories(
         n_frequent=np.array(n_frequent, dtype=np.intp),
         kinds_of_categories=kinds,
     )
+
+
+def warn_about_text(
+    schema: Schema,
+    X: UserX,
+    passed: Any,
+    categories: Sequence[Sequence | np.ndarray],
+    counts: Sequence[np.ndarray],
+    processes: SingleProcess = SINGLE_PROCESS,
+) -> Schema:
+    """Warn about text columns that read as numbers, dates or durations.
+
+    The first of several processes warns. Return the Schema with these columns. `text_warnings`
+    documents the arguments.
+    """
+    messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
+    for message in messages.values() if processes.rank == 0 else ():
+        warn(message)
+    return replace(schema, columns_warned_of=tuple(messages))
 
 
 def encode_categories(
@@ -155,8 +157,9 @@ def encode_categories(
 
     Parameters
     ----------
-    schema, parameters, min_fraction
+    schema, min_fraction
         See `learn_categories`.
+    parameters : SimpleNamespace
     table : Table
         The rows of this process, with their own categories.
     weight : array of shape (m,)
@@ -167,17 +170,17 @@ def encode_categories(
     Warns
     -----
     UserWarning
-        As `learn_categories`, and if nearly all values of a column are rare categories.
+        If a text column of "from_dtype" reads as numbers, dates or durations, or nearly all values
+        of a column are rare categories.
     """
     if processes.size > 1:
         of_all = zip(*processes.allgather(table.categories), strict=True)
         table = table.recoded([object_array([*dict.fromkeys(chain(*found))]) for found in of_all])
     counts = _counts(table, weight, processes)
     n_rows, counts = int(counts[0].sum()), [column[:-1] for column in counts]
-    is_first_process = processes.rank == 0
-    schema = learn_categories(
-        schema, parameters, table.categories, counts, n_rows, X, X, min_fraction, is_first_process
-    )
+    if not schema.categories and isinstance(parameters.categorical_features, str):
+        schema = warn_about_text(schema, X, X, table.categories, counts, processes)
+    schema = learn_categories(schema, table.categories, counts, n_rows, min_fraction)
     table = table.recoded(schema.categories, schema.n_frequent)
     return warn_about_other_categories(schema, table, weight, processes, RARE), table
 
