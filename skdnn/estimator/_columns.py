@@ -56,17 +56,22 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 def read_schema(
     estimator: BaseEstimator,
+    parameters: SimpleNamespace,
     X: UserX,
-    categorical_features: str | tuple | None,
+    previous: BaseEstimator | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
 ) -> Schema:
-    """Return the Schema of X, which has no categories yet.
+    """Return the Schema by which to read X: that of the previous fit, if training continues.
+
+    Else it is that of X, without categories yet.
 
     Warns
     -----
     UserWarning
         If a column is the index of a pandas frame, as other libraries read it from a file.
     """
+    if previous is not None:
+        return Schema.from_attributes(vars(previous))
     # scikit-learn writes the names of the columns to the estimator: to a copy, since fit may fail.
     named = copy.copy(estimator)
     validate_data(named, X, reset=True, skip_check_array=True)
@@ -83,7 +88,8 @@ def read_schema(
         "container": "a data frame" if is_frame(X) else "an array",
     }
     check_same(processes, {f"The {what} of X": value for what, value in shared.items()})
-    return Schema(X.shape[1], names, find_kinds(X, categorical_features, processes))
+    kinds = find_kinds(X, parameters.categorical_features, processes)
+    return Schema(X.shape[1], names, kinds)
 
 
 def learn_categories(

@@ -63,6 +63,8 @@ class Totals:
         Whether X has a float dtype of 32 bits or fewer.
     is_sparse : bool
         Whether X is sparse, in some process.
+    can_hold_out : bool, default=True
+        Whether there are rows to hold out: not always in a file, where their number decides.
     """
 
     n_rows: int
@@ -70,6 +72,7 @@ class Totals:
     n_rarest: int
     has_32_bits: bool
     is_sparse: bool
+    can_hold_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,6 @@ class Examples:
         n_rarest = self.target.count_rarest(self.y[is_counted], self.processes)
         return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
 
-    def can_hold_out(self) -> bool:
-        """Return whether there are rows to hold out: in memory, any number of rows is possible."""
-        return True
-
 
 def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: FitData) -> Examples:
     """Return the Examples of a fit of rows in memory."""
@@ -155,7 +154,7 @@ def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: F
         _check_shared_fit(processes, parameters, data)
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     given = check_in_memory(data.X)
-    schema = _schema_of(estimator, parameters, given, previous, readers)
+    schema = read_schema(estimator, parameters, given, previous, readers)
     X, y = read_data(estimator, schema, given, data.y, processes=readers)
     if readers.allreduce(np.array(len(y))) == 0:
         raise ValueError("X must have a row in some process, got none in any.")
@@ -230,7 +229,7 @@ def read_partial_fit_examples(
         )
     previous = estimator if hasattr(estimator, "coefs_") else None
     given = check_in_memory(X)
-    schema = _schema_of(estimator, parameters, given, previous)
+    schema = read_schema(estimator, parameters, given, previous)
     X, y = read_data(estimator, schema, given, y)
     if target is None:
         target_type = estimator._task.target
@@ -242,19 +241,6 @@ def read_partial_fit_examples(
     examples = _make_examples(estimator, parameters, X, y, target, schema, sample_weight)
     examples = replace(examples, given=given, previous=previous)
     return _with_categories(examples, parameters) if isinstance(X, Table) else examples
-
-
-def _schema_of(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
-    X: UserX,
-    previous: BaseEstimator | None,
-    processes: SingleProcess = SINGLE_PROCESS,
-) -> Schema:
-    """Return the Schema by which to read X: that of the previous fit, if training continues."""
-    if previous is not None:
-        return Schema.from_attributes(vars(previous))
-    return read_schema(estimator, X, parameters.categorical_features, processes)
 
 
 def _with_categories(

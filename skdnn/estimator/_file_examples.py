@@ -77,12 +77,15 @@ class FileExamples(Examples):
             n_rarest = min(
                 found[label, False].n_rows + found[label, True].n_rows for label in labels
             )
-        has_few_bits = has_32_bits(self.X.dtype)
-        return Totals(summary.n_rows, summary.weight, n_rarest, has_few_bits, is_sparse=False)
-
-    def can_hold_out(self) -> bool:
-        """Return whether there are rows to hold out and rows to train on, of each class."""
-        return all(found.n_rows > 0 for found in self.statistics.summaries.values())
+        return Totals(
+            summary.n_rows,
+            summary.weight,
+            n_rarest,
+            has_32_bits(self.X.dtype),
+            is_sparse=False,
+            # There are rows to hold out and rows to train on, of each class.
+            can_hold_out=all(some.n_rows > 0 for some in found.values()),
+        )
 
     def training_file(self, with_held_out: bool) -> TrainingFile:
         """Return the TrainingFile of the rows to train on."""
@@ -158,7 +161,7 @@ def _find_columns(
     source.check_names(names, "X")
     if not names:
         raise ValueError(f"X must have columns besides {[*named.values()]}, got none.")
-    schema = read_schema(estimator, source.empty.select(names), parameters.categorical_features)
+    schema = read_schema(estimator, parameters, source.empty.select(names))
     target = estimator._task.target
     columns = FileColumns(source, names, schema.kinds, data.y, data.sample_weight, target)
     return columns, schema

@@ -127,7 +127,9 @@ def network_attributes(
     member : int or None, default=None
         Index of one network of several; None for all of them.
     """
-    encoder = split.encoder_of(member)
+    encoder = split.encoder
+    if member is not None and split.member_encoders:
+        encoder = split.member_encoders[member]
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])

@@ -66,12 +66,6 @@ class Split:
     held_out: np.ndarray | None = None
     member_encoders: Sequence[Encoder] = ()
 
-    def encoder_of(self, member: int | None) -> Encoder:
-        """Return the Encoder of one network of a stack, or for None the Encoder of all of them."""
-        if member is None or not self.member_encoders:
-            return self.encoder
-        return self.member_encoders[member]
-
 
 def fitted_encoder(fitted: BaseEstimator) -> Encoder:
     """Return the Encoder of a fitted estimator."""
@@ -140,11 +134,12 @@ def _hold_out(plan: Plan, examples: Examples) -> Split:
 def _split_file(plan: Plan, examples: FileExamples) -> Split:
     """Hold out the rows chosen by a hash of their number, or none; training rows are streamed."""
     holds_out = examples.validation is None and plan.holds_out
-    if holds_out and not examples.can_hold_out():
+    totals = examples.totals()
+    if holds_out and not totals.can_hold_out:
         what = "rows" if examples.factors is None else "rows of each class"
         raise ValueError(
             f"early_stopping must find {what} to hold out, but validation_fraction="
-            f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
+            f"{plan.parameters.validation_fraction} of {totals.n_rows} rows is too few. "
             "Use early_stopping=False."
         )
     summary = examples.summary(with_held_out=not holds_out)
