@@ -137,15 +137,15 @@ def warn_about_text(
     passed: Any,
     categories: Sequence[Sequence | np.ndarray],
     counts: Sequence[np.ndarray],
-    processes: SingleProcess = SINGLE_PROCESS,
+    is_first_process: bool = True,
 ) -> Schema:
     """Warn about text columns that read as numbers, dates or durations.
 
-    The first of several processes warns. Return the Schema with these columns. `text_warnings`
-    documents the arguments.
+    Only the first of several processes warns. Return the Schema with these columns. `text_warnings`
+    documents the other arguments.
     """
     messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
-    for message in messages.values() if processes.rank == 0 else ():
+    for message in messages.values() if is_first_process else ():
         warn(message)
     return replace(schema, columns_warned_of=tuple(messages))
 
@@ -185,7 +185,8 @@ def encode_categories(
     counts = _counts(table, weight, processes)
     n_rows, counts = int(counts[0].sum()), [column[:-1] for column in counts]
     if not schema.categories and isinstance(parameters.categorical_features, str):
-        schema = warn_about_text(schema, X, X, table.categories, counts, processes)
+        is_first_process = processes.rank == 0
+        schema = warn_about_text(schema, X, X, table.categories, counts, is_first_process)
     schema = learn_categories(schema, table.categories, counts, n_rows, min_fraction)
     table = table.recoded(schema.categories, schema.n_frequent)
     return warn_about_other_categories(schema, table, weight, processes, RARE), table
