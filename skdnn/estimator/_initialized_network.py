@@ -130,6 +130,8 @@ def _new_network(plan: Plan, split: Split) -> Network:
     # Where y is constant, so is the best output: with weights of 0 it needs no training.
     network.W[-1][..., split.target.is_constant, :] = 0
 
+    if parameters.init_scale == "auto" and parameters.standardize is not False:
+        return network  # whose weights are neither equal nor too large
     advice = f"Set init_scale='auto' or to a small number, got init_scale={parameters.init_scale}."
     if is_symmetric(network):
         warn(
@@ -138,7 +140,7 @@ def _new_network(plan: Plan, split: Split) -> Network:
         )
     some_rows = training.rows[:64].mT
     if plan.processes.broadcast(some_rows.numel() > 0 and is_saturated(network, some_rows)):
-        if parameters.init_scale == "auto" and parameters.standardize is False:
+        if parameters.init_scale == "auto":
             advice = "Set standardize=True or scale X, got standardize=False."
         warn(f"The output starts saturated, where its gradient is almost zero. {advice}")
     return network

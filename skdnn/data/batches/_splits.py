@@ -8,9 +8,10 @@ from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
+    ShuffleSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
-    train_test_split,
+    StratifiedShuffleSplit,
 )
 
 _MIN_FOLDS = 5
@@ -131,9 +132,10 @@ def hold_out(
     """
     try:
         if groups is None:
-            training, held_out = train_test_split(
-                np.arange(n_rows), test_size=fraction, stratify=strata, random_state=seed
+            splits = (ShuffleSplit if strata is None else StratifiedShuffleSplit)(
+                n_splits=1, test_size=fraction, random_state=seed
             )
+            training, held_out = next(splits.split(np.empty((n_rows, 0)), strata))
         else:
             training, held_out = _hold_out_groups(fraction, seed, strata, groups)
     except ValueError as error:
