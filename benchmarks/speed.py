@@ -2,10 +2,14 @@
 
 Requires the extra ``benchmark``::
 
-    python benchmarks/speed.py                    # about a quarter of an hour on two cores
+    python benchmarks/speed.py                    # about half an hour on two cores
     python benchmarks/speed.py --quick            # a tenth of the epochs, one repeat
     python benchmarks/speed.py --only fit --cases 0,4 --repeats 5
 
+Defaults
+    ``DeepBinaryClassifier()`` beside ``StandardScaler`` with ``MLPClassifier()`` and beside
+    ``HistGradientBoostingClassifier()``, as they come: seconds of a fit, of ``predict_proba`` of
+    200,000 rows, and microseconds of one row.
 Fit
     All models train the same network on the same array: relu, Adam with rate 1e-3, the same batch
     size and number of epochs, shuffled, without weight decay, standardisation, validation set or
@@ -27,12 +31,14 @@ Memory
 
 Contenders run in turn, A B C A B C, in one process, and the fastest run of each counts, since other
 load only adds time. "Spread" is the largest excess of a median over the fastest run. Ratios beside
-a large spread are unreliable.
+a large spread are unreliable. The processor and the libraries that multiply matrices are printed
+first: figures of another processor do not carry over.
 """
 
 import argparse
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -47,15 +53,21 @@ import numpy as np
 import torch
 
 from skdnn import DeepBinaryClassifier
+from skdnn.network._products import numpy_is_faster
 
 # scikit-learn's network and skorch are imported in functions, so that the processes that measure
 # memory import only skdnn.
 
+# They hold NumPy's kernels, and so those of MLPClassifier, to another processor.
+KERNEL_VARIABLES = {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}
 DTYPES = ("float32", "float64")
 # Dtype of the array, and the parameter dtype of the network.
 PRECISIONS = (("float32", "auto"), ("float64", "auto"), ("float64", "float64"))
 HAS_SKORCH = importlib.util.find_spec("skorch") is not None
 MANY_ROWS = 400_000
+DEFAULT_SHAPES = ((500, 10), (2_000, 30), (10_000, 30), (50_000, 30), (200_000, 30))
+DEFAULT_ROWS = 200_000
+MLP_ROWS = 50_000  # MLPClassifier takes minutes for more
 ONE_ROW_CALLS = 100  # per measurement, since one call is too short to time
 MEMORY_SHAPE = (500_000, 100)
 MEMORY_ALLOWANCE = 300  # MB, beside one copy of the data
@@ -295,6 +307,64 @@ def resident_bytes(field):
     return int(line.split()[1]) * 1024
 
 
+def make_defaults(rows):
+    """Return the models with their default parameters, by name."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    mlp = make_pipeline(StandardScaler(), MLPClassifier(random_state=0))
+    models = {
+        "skdnn": DeepBinaryClassifier(random_state=0, device="cpu"),
+        "MLPClassifier": mlp,
+        "HistGradientBoosting": HistGradientBoostingClassifier(random_state=0),
+    }
+    return models if rows <= MLP_ROWS else {n: m for n, m in models.items() if m is not mlp}
+
+
+def measure_defaults(rows, features, repeats):
+    """Return Timings of a fit, of many rows and of one row, by what was timed."""
+    rng = np.random.default_rng(0)
+    many = rng.standard_normal((DEFAULT_ROWS, features))
+    X = rng.standard_normal((rows, features))
+    y = X[:, 0] * X[:, 1] + X[:, 2] + rng.standard_normal(rows) > 0
+    models = make_defaults(rows)
+
+    def timing(method, *arguments, repeats=1, calls=1):
+        calls_of = {n: partial(getattr(model, method), *arguments) for n, model in models.items()}
+        timers = {n: partial(time_calls, function, calls) for n, function in calls_of.items()}
+        return in_turn(timers, repeats)
+
+    return {
+        "fit": timing("fit", X, y),
+        f"{DEFAULT_ROWS:,} rows": timing("predict_proba", many, repeats=1 + repeats),
+        "one row": timing("predict_proba", many[:1], repeats=5 * repeats, calls=ONE_ROW_CALLS),
+    }
+
+
+def report_defaults(repeats):
+    """Print the table of default against default; return the targets."""
+    print("\n## defaults: seconds of a fit and of many rows, µs of one row\n")
+    names, targets = list(make_defaults(0)), []
+    print_header(["data", "what"], names)
+    for rows, features in DEFAULT_SHAPES:
+        shape = f"{rows:,} × {features}"
+        for what, timing in measure_defaults(rows, features, repeats).items():
+            text = (lambda s: f"{1e6 * s:.0f}") if what == "one row" else "{:.2f}".format
+            times = [text(timing.best(name)) if name in timing else "–" for name in names]
+            ratios = [f"{timing.ratio(n):.2f}" if n in timing else "–" for n in names[1:]]
+            print_row(shape, what, *times, *ratios, timing.cells(str)[-1])
+            name, wanted = {
+                "fit": ("MLPClassifier", 3 if rows >= 10_000 else 1.5),
+                "one row": ("MLPClassifier", 2),
+            }.get(what, ("HistGradientBoosting", 1))
+            if name in timing:
+                text = f"defaults, {what} of {shape} against {name}"
+                targets.append(ratio_target(text, timing.ratio(name), wanted))
+    return targets
+
+
 def report_fit(cases, repeats):
     """Print the table of fits; return the targets."""
     print("## fit: µs per optimizer step (seconds per fit)\n")
@@ -453,13 +523,33 @@ def print_row(*cells):
 def print_machine():
     from threadpoolctl import threadpool_info  # scikit-learn depends on it
 
-    blas = sorted({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    libraries = ", ".join(
+        f"{pool['internal_api']} {pool['version']} with the kernels of {pool.get('architecture')} "
+        f"on {pool['num_threads']} threads"
+        for pool in blas
+    )
+    torch_blas = "MKL" if torch.backends.mkl.is_available() else "another library"
+    ours = "NumPy" if numpy_is_faster() else "torch"
     print(
-        f"{os.cpu_count()} processors; threads: torch {torch.get_num_threads()}, NumPy and SciPy "
-        f"{', '.join(map(str, blas))}; load average at the start {os.getloadavg()[0]:.1f}\n"
+        f"{processor_name()}, {os.cpu_count()} processors; load average at the start "
+        f"{os.getloadavg()[0]:.1f}\n"
+        f"NumPy and SciPy multiply with {libraries}\n"
+        f"torch multiplies with {torch_blas} for {torch.backends.cpu.get_cpu_capability()} on "
+        f"{torch.get_num_threads()} threads; skdnn by {ours}\n"
     )
     if not HAS_SKORCH:
         print("skorch is not installed: its columns and its target are left out.\n")
+
+
+def processor_name():
+    """Return the name and family of the processor, as Linux knows it."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor()
+    lines = [line.partition(":") for line in path.read_text(encoding="utf-8").splitlines()]
+    facts = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+    return f"{facts.get('model name', '')}, family {facts.get('cpu family', 'unknown')}"
 
 
 def parse_arguments():
@@ -467,7 +557,9 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="a tenth of the epochs, one repeat")
     parser.add_argument("--cases", help="which fits, such as 0,3 (default: all)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
-    parser.add_argument("--only", choices=("fit", "several", "fixed", "busy", "predict", "memory"))
+    parser.add_argument(
+        "--only", choices=("defaults", "fit", "several", "fixed", "busy", "predict", "memory")
+    )
     parser.add_argument("--memory-child", choices=("idle", *DTYPES), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -479,12 +571,17 @@ def chosen_cases(arguments):
 
 
 def main():
+    if KERNEL_VARIABLES & os.environ.keys():
+        # NumPy has read them when it was imported: start again without them.
+        others = {n: value for n, value in os.environ.items() if n not in KERNEL_VARIABLES}
+        os.execve(sys.executable, [sys.executable, *sys.argv], others)
     arguments = parse_arguments()
     warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
     if arguments.memory_child:
         return memory_child(arguments.memory_child)
     repeats = 1 if arguments.quick else arguments.repeats
     reports = {
+        "defaults": partial(report_defaults, repeats),
         "fit": partial(report_fit, chosen_cases(arguments), repeats),
         "several": partial(report_several, repeats),
         "fixed": partial(report_fixed, repeats),
