@@ -20,7 +20,9 @@ from skdnn.data.frames import (
     Table,
     check_in_memory,
     holds_only_numbers,
+    is_frame,
     is_of_sparse_columns,
+    names_of,
     read_columns,
     to_host,
 )
@@ -104,12 +106,18 @@ def _with_columns_of(schema: Schema, estimator: BaseEstimator) -> BaseEstimator:
     return copied
 
 
+def _has_names_of(schema: Schema, X: UserX) -> bool:
+    """Return whether X is a frame with these columns: scikit-learn's check takes longer."""
+    return is_frame(X) and schema.names is not None and names_of(X) == schema.names.tolist()
+
+
 def _read_columns(
     named: BaseEstimator, schema: Schema, X: UserX, y: Sequence[np.ndarray], **options: Any
 ) -> tuple[CheckedX, ...]:
     """Return X, read column by column, and y; scikit-learn checks the names of X and its shape."""
     X = to_host(X.toarray() if sparse.issparse(X) else X)
-    validate_data(named, X, reset=False, skip_check_array=True)
+    if not _has_names_of(schema, X):
+        validate_data(named, X, reset=False, skip_check_array=True)
     zeros = np.broadcast_to(np.float32(0), tuple(X.shape))
     if y:
         y = check_X_y(zeros, *y, dtype=None, **options)[1:]
@@ -139,6 +147,9 @@ def _read_numbers(
     else:
         # A dense array keeps its dtype: it is converted chunk by chunk, without a copy of it all.
         is_sparse = sparse.issparse(X) or is_of_sparse_columns(X)
+        if not is_sparse and not y and _has_names_of(schema, X):
+            X = X.to_numpy()
+            del vars(named)["feature_names_in_"]  # else scikit-learn warns of an array without
         dtype = (np.float64, np.float32) if is_sparse else "numeric"
         checked = validate_data(
             named,

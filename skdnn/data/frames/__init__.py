@@ -10,6 +10,7 @@ from ._containers import (
     holds_only_numbers,
     is_frame,
     is_of_sparse_columns,
+    names_of,
     take_rows,
 )
 from ._reading import find_kinds, read_columns
@@ -35,6 +36,7 @@ __all__ = [
     "is_missing",
     "is_of_sparse_columns",
     "kinds_of_categories",
+    "names_of",
     "object_array",
     "read_columns",
     "row_chunks",

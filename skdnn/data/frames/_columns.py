@@ -52,6 +52,9 @@ _KIND_OF_TYPE: tuple[tuple[tuple[type, ...], str], ...] = (
 )
 _SECONDS_PER_DAY = 86_400
 
+# For so few values, Python's loop takes less time than a call of pandas or PyArrow.
+_FEW_VALUES = 64
+
 
 @dataclass(frozen=True)
 class Column:
@@ -140,6 +143,8 @@ class Column:
         """
         values = self.values
         try:
+            if len(values) <= _FEW_VALUES:
+                return _codes_and_categories(self.objects())
             if hasattr(type(values), "factorize"):  # pandas
                 codes, categories = values.factorize()
                 return codes, categories.tolist()

@@ -251,6 +251,8 @@ def _common_dtype(arrays: list[np.ndarray]) -> type:
 def _declared_dtype(X: Any, is_categorical: np.ndarray) -> type:
     """Return the common dtype of the columns of numbers, whatever their values are."""
     one_of_each = {dtype: j for j, dtype in enumerate(dtypes_of(X)) if not is_categorical[j]}
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in one_of_each):
+        return _common_dtype([np.empty(0, dtype) for dtype in one_of_each or ["f4"]])
     columns = [column.values for column in columns_of(X, list(one_of_each.values()))]
     empty = [values.iloc[:0] if hasattr(values, "iloc") else values[:0] for values in columns]
     return _common_dtype([Column("", values).numbers() for values in empty] or [np.empty(0, "f4")])
