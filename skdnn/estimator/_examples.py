@@ -12,7 +12,7 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.encoding import WeightedColumns, is_far_outside
 from skdnn.data.frames import Schema, Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
-from skdnn.data.targets import Target, check_weights, encode_groups
+from skdnn.data.targets import Target, check_total_weight, encode_groups, normalized_weights
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same, current_processes
 
 from ._columns import (
@@ -114,13 +114,11 @@ class Examples:
 
     def totals(self) -> Totals:
         """Return the Totals of the rows of all processes."""
-        is_counted, is_wide = self.weight > 0, not has_32_bits(self.X.dtype)
-        here = [np.count_nonzero(is_counted), self.weight.sum(), is_wide, sparse.issparse(self.X)]
-        n_rows, weight, n_wide, n_sparse = self.processes.allreduce(
-            np.array(here, dtype=np.float64)
-        )
-        n_rarest = self.target.count_rarest(self.y[is_counted], self.processes)
-        return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
+        counts = self.target.total_weights(self.y, self.weight > 0)
+        is_wide, is_sparse = not has_32_bits(self.X.dtype), sparse.issparse(self.X)
+        here = np.array([*counts, self.weight.sum(), is_wide, is_sparse], dtype=np.float64)
+        *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
+        return Totals(int(sum(counts)), weight, int(min(counts)), n_wide == 0, n_sparse > 0)
 
     def can_hold_out(self) -> bool:
         """Return whether there are rows to hold out: in memory, any number of rows is possible."""
@@ -154,13 +152,11 @@ def read_examples(
     given = check_in_memory(X)
     schema = _schema_of(estimator, parameters, given, previous, readers)
     X, y = read_data(estimator, schema, given, y, processes=readers)
-    if readers.allreduce(np.array(len(y))) == 0:
-        raise ValueError("X must have a row in some process, got none in any.")
-    target = estimator._task.target.learn(y, readers)
+    target = _learn_target(estimator._task.target, y, readers)
     examples = _make_examples(
         estimator, parameters, X, y, target, schema, sample_weight, "", readers
     )
-    target.check(examples.y, examples.weight, readers)
+    target.check(readers.allreduce(target.total_weights(examples.y, examples.weight > 0)))
     examples = replace(examples, given=given, previous=previous)
     if isinstance(X, Table) and previous is not None:
         table = replace(recode(schema, X), n_frequent=schema.n_frequent)
@@ -188,6 +184,16 @@ def read_examples(
         validation = validation.part(processes)
     own = examples.part(processes)
     return replace(own, validation=validation, processes=processes, digest=digest)
+
+
+def _learn_target(target: type[Target], y: np.ndarray, processes: SingleProcess) -> Target:
+    """Return the target learned from y of all processes."""
+    if processes.size > 1:
+        found = [rows for rows in processes.allgather(target.distinct(y)) if len(rows)]
+        if not found:
+            raise ValueError("X must have a row in some process, got none in any.")
+        y = np.concatenate(found)
+    return target.learn(y)
 
 
 def _check_shared_fit(
@@ -315,8 +321,10 @@ def _make_examples(
 ) -> Examples:
     """Return the Examples of checked X and y, with y encoded and the weights checked."""
     y = target.encode(y, f"y{suffix}")
-    weight = check_weights(sample_weight, len(y), f"sample_weight{suffix}", processes)
-    weight = estimator._task.weigh(parameters, target, y, weight, processes)
+    weight = normalized_weights(sample_weight, len(y), f"sample_weight{suffix}")
+    totals = processes.allreduce(target.total_weights(y, weight))
+    check_total_weight(totals.sum(), f"sample_weight{suffix}")
+    weight = estimator._task.weigh(parameters, target, y, weight, totals)
     return Examples(X, y, weight, target, schema, processes=processes)
 
 

@@ -17,7 +17,7 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.frames import Schema, Table
 from skdnn.data.streaming import FileColumns, FileStatistics, Source, TrainingFile, open_source
 from skdnn.data.targets import Target
-from skdnn.processes import SINGLE_PROCESS, current_processes
+from skdnn.processes import current_processes
 from skdnn.training import optimizer_kind
 
 from ._columns import (
@@ -124,8 +124,8 @@ def read_file_examples(
     statistics = columns.statistics(parameters.validation_fraction, lines)
     lines(source.n_rows)
     examples = _sample(estimator, parameters, statistics, schema, X)
-    _, of_classes, weight = examples.representative_rows()
-    examples.target.check(of_classes, weight)
+    _, _, totals = examples.representative_rows()
+    examples.target.check(totals)
     validation = read_validation_set(
         estimator, parameters, X_val, y_val, sample_weight_val, examples.target, examples.schema
     )
@@ -192,7 +192,7 @@ def _sample(
     factors = None
     if None not in statistics.sums:
         y, weight = _weight_of_each_class(statistics, target, np.ones(len(labels)))
-        weighted = estimator._task.weigh(parameters, target, y, weight, SINGLE_PROCESS)
+        weighted = estimator._task.weigh(parameters, target, y, weight, weight)
         factors = np.divide(weighted, weight, out=np.zeros(len(labels)), where=weight > 0)
     summary = statistics.summary({}, with_held_out=True)
     if summary.categories:

@@ -231,7 +231,7 @@ def _facts(
         n_numbers=numbers.shape[1],
         **vars(examples.totals()),
         can_hold_out=examples.can_hold_out(),
-        needs_float64=previous is None and examples.target.needs_float64(*of_y),
+        needs_float64=previous is None and examples.target.updated(*of_y).needs_float64,
         cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,
         previous_dtype=None if previous is None else DTYPES[previous.coefs_[0].dtype.name],
     )

@@ -174,7 +174,7 @@ def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
     """Return the Encoder and the target, learned from a sample and the statistics of all rows."""
     dtype = np.dtype(dtype_name(plan.dtype))
     target = sample.target.updated(
-        sample.y, sample.weight, dtype, plan.loss.is_robust, summary=summary
+        sample.y, sample.weight, dtype=dtype, bounded=plan.loss.is_robust, summary=summary
     )
     standardize = plan.parameters.standardize
     encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
@@ -266,7 +266,7 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     dtype = np.dtype(dtype_name(plan.dtype))
-    target = examples.target.updated(examples.y, weight, dtype, plan.loss.is_robust, plan.processes)
+    target = examples.target.updated(examples.y, weight, plan.processes, dtype, plan.loss.is_robust)
     encoder = None if plan.previous is None else fitted_encoder(plan.previous)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples

@@ -182,4 +182,4 @@ def test_a_merged_layer_predicts_in_the_units_of_y(n_networks):
 )
 def test_numbers_too_close_or_extreme_for_float32_need_float64(y, expected):
     y = np.array(y)
-    assert RealNumbers.learn(y).needs_float64(y, np.ones(2)) == expected
+    assert RealNumbers.learn(y).updated(y, np.ones(2)).needs_float64 == expected

@@ -30,16 +30,17 @@ def test_invalid_weights_are_an_error(weight, message):
 
 def test_balanced_gives_both_classes_the_same_total():
     y, weight = np.array([0, 0, 0, 1]), np.array([1.0, 2.0, 3.0, 5.0])
-    balanced = apply_class_weight(weight, y, np.array(["a", "b"]), "balanced")
+    balanced = apply_class_weight(weight, y, np.array([6.0, 5.0]), np.array(["a", "b"]), "balanced")
     assert balanced[:3].sum() == pytest.approx(balanced[3])
     assert balanced.sum() == pytest.approx(weight.sum())
 
 
 def test_class_weights_multiply_sample_weights():
     y, weight, classes = np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]), np.array(["a", "b"])
-    assert apply_class_weight(weight, y, classes, {"b": 10}).tolist() == [1, 20, 30]
+    weighted = apply_class_weight(weight, y, np.array([1.0, 5.0]), classes, {"b": 10})
+    assert weighted.tolist() == [1, 20, 30]
 
 
 def test_class_weight_of_an_unknown_label_is_an_error():
     with pytest.raises(ValueError, match=r"class_weight must have labels of y.*\['c'\]"):
-        apply_class_weight(np.ones(2), np.array([0, 1]), np.array(["a", "b"]), {"c": 1})
+        apply_class_weight(np.ones(2), np.array([0, 1]), np.ones(2), np.array(["a", "b"]), {"c": 1})
