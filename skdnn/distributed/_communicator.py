@@ -92,11 +92,6 @@ class Communicator(SingleProcess):
         self.allreduce_(total)
         return total if isinstance(values, torch.Tensor) else total.numpy()
 
-    def allreduce_max(self, values: T) -> T:
-        """Return the elementwise maximum of the arrays of all processes."""
-        of_all: list[Any] = self.allgather(values)
-        return np.max(of_all, axis=0)
-
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Replace the tensor in each process by the sum of the tensors of all processes."""
         options: Any = dist.AllreduceOptions()

@@ -35,7 +35,7 @@ class SingleProcess:
         """Return the values: there are none of other processes to combine them with."""
         return values
 
-    allreduce_max = allgather_concat = broadcast = allreduce
+    allgather_concat = broadcast = allreduce
 
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Leave the tensor as it is."""
