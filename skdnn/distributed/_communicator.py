@@ -124,12 +124,6 @@ class Communicator(SingleProcess):
         of_all: list[Any] = self.allgather(values if self.rank == 0 else None)
         return of_all[0]
 
-    def broadcast_(self, tensor: torch.Tensor) -> None:
-        """Replace the tensor in each process by that of process 0."""
-        if self.rank > 0:
-            tensor.zero_()
-        self.allreduce_(tensor)
-
     def number_rows(self, is_chosen: np.ndarray) -> tuple[int, np.ndarray]:
         """Return numbers from 0 for the chosen rows of all processes, in the order of the parts."""
         partitions = self.partitions

@@ -40,8 +40,6 @@ class SingleProcess:
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Leave the tensor as it is."""
 
-    broadcast_ = allreduce_
-
     def allgather(self, value: T) -> list[T]:
         """Return a list of the value."""
         return [value]
