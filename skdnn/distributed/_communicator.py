@@ -83,14 +83,11 @@ class Communicator(SingleProcess):
             raise
 
     def allreduce(self, values: T) -> T:
-        """Return the sum of the arrays or tensors of all processes."""
-        if isinstance(values, torch.Tensor):
-            total: Any = values.clone(memory_format=torch.contiguous_format)
-        else:
-            # One dtype, as an array without rows may have another. Integers up to 2**53 are exact.
-            total = torch.from_numpy(np.array(values, dtype=np.float64))
+        """Return the sum of the arrays of all processes."""
+        # One dtype, as an array without rows may have another. Integers up to 2**53 are exact.
+        total: Any = torch.from_numpy(np.array(values, dtype=np.float64))
         self.allreduce_(total)
-        return total if isinstance(values, torch.Tensor) else total.numpy()
+        return total.numpy()
 
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Replace the tensor in each process by the sum of the tensors of all processes."""
