@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -145,7 +146,7 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
         with restored_on_error(self), processes.propagating_errors():
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
-            with open_checkpoint(parameters, processes) as checkpoint_file:
+            with open_checkpoint(parameters) if is_first else nullcontext() as checkpoint_file:
                 passed = y, sample_weight, groups, X_val, y_val, sample_weight_val
                 source = open_source(X)
                 if source is None:
@@ -153,8 +154,10 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 else:
                     examples = read_file_examples(self, parameters, X, source, *passed)
                 seed = None
-                if checkpoint_file is not None:
-                    seed = checkpoint_file.saved_seed(parameters, examples)
+                if processes.broadcast(checkpoint_file is not None):
+                    digest = examples.digest()
+                    if checkpoint_file is not None:
+                        seed = checkpoint_file.saved_seed(parameters, digest)
                 plan = make_plan(self._task, parameters, examples, seed)
                 split = make_split(plan, examples)
                 initialized = initialize_network(plan, split)

@@ -81,8 +81,8 @@ class Examples:
         The estimator before this call, where it is fitted and training continues.
     processes : SingleProcess or Communicator
         The processes that share the rows.
-    digest : str or None
-        Digest of all rows, where it is known.
+    digest_of_all : str or None
+        The digest of the rows of all processes, where each has read all of them.
     given : array, data frame, sparse matrix, tensor or None
         X as the user passed it.
     """
@@ -96,7 +96,7 @@ class Examples:
     validation: "Examples | None" = None
     previous: BaseEstimator | None = None
     processes: SingleProcess = SINGLE_PROCESS
-    digest: str | None = None
+    digest_of_all: str | None = None
     given: UserX = None
 
     def take(self, index: Any) -> "Examples":
@@ -119,6 +119,10 @@ class Examples:
         here = np.array([*counts, self.weight.sum(), is_wide, is_sparse], dtype=np.float64)
         *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
         return Totals(int(sum(counts)), weight, int(min(counts)), n_wide == 0, n_sparse > 0)
+
+    def digest(self) -> str:
+        """Return a digest of the rows of all processes."""
+        return self.digest_of_all or ", ".join(self.processes.allgather(digest_of(self)))
 
     def can_hold_out(self) -> bool:
         """Return whether there are rows to hold out: in memory, any number of rows is possible."""
@@ -183,7 +187,7 @@ def read_examples(
     if validation is not None:
         validation = validation.part(processes)
     own = examples.part(processes)
-    return replace(own, validation=validation, processes=processes, digest=digest)
+    return replace(own, validation=validation, processes=processes, digest_of_all=digest)
 
 
 def _learn_target(target: type[Target], y: np.ndarray, processes: SingleProcess) -> Target:

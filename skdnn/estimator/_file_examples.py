@@ -81,6 +81,16 @@ class FileExamples(Examples):
         has_few_bits = has_32_bits(self.X.dtype)
         return Totals(summary.n_rows, summary.weight, n_rarest, has_few_bits, is_sparse=False)
 
+    def digest(self) -> str:
+        """Return a digest of the sample and of the statistics of all rows."""
+        statistics, columns = self.statistics, self.statistics.columns
+        facts = [
+            columns.names, columns.y, columns.weight, statistics.sizes.tolist(),
+            [(str(key), vars(found)) for key, found in statistics.summaries.items()],
+        ]  # fmt: skip
+        digest = hashlib.sha256((digest_of(self) + describe(facts)).encode())
+        return digest.hexdigest()[:16]
+
     def can_hold_out(self) -> bool:
         """Return whether there are rows to hold out and rows to train on, of each class."""
         return all(found.n_rows > 0 for found in self.statistics.summaries.values())
@@ -129,13 +139,7 @@ def read_file_examples(
     validation = read_validation_set(
         estimator, parameters, X_val, y_val, sample_weight_val, examples.target, examples.schema
     )
-    examples = replace(examples, validation=validation)
-    facts = [
-        columns.names, columns.y, columns.weight, statistics.sizes.tolist(),
-        [(str(key), vars(found)) for key, found in statistics.summaries.items()],
-    ]  # fmt: skip
-    digest = hashlib.sha256((digest_of(examples) + describe(facts)).encode())
-    return replace(examples, digest=digest.hexdigest()[:16])
+    return replace(examples, validation=validation)
 
 
 def _check_file_fit(

@@ -123,7 +123,8 @@ def make_plan(
         random_state = parameters.random_state
         if random_state is None:  # not NumPy's global state, which must not change
             random_state = np.random.RandomState()
-        seed = processes.broadcast(int(check_random_state(random_state).randint(2**31)))
+        seed = int(check_random_state(random_state).randint(2**31))
+    seed = processes.broadcast(seed)  # process 0 may resume a fit
     state = getattr(previous, "_partial_fit_state", None) if is_partial_fit else None
     # Each process drops units of its own; all other draws are the same in all processes.
     rank = processes.rank if any(dropout) and processes.size > 1 else None
