@@ -155,7 +155,8 @@ def read_examples(
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     given = check_in_memory(X)
     schema = _schema_of(estimator, parameters, given, previous, readers)
-    X, y = read_data(estimator, schema, given, y, processes=readers)
+    min_rows = int(readers.size == 1)
+    X, y = read_data(estimator, schema, given, y, min_rows=min_rows)
     target = _learn_target(estimator._task.target, y, readers)
     examples = _make_examples(
         estimator, parameters, X, y, target, schema, sample_weight, "", readers
@@ -299,7 +300,8 @@ def read_validation_set(
         return None
     try:
         given = check_in_memory(X_val)
-        X, y = read_data(estimator, schema, given, y_val, name="y_val", processes=processes)
+        min_rows = int(processes.size == 1)
+        X, y = read_data(estimator, schema, given, y_val, name="y_val", min_rows=min_rows)
         X = recode(schema, X)
     except (TypeError, ValueError) as error:
         error_type = TypeError if isinstance(error, TypeError) else ValueError
