@@ -177,7 +177,8 @@ def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
         sample.y, sample.weight, dtype=dtype, bounded=plan.loss.is_robust, summary=summary
     )
     standardize = plan.parameters.standardize
-    encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
+    columns = WeightedColumns(sample.X, sample.weight)
+    encoder = fit_encoder(columns, standardize, plan.numeric_embedding)
     return summary.refine_encoder(encoder, sample.X, standardize), target
 
 
@@ -271,13 +272,13 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples
     y = target.standardized(examples.y)
+    columns = WeightedColumns(examples.X, weight, y, plan.processes)
     if len(columns_with_rare_categories(examples.X)):
-        fold = _assign_folds(plan, examples, rows)
-        means = out_of_fold_means(WeightedColumns(examples.X, weight, y, plan.processes), fold)
+        means = out_of_fold_means(columns, _assign_folds(plan, examples, rows))
         examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
-        options = plan.parameters.standardize, plan.numeric_embedding
-        encoder = fit_encoder(examples.X, weight, *options, y, plan.processes)
+        columns = replace(columns, X=examples.X)
+        encoder = fit_encoder(columns, plan.parameters.standardize, plan.numeric_embedding)
     else:
         encoder = encoder.with_target_means(examples.X, y, weight)
     return (encoder, target), examples
