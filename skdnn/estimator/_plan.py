@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from skdnn.data.encoding import WeightedColumns
 from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import SingleProcess, check_same
@@ -220,7 +221,7 @@ def _facts(
 ) -> Facts:
     X, previous = examples.X, examples.previous
     numbers = X.numbers if isinstance(X, Table) else X
-    of_y = examples.y, examples.weight, examples.processes
+    of_y = WeightedColumns(examples.y, examples.weight, processes=examples.processes)
     return Facts(
         parameters=parameters,
         optimizer=optimizer_kind(parameters.optimizer),
@@ -232,7 +233,7 @@ def _facts(
         n_numbers=numbers.shape[1],
         **vars(examples.totals()),
         can_hold_out=examples.can_hold_out(),
-        needs_float64=previous is None and examples.target.updated(*of_y).needs_float64,
+        needs_float64=previous is None and examples.target.updated(of_y).needs_float64,
         cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,
         previous_dtype=None if previous is None else DTYPES[previous.coefs_[0].dtype.name],
     )

@@ -173,9 +173,8 @@ def _split_file(plan: Plan, examples: FileExamples) -> Split:
 def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
     """Return the Encoder and the target, learned from a sample and the statistics of all rows."""
     dtype = np.dtype(dtype_name(plan.dtype))
-    target = sample.target.updated(
-        sample.y, sample.weight, dtype=dtype, bounded=plan.loss.is_robust, summary=summary
-    )
+    rows = WeightedColumns(sample.y, sample.weight)
+    target = sample.target.updated(rows, dtype, plan.loss.is_robust, summary)
     standardize = plan.parameters.standardize
     columns = WeightedColumns(sample.X, sample.weight)
     encoder = fit_encoder(columns, standardize, plan.numeric_embedding)
@@ -267,7 +266,8 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     dtype = np.dtype(dtype_name(plan.dtype))
-    target = examples.target.updated(examples.y, weight, plan.processes, dtype, plan.loss.is_robust)
+    rows_of_y = WeightedColumns(examples.y, weight, processes=plan.processes)
+    target = examples.target.updated(rows_of_y, dtype, plan.loss.is_robust)
     encoder = None if plan.previous is None else fitted_encoder(plan.previous)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples

@@ -123,6 +123,11 @@ class WeightedColumns:
         """The number of rows that count."""
         return int(self.processes.allreduce(np.array(np.count_nonzero(self.weight))))
 
+    def first_row(self) -> np.ndarray:
+        """Return the first row that counts, of an array X."""
+        of_each = self.processes.allgather(self.X[np.flatnonzero(self.weight)[:1]])
+        return next(filter(len, of_each))[0]
+
     def moments(self, bounded: bool = False) -> Moments:
         """Return the Moments of the numbers, computed chunk by chunk.
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
+from skdnn.data.encoding import WeightedColumns
 
 from ._arrays import normalized_labels
 
@@ -168,9 +168,7 @@ class Classes:
 
     def updated(
         self: Self,
-        y: np.ndarray,
-        weight: np.ndarray,
-        processes: SingleProcess = SINGLE_PROCESS,
+        rows: WeightedColumns,
         dtype: DTypeLike = np.float64,
         bounded: bool = False,
         summary: object = None,

@@ -1,14 +1,13 @@
 """Real numbers as targets: one or several a row, standardised for the network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from skdnn.data.encoding import Moments, WeightedColumns
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import normalized_numbers
 
@@ -39,9 +38,10 @@ class RealNumbers:
     Examples
     --------
     >>> import numpy as np
+    >>> from skdnn.data.encoding import WeightedColumns
     >>> from skdnn.data.targets import RealNumbers
     >>> y = np.array([10.0, 20.0, 30.0])
-    >>> target = RealNumbers.learn(y).updated(y, np.array([1.0, 0.0, 1.0]))
+    >>> target = RealNumbers.learn(y).updated(WeightedColumns(y, np.array([1.0, 0.0, 1.0])))
     >>> target.standardized(y), target.restored(np.array([0.5]))
     (array([-1.,  0.,  1.]), array([25.]))
     """
@@ -126,9 +126,7 @@ class RealNumbers:
 
     def updated(
         self,
-        y: np.ndarray,
-        weight: np.ndarray,
-        processes: SingleProcess = SINGLE_PROCESS,
+        rows: WeightedColumns,
         dtype: DTypeLike = np.float64,
         bounded: bool = False,
         summary: Any = None,
@@ -137,10 +135,8 @@ class RealNumbers:
 
         Parameters
         ----------
-        y : array of shape (m,) or (m, k)
-        weight : array of shape (m,)
-        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-            The processes among which the rows are distributed.
+        rows : WeightedColumns
+            Of y, of shape (m,) or (m, k).
         dtype : dtype, default=float64
             Of the network.
         bounded : bool, default=False
@@ -156,18 +152,17 @@ class RealNumbers:
         """
         # Distances from one of the numbers: they are exactly 0 for a constant, and precise if all
         # numbers are far from zero.
-        columns = y[:, None] if y.ndim == 1 else y
-        given = processes.allgather(columns[np.flatnonzero(weight)[:1]])
-        origin = next(filter(len, given))[0]
+        y = rows.X[:, None] if rows.X.ndim == 1 else rows.X
+        origin = replace(rows, X=y).first_row()
         known = Moments(self.mean - origin, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = columns - origin
+            distances = replace(rows, X=y - origin)
             if not self.total.any():
-                known = WeightedColumns(distances, weight, processes=processes).moments(bounded)
+                known = distances.moments(bounded)
             elif bounded and self.total.all():
-                known += WeightedColumns(distances, weight).moments_near(known)
+                known += distances.moments_near(known)
             else:
-                known += WeightedColumns(distances, weight).moments()
+                known += distances.moments()
             mean, deviation, total = origin + known.mean, known.deviation, known.total
         if summary is not None:
             of_all, total = summary.y.moments, summary.y.moments.total
