@@ -139,7 +139,9 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             unsuitable, or a checkpoint cannot be saved.
         """
         if is_dask_collection(X):
-            return fit_on_dask(self, X, y, sample_weight, X_val, y_val, groups, sample_weight_val)
+            others = sample_weight, X_val, y_val, groups, sample_weight_val
+            set_attributes(self, fit_on_dask(self, X, y, *others))
+            return self
         processes = current_processes()
         is_first = processes.rank == 0  # only the first process saves and runs callbacks
         context = self._init_callback_context(max_subtasks=None)

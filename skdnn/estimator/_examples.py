@@ -157,7 +157,14 @@ def read_examples(
     schema = _schema_of(estimator, parameters, given, previous, readers)
     min_rows = int(readers.size == 1)
     X, y = read_data(estimator, schema, given, y, min_rows=min_rows)
-    target = _learn_target(estimator._task.target, y, readers)
+    y_of_all = y
+    if readers.size > 1:
+        of_each = readers.allgather(estimator._task.target.distinct(y))
+        found = [rows for rows in of_each if len(rows)]
+        if not found:
+            raise ValueError("X must have a row in some process, got none in any.")
+        y_of_all = np.concatenate(found)
+    target = estimator._task.target.learn(y_of_all)
     examples = _make_examples(
         estimator, parameters, X, y, target, schema, sample_weight, "", readers
     )
@@ -189,16 +196,6 @@ def read_examples(
         validation = validation.part(processes)
     own = examples.part(processes)
     return replace(own, validation=validation, processes=processes, digest_of_all=digest)
-
-
-def _learn_target(target: type[Target], y: np.ndarray, processes: SingleProcess) -> Target:
-    """Return the target learned from y of all processes."""
-    if processes.size > 1:
-        found = [rows for rows in processes.allgather(target.distinct(y)) if len(rows)]
-        if not found:
-            raise ValueError("X must have a row in some process, got none in any.")
-        y = np.concatenate(found)
-    return target.learn(y)
 
 
 def _check_shared_fit(

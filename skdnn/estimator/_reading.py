@@ -57,7 +57,7 @@ def read_data(
     name : str, default="y"
         The name of y in errors.
     min_rows : int, default=1
-        0 where other processes share the rows, so that this one may have none.
+        0 for a part of the rows, which may be empty.
 
     Returns
     -------
