@@ -184,3 +184,9 @@ def test_a_merged_layer_predicts_in_the_units_of_y(n_networks):
 def test_numbers_too_close_or_extreme_for_float32_need_float64(y, expected):
     y = np.array(y)
     assert RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(2))).needs_float64 == expected
+
+
+@pytest.mark.parametrize(("y", "n_outputs"), [(np.arange(4.0), 1), (np.ones((4, 3)), 3)])
+def test_a_row_is_enough_to_learn_the_number_of_outputs(y, n_outputs):
+    assert RealNumbers.learn(RealNumbers.distinct(y)).n_outputs == n_outputs
+    assert RealNumbers.learn(y).total_weights(y, np.array([1.0, 0.0, 2.0, 4.0])).tolist() == [7]
