@@ -203,7 +203,8 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         (``n_jobs``) joblib limits the threads.
     warm_start : bool, default=False
         Whether `fit` continues training from the weights of the last fit, for up to `max_iter` more
-        epochs, with a new optimizer. The curves are continued.
+        epochs, with a new optimizer. The curves are continued. X is encoded as in the last fit, so
+        parameters of the encoding, such as `standardize`, must not change.
     checkpoint : str, os.PathLike, Checkpoint or None, default=None
         File in which `fit` saves its training every 30 seconds, or as the `Checkpoint` says. The
         same `fit` resumes from it after an interruption, or continues with a larger `max_iter`.

@@ -77,8 +77,8 @@ def test_means_and_standard_deviations_are_those_of_all_rows_so_far():
     for chunk in np.array_split(np.arange(90), 7):
         clf.partial_fit(rows[chunk], labels[chunk], [0, 1], sample_weight=weight[chunk])
     expected = StandardScaler().fit(rows, sample_weight=weight)
-    np.testing.assert_allclose(clf._encoding["center"], expected.mean_, rtol=1e-9)
-    np.testing.assert_allclose(1 / clf._encoding["inverse_scale"], expected.scale_, rtol=1e-9)
+    np.testing.assert_allclose(clf.input_encoding_["center"], expected.mean_, rtol=1e-9)
+    np.testing.assert_allclose(1 / clf.input_encoding_["inverse_scale"], expected.scale_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("standardize", ["smooth_clip", "robust"])
@@ -125,7 +125,7 @@ def test_a_new_category_changes_no_prediction_before_training(standardize):
         clf.partial_fit(MIXED[known], IS_C[known] | (X[known, 1] > 0), classes=[0, 1])
     predictions = clf.predict_proba(MIXED[known])
     # The new row is at the mean of its column, so that it changes no scale.
-    new = pd.DataFrame({"kind": ["c"], "b": [float(clf._encoding["center"][0])]})
+    new = pd.DataFrame({"kind": ["c"], "b": [float(clf.input_encoding_["center"][0])]})
     clf.set_params(learning_rate=1e-30).partial_fit(new, [1])
     assert clf.layer_sizes_[0] == 1 + 3
     np.testing.assert_allclose(clf.predict_proba(MIXED[known]), predictions, atol=0.02)
@@ -229,6 +229,10 @@ def test_other_columns_than_in_the_first_fit_are_an_error(method, frame, message
     [
         ({"standardize": True}, "the standardize of the previous fit, smooth_clip, got True"),
         ({"categorical_features": [0]}, "the categorical_features of the previous fit, from_dtype"),
+        (
+            {"numeric_embedding": "piecewise_linear"},
+            "the numeric_embedding of the previous fit, auto, got piecewise_linear",
+        ),
         ({"n_units": 3}, "the layer sizes of the previous fit"),
         ({"activation": "tanh"}, "the activations of the previous fit"),
     ],
@@ -238,6 +242,34 @@ def test_frozen_parameters_must_not_change(change, message):
     clf = fit_in_chunks([(X, Y)])
     with pytest.raises(ValueError, match=message):
         clf.set_params(**change).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("standardize", "robust"),
+        ("categorical_features", [0]),
+        ("numeric_embedding", None),
+        ("target_encoding", True),
+    ],
+)
+def test_warm_start_refuses_another_encoding(name, value):
+    clf = DeepBinaryClassifier(warm_start=True, max_iter=2, n_units=4, random_state=0).fit(X, Y)
+    before = getattr(clf, name)
+    with pytest.raises(ValueError, match=f"the {name} of the previous fit, {before}, got"):
+        clf.set_params(**{name: value}).fit(X, Y)
+    clf.set_params(**{name: before}).fit(X, Y)
+    assert clf.n_iter_ == 4
+
+
+def test_partial_fit_continues_a_fit_with_target_encoding():
+    towns = pd.DataFrame({"town": [f"town {k % 100}" for k in range(400)], "b": X[:, 1]})
+    clf = DeepBinaryClassifier(target_encoding=True, max_iter=2, n_units=4, random_state=0)
+    clf.fit(towns, Y).set_params(target_encoding=False)
+    before = clf.input_encoding_["category_mean"]
+    assert len(before)
+    clf.partial_fit(towns, Y)
+    np.testing.assert_array_equal(clf.input_encoding_["category_mean"], before)
 
 
 def test_one_network_cannot_continue_a_fit_of_several():

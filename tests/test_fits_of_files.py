@@ -77,9 +77,9 @@ def fit_in_memory(estimator, table, weight=None, **parameters):
 
 
 def assert_same_encoding(fitted, other):
-    assert fitted._encoding.keys() == other._encoding.keys()
-    for name, array in fitted._encoding.items():
-        np.testing.assert_allclose(array, other._encoding[name], rtol=1e-9, atol=1e-12)
+    assert fitted.input_encoding_.keys() == other.input_encoding_.keys()
+    for name, array in fitted.input_encoding_.items():
+        np.testing.assert_allclose(array, other.input_encoding_[name], rtol=1e-9, atol=1e-12)
 
 
 # Statistics
@@ -208,8 +208,8 @@ def test_an_outlier_does_not_distort_the_standardisation(write, small_buffers):
     X = numbers(20_000)
     X[77, 0] = 1e9
     clf = DeepBinaryClassifier(**ALL_ROWS).fit(write(table_of(X, X[:, 1] > 0), 5_000), "y")
-    assert abs(clf._encoding["center"][0]) < 0.1
-    assert 0.8 < clf._encoding["inverse_scale"][0] < 1.2
+    assert abs(clf.input_encoding_["center"][0]) < 0.1
+    assert 0.8 < clf.input_encoding_["inverse_scale"][0] < 1.2
 
 
 def test_categories_are_counted_in_all_rows_not_only_in_the_sample(write, small_buffers):
@@ -614,7 +614,7 @@ def test_a_column_absent_from_some_files_is_missing_there(mixed_table, tmp_path)
     for part, path in zip((mixed_table, later), paths, strict=True):
         pq.write_table(part, path)
     clf = DeepBinaryClassifier(**SMALL).fit(ds.dataset(paths, schema=later.schema), "y")
-    assert clf._encoding["indicator_column"].tolist() == [2]
+    assert clf.input_encoding_["indicator_column"].tolist() == [2]
 
 
 # Predictions

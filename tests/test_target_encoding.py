@@ -56,7 +56,7 @@ def test_target_encoding_of_rare_categories_improves_r2(n_outputs):
 def test_target_means_do_not_leak_the_label_of_a_row(options):
     noise = np.random.default_rng(3).integers(0, 2, 1200)
     clf = DeepBinaryClassifier(**SMALL, **options, target_encoding=True).fit(X, noise)
-    assert len(clf._encoding["mean_column"]) == 1
+    assert len(clf.input_encoding_["mean_column"]) == 1
     p = clf.predict_proba(X_NEW)
     assert log_loss(noise[:1200].repeat(2)[:2000], p) < 0.75
     # With means that contain the label of the row itself, the loss would be much lower.
@@ -177,23 +177,25 @@ def test_warm_start_keeps_categories_and_does_not_leak_labels():
     assert clf.layer_sizes_ == sizes
     assert clf.loss_ > loss - 0.06
     # The target means are those of the last fit.
-    ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2))._encoding["category_mean"]
+    ones = clf.fit(X, np.ones(1200, dtype=int) - (np.arange(1200) < 2)).input_encoding_[
+        "category_mean"
+    ]
     assert ones.min() > 0.9
 
 
 def test_partial_fit_after_fit_keeps_categories_and_means():
     clf = DeepBinaryClassifier(**SMALL).fit(X, Y)
-    categories, means = list(clf.categories_[0]), clf._encoding["category_mean"]
+    categories, means = list(clf.categories_[0]), clf.input_encoding_["category_mean"]
     new = X_NEW.assign(town=np.where(np.arange(2000) < 900, "new town", X_NEW["town"]))
     clf.partial_fit(new, Y_NEW)
     assert list(clf.categories_[0]) == categories
-    np.testing.assert_array_equal(clf._encoding["category_mean"], means)
+    np.testing.assert_array_equal(clf.input_encoding_["category_mean"], means)
     assert roc_auc_score(Y_NEW, clf.predict_proba(X_NEW)[:, 1]) > 0.75
 
 
 def test_partial_fit_learns_no_target_means():
     clf = DeepBinaryClassifier(**SMALL).partial_fit(X, Y, classes=[0, 1])
-    assert len(clf._encoding["mean_column"]) == 0
+    assert len(clf.input_encoding_["mean_column"]) == 0
     with pytest.raises(ValueError, match="target_encoding must be False or 'auto' for partial_fit"):
         clf.set_params(target_encoding=True).partial_fit(X, Y)
 

@@ -20,6 +20,7 @@ from skdnn.data.frames import (
     add_categories,
     find_kinds,
     fraction_of_others,
+    is_frame,
     kinds_of_categories,
     object_array,
     select_categories,
@@ -55,17 +56,22 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 def read_schema(
     estimator: BaseEstimator,
+    parameters: SimpleNamespace,
     X: UserX,
-    categorical_features: str | tuple | None,
+    previous: BaseEstimator | None = None,
     processes: SingleProcess = SINGLE_PROCESS,
 ) -> Schema:
-    """Return the Schema of X, which has no categories yet.
+    """Return the Schema by which to read X: that of the previous fit, if training continues.
+
+    Else it is that of X, without categories yet.
 
     Warns
     -----
     UserWarning
         If a column is the index of a pandas frame, as other libraries read it from a file.
     """
+    if previous is not None:
+        return Schema.from_attributes(vars(previous))
     # scikit-learn writes the names of the columns to the estimator: to a copy, since fit may fail.
     named = copy.copy(estimator)
     validate_data(named, X, reset=True, skip_check_array=True)
@@ -76,21 +82,22 @@ def read_schema(
                 f"X has a column {name!r}, which was the index of a pandas frame and is now used "
                 "as a feature. Drop it, or write the frame with index=False."
             )
-    shared = {"number of columns": X.shape[1:], "names of the columns": describe(names)}
+    shared = {
+        "number of columns": X.shape[1:],
+        "names of the columns": describe(names),
+        "container": "a data frame" if is_frame(X) else "an array",
+    }
     check_same(processes, {f"The {what} of X": value for what, value in shared.items()})
-    return Schema(X.shape[1], names, find_kinds(X, categorical_features, processes))
+    kinds = find_kinds(X, parameters.categorical_features, processes)
+    return Schema(X.shape[1], names, kinds)
 
 
 def learn_categories(
     schema: Schema,
-    parameters: SimpleNamespace,
     categories: Sequence[Sequence | np.ndarray],
     counts: Sequence[np.ndarray],
     n_rows: int,
-    X: UserX,
-    passed: Any,
     min_fraction: float = 1.0,
-    is_first_process: bool = True,
 ) -> Schema:
     """Return the Schema with the categories to distinguish, of those that some rows have.
 
@@ -99,19 +106,13 @@ def learn_categories(
     Parameters
     ----------
     schema : Schema
-    parameters : SimpleNamespace
-    X, passed, categories, counts
-        See `text_warnings`.
+    categories : list of arrays or lists
+        The distinct values of each categorical column.
+    counts : list of arrays
+        Number of rows of each distinct value.
     n_rows : int
     min_fraction : float, default=1.0
         See `select_categories`. By default no rare categories are selected.
-    is_first_process : bool, default=True
-        Only the first of several processes warns.
-
-    Warns
-    -----
-    UserWarning
-        If the Schema has no categories yet and a text column reads as numbers, dates or durations.
     """
     found = [kinds_of_categories(column) for column in categories]
     known = schema.kinds_of_categories or found
@@ -121,13 +122,6 @@ def learn_categories(
     if schema.categories:
         columns = zip(schema.categories, schema.n_frequent, chosen, strict=True)
         chosen = [add_categories(known, n, column) for known, n, (column, _) in columns]
-    else:
-        messages = {}
-        if isinstance(parameters.categorical_features, str):
-            messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
-        for message in messages.values() if is_first_process else ():
-            warn(message)
-        schema = replace(schema, columns_warned_of=tuple(messages))
     now, n_frequent = zip(*chosen, strict=True)
     return replace(
         schema,
@@ -135,6 +129,25 @@ def learn_categories(
         n_frequent=np.array(n_frequent, dtype=np.intp),
         kinds_of_categories=kinds,
     )
+
+
+def warn_about_text(
+    schema: Schema,
+    X: UserX,
+    passed: Any,
+    categories: Sequence[Sequence | np.ndarray],
+    counts: Sequence[np.ndarray],
+    is_first_process: bool = True,
+) -> Schema:
+    """Warn about text columns that read as numbers, dates or durations.
+
+    Only the first of several processes warns. Return the Schema with these columns. `text_warnings`
+    documents the other arguments.
+    """
+    messages = text_warnings(X, passed, schema.is_categorical, categories, counts)
+    for message in messages.values() if is_first_process else ():
+        warn(message)
+    return replace(schema, columns_warned_of=tuple(messages))
 
 
 def encode_categories(
@@ -150,8 +163,9 @@ def encode_categories(
 
     Parameters
     ----------
-    schema, parameters, min_fraction
+    schema, min_fraction
         See `learn_categories`.
+    parameters : SimpleNamespace
     table : Table
         The rows of this process, with their own categories.
     weight : array of shape (m,)
@@ -162,17 +176,18 @@ def encode_categories(
     Warns
     -----
     UserWarning
-        As `learn_categories`, and if nearly all values of a column are rare categories.
+        If a text column of "from_dtype" reads as numbers, dates or durations, or nearly all values
+        of a column are rare categories.
     """
     if processes.size > 1:
         of_all = zip(*processes.allgather(table.categories), strict=True)
         table = table.recoded([object_array([*dict.fromkeys(chain(*found))]) for found in of_all])
     counts = _counts(table, weight, processes)
     n_rows, counts = int(counts[0].sum()), [column[:-1] for column in counts]
-    is_first_process = processes.rank == 0
-    schema = learn_categories(
-        schema, parameters, table.categories, counts, n_rows, X, X, min_fraction, is_first_process
-    )
+    if not schema.categories and isinstance(parameters.categorical_features, str):
+        is_first_process = processes.rank == 0
+        schema = warn_about_text(schema, X, X, table.categories, counts, is_first_process)
+    schema = learn_categories(schema, table.categories, counts, n_rows, min_fraction)
     table = table.recoded(schema.categories, schema.n_frequent)
     return warn_about_other_categories(schema, table, weight, processes, RARE), table
 

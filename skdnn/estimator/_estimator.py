@@ -17,7 +17,7 @@ from skdnn.distributed import fit_on_dask, is_dask_collection
 from skdnn.processes import current_processes
 from skdnn.training import with_default_torch_state
 
-from ._examples import read_examples, read_partial_fit_examples
+from ._examples import FitData, read_examples, read_partial_fit_examples
 from ._file_examples import read_file_examples
 from ._fitted_attributes import fitted_attributes, restored_on_error, set_attributes
 from ._html import NetworkHTMLMixin
@@ -149,12 +149,12 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
             with open_checkpoint(parameters) if is_first else nullcontext() as checkpoint_file:
-                passed = y, sample_weight, groups, X_val, y_val, sample_weight_val
+                data = FitData(X, y, sample_weight, X_val, y_val, groups, sample_weight_val)
                 source = open_source(X)
                 if source is None:
-                    examples = read_examples(self, parameters, X, *passed)
+                    examples = read_examples(self, parameters, data)
                 else:
-                    examples = read_file_examples(self, parameters, X, source, *passed)
+                    examples = read_file_examples(self, parameters, data, source)
                 seed = None
                 if processes.broadcast(checkpoint_file is not None):
                     digest = examples.digest()

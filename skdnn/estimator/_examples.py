@@ -35,6 +35,19 @@ MAY_DIFFER = ("checkpoint", "device", "n_threads", "verbose")
 
 
 @dataclass(frozen=True)
+class FitData:
+    """The arguments of `fit`, as the user passed them."""
+
+    X: UserX
+    y: UserArray
+    sample_weight: UserArray | None = None
+    X_val: UserX | None = None
+    y_val: UserArray | None = None
+    groups: UserArray | None = None
+    sample_weight_val: UserArray | None = None
+
+
+@dataclass(frozen=True)
 class Totals:
     """Facts about all rows of a fit, in whatever process or file they are.
 
@@ -50,6 +63,8 @@ class Totals:
         Whether X has a float dtype of 32 bits or fewer.
     is_sparse : bool
         Whether X is sparse, in some process.
+    can_hold_out : bool, default=True
+        Whether there are rows to hold out: not always in a file, where their number decides.
     """
 
     n_rows: int
@@ -57,6 +72,7 @@ class Totals:
     n_rarest: int
     has_32_bits: bool
     is_sparse: bool
+    can_hold_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,39 +140,25 @@ class Examples:
         """Return a digest of the rows of all processes."""
         return self.digest_of_all or ", ".join(self.processes.allgather(digest_of(self)))
 
-    def can_hold_out(self) -> bool:
-        """Return whether there are rows to hold out: in memory, any number of rows is possible."""
-        return True
 
-
-def read_examples(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
-    X: UserX,
-    y: UserArray,
-    sample_weight: UserArray | None,
-    groups: UserArray | None,
-    X_val: UserX | None,
-    y_val: UserArray | None,
-    sample_weight_val: UserArray | None,
-) -> Examples:
+def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: FitData) -> Examples:
     """Return the Examples of a fit of rows in memory."""
-    if isinstance(y, str):
-        if isinstance(X, list | tuple) and not X:
+    if isinstance(data.y, str):
+        if isinstance(data.X, list | tuple) and not data.X:
             raise ValueError("X must be a list of at least one path, got an empty list.")
         raise ValueError(
             "y must hold one label or number for each row of X, got "
-            f"{y!r}. It can be the name of a column only where X is in a file."
+            f"{data.y!r}. It can be the name of a column only where X is in a file."
         )
     processes = current_processes()
     readers = SINGLE_PROCESS if processes.rows == "all" else processes
     if processes.size > 1:
-        _check_shared_fit(processes, parameters, groups, X_val)
+        _check_shared_fit(processes, parameters, data)
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
-    given = check_in_memory(X)
-    schema = _schema_of(estimator, parameters, given, previous, readers)
+    given = check_in_memory(data.X)
+    schema = read_schema(estimator, parameters, given, previous, readers)
     min_rows = int(readers.size == 1)
-    X, y = read_data(estimator, schema, given, y, min_rows=min_rows)
+    X, y = read_data(estimator, schema, given, data.y, min_rows=min_rows)
     y_of_all = y
     if readers.size > 1:
         of_each = readers.allgather(estimator._task.target.distinct(y))
@@ -166,7 +168,7 @@ def read_examples(
         y_of_all = np.concatenate(found)
     target = estimator._task.target.learn(y_of_all)
     examples = _make_examples(
-        estimator, parameters, X, y, target, schema, sample_weight, "", readers
+        estimator, parameters, X, y, target, schema, data.sample_weight, "", readers
     )
     target.check(readers.allreduce(target.total_weights(examples.y, examples.weight > 0)))
     examples = replace(examples, given=given, previous=previous)
@@ -176,16 +178,15 @@ def read_examples(
     elif isinstance(X, Table):
         min_fraction = MIN_FRACTION_FOR_MEANS[parameters.target_encoding]
         examples = _with_categories(examples, parameters, min_fraction)
-    if groups is not None:
-        groups = encode_groups(groups)
+    groups = None
+    if data.groups is not None:
+        groups = encode_groups(data.groups)
         if len(groups) != len(y):
             raise ValueError(
                 "groups must have one entry for each row, found inconsistent numbers of samples: "
                 f"{[len(y), len(groups)]}."
             )
-    validation = read_validation_set(
-        estimator, parameters, X_val, y_val, sample_weight_val, target, examples.schema, readers
-    )
+    validation = read_validation_set(estimator, parameters, data, target, examples.schema, readers)
     examples = replace(examples, groups=groups, validation=validation)
     if processes is readers:
         return examples
@@ -198,14 +199,9 @@ def read_examples(
     return replace(own, validation=validation, processes=processes, digest_of_all=digest)
 
 
-def _check_shared_fit(
-    processes: SingleProcess,
-    parameters: SimpleNamespace,
-    groups: UserArray | None,
-    X_val: UserX | None,
-) -> None:
+def _check_shared_fit(processes: SingleProcess, parameters: SimpleNamespace, data: FitData) -> None:
     """Raise a ValueError unless several processes can share this fit and have equal parameters."""
-    if groups is not None:
+    if data.groups is not None:
         raise ValueError("groups must be None where several processes share a fit.")
     for name, off in (("n_networks", 1), ("warm_start", False), ("scoring", None)):
         value = getattr(parameters, name)
@@ -214,7 +210,7 @@ def _check_shared_fit(
                 f"{name} must be {off} where several processes share a fit, got {value!r}."
             )
     shared = {n: describe(v) for n, v in vars(parameters).items() if n not in MAY_DIFFER}
-    check_same(processes, {**shared, "X_val is None": X_val is None})
+    check_same(processes, {**shared, "X_val is None": data.X_val is None})
 
 
 def read_partial_fit_examples(
@@ -241,7 +237,7 @@ def read_partial_fit_examples(
         )
     previous = estimator if hasattr(estimator, "coefs_") else None
     given = check_in_memory(X)
-    schema = _schema_of(estimator, parameters, given, previous)
+    schema = read_schema(estimator, parameters, given, previous)
     X, y = read_data(estimator, schema, given, y)
     if target is None:
         target_type = estimator._task.target
@@ -253,19 +249,6 @@ def read_partial_fit_examples(
     examples = _make_examples(estimator, parameters, X, y, target, schema, sample_weight)
     examples = replace(examples, given=given, previous=previous)
     return _with_categories(examples, parameters) if isinstance(X, Table) else examples
-
-
-def _schema_of(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
-    X: UserX,
-    previous: BaseEstimator | None,
-    processes: SingleProcess = SINGLE_PROCESS,
-) -> Schema:
-    """Return the Schema by which to read X: that of the previous fit, if training continues."""
-    if previous is not None:
-        return Schema.from_attributes(vars(previous))
-    return read_schema(estimator, X, parameters.categorical_features, processes)
 
 
 def _with_categories(
@@ -280,14 +263,13 @@ def _with_categories(
 def read_validation_set(
     estimator: BaseEstimator,
     parameters: SimpleNamespace,
-    X_val: UserX | None,
-    y_val: UserArray | None,
-    sample_weight_val: UserArray | None,
+    data: FitData,
     target: Target,
     schema: Schema,
     processes: SingleProcess = SINGLE_PROCESS,
 ) -> Examples | None:
     """Return the Examples of the user's validation set, or None if there is none."""
+    X_val, y_val, sample_weight_val = data.X_val, data.y_val, data.sample_weight_val
     if X_val is None and sample_weight_val is not None:
         raise ValueError("sample_weight_val must be given with X_val and y_val, got no X_val.")
     if (X_val is None) != (y_val is None):

@@ -22,13 +22,12 @@ from skdnn.training import optimizer_kind
 
 from ._columns import (
     RARE,
-    UserArray,
-    UserX,
     learn_categories,
     read_schema,
     warn_about_other_categories,
+    warn_about_text,
 )
-from ._examples import Examples, Totals, read_validation_set
+from ._examples import Examples, FitData, Totals, read_validation_set
 from ._parameters import has_32_bits
 from ._reading import CheckedX
 
@@ -78,8 +77,15 @@ class FileExamples(Examples):
             n_rarest = min(
                 found[label, False].n_rows + found[label, True].n_rows for label in labels
             )
-        has_few_bits = has_32_bits(self.X.dtype)
-        return Totals(summary.n_rows, summary.weight, n_rarest, has_few_bits, is_sparse=False)
+        return Totals(
+            summary.n_rows,
+            summary.weight,
+            n_rarest,
+            has_32_bits(self.X.dtype),
+            is_sparse=False,
+            # There are rows to hold out and rows to train on, of each class.
+            can_hold_out=all(some.n_rows > 0 for some in found.values()),
+        )
 
     def digest(self) -> str:
         """Return a digest of the sample and of the statistics of all rows."""
@@ -90,10 +96,6 @@ class FileExamples(Examples):
         ]  # fmt: skip
         digest = hashlib.sha256((digest_of(self) + describe(facts)).encode())
         return digest.hexdigest()[:16]
-
-    def can_hold_out(self) -> bool:
-        """Return whether there are rows to hold out and rows to train on, of each class."""
-        return all(found.n_rows > 0 for found in self.statistics.summaries.values())
 
     def training_file(self, with_held_out: bool) -> TrainingFile:
         """Return the TrainingFile of the rows to train on."""
@@ -116,57 +118,42 @@ class FileExamples(Examples):
 
 
 def read_file_examples(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
-    X: Any,
-    source: Source,
-    y: UserArray,
-    sample_weight: UserArray | None,
-    groups: UserArray | None,
-    X_val: UserX | None,
-    y_val: UserArray | None,
-    sample_weight_val: UserArray | None,
+    estimator: BaseEstimator, parameters: SimpleNamespace, data: FitData, source: Source
 ) -> FileExamples:
     """Return the Examples of a fit where X names files, which are opened as a Source."""
-    _check_file_fit(parameters, groups, X_val)
-    columns, schema = _find_columns(estimator, parameters, source, y, sample_weight)
+    _check_file_fit(parameters, data)
+    columns, schema = _find_columns(estimator, parameters, data, source)
     lines = ReadingLines(source.n_rows) if parameters.verbose else lambda n_rows: None
     statistics = columns.statistics(parameters.validation_fraction, lines)
     lines(source.n_rows)
-    examples = _sample(estimator, parameters, statistics, schema, X)
+    examples = _sample(estimator, parameters, statistics, schema, data.X)
     _, _, totals = examples.representative_rows()
     examples.target.check(totals)
-    validation = read_validation_set(
-        estimator, parameters, X_val, y_val, sample_weight_val, examples.target, examples.schema
-    )
+    validation = read_validation_set(estimator, parameters, data, examples.target, examples.schema)
     return replace(examples, validation=validation)
 
 
-def _check_file_fit(
-    parameters: SimpleNamespace, groups: UserArray | None, X_val: UserX | None
-) -> None:
+def _check_file_fit(parameters: SimpleNamespace, data: FitData) -> None:
     """Raise a ValueError if an argument or parameter is not supported where X is in a file."""
     for name, is_supported, supported in NEEDS_ALL_ROWS:
         value = getattr(parameters, name)
         if not is_supported(value):
             raise ValueError(f"{name} must be {supported} where X is in a file, got {value!r}.")
-    if groups is not None:
+    if data.groups is not None:
         raise ValueError("groups must be None where X is in a file.")
-    if X_val is not None and open_source(X_val) is not None:
+    if data.X_val is not None and open_source(data.X_val) is not None:
         raise ValueError("X_val must hold its rows in memory, got one that is in a file.")
     if current_processes().size > 1:
         raise ValueError("X must hold its rows in memory where several processes share a fit.")
 
 
 def _find_columns(
-    estimator: BaseEstimator,
-    parameters: SimpleNamespace,
-    source: Any,
-    y: UserArray,
-    sample_weight: UserArray | None,
+    estimator: BaseEstimator, parameters: SimpleNamespace, data: FitData, source: Source
 ) -> tuple[FileColumns, Schema]:
     """Return the FileColumns of a Source, and the Schema of those that are X."""
-    named = {"y": y} if sample_weight is None else {"y": y, "sample_weight": sample_weight}
+    named = {"y": data.y}
+    if data.sample_weight is not None:
+        named["sample_weight"] = data.sample_weight
     for argument, name in named.items():
         if not isinstance(name, str):
             raise TypeError(
@@ -178,9 +165,10 @@ def _find_columns(
     source.check_names(names, "X")
     if not names:
         raise ValueError(f"X must have columns besides {[*named.values()]}, got none.")
-    schema = read_schema(estimator, source.empty.select(names), parameters.categorical_features)
+    schema = read_schema(estimator, parameters, source.empty.select(names))
     target = estimator._task.target
-    return FileColumns(source, names, schema.kinds, y, sample_weight, target), schema
+    columns = FileColumns(source, names, schema.kinds, data.y, data.sample_weight, target)
+    return columns, schema
 
 
 def _sample(
@@ -202,10 +190,10 @@ def _sample(
     if summary.categories:
         categories = [list(found) for found in summary.categories]
         counts = [np.array(list(found.values())) for found in summary.categories]
-        empty = columns.source.empty.select(columns.names)
-        schema = learn_categories(
-            schema, parameters, categories, counts, summary.n_rows, empty, passed
-        )
+        if isinstance(parameters.categorical_features, str):
+            empty = columns.source.empty.select(columns.names)
+            schema = warn_about_text(schema, empty, passed, categories, counts)
+        schema = learn_categories(schema, categories, counts, summary.n_rows)
     rows, is_held, is_sampled = statistics.pop_rows_in_memory(schema.categories, schema.n_frequent)
     y = target.encode(rows.y)
     weight = rows.weight if factors is None else rows.weight * factors[y]

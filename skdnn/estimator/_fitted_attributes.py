@@ -109,7 +109,7 @@ def learned_attributes(
         "loss_": float(np.nanmean(costs[-1])) if len(costs) else math.nan,
         "best_loss_": float(np.nanmin(monitored, axis=0).mean()) if len(monitored) else math.nan,
         "best_validation_score_": best_score,
-        "_frozen_parameters": frozen_parameters(plan.parameters),
+        "_frozen_parameters": frozen_parameters(plan),
     }
 
 
@@ -127,11 +127,12 @@ def network_attributes(
     member : int or None, default=None
         Index of one network of several; None for all of them.
     """
-    encoder = split.encoder_of(member)
+    encoder = split.encoder
+    if member is not None and split.member_encoders:
+        encoder = split.member_encoders[member]
     coefs, intercepts = network.arrays(member)
     dtype = coefs[0].dtype
     coefs[-1], intercepts[-1] = split.target.merge(coefs[-1], intercepts[-1])
-    encoding = encoder.state
     has_more_inputs = encoder.is_categorical.any() or encoder.n_outputs > plan.n_columns
     is_encoded = plan.parameters.standardize is not False or has_more_inputs
     return {
@@ -145,8 +146,7 @@ def network_attributes(
         "device_": str(plan.device),
         "coefs_": [coef.astype(dtype, copy=False) for coef in coefs],
         "intercepts_": [intercept.astype(dtype, copy=False) for intercept in intercepts],
-        "input_encoding_": encoding if is_encoded else None,
-        "_encoding": encoding,
+        "input_encoding_": encoder.state if is_encoded else None,
         "_embedding": _trained_embedding(network, member),
     }
 

@@ -100,9 +100,12 @@ def partial_fit_state(plan: Plan, initialized: InitializedNetwork) -> dict[str, 
     }
 
 
-def frozen_parameters(parameters: SimpleNamespace) -> dict[str, Any]:
+def frozen_parameters(plan: Plan) -> dict[str, Any]:
     """Return the parameters that must be those of the previous fit, since its encoder stays."""
-    return {name: getattr(parameters, name) for name in ("standardize", "categorical_features")}
+    names = ["standardize", "categorical_features", "numeric_embedding", "target_encoding"]
+    if plan.is_partial_fit:  # which learns no target means
+        names.remove("target_encoding")
+    return {name: getattr(plan.parameters, name) for name in names}
 
 
 def _optimizer_name(parameters: SimpleNamespace) -> str:
@@ -206,13 +209,13 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
         "embedding": network.embedding,
-        **frozen_parameters(plan.parameters),
+        **frozen_parameters(plan),
     }
-    for name, value in expected.items():
-        if value != found[name]:
+    for name, value in found.items():
+        if value != expected.get(name, value):
             raise ValueError(
-                f"warm_start and partial_fit must find the {name} of the previous fit, {value}, "
-                f"got {found[name]}."
+                f"warm_start and partial_fit must find the {name} of the previous fit, "
+                f"{expected[name]}, got {value}."
             )
     _load(network, fitted.coefs_, fitted.intercepts_, plan, split)
     network.embedding_parameters.copy_(as_tensor(parameters))

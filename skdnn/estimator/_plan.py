@@ -232,7 +232,6 @@ def _facts(
         n_columns=X.shape[1],
         n_numbers=numbers.shape[1],
         **vars(examples.totals()),
-        can_hold_out=examples.can_hold_out(),
         needs_float64=previous is None and examples.target.updated(of_y).needs_float64,
         cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,
         previous_dtype=None if previous is None else DTYPES[previous.coefs_[0].dtype.name],

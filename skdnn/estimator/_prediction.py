@@ -213,7 +213,7 @@ def _predict_in_chunks(
 
 def _network_of(fitted: Any) -> FittedNetwork:
     """Return the FittedNetwork of an estimator, from the cache if no attribute was replaced."""
-    others = fitted.activations_, fitted._encoding, fitted.input_encoding_, fitted.device_
+    others = fitted.activations_, fitted.input_encoding_, fitted.device_
     attributes = (*fitted.coefs_, *fitted.intercepts_, *others)
     if not isinstance(fitted, Hashable):
         return FittedNetwork(fitted)

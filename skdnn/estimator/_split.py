@@ -22,6 +22,7 @@ from skdnn.data.encoding import (
     assign_folds,
     columns_with_rare_categories,
     fit_encoder,
+    identity_encoder,
     out_of_fold_means,
 )
 from skdnn.data.streaming import Rows, StreamedBatches
@@ -65,16 +66,12 @@ class Split:
     held_out: np.ndarray | None = None
     member_encoders: Sequence[Encoder] = ()
 
-    def encoder_of(self, member: int | None) -> Encoder:
-        """Return the Encoder of one network of a stack, or for None the Encoder of all of them."""
-        if member is None or not self.member_encoders:
-            return self.encoder
-        return self.member_encoders[member]
-
 
 def fitted_encoder(fitted: BaseEstimator) -> Encoder:
     """Return the Encoder of a fitted estimator."""
-    return Encoder.from_state(fitted._encoding)
+    if fitted.input_encoding_ is None:
+        return identity_encoder(fitted.n_features_in_)
+    return Encoder.from_state(fitted.input_encoding_)
 
 
 def make_split(plan: Plan, examples: Examples) -> Split:
@@ -137,11 +134,12 @@ def _hold_out(plan: Plan, examples: Examples) -> Split:
 def _split_file(plan: Plan, examples: FileExamples) -> Split:
     """Hold out the rows chosen by a hash of their number, or none; training rows are streamed."""
     holds_out = examples.validation is None and plan.holds_out
-    if holds_out and not examples.can_hold_out():
+    totals = examples.totals()
+    if holds_out and not totals.can_hold_out:
         what = "rows" if examples.factors is None else "rows of each class"
         raise ValueError(
             f"early_stopping must find {what} to hold out, but validation_fraction="
-            f"{plan.parameters.validation_fraction} of {examples.totals().n_rows} rows is too few. "
+            f"{plan.parameters.validation_fraction} of {totals.n_rows} rows is too few. "
             "Use early_stopping=False."
         )
     summary = examples.summary(with_held_out=not holds_out)

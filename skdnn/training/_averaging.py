@@ -56,11 +56,11 @@ class WeightAverage(Optimizer):
 
     def state(self) -> dict[str, Any]:
         """Return what the next step depends on at the end of an epoch: arrays and numbers."""
-        return {"rule": self.optimizer.state(), **super().state()}
+        return {"optimizer": self.optimizer.state(), **super().state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set the state to one that `state` returned, and theta to the live weights."""
-        self.optimizer.restore(state["rule"])
+        self.optimizer.restore(state["optimizer"])
         super().restore(state)
         self.theta.copy_(self.live)
 

@@ -191,9 +191,9 @@ MANIPULATIONS = {
     "NaN in theta": number("theta", 3, np.nan),
     "infinity in kept": number("kept", 3, np.inf),
     "NaN in the average": number("optimizer/average", 0, np.nan),
-    "infinity in the mean": number("optimizer/rule/mean", 0, np.inf),
-    "negative square": number("optimizer/rule/square", 0, -1.0),
-    "negative steps": array("optimizer/rule/n_steps", -1, int),
+    "infinity in the mean": number("optimizer/optimizer/mean", 0, np.inf),
+    "negative square": number("optimizer/optimizer/square", 0, -1.0),
+    "negative steps": array("optimizer/optimizer/n_steps", -1, int),
     "generator that torch refuses": number("generators/0", slice(None), 255),
     "shorter generator": array("generators/0", [0] * 5055, np.uint8),
     "NaN in costs": number("costs", 1, np.nan),
@@ -238,7 +238,7 @@ def test_more_epochs_than_early_stopping_allows_are_rejected(tmp_path, content):
         fit(path, n_iter_no_change=1)
 
 
-@pytest.mark.parametrize("name", ["theta", "optimizer/rule/n_steps", "costs", "more"])
+@pytest.mark.parametrize("name", ["theta", "optimizer/optimizer/n_steps", "costs", "more"])
 def test_pickled_objects_are_not_loaded(tmp_path, content, name):
     path, touched = tmp_path / "fit.ckpt", tmp_path / "touched"
     header, arrays = unpacked(content)

@@ -86,6 +86,10 @@ def other_names(rank, clf, X, y):
     clf.fit(pd.DataFrame(X, columns=names), y)
 
 
+def another_container(rank, clf, X, y):
+    clf.fit(pd.DataFrame(X) if rank == 1 else X, y)
+
+
 def other_rows(rank, clf, X, y):
     clf.fit(X + rank, y)
 
@@ -138,6 +142,7 @@ def an_ordinary_fit(rank, clf, X, y):
         (another_label, "part", ValueError, "Only binary classification is supported", None),
         (other_columns, "part", ValueError, "The number of columns of X must be the same", None),
         (other_names, "part", ValueError, "The names of the columns of X must be", None),
+        (another_container, "part", ValueError, "The container of X must be the same", None),
         (other_rows, "all", ValueError, "X, y and sample_weight for rows='all' must be", None),
         (another_parameter, "all", ValueError, "n_layers must be the same in all", None),
         (a_bad_parameter, "all", ValueError, "n_layers must be an int in the range [1", 1),

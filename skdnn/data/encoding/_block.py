@@ -54,10 +54,13 @@ class Block:
 
 
 class BlockModule(torch.nn.Module):
-    """A module with the arrays of a block as buffers."""
+    """A module with the fields of a block: `n_outputs`, its arrays as buffers, and its numbers."""
+
+    n_outputs: int
 
     def __init__(self, block: Any) -> None:
         super().__init__()
+        self.n_outputs = block.n_outputs
         for name, value in vars(block).items():
             if isinstance(value, np.ndarray):
                 self.register_buffer(name, as_tensor(value))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +34,7 @@ class MissingIndicators(Block):
         Which of the numbers have a missing indicator.
     """
 
+    numbers_of_outputs = property(attrgetter("indicator_column"))
     module: ClassVar = MissingIndicatorsModule
     indicator_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
 
@@ -40,11 +42,6 @@ class MissingIndicators(Block):
     def fit(cls, columns: WeightedColumns, options: Any) -> "MissingIndicators":
         """Find the columns with missing values."""
         return cls(columns.with_missing())
-
-    @property
-    def numbers_of_outputs(self) -> np.ndarray:
-        """The number from which each output is computed."""
-        return self.indicator_column
 
     def updated(self, columns: WeightedColumns) -> "MissingIndicators":
         """Return the block with the missing values of earlier rows and these."""

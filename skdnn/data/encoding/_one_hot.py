@@ -21,10 +21,6 @@ class OneHotModule(BlockModule):
     n_categories: torch.Tensor
     n_frequent: torch.Tensor
 
-    def __init__(self, block: Any) -> None:
-        super().__init__(block)
-        self.n_outputs = block.n_outputs
-
     def columns(self, codes: torch.Tensor) -> torch.Tensor:
         """Return which output is 1 for each code; `n_outputs` for a category without an output."""
         first = self.n_categories.cumsum(0) - self.n_categories

@@ -7,6 +7,7 @@ several quantiles: it gets an edge of its own, and the other edges are quantiles
 import math
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -100,6 +101,7 @@ class PiecewiseLinear(Block):
        deep learning", NeurIPS 2022.
     """
 
+    numbers_of_outputs = property(attrgetter("bin_column"))
     module: ClassVar = PiecewiseLinearModule
     lookup: ClassVar = BinLookup
     bin_column: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
@@ -122,11 +124,6 @@ class PiecewiseLinear(Block):
         with np.errstate(over="ignore"):
             scales = np.minimum(1 / np.concatenate(widths), np.finfo(np.float64).max)
         return cls(np.concatenate(found), np.concatenate(starts), scales)
-
-    @property
-    def numbers_of_outputs(self) -> np.ndarray:
-        """The number from which each output is computed."""
-        return self.bin_column
 
 
 def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

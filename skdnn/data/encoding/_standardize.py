@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
 
 from ._block import Block, BlockModule
 from ._statistics import Moments, WeightedColumns
@@ -111,21 +110,6 @@ class Standardize(Block):
         known += columns.moments_near(known) if is_bounded else columns.moments()
         inverse = known.inverse_deviation(columns.n_rows)
         return replace(self, center=known.mean, inverse_scale=inverse, total=known.total)
-
-    def merges_exactly(self, dtype: DTypeLike) -> bool:
-        """Return whether `merge` loses nothing but a thousandth of a standard deviation.
-
-        In float32, numbers of mean 1e6 and standard deviation 1 lose more than that before they
-        reach the network, unless they are standardised in float64 first.
-        """
-        if math.isfinite(self.bound):
-            return False
-        root = np.sqrt(np.finfo(dtype).max)
-        scale = self.inverse_scale[self.inverse_scale > 0]
-        if ((scale < 1 / root) | (scale > root)).any():
-            return False
-        error = np.abs(self.center * self.inverse_scale).max() * np.finfo(dtype).eps
-        return bool(error < 1e-3)
 
     def merge(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weights and biases of a first layer that takes X and standardises it.

@@ -105,7 +105,7 @@ def find_kinds(
         Names, indices or a mask of the columns of categories. With "from_dtype", the columns of a
         frame are categories by their dtype; an array has none.
     processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes that have the other rows.
+        The processes that have the other rows, all of them in frames or all in arrays.
 
     Raises
     ------

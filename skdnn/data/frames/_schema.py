@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ._columns import CATEGORY, kinds_of_categories, short_repr
 from ._tables import Table
-
-
-def _no_integers() -> np.ndarray:
-    return np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Schema:
     names: np.ndarray | None = None
     kinds: list[str] | None = None
     categories: list[np.ndarray] = field(default_factory=list)
-    n_frequent: np.ndarray = field(default_factory=_no_integers)
+    n_frequent: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.intp))
     kinds_of_categories: list[set[str]] = field(default_factory=list)
     columns_warned_of: tuple[int, ...] = ()
 
@@ -55,8 +52,8 @@ class Schema:
             fitted.get("feature_names_in_"),
             fitted["column_kinds_"],
             fitted["categories_"] or [],
-            fitted.get("_n_frequent", _no_integers()),  # earlier versions lack it
-            fitted["_kinds_of_categories"] or [],  # None in earlier versions
+            fitted["_n_frequent"],
+            fitted["_kinds_of_categories"],
             fitted["_columns_warned_of"],
         )
 
