@@ -52,8 +52,8 @@ BINARY_CLASSIFICATION = Task(
         ),
     },
     loss=lambda parameters: SIGMOID.losses[parameters.loss],
-    weigh=lambda parameters, target, y, weight, processes: apply_class_weight(
-        weight, y, target.classes, parameters.class_weight, processes
+    weigh=lambda parameters, target, y, weight, totals: apply_class_weight(
+        weight, y, totals, target.classes, parameters.class_weight
     ),
     is_classification=True,
     out_of_fold=("oob_proba_", TwoClasses.probabilities),

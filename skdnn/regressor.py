@@ -48,7 +48,7 @@ REGRESSION = Task(
         "quantile": Interval(Real, 0, 1, "neither", (None,)),
     },
     loss=_loss,
-    weigh=lambda parameters, target, y, weight, processes: weight,
+    weigh=lambda parameters, target, y, weight, totals: weight,
     is_classification=False,
     out_of_fold=("oob_prediction_", lambda Z: Z[:, 0] if Z.shape[1] == 1 else Z),
 )

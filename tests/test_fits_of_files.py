@@ -821,3 +821,14 @@ def test_dask_frames_are_not_computed_implicitly(mixed_table, tmp_path):
     with pytest.raises(TypeError, match=r"X must hold its rows in memory.*pass X\.compute\(\)"):
         clf.write_predictions(rows, tmp_path / "predictions.parquet")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_sample_is_hashed_for_a_checkpoint_only(mixed_table, write, tmp_path, monkeypatch):
+    def digest_of(examples):
+        raise AssertionError("the sample is hashed")
+
+    monkeypatch.setattr("skdnn.estimator._file_examples.digest_of", digest_of)
+    path = write(mixed_table)
+    DeepBinaryClassifier(**SMALL).fit(path, "y")
+    with pytest.raises(AssertionError, match="the sample is hashed"):
+        DeepBinaryClassifier(**SMALL, checkpoint=tmp_path / "c").fit(path, "y")

@@ -13,12 +13,11 @@ from filelock import FileLock, Timeout
 
 from skdnn.callbacks import warn
 from skdnn.data.frames import short_repr
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 from skdnn.training import Progress
 
 from ._archive import open_archive, read_header, write_archive
 from ._atomic_replace import replace_atomically, replaceable_path, stat_regular_file
-from ._fingerprint import digest_of, make_fingerprint
+from ._fingerprint import make_fingerprint
 from ._state import restore_from_archive
 
 _FORMAT = "skdnn checkpoint 4"
@@ -125,17 +124,13 @@ def _is_none_or_positive(value: Any, type_: Any) -> bool:
 class CheckpointFile:
     """The checkpoint file of one fit, as `open_checkpoint` opens it.
 
-    Of several processes that share the fit, the first reads and writes the file; the others have a
-    CheckpointFile without a path and get what the first one reads.
-
     Parameters
     ----------
-    checkpoint : Checkpoint or None
-    path : str or None
+    checkpoint : Checkpoint
+    path : str
         The real path of the file.
-    lock : FileLock or None
+    lock : FileLock
         Held by this fit.
-    processes : SingleProcess or Communicator
     verbose : int
         Whether to print from which epoch the fit resumes.
 
@@ -145,41 +140,31 @@ class CheckpointFile:
         The seed of the fit, to be set before it is saved.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint | None,
-        path: str | None,
-        lock: FileLock | None,
-        processes: SingleProcess,
-        verbose: int,
-    ) -> None:
-        self.checkpoint, self.path, self.lock = checkpoint, path, lock
-        self.processes, self.verbose = processes, verbose
+    def __init__(self, checkpoint: Checkpoint, path: str, lock: FileLock, verbose: int) -> None:
+        self.checkpoint, self.path, self.lock, self.verbose = checkpoint, path, lock, verbose
         self.fingerprint: dict[str, str] = {}
         self.seed: int | None = None
         self.n_epochs: int | None = None  # in the file; None for a new file
         self.last_epoch, self.last_time, self.has_warned = 0, time.monotonic(), False
-        self.signature = None if path is None else _signature(path)
+        self.signature = _signature(path)
 
-    def saved_seed(self, parameters: Any, examples: Any) -> int | None:
+    def saved_seed(self, parameters: Any, data: str) -> int | None:
         """Return the seed of the fit that wrote the file, None for a new file.
 
         Parameters
         ----------
         parameters : object
             The parameters as attributes.
-        examples : Examples
+        data : str
+            The digest of all data of the fit.
 
         Raises
         ------
         ValueError
             If the file is damaged or not a checkpoint, or of a fit with other parameters or data.
         """
-        data = examples.digest
-        if data is None:
-            data = ", ".join(self.processes.allgather(digest_of(examples)))
         self.fingerprint = make_fingerprint(parameters, data)
-        if self.path is not None and self.signature is not None:
+        if self.signature is not None:
             with open_archive(self.path) as archive:
                 header = read_header(archive)
                 saved, self.seed, self.n_epochs = map(header.pop, _ENTRIES)
@@ -198,10 +183,12 @@ class CheckpointFile:
                     f"checkpoint={self.path!r} belongs to a fit with other parameters or data: it "
                     f"has {differences}. Delete it to start anew, or name another file."
                 )
-        return self.processes.broadcast(self.seed)
+        return self.seed
 
-    def restore(self, progress: Progress) -> None:
+    def restore(self, progress: Progress) -> dict[str, Any] | None:
         """Set the progress of a training to that in the file, unless the file is new.
+
+        Return the state in the file, None for a new file.
 
         Raises
         ------
@@ -209,7 +196,7 @@ class CheckpointFile:
             If the file does not have a state of this training.
         """
         state = None
-        if self.path is not None and self.n_epochs is not None:
+        if self.n_epochs is not None:
             if self.n_epochs > progress.max_iter:
                 raise ValueError(
                     f"checkpoint must be of at most max_iter={progress.max_iter} epochs, but "
@@ -218,15 +205,13 @@ class CheckpointFile:
                 )
             with open_archive(self.path) as archive:
                 state = restore_from_archive(progress, archive, self.n_epochs)
-        of_first = self.processes.broadcast(state)
-        if state is None and of_first is not None:
-            progress.restore(of_first)
-        if self.checkpoint is not None and self.verbose and progress.epoch:
+        if self.verbose and progress.epoch:
             path = os.fspath(self.checkpoint.path)
             if progress.is_last:
                 print(f"The fit of {path} is already finished")
             else:
                 print(f"Resumed from epoch {progress.epoch} of {path}")
+        return state
 
     def __call__(self, progress: Progress) -> None:
         """Save the training state if an interval has passed or the fit ends.
@@ -241,8 +226,6 @@ class CheckpointFile:
         UserWarning
             Once, if the file cannot be saved, for example because the disk is full.
         """
-        if self.checkpoint is None or self.path is None or self.lock is None:
-            return
         epochs, seconds = self.checkpoint.every_epochs, self.checkpoint.every_seconds
         is_due = (
             progress.is_last
@@ -272,17 +255,13 @@ class CheckpointFile:
 
 
 @contextmanager
-def open_checkpoint(
-    parameters: Any, processes: SingleProcess = SINGLE_PROCESS
-) -> Iterator[CheckpointFile | None]:
+def open_checkpoint(parameters: Any) -> Iterator[CheckpointFile | None]:
     """Open the CheckpointFile of a fit, which is locked in the block; None if there is none.
 
     Parameters
     ----------
     parameters : object
-        `checkpoint` and `verbose` as attributes. The `checkpoint` of the first process counts.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes that share the fit.
+        `checkpoint` and `verbose` as attributes.
 
     Raises
     ------
@@ -290,15 +269,13 @@ def open_checkpoint(
         If the file cannot be written or is in use by another fit.
     """
     checkpoint, verbose = parameters.checkpoint, parameters.verbose
-    if not processes.broadcast(checkpoint is not None):
+    if checkpoint is None:
         yield None
-    elif processes.rank > 0:
-        yield CheckpointFile(None, None, None, processes, verbose)
-    else:
-        checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        path = replaceable_path(checkpoint.path, "checkpoint")
-        with _locked(path) as lock:
-            yield CheckpointFile(checkpoint, path, lock, processes, verbose)
+        return
+    checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    path = replaceable_path(checkpoint.path, "checkpoint")
+    with _locked(path) as lock:
+        yield CheckpointFile(checkpoint, path, lock, verbose)
 
 
 @contextmanager

@@ -83,19 +83,11 @@ class Communicator(SingleProcess):
             raise
 
     def allreduce(self, values: T) -> T:
-        """Return the sum of the arrays or tensors of all processes."""
-        if isinstance(values, torch.Tensor):
-            total: Any = values.clone(memory_format=torch.contiguous_format)
-        else:
-            # One dtype, as an array without rows may have another. Integers up to 2**53 are exact.
-            total = torch.from_numpy(np.array(values, dtype=np.float64))
+        """Return the sum of the arrays of all processes."""
+        # One dtype, as an array without rows may have another. Integers up to 2**53 are exact.
+        total: Any = torch.from_numpy(np.array(values, dtype=np.float64))
         self.allreduce_(total)
-        return total if isinstance(values, torch.Tensor) else total.numpy()
-
-    def allreduce_max(self, values: T) -> T:
-        """Return the elementwise maximum of the arrays of all processes."""
-        of_all: list[Any] = self.allgather(values)
-        return np.max(of_all, axis=0)
+        return total.numpy()
 
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Replace the tensor in each process by the sum of the tensors of all processes."""
@@ -128,12 +120,6 @@ class Communicator(SingleProcess):
         """Return the object of process 0."""
         of_all: list[Any] = self.allgather(values if self.rank == 0 else None)
         return of_all[0]
-
-    def broadcast_(self, tensor: torch.Tensor) -> None:
-        """Replace the tensor in each process by that of process 0."""
-        if self.rank > 0:
-            tensor.zero_()
-        self.allreduce_(tensor)
 
     def number_rows(self, is_chosen: np.ndarray) -> tuple[int, np.ndarray]:
         """Return numbers from 0 for the chosen rows of all processes, in the order of the parts."""

@@ -62,12 +62,13 @@ def fit_on_dask(
     y_val: Any,
     groups: Any,
     sample_weight_val: Any,
-) -> Any:
-    """Fit an estimator on the workers that hold the partitions of X, and return it.
+) -> dict[str, Any]:
+    """Return the attributes of an estimator after a fit on the workers that hold parts of X.
 
     Parameters
     ----------
     estimator : NetworkEstimator
+        It is cloned, and stays as it is.
     X : dask.dataframe.DataFrame or dask.array.Array of shape (n_samples, n_features)
     y, sample_weight, X_val, y_val, groups, sample_weight_val
         As in `fit`. y and sample_weight are Dask collections, the validation set is in memory.
@@ -90,11 +91,7 @@ def fit_on_dask(
             fitted = _fit_on_workers(client, parts, clone(estimator), validation)
         finally:
             client.cancel(parts)
-    # Attributes of an earlier fit are removed.
-    attributes = {**vars(fitted), **estimator.get_params(deep=False)}
-    vars(estimator).clear()
-    vars(estimator).update(attributes)
-    return estimator
+    return {**vars(fitted), **estimator.get_params(deep=False)}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -138,14 +139,16 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
             unsuitable, or a checkpoint cannot be saved.
         """
         if is_dask_collection(X):
-            return fit_on_dask(self, X, y, sample_weight, X_val, y_val, groups, sample_weight_val)
+            others = sample_weight, X_val, y_val, groups, sample_weight_val
+            set_attributes(self, fit_on_dask(self, X, y, *others))
+            return self
         processes = current_processes()
         is_first = processes.rank == 0  # only the first process saves and runs callbacks
         context = self._init_callback_context(max_subtasks=None)
         with restored_on_error(self), processes.propagating_errors():
             parameters = checked_parameters(self)
             tasks = EpochTasks(self, context if is_first else None, X, y, sample_weight)
-            with open_checkpoint(parameters, processes) as checkpoint_file:
+            with open_checkpoint(parameters) if is_first else nullcontext() as checkpoint_file:
                 data = FitData(X, y, sample_weight, X_val, y_val, groups, sample_weight_val)
                 source = open_source(X)
                 if source is None:
@@ -153,8 +156,10 @@ class NetworkEstimator(NetworkHTMLMixin, CallbackSupportMixin, BaseEstimator):
                 else:
                     examples = read_file_examples(self, parameters, data, source)
                 seed = None
-                if checkpoint_file is not None:
-                    seed = checkpoint_file.saved_seed(parameters, examples)
+                if processes.broadcast(checkpoint_file is not None):
+                    digest = examples.digest()
+                    if checkpoint_file is not None:
+                        seed = checkpoint_file.saved_seed(parameters, digest)
                 plan = make_plan(self._task, parameters, examples, seed)
                 split = make_split(plan, examples)
                 initialized = initialize_network(plan, split)

@@ -12,7 +12,7 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.encoding import WeightedColumns, is_far_outside
 from skdnn.data.frames import Schema, Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
-from skdnn.data.targets import Target, check_weights, encode_groups
+from skdnn.data.targets import Target, check_total_weight, encode_groups, normalized_weights
 from skdnn.processes import SINGLE_PROCESS, SingleProcess, check_same, current_processes
 
 from ._columns import (
@@ -97,8 +97,8 @@ class Examples:
         The estimator before this call, where it is fitted and training continues.
     processes : SingleProcess or Communicator
         The processes that share the rows.
-    digest : str or None
-        Digest of all rows, where it is known.
+    digest_of_all : str or None
+        The digest of the rows of all processes, where each has read all of them.
     given : array, data frame, sparse matrix, tensor or None
         X as the user passed it.
     """
@@ -112,7 +112,7 @@ class Examples:
     validation: "Examples | None" = None
     previous: BaseEstimator | None = None
     processes: SingleProcess = SINGLE_PROCESS
-    digest: str | None = None
+    digest_of_all: str | None = None
     given: UserX = None
 
     def take(self, index: Any) -> "Examples":
@@ -130,13 +130,15 @@ class Examples:
 
     def totals(self) -> Totals:
         """Return the Totals of the rows of all processes."""
-        is_counted, is_wide = self.weight > 0, not has_32_bits(self.X.dtype)
-        here = [np.count_nonzero(is_counted), self.weight.sum(), is_wide, sparse.issparse(self.X)]
-        n_rows, weight, n_wide, n_sparse = self.processes.allreduce(
-            np.array(here, dtype=np.float64)
-        )
-        n_rarest = self.target.count_rarest(self.y[is_counted], self.processes)
-        return Totals(int(n_rows), float(weight), int(n_rarest), n_wide == 0, n_sparse > 0)
+        counts = self.target.total_weights(self.y, self.weight > 0)
+        is_wide, is_sparse = not has_32_bits(self.X.dtype), sparse.issparse(self.X)
+        here = np.array([*counts, self.weight.sum(), is_wide, is_sparse], dtype=np.float64)
+        *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
+        return Totals(int(sum(counts)), weight, int(min(counts)), n_wide == 0, n_sparse > 0)
+
+    def digest(self) -> str:
+        """Return a digest of the rows of all processes."""
+        return self.digest_of_all or ", ".join(self.processes.allgather(digest_of(self)))
 
 
 def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: FitData) -> Examples:
@@ -155,14 +157,20 @@ def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: F
     previous = estimator if parameters.warm_start and hasattr(estimator, "coefs_") else None
     given = check_in_memory(data.X)
     schema = read_schema(estimator, parameters, given, previous, readers)
-    X, y = read_data(estimator, schema, given, data.y, processes=readers)
-    if readers.allreduce(np.array(len(y))) == 0:
-        raise ValueError("X must have a row in some process, got none in any.")
-    target = estimator._task.target.learn(y, readers)
+    min_rows = int(readers.size == 1)
+    X, y = read_data(estimator, schema, given, data.y, min_rows=min_rows)
+    y_of_all = y
+    if readers.size > 1:
+        of_each = readers.allgather(estimator._task.target.distinct(y))
+        found = [rows for rows in of_each if len(rows)]
+        if not found:
+            raise ValueError("X must have a row in some process, got none in any.")
+        y_of_all = np.concatenate(found)
+    target = estimator._task.target.learn(y_of_all)
     examples = _make_examples(
         estimator, parameters, X, y, target, schema, data.sample_weight, "", readers
     )
-    target.check(examples.y, examples.weight, readers)
+    target.check(readers.allreduce(target.total_weights(examples.y, examples.weight > 0)))
     examples = replace(examples, given=given, previous=previous)
     if isinstance(X, Table) and previous is not None:
         table = replace(recode(schema, X), n_frequent=schema.n_frequent)
@@ -188,7 +196,7 @@ def read_examples(estimator: BaseEstimator, parameters: SimpleNamespace, data: F
     if validation is not None:
         validation = validation.part(processes)
     own = examples.part(processes)
-    return replace(own, validation=validation, processes=processes, digest=digest)
+    return replace(own, validation=validation, processes=processes, digest_of_all=digest)
 
 
 def _check_shared_fit(processes: SingleProcess, parameters: SimpleNamespace, data: FitData) -> None:
@@ -271,7 +279,8 @@ def read_validation_set(
         return None
     try:
         given = check_in_memory(X_val)
-        X, y = read_data(estimator, schema, given, y_val, name="y_val", processes=processes)
+        min_rows = int(processes.size == 1)
+        X, y = read_data(estimator, schema, given, y_val, name="y_val", min_rows=min_rows)
         X = recode(schema, X)
     except (TypeError, ValueError) as error:
         error_type = TypeError if isinstance(error, TypeError) else ValueError
@@ -297,8 +306,10 @@ def _make_examples(
 ) -> Examples:
     """Return the Examples of checked X and y, with y encoded and the weights checked."""
     y = target.encode(y, f"y{suffix}")
-    weight = check_weights(sample_weight, len(y), f"sample_weight{suffix}", processes)
-    weight = estimator._task.weigh(parameters, target, y, weight, processes)
+    weight = normalized_weights(sample_weight, len(y), f"sample_weight{suffix}")
+    totals = processes.allreduce(target.total_weights(y, weight))
+    check_total_weight(totals.sum(), f"sample_weight{suffix}")
+    weight = estimator._task.weigh(parameters, target, y, weight, totals)
     return Examples(X, y, weight, target, schema, processes=processes)
 
 

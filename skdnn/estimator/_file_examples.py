@@ -17,7 +17,7 @@ from skdnn.checkpoints import describe, digest_of
 from skdnn.data.frames import Schema, Table
 from skdnn.data.streaming import FileColumns, FileStatistics, Source, TrainingFile, open_source
 from skdnn.data.targets import Target
-from skdnn.processes import SINGLE_PROCESS, current_processes
+from skdnn.processes import current_processes
 from skdnn.training import optimizer_kind
 
 from ._columns import (
@@ -87,6 +87,16 @@ class FileExamples(Examples):
             can_hold_out=all(some.n_rows > 0 for some in found.values()),
         )
 
+    def digest(self) -> str:
+        """Return a digest of the sample and of the statistics of all rows."""
+        statistics, columns = self.statistics, self.statistics.columns
+        facts = [
+            columns.names, columns.y, columns.weight, statistics.sizes.tolist(),
+            [(str(key), vars(found)) for key, found in statistics.summaries.items()],
+        ]  # fmt: skip
+        digest = hashlib.sha256((digest_of(self) + describe(facts)).encode())
+        return digest.hexdigest()[:16]
+
     def training_file(self, with_held_out: bool) -> TrainingFile:
         """Return the TrainingFile of the rows to train on."""
         return TrainingFile(self.statistics, self.target, self.factors, self.X, with_held_out)
@@ -117,16 +127,10 @@ def read_file_examples(
     statistics = columns.statistics(parameters.validation_fraction, lines)
     lines(source.n_rows)
     examples = _sample(estimator, parameters, statistics, schema, data.X)
-    _, of_classes, weight = examples.representative_rows()
-    examples.target.check(of_classes, weight)
+    _, _, totals = examples.representative_rows()
+    examples.target.check(totals)
     validation = read_validation_set(estimator, parameters, data, examples.target, examples.schema)
-    examples = replace(examples, validation=validation)
-    facts = [
-        columns.names, columns.y, columns.weight, statistics.sizes.tolist(),
-        [(str(key), vars(found)) for key, found in statistics.summaries.items()],
-    ]  # fmt: skip
-    digest = hashlib.sha256((digest_of(examples) + describe(facts)).encode())
-    return replace(examples, digest=digest.hexdigest()[:16])
+    return replace(examples, validation=validation)
 
 
 def _check_file_fit(parameters: SimpleNamespace, data: FitData) -> None:
@@ -180,7 +184,7 @@ def _sample(
     factors = None
     if None not in statistics.sums:
         y, weight = _weight_of_each_class(statistics, target, np.ones(len(labels)))
-        weighted = estimator._task.weigh(parameters, target, y, weight, SINGLE_PROCESS)
+        weighted = estimator._task.weigh(parameters, target, y, weight, weight)
         factors = np.divide(weighted, weight, out=np.zeros(len(labels)), where=weight > 0)
     summary = statistics.summary({}, with_held_out=True)
     if summary.categories:

@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from skdnn.data.encoding import WeightedColumns
 from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import SingleProcess, check_same
@@ -123,7 +124,8 @@ def make_plan(
         random_state = parameters.random_state
         if random_state is None:  # not NumPy's global state, which must not change
             random_state = np.random.RandomState()
-        seed = processes.broadcast(int(check_random_state(random_state).randint(2**31)))
+        seed = int(check_random_state(random_state).randint(2**31))
+    seed = processes.broadcast(seed)  # process 0 may resume a fit
     state = getattr(previous, "_partial_fit_state", None) if is_partial_fit else None
     # Each process drops units of its own; all other draws are the same in all processes.
     rank = processes.rank if any(dropout) and processes.size > 1 else None
@@ -219,7 +221,7 @@ def _facts(
 ) -> Facts:
     X, previous = examples.X, examples.previous
     numbers = X.numbers if isinstance(X, Table) else X
-    of_y = examples.y, examples.weight, examples.processes
+    of_y = WeightedColumns(examples.y, examples.weight, processes=examples.processes)
     return Facts(
         parameters=parameters,
         optimizer=optimizer_kind(parameters.optimizer),
@@ -230,7 +232,7 @@ def _facts(
         n_columns=X.shape[1],
         n_numbers=numbers.shape[1],
         **vars(examples.totals()),
-        needs_float64=previous is None and examples.target.needs_float64(*of_y),
+        needs_float64=previous is None and examples.target.updated(of_y).needs_float64,
         cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,
         previous_dtype=None if previous is None else DTYPES[previous.coefs_[0].dtype.name],
     )

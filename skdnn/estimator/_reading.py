@@ -26,7 +26,6 @@ from skdnn.data.frames import (
     read_columns,
     to_host,
 )
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._columns import UserX, recode
 
@@ -43,7 +42,7 @@ def read_data(
     X: UserX,
     *y: Any,
     name: str = "y",
-    processes: SingleProcess = SINGLE_PROCESS,
+    min_rows: int = 1,
 ) -> Any:
     """Check X, and y where it is passed, and return them as arrays, tensors or Tables.
 
@@ -59,8 +58,8 @@ def read_data(
     *y : array-like or tensor of shape (n_samples,) or (n_samples, n_outputs)
     name : str, default="y"
         The name of y in errors.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes that share the rows. One of them may have no rows.
+    min_rows : int, default=1
+        0 for a part of the rows, which may be empty.
 
     Returns
     -------
@@ -68,9 +67,9 @@ def read_data(
     """
     X = check_in_memory(X)
     arrays = [estimator._task.target.normalized(values, name) for values in y]
-    has_rows = X.shape[0] > 0 or processes.size == 1
+    has_rows = X.shape[0] > 0 or min_rows > 0
     checked = arrays if has_rows else []  # scikit-learn's checks reject a y without rows
-    options: dict[str, Any] = {"ensure_min_samples": 1 if processes.size == 1 else 0}
+    options: dict[str, Any] = {"ensure_min_samples": min_rows}
     if checked:
         options["multi_output"] = estimator._task.target.takes_several
     named = _with_columns_of(schema, estimator)

@@ -171,11 +171,11 @@ def _split_file(plan: Plan, examples: FileExamples) -> Split:
 def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
     """Return the Encoder and the target, learned from a sample and the statistics of all rows."""
     dtype = np.dtype(dtype_name(plan.dtype))
-    target = sample.target.updated(
-        sample.y, sample.weight, dtype, plan.loss.is_robust, summary=summary
-    )
+    rows = WeightedColumns(sample.y, sample.weight)
+    target = sample.target.updated(rows, dtype, plan.loss.is_robust, summary)
     standardize = plan.parameters.standardize
-    encoder = fit_encoder(sample.X, sample.weight, standardize, plan.numeric_embedding)
+    columns = WeightedColumns(sample.X, sample.weight)
+    encoder = fit_encoder(columns, standardize, plan.numeric_embedding)
     return summary.refine_encoder(encoder, sample.X, standardize), target
 
 
@@ -264,18 +264,19 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
     weight = np.zeros_like(examples.weight)
     weight[rows] = examples.weight[rows]
     dtype = np.dtype(dtype_name(plan.dtype))
-    target = examples.target.updated(examples.y, weight, dtype, plan.loss.is_robust, plan.processes)
+    rows_of_y = WeightedColumns(examples.y, weight, processes=plan.processes)
+    target = examples.target.updated(rows_of_y, dtype, plan.loss.is_robust)
     encoder = None if plan.previous is None else fitted_encoder(plan.previous)
     if plan.is_partial_fit and encoder is not None:
         return (encoder.updated(examples.X, weight), target), examples
     y = target.standardized(examples.y)
+    columns = WeightedColumns(examples.X, weight, y, plan.processes)
     if len(columns_with_rare_categories(examples.X)):
-        fold = _assign_folds(plan, examples, rows)
-        means = out_of_fold_means(WeightedColumns(examples.X, weight, y, plan.processes), fold)
+        means = out_of_fold_means(columns, _assign_folds(plan, examples, rows))
         examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
-        options = plan.parameters.standardize, plan.numeric_embedding
-        encoder = fit_encoder(examples.X, weight, *options, y, plan.processes)
+        columns = replace(columns, X=examples.X)
+        encoder = fit_encoder(columns, plan.parameters.standardize, plan.numeric_embedding)
     else:
         encoder = encoder.with_target_means(examples.X, y, weight)
     return (encoder, target), examples

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from skdnn.network import Loss, Output
-from skdnn.processes import SingleProcess
 
 
 class Constraint(Protocol):
@@ -36,7 +35,8 @@ class Task:
     loss : callable
         From checked parameters to a Loss.
     weigh : callable
-        From (parameters, target, encoded y, sample weights, processes) to the weights of the rows.
+        From (parameters, target, encoded y, sample weights, the `total_weights` of all rows) to the
+        weights of the rows.
     is_classification : bool
         For the values of "auto".
     out_of_fold : tuple of (str, callable)
@@ -48,6 +48,6 @@ class Task:
     output: Output
     constraints: Mapping[str, Constraint]
     loss: Callable[[SimpleNamespace], Loss]
-    weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, SingleProcess], np.ndarray]
+    weigh: Callable[[SimpleNamespace, Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     is_classification: bool
     out_of_fold: tuple[str, Callable[[np.ndarray], np.ndarray]]

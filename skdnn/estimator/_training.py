@@ -18,7 +18,7 @@ from skdnn.callbacks import (
 from skdnn.checkpoints import CheckpointFile
 from skdnn.network import Network, cost
 from skdnn.processes import current_trainer
-from skdnn.training import TrainingResult, train
+from skdnn.training import Progress, TrainingResult, train
 
 from ._examples import Examples, describe_out_of_range_column
 from ._fitted_attributes import learned_attributes, network_attributes, set_attributes
@@ -118,15 +118,22 @@ def run_observed_training(
             f"scoring={plan.parameters.scoring!r} has no rows to score, since none are held out. "
             "Set early_stopping=True, or give X_val and y_val."
         )
+
+    def restore(progress: Progress) -> None:
+        """Restore the state in the file, which only process 0 has."""
+        state = None if checkpoint_file is None else checkpoint_file.restore(progress)
+        of_first = plan.processes.broadcast(state)
+        if state is None and of_first is not None:
+            progress.restore(of_first)
+
     tasks.begin(partial(learned_attributes, plan, examples.schema, split), plan.max_iter)
     observers: list[Callable] = [tasks] if tasks.is_active else []
-    restore = None
     if checkpoint_file is not None:
         checkpoint_file.seed = plan.seed
         observers.append(checkpoint_file)
-        restore = checkpoint_file.restore
+    on_start = restore if checkpoint_file is not None or plan.processes.size > 1 else None
     trainer = current_trainer(train)
-    result = run_training(plan, split, initialized, score, observers, trainer, restore)
+    result = run_training(plan, split, initialized, score, observers, trainer, on_start)
     if examples.validation is not None and result.n_iter.any():
         _warn_of_far_validation_set(plan, examples, split, result)
     return result

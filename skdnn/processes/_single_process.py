@@ -35,12 +35,10 @@ class SingleProcess:
         """Return the values: there are none of other processes to combine them with."""
         return values
 
-    allreduce_max = allgather_concat = broadcast = allreduce
+    allgather_concat = broadcast = allreduce
 
     def allreduce_(self, tensor: torch.Tensor) -> None:
         """Leave the tensor as it is."""
-
-    broadcast_ = allreduce_
 
     def allgather(self, value: T) -> list[T]:
         """Return a list of the value."""

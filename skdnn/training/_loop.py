@@ -120,7 +120,8 @@ def train(
             if processes.size > 1:
                 raise  # the other processes have not been interrupted
             ending = "interrupted"
-        processes.broadcast_(progress.kept)
+        if processes.size > 1:
+            progress.kept.copy_(processes.broadcast(progress.kept.cpu()))
         network.theta.copy_(progress.kept)
     return progress.result(ending)
 

@@ -141,8 +141,8 @@ class TrainingGroup:
                 self.optimizer.step(self, self.rate.at(epoch + step / n_steps))
                 step += 1
             sums += cost_sums(self.loss, predictions, rows.y, rows.weight)
-        of_all: Tensor = self.processes.allreduce(sums)
-        return of_all[0] / of_all[1]
+        self.processes.allreduce_(sums)
+        return sums[0] / sums[1]
 
     def take_full_batch(self) -> None:
         """Make all training rows the batch of the objective."""
@@ -196,8 +196,8 @@ class TrainingGroup:
             _, ys, weights = zip(*self.micro_batches, strict=True)
             y, weight, Z = (torch.cat(list(parts), dim=-1) for parts in (ys, weights, self.Z))
             sums = cost_sums(self.loss, Z, y, weight)
-        of_all: Tensor = self.processes.allreduce(sums)
-        return of_all[0] / of_all[1]
+        self.processes.allreduce_(sums)
+        return sums[0] / sums[1]
 
     def evaluate(self) -> tuple[Tensor, Tensor]:
         """Return the cost and the score on the validation set, both weighted, of shape (...)."""

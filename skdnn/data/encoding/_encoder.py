@@ -15,7 +15,6 @@ import torch
 from numpy.typing import DTypeLike
 
 from skdnn.data.frames import Table, as_tensor, dense_tensor
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._missing_indicators import MissingIndicators
 from ._one_hot import OneHot
@@ -47,9 +46,10 @@ class Encoder:
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from skdnn.data.encoding import fit_encoder
+    >>> from skdnn.data.encoding import WeightedColumns, fit_encoder
     >>> X = np.array([[1.0, 5.0], [3.0, 5.0], [99.0, 7.0], [1.0, np.nan]])
-    >>> fit_encoder(X, np.array([1.0, 1.0, 0.0, 0.0])).apply(X, torch.float64)
+    >>> columns = WeightedColumns(X, np.array([1.0, 1.0, 0.0, 0.0]))
+    >>> fit_encoder(columns).apply(X, torch.float64)
     tensor([[-1.,  0.],
             [ 1.,  0.],
             [97.,  0.],
@@ -252,31 +252,23 @@ def identity_encoder(n_features: int) -> Encoder:
 
 
 def fit_encoder(
-    X: Table | Matrix,
-    weight: np.ndarray,
+    columns: WeightedColumns,
     standardize: bool | str = True,
     numeric_embedding: str | None = None,
-    y: np.ndarray | None = None,
-    processes: SingleProcess = SINGLE_PROCESS,
 ) -> Encoder:
     """Fit an Encoder.
 
     Parameters
     ----------
-    X : Table, array, CSR matrix or tensor of shape (n_samples, n_features)
-    weight : array of shape (n_samples,)
-        Rows of weight 0 do not count.
+    columns : WeightedColumns
+        With y, the rare categories of a Table get target means.
     standardize : {True, False, "smooth_clip", "robust"}, default=True
         As in the estimators.
     numeric_embedding : {None, "piecewise_linear"}, default=None
         As in the estimators.
-    y : array of shape (n_samples,) or (n_samples, k) or None, default=None
-        For the target means of a Table with rare categories.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes among which the rows are distributed.
     """
-    columns = WeightedColumns(X, weight, y, processes)
-    is_categorical, target_means = np.zeros(X.shape[1], dtype=bool), TargetMeans()
+    X, target_means = columns.X, TargetMeans()
+    is_categorical = np.zeros(X.shape[1], dtype=bool)
     if isinstance(X, Table):
         is_categorical, target_means = X.is_categorical, TargetMeans.fit(columns)
         columns = replace(columns, X=target_means.append(X))

@@ -30,9 +30,9 @@ class FirstLayer:
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from skdnn.data.encoding import FirstLayer, fit_encoder
+    >>> from skdnn.data.encoding import FirstLayer, WeightedColumns, fit_encoder
     >>> X = np.arange(12.0)[:, None] ** 2
-    >>> encoder = fit_encoder(X, np.ones(12), numeric_embedding="piecewise_linear")
+    >>> encoder = fit_encoder(WeightedColumns(X, np.ones(12)), True, "piecewise_linear")
     >>> W, b = torch.ones(3, encoder.n_outputs), torch.ones(3, 1)
     >>> Z = W @ encoder.apply(X, torch.float32).mT + b
     >>> torch.allclose(FirstLayer(encoder, W, b).raw_predict(X), Z)

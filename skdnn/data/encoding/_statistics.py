@@ -123,6 +123,11 @@ class WeightedColumns:
         """The number of rows that count."""
         return int(self.processes.allreduce(np.array(np.count_nonzero(self.weight))))
 
+    def first_row(self) -> np.ndarray:
+        """Return the first row that counts, of an array X."""
+        of_each = self.processes.allgather(self.X[np.flatnonzero(self.weight)[:1]])
+        return next(filter(len, of_each))[0]
+
     def moments(self, bounded: bool = False) -> Moments:
         """Return the Moments of the numbers, computed chunk by chunk.
 
@@ -221,7 +226,8 @@ class WeightedColumns:
             chunk = dense_tensor(X[rows]).cpu().numpy()[self.weight[rows] > 0]
             low = np.fmin(low, np.fmin.reduce(chunk, axis=0, initial=np.inf))
             high = np.fmax(high, np.fmax.reduce(chunk, axis=0, initial=-np.inf))
-        return -self.processes.allreduce_max(-low), self.processes.allreduce_max(high)
+        lows, highs = zip(*self.processes.allgather((low, high)), strict=True)
+        return np.min(lows, axis=0), np.max(highs, axis=0)
 
     def has_others(self) -> np.ndarray:
         """Return for each categorical column whether a row has a category that is not frequent."""
@@ -241,8 +247,7 @@ class WeightedColumns:
         y = self.y if self.y.ndim == 2 else self.y[:, None]
         terms = np.column_stack([weight[:, None] * y, weight])
         mean = self.processes.allreduce(terms[:, :-1].sum(axis=0)) / self.n_rows
-        largest = self.processes.allreduce_max(fold.max(initial=0, keepdims=True))
-        n_folds = int(largest.item()) + 1
+        n_folds = 1 + max(self.processes.allgather(int(fold.max(initial=0))))
         for j in columns:
             shape = n_folds, len(self.X.categories[j]) + 1
             position = fold * shape[1] + self.X.codes[:, j]
@@ -310,7 +315,7 @@ class WeightedColumns:
             largest = np.maximum(largest, maximum.cpu().numpy())
         numerators, totals = self.processes.allreduce(sums)
         means = numerators / np.where(totals > 0, totals, 1.0)
-        return means, totals, self.processes.allreduce_max(largest)
+        return means, totals, np.max(self.processes.allgather(largest), axis=0)
 
     def _fences(self, columns: np.ndarray) -> np.ndarray:
         """Return the limits beyond which numbers are outliers, of shape (2, n); infinite for none.

@@ -114,7 +114,8 @@ def find_kinds(
         these kinds.
     """
     from_dtype = isinstance(categorical_features, str)
-    chosen, here = set(), None
+    default = CATEGORY if from_dtype and is_frame(X) else NUMBER
+    here = None
     if not holds_only_numbers(X) or (categorical_features and not from_dtype):
         if sparse.issparse(X):
             raise ValueError(
@@ -127,20 +128,16 @@ def find_kinds(
             **dict.fromkeys(chosen, CATEGORY),
         }
         others = [j for j in range(X.shape[1]) if j not in found]
-        found |= {j: column.kind() for j, column in zip(others, columns_of(X, others), strict=True)}
+        for j, column in zip(others, columns_of(X, others), strict=True):
+            kind = column.kind()
+            found[j] = default if kind == CATEGORY else kind
         here = [found[j] for j in range(X.shape[1])]
     in_processes = processes.allgather(here)
     if all(found_there is None for found_there in in_processes):
         return None
     in_processes = [found_there or [NUMBER] * X.shape[1] for found_there in in_processes]
-    default = CATEGORY if from_dtype and is_frame(X) else NUMBER
-    kinds = []
-    for j, of_column in enumerate(zip(*in_processes, strict=True)):
-        known = {kind for kind in of_column if kind is not None}
-        kind = CATEGORY if len(known) > 1 else next(iter(known), None)
-        if kind is None or (kind == CATEGORY and j not in chosen):
-            kind = default
-        kinds.append(kind)
+    known = [{*of_column} - {None} for of_column in zip(*in_processes, strict=True)]
+    kinds = [found.pop() if len(found) == 1 else default for found in known]
     return None if set(kinds) == {NUMBER} else kinds
 
 

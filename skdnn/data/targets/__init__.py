@@ -10,7 +10,12 @@ from ._arrays import encode_groups, normalized_labels, normalized_numbers
 from ._classes import Classes
 from ._real_numbers import RealNumbers
 from ._two_classes import TwoClasses
-from ._weights import apply_class_weight, check_weights, normalized_weights
+from ._weights import (
+    apply_class_weight,
+    check_total_weight,
+    check_weights,
+    normalized_weights,
+)
 
 Target: TypeAlias = Classes | RealNumbers
 
@@ -20,6 +25,7 @@ __all__ = [
     "Target",
     "TwoClasses",
     "apply_class_weight",
+    "check_total_weight",
     "check_weights",
     "encode_groups",
     "normalized_labels",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
+from skdnn.data.encoding import WeightedColumns
 
 from ._arrays import normalized_labels
 
@@ -61,18 +61,19 @@ class Classes:
         return y
 
     @classmethod
-    def learn(cls: type[Self], y: ArrayLike, processes: SingleProcess = SINGLE_PROCESS) -> Self:
-        """Return the classes of y of shape (n_samples,), whose rows may be distributed.
+    def distinct(cls, y: np.ndarray) -> np.ndarray:
+        """Return the labels of y, from which `learn` learns what it learns from y."""
+        return np.unique(y)[: cls.most_labels + 1]
+
+    @classmethod
+    def learn(cls: type[Self], y: ArrayLike) -> Self:
+        """Return the classes of y of shape (n_samples,).
 
         Raises
         ------
         ValueError
             If y is continuous.
         """
-        if processes.size > 1:
-            of_all = processes.allgather(np.unique(y)[: cls.most_labels + 1])
-            found = [labels for labels in of_all if len(labels)]
-            y = np.concatenate(found) if found else y
         check_classification_targets(y)
         return cls(np.unique(y))
 
@@ -146,15 +147,16 @@ class Classes:
         """Return encoded y as the user passed it: the labels."""
         return self.classes[y]
 
-    def check(
-        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> None:
-        """Raise a ValueError unless all classes have rows of positive weight."""
-        counts = processes.allreduce(np.bincount(y[weight > 0], minlength=len(self.classes)))
-        if not counts.all():
-            found = self.classes[counts > 0].tolist()
+    def total_weights(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Return the weight of the rows of each class, of shape (n_classes,)."""
+        return np.bincount(y, weights=weight, minlength=len(self.classes))
+
+    def check(self, totals: np.ndarray) -> None:
+        """Raise a ValueError unless the `total_weights` of all rows are positive."""
+        if not totals.all():
+            found = self.classes[totals > 0].tolist()
             raise ValueError(
-                f"y must hold {len(counts)} classes with a weight above zero (sample_weight times "
+                f"y must hold {len(totals)} classes with a weight above zero (sample_weight times "
                 f"class_weight), got {len(found)}: {found}."
             )
 
@@ -162,27 +164,20 @@ class Classes:
         """Return encoded y, the class of each row for stratified splits."""
         return y
 
-    def count_rarest(self, y: np.ndarray, processes: SingleProcess = SINGLE_PROCESS) -> int:
-        """Return the number of rows of the rarest class."""
-        return int(processes.allreduce(np.bincount(y, minlength=len(self.classes))).min())
-
     # Classes have no unit: a network learns and predicts them as they are.
 
     def updated(
         self: Self,
-        y: np.ndarray,
-        weight: np.ndarray,
+        rows: WeightedColumns,
         dtype: DTypeLike = np.float64,
         bounded: bool = False,
-        processes: SingleProcess = SINGLE_PROCESS,
         summary: object = None,
     ) -> Self:
         """Return itself, since these rows change nothing."""
         return self
 
-    def needs_float64(
-        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> bool:
+    @property
+    def needs_float64(self) -> bool:
         """Return whether predictions in float32 would be too coarse: they are not."""
         return False
 

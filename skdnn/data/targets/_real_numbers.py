@@ -1,14 +1,13 @@
 """Real numbers as targets: one or several a row, standardised for the network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from skdnn.data.encoding import Moments, WeightedColumns
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import normalized_numbers
 
@@ -39,9 +38,10 @@ class RealNumbers:
     Examples
     --------
     >>> import numpy as np
+    >>> from skdnn.data.encoding import WeightedColumns
     >>> from skdnn.data.targets import RealNumbers
     >>> y = np.array([10.0, 20.0, 30.0])
-    >>> target = RealNumbers.learn(y).updated(y, np.array([1.0, 0.0, 1.0]))
+    >>> target = RealNumbers.learn(y).updated(WeightedColumns(y, np.array([1.0, 0.0, 1.0])))
     >>> target.standardized(y), target.restored(np.array([0.5]))
     (array([-1.,  0.,  1.]), array([25.]))
     """
@@ -65,10 +65,14 @@ class RealNumbers:
         return self.deviation == 0
 
     @classmethod
-    def learn(cls, y: np.ndarray, processes: SingleProcess = SINGLE_PROCESS) -> "RealNumbers":
+    def distinct(cls, y: np.ndarray) -> np.ndarray:
+        """Return a row of y, from which `learn` learns what it learns from y."""
+        return y[:1]
+
+    @classmethod
+    def learn(cls, y: np.ndarray) -> "RealNumbers":
         """Return RealNumbers with as many outputs as y has, without any rows learned."""
-        found = [shape for shape in processes.allgather(y.shape) if shape[0]] or [y.shape]
-        return cls(*np.zeros((3, 1 if len(found[0]) == 1 else found[0][1])))
+        return cls(*np.zeros((3, 1 if y.ndim == 1 else y.shape[1])))
 
     @staticmethod
     def by_label(y: np.ndarray) -> list[tuple[Any, np.ndarray]]:
@@ -109,40 +113,34 @@ class RealNumbers:
         """Return y as the user passed it, as it is."""
         return y
 
-    def check(
-        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> None:
+    def total_weights(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Return the weight of all rows, of shape (1,), since numbers have no classes."""
+        return np.array([weight.sum()])
+
+    def check(self, totals: np.ndarray) -> None:
         """Do nothing: numbers need no second value."""
 
     def strata(self, y: np.ndarray) -> np.ndarray | None:
         """Return None: splits are not stratified."""
         return None
 
-    def count_rarest(self, y: np.ndarray, processes: SingleProcess = SINGLE_PROCESS) -> int:
-        """Return the number of rows, since numbers have no classes."""
-        return int(processes.allreduce(np.array(len(y))))
-
     def updated(
         self,
-        y: np.ndarray,
-        weight: np.ndarray,
+        rows: WeightedColumns,
         dtype: DTypeLike = np.float64,
         bounded: bool = False,
-        processes: SingleProcess = SINGLE_PROCESS,
         summary: Any = None,
     ) -> "RealNumbers":
         """Return the RealNumbers learned from earlier rows and from these.
 
         Parameters
         ----------
-        y : array of shape (m,) or (m, k)
-        weight : array of shape (m,)
+        rows : WeightedColumns
+            Of y, of shape (m,) or (m, k).
         dtype : dtype, default=float64
             Of the network.
         bounded : bool, default=False
             Clip outliers, as `WeightedColumns.moments` does.
-        processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-            The processes among which the rows are distributed.
         summary : Summary or None, default=None
             Of all rows, if these are a sample. Then only the moments of outputs with outliers are
             those of the sample.
@@ -154,18 +152,17 @@ class RealNumbers:
         """
         # Distances from one of the numbers: they are exactly 0 for a constant, and precise if all
         # numbers are far from zero.
-        columns = y[:, None] if y.ndim == 1 else y
-        given = processes.allgather(columns[np.flatnonzero(weight)[:1]])
-        origin = next(filter(len, given))[0]
+        y = rows.X[:, None] if rows.X.ndim == 1 else rows.X
+        origin = replace(rows, X=y).first_row()
         known = Moments(self.mean - origin, self.deviation, self.total)
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = columns - origin
+            distances = replace(rows, X=y - origin)
             if not self.total.any():
-                known = WeightedColumns(distances, weight, processes=processes).moments(bounded)
+                known = distances.moments(bounded)
             elif bounded and self.total.all():
-                known += WeightedColumns(distances, weight).moments_near(known)
+                known += distances.moments_near(known)
             else:
-                known += WeightedColumns(distances, weight).moments()
+                known += distances.moments()
             mean, deviation, total = origin + known.mean, known.deviation, known.total
         if summary is not None:
             of_all, total = summary.y.moments, summary.y.moments.total
@@ -187,15 +184,13 @@ class RealNumbers:
         target._check_precision(dtype)
         return target
 
-    def needs_float64(
-        self, y: np.ndarray, weight: np.ndarray, processes: SingleProcess = SINGLE_PROCESS
-    ) -> bool:
+    @property
+    def needs_float64(self) -> bool:
         """Return whether predictions in float32 would be too coarse for these numbers."""
-        found = self.updated(y, weight, processes=processes)
-        size = np.abs(found.mean) + found.deviation
-        is_far = np.abs(found.mean) > _FARTHEST_IN_FLOAT32 * found.deviation
+        size = np.abs(self.mean) + self.deviation
+        is_far = np.abs(self.mean) > _FARTHEST_IN_FLOAT32 * self.deviation
         with np.errstate(over="ignore"):
-            is_far &= (found.deviation > 0) | (found.mean.astype(np.float32) != found.mean)
+            is_far &= (self.deviation > 0) | (self.mean.astype(np.float32) != self.mean)
         is_small = (size > 0) & (size < _SMALLEST_IN_FLOAT32)
         return bool((is_far | is_small | (size > _LARGEST_IN_FLOAT32)).any())
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit
 
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
-
 from ._classes import Classes
 
 
@@ -52,15 +50,15 @@ class TwoClasses(Classes):
     )
 
     @classmethod
-    def learn(cls, y: ArrayLike, processes: SingleProcess = SINGLE_PROCESS) -> "TwoClasses":
-        """Return the TwoClasses of y of shape (n_samples,), whose rows may be distributed.
+    def learn(cls, y: ArrayLike) -> "TwoClasses":
+        """Return the TwoClasses of y of shape (n_samples,).
 
         Raises
         ------
         ValueError
             If y is continuous, or does not have two classes.
         """
-        target = super().learn(y, processes)
+        target = super().learn(y)
         if len(target.classes) > 2:
             raise ValueError(
                 "Only binary classification is supported. The type of the target is multiclass; "

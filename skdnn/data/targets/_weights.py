@@ -6,16 +6,29 @@ from typing import Any
 import numpy as np
 
 from skdnn.data.frames import check_not_lazy, short_repr
-from skdnn.processes import SINGLE_PROCESS, SingleProcess
 
 from ._arrays import as_array
 
 
-def check_weights(
-    sample_weight: Any,
-    n_samples: int,
-    name: str = "sample_weight",
-    processes: SingleProcess = SINGLE_PROCESS,
+def check_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
+    """Return `normalized_weights` after checking that they are not all 0."""
+    weight = normalized_weights(sample_weight, n_samples)
+    check_total_weight(weight.sum())
+    return weight
+
+
+def check_total_weight(total: float, name: str = "sample_weight") -> None:
+    """Raise a ValueError unless a sum of weights is a number above zero."""
+    if total == 0:
+        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
+    if not np.finfo(np.float64).tiny < total < np.inf:
+        raise ValueError(
+            f"{name} must have a sum that is neither 0 nor infinite, got a sum of {total:g}."
+        )
+
+
+def normalized_weights(
+    sample_weight: Any, n_samples: int, name: str = "sample_weight"
 ) -> np.ndarray:
     """Return sample weights as an array of float64, ones for None.
 
@@ -25,33 +38,14 @@ def check_weights(
     n_samples : int
     name : str, default="sample_weight"
         Of the argument, for error messages.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes among which the rows are distributed.
 
     Raises
     ------
     ValueError
-        If the weights are not finite and non-negative, one for each row, or if all are 0.
+        If the weights are not finite and non-negative, one for each row.
     """
     if sample_weight is None:
-        sample_weight = np.ones(n_samples)
-        if processes.size == 1:
-            return sample_weight
-    weight = normalized_weights(sample_weight, n_samples, name)
-    if not processes.allreduce(np.array(np.count_nonzero(weight))):
-        raise ValueError(f"{name} must hold a weight above zero, got all zero.")
-    if not np.finfo(np.float64).tiny < processes.allreduce(weight.sum()) < np.inf:
-        raise ValueError(
-            f"{name} must have a sum that is neither 0 nor infinite, got weights of up to "
-            f"{weight.max(initial=0):g}."
-        )
-    return weight
-
-
-def normalized_weights(
-    sample_weight: Any, n_samples: int, name: str = "sample_weight"
-) -> np.ndarray:
-    """Return sample weights as float64; like `check_weights`, but all of them may be 0."""
+        return np.ones(n_samples)
     check_not_lazy(sample_weight, name)
     try:
         is_masked = np.ma.isMaskedArray(sample_weight)
@@ -75,9 +69,9 @@ def normalized_weights(
 def apply_class_weight(
     weight: np.ndarray,
     y: np.ndarray,
+    totals: np.ndarray,
     classes: np.ndarray,
     class_weight: str | Mapping[Any, float] | None,
-    processes: SingleProcess = SINGLE_PROCESS,
 ) -> np.ndarray:
     """Return the sample weights multiplied by the weights of the rows' classes.
 
@@ -86,26 +80,25 @@ def apply_class_weight(
     weight : array of shape (n_samples,)
     y : array of int of shape (n_samples,)
         Indices into `classes`.
+    totals : array of shape (n_classes,)
+        The weight of all rows of each class, of which these may be a part.
     classes : array of shape (n_classes,)
     class_weight : None, "balanced" or dict
         "balanced" gives all classes the same total weight without changing the sum. A dict maps
         labels to weights; the default weight is 1.
-    processes : SingleProcess or Communicator, default=SINGLE_PROCESS
-        The processes among which the rows are distributed.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdnn.data.targets import apply_class_weight
-    >>> weight, y = np.ones(4), np.array([0, 0, 0, 1])
-    >>> apply_class_weight(weight, y, np.array(["a", "b"]), "balanced").round(3).tolist()
+    >>> weight, y, totals = np.ones(4), np.array([0, 0, 0, 1]), np.array([3, 1])
+    >>> apply_class_weight(weight, y, totals, np.array(["a", "b"]), "balanced").round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]
     """
     if class_weight is None:
         return weight
     labels = classes.tolist()
     if isinstance(class_weight, str):
-        totals = processes.allreduce(np.bincount(y, weights=weight, minlength=len(labels)))
         factors = totals.sum() / (len(labels) * totals)
     else:
         unknown = [label for label in class_weight if label not in set(labels)]
@@ -114,5 +107,8 @@ def apply_class_weight(
                 f"class_weight must have labels of y as keys, {labels}, got {unknown}."
             )
         factors = np.array([class_weight.get(label, 1.0) for label in labels])
-    weight = weight * factors[y]
-    return check_weights(weight, len(weight), "class_weight times sample_weight", processes)
+    name = "class_weight times sample_weight"
+    weight = normalized_weights(weight * factors[y], len(weight), name)
+    has_rows = totals > 0  # the factor of a class without rows may be infinite
+    check_total_weight(factors[has_rows] @ totals[has_rows], name)
+    return weight

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from skdnn.data.batches import Batches, StackedBatches, TableRows, hold_out, make_folds, make_rows
 from skdnn.data.batches._inputs import DenseRows, OnDemandRows
-from skdnn.data.encoding import fit_encoder, identity_encoder
+from skdnn.data.encoding import WeightedColumns, fit_encoder, identity_encoder
 from skdnn.data.frames import Table
 
 M = 23
@@ -135,7 +135,9 @@ def training_batches(n, seed=None, kind="dense", batch_size=5):
             n_frequent=np.array([2]),
         ),
     }[kind]()  # fmt: skip
-    encoder = fit_encoder(data, np.ones(n)) if kind == "table" else identity_encoder(3)
+    encoder = (
+        fit_encoder(WeightedColumns(data, np.ones(n))) if kind == "table" else identity_encoder(3)
+    )
     rows = make_rows(data, np.arange(n), encoder, torch.float64, torch.device("cpu"))
     options = {} if seed is None else {"generators": [torch.Generator().manual_seed(seed)]}
     y, weight = rng.integers(0, 2, n), rng.uniform(0.5, 2, n)

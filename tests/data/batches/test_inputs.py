@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 
 from skdnn.data.batches import RowsOfEachNetwork, TableRows, make_rows, network_inputs
-from skdnn.data.encoding import fit_encoder, identity_encoder
+from skdnn.data.encoding import WeightedColumns, fit_encoder, identity_encoder
 from skdnn.data.frames import Table, read_columns
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def layouts():
 
 @pytest.mark.parametrize("layout", layouts())
 def test_rows_do_not_depend_on_the_memory_layout(layout):
-    data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
+    data, encoder = layouts()[layout], fit_encoder(WeightedColumns(X, np.ones(50)))
     index = np.array([7, 3, 40])
     rows = make_rows(data, index, encoder, torch.float64, CPU)
     expected = encoder.apply(X[index], torch.float64)
@@ -61,7 +61,7 @@ def test_rows_do_not_depend_on_the_dtype(dtype):
 @pytest.mark.parametrize("layout", layouts())
 @pytest.mark.parametrize("is_merged", [False, True])
 def test_inputs_do_not_depend_on_the_layout_and_missing_values_are_centres(layout, is_merged):
-    data, encoder = layouts()[layout], fit_encoder(X, np.ones(50))
+    data, encoder = layouts()[layout], fit_encoder(WeightedColumns(X, np.ones(50)))
     inputs = network_inputs(data, encoder, torch.float64, CPU, is_merged)
     expected = X if is_merged else (X - X.mean(axis=0)) / X.std(axis=0)
     np.testing.assert_allclose(inputs, expected, rtol=1e-12, atol=1e-12)
@@ -90,7 +90,9 @@ def table(n_others):
 def test_large_and_small_tables_give_the_same_rows(
     most_numbers, embedding, n_others_in_fit, monkeypatch
 ):
-    encoder = fit_encoder(table(n_others_in_fit), np.ones(50), "smooth_clip", embedding)
+    encoder = fit_encoder(
+        WeightedColumns(table(n_others_in_fit), np.ones(50)), "smooth_clip", embedding
+    )
     index, options = np.array([7, 3, 40, 8]), (encoder, torch.float32, CPU)
     small = make_rows(table(1), index, *options)
     monkeypatch.setattr("skdnn.data.batches._inputs._TABLE_WORTH_EXPANDING", 0)
@@ -125,7 +127,7 @@ def test_dense_rows_are_equal_if_numbers_dtype_and_device_are():
     assert rows(X[::-1]).equals(rows(index=index[::-1]))
     assert not rows().equals(rows(other))
     assert not rows().equals(rows(index=index[:-1]))
-    assert not rows().equals(rows(encoder=fit_encoder(X, np.ones(50))))
+    assert not rows().equals(rows(encoder=fit_encoder(WeightedColumns(X, np.ones(50)))))
     assert not rows(X.round()).equals(rows(X.round(), dtype=torch.float32))
     elsewhere = rows()
     elsewhere.device = torch.device("meta")  # of the rows that are returned
@@ -144,7 +146,7 @@ def test_networks_share_all_columns_but_their_target_means(
         pd.DataFrame({"x": X[:, 0], "c": list("abcde") * 10}), ["number", "category"]
     )
     table = table.recoded(table.categories, n_frequent=np.array([2]))
-    encoder = fit_encoder(table, np.ones(50), True, numeric_embedding, X[:, 1])
+    encoder = fit_encoder(WeightedColumns(table, np.ones(50), X[:, 1]), True, numeric_embedding)
     index, means = np.array([7, 3, 40]), RNG.normal(size=(2, 3, 1))
     rows = RowsOfEachNetwork(table, index, means, encoder, torch.float64, CPU)
     expected = [

@@ -18,6 +18,7 @@ from skdnn.data.encoding import (
     Encoder,
     OneHot,
     Standardize,
+    WeightedColumns,
     _encoder,
     fit_encoder,
     identity_encoder,
@@ -44,7 +45,7 @@ def with_missing():
 def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted):
     weight = RNG.integers(0, 4, size=50).astype(float) if weighted else ONES
     data = X.astype(dtype)
-    ours = fit_encoder(convert(data), weight)
+    ours = fit_encoder(WeightedColumns(convert(data), weight))
     theirs = StandardScaler().fit(data.astype(np.float64), sample_weight=weight)
     np.testing.assert_allclose(ours.block(Standardize).center, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
@@ -53,7 +54,7 @@ def test_means_and_scales_are_those_of_standard_scaler(convert, dtype, weighted)
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
 def test_missing_values_do_not_count(convert):
     data = with_missing()
-    ours, theirs = fit_encoder(convert(data), ONES), StandardScaler().fit(data)
+    ours, theirs = fit_encoder(WeightedColumns(convert(data), ONES)), StandardScaler().fit(data)
     np.testing.assert_allclose(ours.block(Standardize).center, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
 
@@ -61,7 +62,7 @@ def test_missing_values_do_not_count(convert):
 @pytest.mark.parametrize("convert", CONTAINERS)
 def test_robust_centers_and_scales_are_those_of_robust_scaler(convert):
     data = RNG.exponential(size=(101, 3))  # quartiles of 101 values need no interpolation
-    ours = fit_encoder(convert(data), np.ones(101), "robust")
+    ours = fit_encoder(WeightedColumns(convert(data), np.ones(101)), "robust")
     theirs = RobustScaler().fit(data)
     np.testing.assert_allclose(ours.block(Standardize).center, theirs.center_, rtol=1e-12)
     np.testing.assert_allclose(ours.block(Standardize).scale, theirs.scale_, rtol=1e-12)
@@ -70,30 +71,32 @@ def test_robust_centers_and_scales_are_those_of_robust_scaler(convert):
 def test_robust_scale_is_half_the_range_if_most_values_are_the_same():
     data = np.zeros((50, 1))
     data[0], data[1] = -4, 6
-    assert fit_encoder(data, ONES, "robust").block(Standardize).scale == 5
+    assert fit_encoder(WeightedColumns(data, ONES), "robust").block(Standardize).scale == 5
 
 
 @pytest.mark.parametrize("standardize", [True, "robust", "smooth_clip"])
 def test_integer_weights_count_as_repetitions(standardize):
     data, weight = with_missing(), RNG.integers(0, 4, size=50)
     options = {"standardize": standardize, "numeric_embedding": "piecewise_linear"}
-    weighted = fit_encoder(data, weight.astype(float), **options)
-    repeated = fit_encoder(data.repeat(weight, axis=0), np.ones(weight.sum()), **options)
+    weighted = fit_encoder(WeightedColumns(data, weight.astype(float)), **options)
+    repeated = fit_encoder(
+        WeightedColumns(data.repeat(weight, axis=0), np.ones(weight.sum())), **options
+    )
     torch.testing.assert_close(weighted.apply(data, DOUBLE), repeated.apply(data, DOUBLE))
 
 
 @pytest.mark.parametrize("options", [{}, {"numeric_embedding": "piecewise_linear"}])
 def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, options):
     data = with_missing()
-    whole = fit_encoder(data, ONES, **options)
+    whole = fit_encoder(WeightedColumns(data, ONES), **options)
     monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 12)
-    chunked = fit_encoder(data, ONES, **options)
+    chunked = fit_encoder(WeightedColumns(data, ONES), **options)
     torch.testing.assert_close(whole.apply(data, DOUBLE), chunked.apply(data, DOUBLE))
 
 
 def test_smooth_clip_bounds_outliers_and_keeps_the_order():
     data = np.concatenate([RNG.normal(size=49), [1e9]])[:, None]
-    encoder = fit_encoder(data, ONES, "robust")
+    encoder = fit_encoder(WeightedColumns(data, ONES), "robust")
     Z = encoder.apply(data, DOUBLE)[:, 0].numpy()
     learned = encoder.block(Standardize)
     z = ((data - learned.center) * learned.inverse_scale)[:, 0]
@@ -105,7 +108,7 @@ def test_smooth_clip_bounds_outliers_and_keeps_the_order():
 @pytest.mark.parametrize("standardize", [True, False, "smooth_clip", "robust"])
 def test_a_missing_number_is_zero_with_a_missing_indicator(standardize):
     data = with_missing()
-    encoder = fit_encoder(data, ONES, standardize)
+    encoder = fit_encoder(WeightedColumns(data, ONES), standardize)
     assert encoder.state["indicator_column"].tolist() == [0, 1, 2]
     encoded = encoder.apply(data, DOUBLE).numpy()
     numbers, indicators = encoded[:, :4], encoded[:, 4:]
@@ -116,7 +119,7 @@ def test_a_missing_number_is_zero_with_a_missing_indicator(standardize):
 def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
     data, weight = X.copy(), ONES.copy()
     data[7, 1], weight[7] = np.nan, 0
-    encoder = fit_encoder(data, weight)
+    encoder = fit_encoder(WeightedColumns(data, weight))
     assert encoder.state["indicator_column"].size == 0
     assert encoder.apply(data, DOUBLE)[7, 1] == 0
 
@@ -124,7 +127,7 @@ def test_missing_values_in_rows_of_weight_zero_have_no_indicator():
 @pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e9 + 0.1])
 def test_a_constant_feature_is_always_encoded_as_zero(constant):
     data = np.column_stack([np.full(1000, constant), RNG.normal(size=1000)])
-    encoder = fit_encoder(data, np.ones(1000))
+    encoder = fit_encoder(WeightedColumns(data, np.ones(1000)))
     assert encoder.state["inverse_scale"][0] == 0
     unseen = encoder.apply(np.array([[constant + 5, 0.0]]), DOUBLE)
     assert unseen[0, 0] == 0
@@ -135,19 +138,19 @@ def test_a_constant_feature_is_always_encoded_as_zero(constant):
 @pytest.mark.parametrize("standardize", [True, "smooth_clip", "robust"])
 def test_a_column_without_any_value_is_zero(standardize):
     data = np.column_stack([np.full(50, np.nan), X[:, 0]])
-    encoder = fit_encoder(data, ONES, standardize, "piecewise_linear")
+    encoder = fit_encoder(WeightedColumns(data, ONES), standardize, "piecewise_linear")
     assert (encoder.apply(data, DOUBLE)[:, 0] == 0).all()
 
 
 def test_a_large_mean_loses_no_digits():
     data = 1e8 + RNG.normal(size=(1000, 1))
-    standardized = fit_encoder(data, np.ones(1000)).apply(data, DOUBLE).numpy()
+    standardized = fit_encoder(WeightedColumns(data, np.ones(1000))).apply(data, DOUBLE).numpy()
     assert abs(standardized.mean()) < 1e-7
     assert standardized.std() == pytest.approx(1, rel=1e-7)
 
 
 def test_merge_moves_standardising_into_the_first_layer():
-    encoder = fit_encoder(X, ONES)
+    encoder = fit_encoder(WeightedColumns(X, ONES))
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
     merged_W, merged_b = encoder.block(Standardize).merge(W, b)
     expected = encoder.apply(X, DOUBLE).numpy() @ W + b
@@ -155,7 +158,7 @@ def test_merge_moves_standardising_into_the_first_layer():
 
 
 def test_a_rescaled_layer_computes_the_same_after_an_update():
-    earlier = fit_encoder(X, ONES)
+    earlier = fit_encoder(WeightedColumns(X, ONES))
     later = earlier.updated(1000 * X[:20] + 7, ONES[:20])
     W, b = RNG.normal(size=(2, 4, 3)), RNG.normal(size=(2, 3))
     rescaled_W, rescaled_b = later.block(Standardize).rescaled(W, b, earlier.block(Standardize))
@@ -166,8 +169,8 @@ def test_a_rescaled_layer_computes_the_same_after_an_update():
 
 def test_rescaling_keeps_the_weights_of_constant_clipped_and_unscaled_columns():
     W, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
-    constant = fit_encoder(np.ones((50, 4)), ONES)
-    clipped, unscaled = fit_encoder(X, ONES, "smooth_clip"), identity_encoder(4)
+    constant = fit_encoder(WeightedColumns(np.ones((50, 4)), ONES))
+    clipped, unscaled = fit_encoder(WeightedColumns(X, ONES), "smooth_clip"), identity_encoder(4)
     for earlier in (constant, clipped, unscaled):
         later = earlier.updated(X + 3, ONES)
         found = later.block(Standardize).rescaled(W, b, earlier.block(Standardize))
@@ -176,17 +179,17 @@ def test_rescaling_keeps_the_weights_of_constant_clipped_and_unscaled_columns():
 
 
 def test_merges_exactly_is_false_if_precision_or_columns_would_be_lost():
-    far = fit_encoder(1e6 + X[:, :1] / X[:, :1].std(), ONES)
+    far = fit_encoder(WeightedColumns(1e6 + X[:, :1] / X[:, :1].std(), ONES))
     assert not far.merges_exactly(np.float32)
     assert far.merges_exactly(np.float64)
-    assert not fit_encoder(X, ONES, "smooth_clip").merges_exactly(np.float64)
-    assert not fit_encoder(with_missing(), ONES).merges_exactly(np.float64)
+    assert not fit_encoder(WeightedColumns(X, ONES), "smooth_clip").merges_exactly(np.float64)
+    assert not fit_encoder(WeightedColumns(with_missing(), ONES)).merges_exactly(np.float64)
     assert identity_encoder(4).merges_exactly(np.float32)
 
 
 def test_bins_hold_equally_many_rows_and_are_encoded_linearly():
     data = RNG.exponential(size=(1601, 1))
-    encoder = fit_encoder(data, np.ones(1601), False, "piecewise_linear")
+    encoder = fit_encoder(WeightedColumns(data, np.ones(1601)), False, "piecewise_linear")
     edges = np.quantile(data[:, 0], np.linspace(0, 1, 17), method="inverted_cdf")
     np.testing.assert_allclose(encoder.state["bin_start"], edges[:-1], rtol=1e-12)
     fractions = encoder.apply(data, DOUBLE)[:, 1:].numpy()
@@ -214,7 +217,7 @@ def recoded_table():
 
 
 def test_categories_are_encoded_as_by_one_hot_encoder():
-    encoder = fit_encoder(recoded_table(), ONES, "smooth_clip")
+    encoder = fit_encoder(WeightedColumns(recoded_table(), ONES), "smooth_clip")
     encoded = encoder.apply(recoded_table(), DOUBLE).numpy()
     categories = FRAME[["colour", "native"]].astype(object)
     expected = OneHotEncoder(sparse_output=False).fit_transform(categories)
@@ -223,7 +226,7 @@ def test_categories_are_encoded_as_by_one_hot_encoder():
 
 
 def test_an_encoder_can_be_made_from_its_attributes():
-    encoder = fit_encoder(recoded_table(), ONES, "robust", "piecewise_linear")
+    encoder = fit_encoder(WeightedColumns(recoded_table(), ONES), "robust", "piecewise_linear")
     again = Encoder.from_state(encoder.state)
     torch.testing.assert_close(
         again.apply(recoded_table(), DOUBLE), encoder.apply(recoded_table(), DOUBLE)
@@ -232,7 +235,7 @@ def test_an_encoder_can_be_made_from_its_attributes():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_module_encodes_as_the_encoder_does(dtype):
-    encoder = fit_encoder(recoded_table(), ONES, "smooth_clip", "piecewise_linear")
+    encoder = fit_encoder(WeightedColumns(recoded_table(), ONES), "smooth_clip", "piecewise_linear")
     tensor = torch.empty(50, 3, dtype=DOUBLE)
     tensor[:, 1] = torch.from_numpy(recoded_table().numbers[:, 0])
     tensor[:, [0, 2]] = torch.from_numpy(recoded_table().codes).double()
@@ -290,7 +293,7 @@ def expected_cycles(data):
 
 
 def test_a_new_block_needs_one_class_and_one_entry_in_the_list(with_cyclic_block):
-    encoder = fit_encoder(X, ONES)
+    encoder = fit_encoder(WeightedColumns(X, ONES))
     encoded = encoder.apply(X, DOUBLE)
     assert encoder.outputs_of(Cyclic) == slice(4, 12)
     np.testing.assert_allclose(encoded[:, 4:], expected_cycles(X), atol=1e-12)
@@ -305,7 +308,7 @@ def test_a_new_block_needs_one_class_and_one_entry_in_the_list(with_cyclic_block
 
 def test_the_outputs_of_a_new_block_are_found_again_after_an_update(with_cyclic_block):
     constant = np.column_stack([X[:, 0], ONES, X[:, 1]])
-    encoder = fit_encoder(constant, ONES)
+    encoder = fit_encoder(WeightedColumns(constant, ONES))
     later = encoder.updated(X[:, :3], ONES)
     assert encoder.positions_in(later).tolist() == [0, 1, 2, 3, 4, 6, 7]
     assert later.n_outputs == 9

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skdnn import DeepBinaryClassifier
-from skdnn.data.encoding import FirstLayer, fit_encoder
+from skdnn.data.encoding import FirstLayer, WeightedColumns, fit_encoder
 from skdnn.data.frames import read_columns
 
 RNG = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def layouts():
 def test_tables_give_the_product_of_weights_and_encoded_inputs(layout, standardize, stack):
     X = layouts()[layout]
     y = RNG.integers(2, size=N).astype(float)
-    encoder = fit_encoder(X, np.ones(N), standardize, "piecewise_linear", y=y)
+    encoder = fit_encoder(WeightedColumns(X, np.ones(N), y), standardize, "piecewise_linear")
     generator = torch.Generator().manual_seed(0)
     shape = *stack, 4, encoder.n_outputs
     W = torch.randn(shape, dtype=torch.float64, generator=generator)
@@ -53,7 +53,7 @@ def test_tables_give_the_product_of_weights_and_encoded_inputs(layout, standardi
 
 def test_numbers_outside_of_the_bins_and_on_their_edges_are_looked_up_as_they_are_encoded():
     X = RNG.normal(size=(N, 2))
-    encoder = fit_encoder(X, np.ones(N), "smooth_clip", "piecewise_linear")
+    encoder = fit_encoder(WeightedColumns(X, np.ones(N)), "smooth_clip", "piecewise_linear")
     edges = np.sort(X, axis=0)
     rows = np.vstack([edges, edges[:1] - 1e9, edges[-1:] + 1e9, edges[:1] - 1e300])
     W, b = torch.ones((1, encoder.n_outputs), dtype=torch.float64), torch.zeros(1, 1).double()

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from skdnn.data.encoding import PiecewiseLinear, fit_encoder
+from skdnn.data.encoding import PiecewiseLinear, WeightedColumns, fit_encoder
 from skdnn.data.encoding._piecewise_linear import bin_edges
 
 RNG = np.random.default_rng(0)
 
 
 def find_bins(X, weight):
-    return fit_encoder(X, weight, False, "piecewise_linear").block(PiecewiseLinear)
+    return fit_encoder(WeightedColumns(X, weight), False, "piecewise_linear").block(PiecewiseLinear)
 
 
 def test_edges_of_many_distinct_numbers_are_quantiles():
@@ -53,7 +53,7 @@ def test_the_scale_of_a_subnormal_width_is_finite():
 
 def test_a_bin_encodes_the_fraction_of_it_below_the_number():
     values = np.array([[0.0], [0.0], [1.0], [3.0]])
-    fractions = fit_encoder(values, np.ones(4), False, "piecewise_linear").apply(
+    fractions = fit_encoder(WeightedColumns(values, np.ones(4)), False, "piecewise_linear").apply(
         np.array([[-1.0], [0.5], [2.0], [9.0]]), torch.float64
     )
     assert fractions[:, 1:].tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]

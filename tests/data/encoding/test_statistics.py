@@ -6,6 +6,7 @@ import torch
 from scipy import sparse
 
 from skdnn.data.encoding import WeightedColumns
+from skdnn.processes import SingleProcess
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2.0, 3.0, size=(300, 3))
@@ -113,3 +114,23 @@ def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch, bounded):
     monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", 12)
     for name, value in vars(moments(data, WEIGHT, bounded)).items():
         np.testing.assert_allclose(value, getattr(whole, name), rtol=1e-12)
+
+
+class WithOthers(SingleProcess):
+    """A communicator whose other processes have given objects."""
+
+    def __init__(self, *others):
+        self.others = others
+
+    def allgather(self, value):
+        return [*self.others, value]
+
+
+def test_limits_and_the_first_row_are_those_of_all_processes():
+    none, others = X[:0], (np.array([-50.0, 0, 0]), np.array([0, 0, 50.0]))
+    columns = WeightedColumns(X, WEIGHT, processes=WithOthers(none))
+    np.testing.assert_array_equal(columns.first_row(), X[np.flatnonzero(WEIGHT)[0]])
+    low, high = WeightedColumns(X, WEIGHT, processes=WithOthers(others)).limits()
+    counted = X[WEIGHT > 0]
+    np.testing.assert_array_equal(low, [-50, *counted[:, 1:].min(axis=0)])
+    np.testing.assert_array_equal(high, [*counted[:, :2].max(axis=0), 50])

@@ -116,21 +116,21 @@ def test_folds_are_even_and_keep_groups_together():
 
 def test_the_encoder_standardises_target_means_like_numbers():
     X = table()
-    encoder = fit_encoder(X, ONES, True, y=LABELS)
+    encoder = fit_encoder(WeightedColumns(X, ONES, LABELS), True)
     means = look_up(X, encoder.state)
     expected = (means - means.mean(axis=0)) / means.std(axis=0)
     np.testing.assert_allclose(encoder.apply(X, torch.float64)[:, 1:3], expected, atol=1e-12)
     of_others = out_of_fold_means(WeightedColumns(X, ONES, LABELS), assign_folds(300, seed=0))
     from_other_folds = table()
     object.__setattr__(from_other_folds, "means", of_others)
-    encoder = fit_encoder(from_other_folds, ONES, True, y=LABELS)
+    encoder = fit_encoder(WeightedColumns(from_other_folds, ONES, LABELS), True)
     expected = (of_others - of_others.mean(axis=0)) / of_others.std(axis=0)
     encoded = encoder.apply(from_other_folds, torch.float64)
     np.testing.assert_allclose(encoded[:, 1:3], expected, atol=1e-12)
 
 
 def test_an_unknown_category_has_the_mean_of_all_rows_and_the_column_of_rare_ones():
-    encoder = fit_encoder(table(), ONES, False, y=LABELS)
+    encoder = fit_encoder(WeightedColumns(table(), ONES, LABELS), False)
     raw = read_columns(
         pd.DataFrame({"town": ["nowhere"], "colour": ["red"], "street": ["s0"], "width": [0.0]}),
         find_kinds(NAMES, "from_dtype"),
@@ -144,7 +144,7 @@ def test_an_unknown_category_has_the_mean_of_all_rows_and_the_column_of_rare_one
 
 def test_the_module_encodes_target_means_as_the_encoder_does():
     X = table()
-    encoder = fit_encoder(X, ONES, "smooth_clip", "piecewise_linear", y=NUMBERS)
+    encoder = fit_encoder(WeightedColumns(X, ONES, NUMBERS), "smooth_clip", "piecewise_linear")
     tensor = torch.empty(300, 4, dtype=torch.float64)
     tensor[:, 3] = torch.from_numpy(X.numbers[:, 0])
     tensor[:, :3] = torch.from_numpy(X.codes.astype(float))
@@ -154,7 +154,7 @@ def test_the_module_encodes_target_means_as_the_encoder_does():
 
 def test_an_encoder_can_be_made_without_target_means():
     X = table(min_fraction=1.0)
-    encoder = fit_encoder(X, ONES)
+    encoder = fit_encoder(WeightedColumns(X, ONES))
     state = {name: value for name, value in encoder.state.items() if "mean" not in name}
     again = Encoder.from_state(state)
     assert torch.equal(again.apply(X, torch.float64), encoder.apply(X, torch.float64))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from skdnn.data.frames import find_kinds, read_columns
+from skdnn.processes import SingleProcess
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -275,3 +276,21 @@ def test_columns_may_have_any_name():
 def test_columns_of_a_multi_index_are_chosen_by_tuples():
     frame = pd.DataFrame({("a", "k"): [1, 2], ("b", "k"): [1, 2]})
     assert find_kinds(frame, (("b", "k"),)) == ["number", "category"]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "kind"),
+    [
+        ([1, 2], "number", None),
+        ([1, 2], "date", ["category"]),
+        ([None, None], "duration", ["duration"]),
+        (["a", None], "number", ["category"]),
+        ([None, None], None, ["category"]),
+    ],
+)
+def test_the_kind_of_a_column_is_that_of_all_processes(here, there, kind):
+    class Two(SingleProcess):
+        def allgather(self, value):
+            return [value, [there]]
+
+    assert find_kinds(pandas(here, object), "from_dtype", Two()) == kind

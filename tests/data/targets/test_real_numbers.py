@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import DataConversionWarning
 
+from skdnn.data.encoding import WeightedColumns
 from skdnn.data.targets import RealNumbers, normalized_numbers
 
 NUMBERS = [-1.0, 0.5, 3.0]
@@ -107,7 +108,7 @@ def test_polars_containers():
 def test_means_and_deviations_are_weighted():
     rng = np.random.default_rng(0)
     y, weight = rng.normal(3.0, 5.0, size=(50, 2)), rng.integers(0, 4, size=50).astype(float)
-    target = RealNumbers.learn(y).updated(y, weight)
+    target = RealNumbers.learn(y).updated(WeightedColumns(y, weight))
     repeated = np.repeat(y, weight.astype(int), axis=0)
     np.testing.assert_allclose(target.mean, repeated.mean(axis=0))
     np.testing.assert_allclose(target.deviation, repeated.std(axis=0))
@@ -118,8 +119,8 @@ def test_updating_in_parts_gives_the_moments_of_all_rows():
     y, weight = np.random.default_rng(0).normal(size=90), np.ones(90)
     target = RealNumbers.learn(y)
     for rows in np.split(np.arange(90), 3):
-        target = target.updated(y[rows], weight[rows])
-    at_once = RealNumbers.learn(y).updated(y, weight)
+        target = target.updated(WeightedColumns(y[rows], weight[rows]))
+    at_once = RealNumbers.learn(y).updated(WeightedColumns(y, weight))
     np.testing.assert_allclose(target.mean, at_once.mean)
     np.testing.assert_allclose(target.deviation, at_once.deviation)
 
@@ -127,7 +128,7 @@ def test_updating_in_parts_gives_the_moments_of_all_rows():
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e300, 1e-300, 3])
 def test_a_constant_is_exact_and_standardised_to_zero(constant):
     y = np.full(10, constant)
-    target = RealNumbers.learn(y).updated(y, np.linspace(0, 1, 10))
+    target = RealNumbers.learn(y).updated(WeightedColumns(y, np.linspace(0, 1, 10)))
     assert target.mean.tolist() == [constant]
     assert target.deviation.tolist() == [0.0]
     assert target.standardized(y).tolist() == [0.0] * 10
@@ -135,7 +136,7 @@ def test_a_constant_is_exact_and_standardised_to_zero(constant):
 
 def test_large_numbers_that_vary_are_not_constant():
     y = 1.7e15 + np.arange(100_000.0) % 7
-    target = RealNumbers.learn(y).updated(y, np.ones(len(y)))
+    target = RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(len(y))))
     assert target.deviation.item() == pytest.approx(2.0, rel=1e-3)
     assert target.mean.item() == pytest.approx(1.7e15 + 3, abs=0.5)
 
@@ -143,13 +144,13 @@ def test_large_numbers_that_vary_are_not_constant():
 def test_distances_that_overflow_are_an_error():
     y = np.array([-1.7e308, 1.7e308])
     with pytest.raises(ValueError, match="y must hold numbers whose distances a float can hold"):
-        RealNumbers.learn(y).updated(y, np.ones(2))
+        RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(2)))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_numbers_of_any_size_are_standardised(scale):
     y = scale * np.array([1.0, 2.0, 3.0])
-    target = RealNumbers.learn(y).updated(y, np.ones(3))
+    target = RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(3)))
     np.testing.assert_allclose(target.standardized(y), [-np.sqrt(1.5), 0, np.sqrt(1.5)], atol=1e-12)
 
 
@@ -157,7 +158,7 @@ def test_numbers_of_any_size_are_standardised(scale):
 def test_a_merged_layer_predicts_in_the_units_of_y(n_networks):
     rng = np.random.default_rng(0)
     y = rng.normal([5.0, -100.0], [2.0, 30.0], size=(40, 2))
-    target = RealNumbers.learn(y).updated(y, np.ones(40))
+    target = RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(40)))
     stack = () if n_networks is None else (n_networks,)
     A, W, b = rng.normal(size=(7, 4)), rng.normal(size=(*stack, 4, 2)), rng.normal(size=(*stack, 2))
     merged = target.merge(W, b)
@@ -182,4 +183,10 @@ def test_a_merged_layer_predicts_in_the_units_of_y(n_networks):
 )
 def test_numbers_too_close_or_extreme_for_float32_need_float64(y, expected):
     y = np.array(y)
-    assert RealNumbers.learn(y).needs_float64(y, np.ones(2)) == expected
+    assert RealNumbers.learn(y).updated(WeightedColumns(y, np.ones(2))).needs_float64 == expected
+
+
+@pytest.mark.parametrize(("y", "n_outputs"), [(np.arange(4.0), 1), (np.ones((4, 3)), 3)])
+def test_a_row_is_enough_to_learn_the_number_of_outputs(y, n_outputs):
+    assert RealNumbers.learn(RealNumbers.distinct(y)).n_outputs == n_outputs
+    assert RealNumbers.learn(y).total_weights(y, np.array([1.0, 0.0, 2.0, 4.0])).tolist() == [7]

@@ -40,3 +40,21 @@ def test_encoding_an_unknown_label_is_an_error():
     assert target.encode(["yes", "yes"], "y_val").tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"y_val must hold only the classes.*'maybe'"):
         target.encode(["yes", "maybe"], "y_val")
+
+
+def test_distinct_labels_are_learned_as_all_labels():
+    y = np.array(["no", "yes", "no", "no"])
+    assert TwoClasses.distinct(y).tolist() == ["no", "yes"]
+    assert TwoClasses.learn(TwoClasses.distinct(y)).classes.tolist() == ["no", "yes"]
+    with pytest.raises(ValueError, match="Only binary classification is supported"):
+        TwoClasses.learn(TwoClasses.distinct(np.arange(10)))
+    assert len(TwoClasses.distinct(np.linspace(0, 1, 1000))) == 21
+
+
+def test_every_class_needs_weight():
+    target, y = TwoClasses.learn(np.array(["a", "b"])), np.array([0, 1, 1])
+    assert target.total_weights(y, np.array([2.0, 3.0, 5.0])).tolist() == [2, 8]
+    assert target.total_weights(y[1:], np.array([True, True])).tolist() == [0, 2]
+    target.check(np.array([2.0, 8.0]))
+    with pytest.raises(ValueError, match=r"y must hold 2 classes .*, got 1: \['b'\]"):
+        target.check(np.array([0.0, 8.0]))
