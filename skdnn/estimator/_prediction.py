@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from operator import is_
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -62,6 +62,10 @@ class FittedNetwork:
         Whether the first layer takes X as it is: X is not encoded, or only standardised.
     coefs, intercepts : lists of arrays
         Those of the estimator, except for a first layer that standardises.
+    rows_worth_lookup : float
+        The number of rows from which the first layer is computed by tables.
+    width : int
+        About how many numbers a row takes while it is predicted among many.
     """
 
     def __init__(self, fitted: Any) -> None:
@@ -89,11 +93,15 @@ class FittedNetwork:
         self.output = fitted._task.output
         self.width, self.rows_worth_lookup = self.encoder.n_outputs, math.inf
         if self.device.type == "cpu" and self.embed is None and self.encoder.blocks_with_lookup:
-            self.first_layer = FirstLayer(self.encoder, self.W[1], self.b[1])
             self.rows_worth_lookup = NUMBERS_WORTH_LOOKUP / self.width
             # Two rows of the table and two weights for each number.
             self.width = max(4 * fitted.n_features_in_, self.b[1].numel() // 4)
         self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
+
+    @cached_property
+    def first_layer(self) -> FirstLayer:
+        """The first layer by tables, which few rows do not need."""
+        return FirstLayer(self.encoder, self.W[1], self.b[1])
 
     def raw_predict(self, X: Rows, has_missing: bool) -> torch.Tensor:
         """Return Z[L] of shape (n_outputs, n_samples) on the CPU, the mean of several networks."""
