@@ -54,7 +54,8 @@ def open_archive(path: str) -> Iterator[ZipFile]:
         with file, ZipFile(file) as archive:
             size = os.fstat(file.fileno()).st_size
             for member in archive.infolist():
-                if member.compress_type != ZIP_STORED or member.file_size > size:
+                is_stored = member.compress_type == ZIP_STORED
+                if not (is_stored and member.compress_size == member.file_size <= size):
                     raise ValueError("a part is compressed, or larger than the file")
             yield archive
     except Exception as error:  # for a damaged file, zipfile and NumPy raise errors of many types

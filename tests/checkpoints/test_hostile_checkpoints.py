@@ -342,6 +342,18 @@ def test_a_file_of_an_earlier_version_is_rejected(tmp_path):
         fit(path)
 
 
+@pytest.mark.parametrize("offset", [23, 27])  # of the compressed size and of the size
+def test_a_size_that_claims_256_megabytes_takes_no_memory(tmp_path, content, offset):
+    path, damaged = tmp_path / "fit.ckpt", bytearray(content)
+    damaged[content.index(b"PK\x01\x02") + offset] ^= 1 << 4
+    path.write_bytes(damaged)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="a part is compressed, or larger than the file"):
+        fit(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flipped bits", "shorter", "zeros", "moved"])
 def test_a_damaged_file_is_rejected_or_resumed_bit_identically(tmp_path, content, damage):
