@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import LibController, ThreadpoolController
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 # The kernels of OpenBLAS for processors with AVX-512.
@@ -40,15 +40,15 @@ def _is_amd() -> bool:
 def _openblas_kernel() -> str | None:
     """Return the name of the kernels of NumPy's OpenBLAS; None if NumPy has another library."""
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
-    libraries = _openblas_libraries()
-    return libraries[0].architecture if "openblas" in name and libraries else None
+    library = _openblas() if "openblas" in name else None
+    return None if library is None else library.architecture
 
 
 @cache
-def _openblas_libraries() -> list[LibController]:
-    """Return NumPy's OpenBLAS, in the first place, and others such as SciPy's."""
+def _openblas() -> Any:
+    """Return threadpoolctl's controller of NumPy's OpenBLAS, beside which SciPy has its own."""
     libraries = ThreadpoolController().select(internal_api="openblas").lib_controllers
-    return sorted(libraries, key=lambda library: "numpy" not in library.filepath)
+    return max(libraries, key=lambda library: "numpy" in library.filepath, default=None)
 
 
 def operand(matrix: Tensor | None) -> Any:
@@ -85,29 +85,22 @@ class _OneBLASThread:
     """
 
     def __init__(self) -> None:
-        self._lock, self._n_entered = Lock(), 0
-        self._n_threads: list[int] = []
+        self._lock, self._n_entered, self._n_threads = Lock(), 0, 1
 
     def __enter__(self) -> None:
-        if not numpy_is_faster():
-            return
-        with self._lock:
-            self._n_entered += 1
-            if self._n_entered == 1:
-                self._n_threads = [library.get_num_threads() for library in _openblas_libraries()]
-                self._set([1] * len(self._n_threads))
+        if numpy_is_faster():
+            with self._lock:
+                self._n_entered += 1
+                if self._n_entered == 1:
+                    self._n_threads = _openblas().get_num_threads()
+                    _openblas().set_num_threads(1)
 
     def __exit__(self, *exception: object) -> None:
-        if not numpy_is_faster():
-            return
-        with self._lock:
-            self._n_entered -= 1
-            if not self._n_entered:
-                self._set(self._n_threads)
-
-    def _set(self, n_threads: list[int]) -> None:
-        for library, n in zip(_openblas_libraries(), n_threads, strict=True):
-            library.set_num_threads(n)
+        if numpy_is_faster():
+            with self._lock:
+                self._n_entered -= 1
+                if not self._n_entered:
+                    _openblas().set_num_threads(self._n_threads)
 
 
 ONE_BLAS_THREAD = _OneBLASThread()
