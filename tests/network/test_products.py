@@ -12,6 +12,8 @@ from skdnn.network import ACTIVATIONS, LOSSES, ONE_BLAS_THREAD, Network, _produc
 
 @pytest.fixture
 def by_numpy(monkeypatch):
+    if _products._openblas() is None:
+        pytest.skip("NumPy multiplies with another library than OpenBLAS.")
     monkeypatch.setattr(_products, "numpy_is_faster", lambda: True)
 
 
@@ -19,8 +21,6 @@ def by_numpy(monkeypatch):
 def blas_threads(by_numpy):
     """A function that returns the number of threads of NumPy's OpenBLAS, two at first."""
     library = _products._openblas()
-    if library is None:
-        pytest.skip("NumPy multiplies with another library than OpenBLAS.")
     before = library.get_num_threads()
     library.set_num_threads(2)
     yield library.get_num_threads
