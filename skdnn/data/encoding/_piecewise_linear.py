@@ -34,8 +34,9 @@ class PiecewiseLinearModule(BlockModule):
         self, numbers: torch.Tensor, codes: torch.Tensor | None, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return the fraction of each bin that is below the number; 0 for a missing value."""
-        fraction = (numbers[:, self.bin_column] - self.bin_start) * self.bin_scale
-        return fraction.clamp(0, 1).nan_to_num(0.0).to(dtype)
+        of_bins = numbers.index_select(1, self.bin_column)
+        fraction = of_bins.sub_(self.bin_start).mul_(self.bin_scale)
+        return fraction.clamp_(0, 1).nan_to_num_(0.0).to(dtype)
 
 
 class BinLookup:
