@@ -2,7 +2,7 @@
 
 On AMD processors with AVX-512 torch multiplies with MKL, which does not use it there, and takes
 about twice as long as NumPy with OpenBLAS. This depends only on the processor and on the two
-libraries, so that on one machine the same seed always gives the same bits.
+libraries, so that fits on one machine with the same seed are bit-identical.
 """
 
 import contextlib
