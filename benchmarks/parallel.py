@@ -19,7 +19,7 @@ import warnings
 from contextlib import nullcontext
 from statistics import median
 
-import torch
+from machine import print_machine, restart_without_kernel_variables
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -77,6 +77,7 @@ def measured(way, shape):
 
 
 def main():
+    restart_without_kernel_variables()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=int, nargs="+", default=list(range(len(SHAPES))))
     parser.add_argument("--repeats", type=int, default=3)
@@ -87,7 +88,8 @@ def main():
         print(json.dumps(seconds(*json.loads(options.measure))))
         return
     ways = [*WAYS, *([] if options.without_peer else [PEER])]
-    print(f"60 fits, in seconds; {os.cpu_count()} cores, torch {torch.__version__.split('+')[0]}\n")
+    print_machine()
+    print("60 fits, in seconds\n")
     print(f"| rows × features | units | {' | '.join(ways)} |\n|{' --- |' * (2 + len(ways))}")
     for shape in options.shapes:
         times = {way: [] for way in ways}

@@ -37,8 +37,6 @@ first: figures of another processor do not carry over.
 
 import argparse
 import importlib.util
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -51,15 +49,13 @@ from statistics import geometric_mean, median
 
 import numpy as np
 import torch
+from machine import print_machine, restart_without_kernel_variables
 
 from skdnn import DeepBinaryClassifier
-from skdnn.network._products import numpy_is_faster
 
 # scikit-learn's network and skorch are imported in functions, so that the processes that measure
 # memory import only skdnn.
 
-# They hold NumPy's kernels, and so those of MLPClassifier, to another processor.
-KERNEL_VARIABLES = {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}
 DTYPES = ("float32", "float64")
 # Dtype of the array, and the parameter dtype of the network.
 PRECISIONS = (("float32", "auto"), ("float64", "auto"), ("float64", "float64"))
@@ -520,38 +516,6 @@ def print_row(*cells):
     print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
 
 
-def print_machine():
-    from threadpoolctl import threadpool_info  # scikit-learn depends on it
-
-    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    libraries = ", ".join(
-        f"{pool['internal_api']} {pool['version']} with the kernels of {pool.get('architecture')} "
-        f"on {pool['num_threads']} threads"
-        for pool in blas
-    )
-    torch_blas = "MKL" if torch.backends.mkl.is_available() else "another library"
-    ours = "NumPy" if numpy_is_faster() else "torch"
-    print(
-        f"{processor_name()}, {os.cpu_count()} processors; load average at the start "
-        f"{os.getloadavg()[0]:.1f}\n"
-        f"NumPy and SciPy multiply with {libraries}\n"
-        f"torch multiplies with {torch_blas} for {torch.backends.cpu.get_cpu_capability()} on "
-        f"{torch.get_num_threads()} threads; skdnn by {ours}\n"
-    )
-    if not HAS_SKORCH:
-        print("skorch is not installed: its columns and its target are left out.\n")
-
-
-def processor_name():
-    """Return the name and family of the processor, as Linux knows it."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return platform.processor()
-    lines = [line.partition(":") for line in path.read_text(encoding="utf-8").splitlines()]
-    facts = {name.strip(): value.strip() for name, _, value in reversed(lines)}
-    return f"{facts.get('model name', '')}, family {facts.get('cpu family', 'unknown')}"
-
-
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the epochs, one repeat")
@@ -571,10 +535,7 @@ def chosen_cases(arguments):
 
 
 def main():
-    if KERNEL_VARIABLES & os.environ.keys():
-        # NumPy has read them when it was imported: start again without them.
-        others = {n: value for n, value in os.environ.items() if n not in KERNEL_VARIABLES}
-        os.execve(sys.executable, [sys.executable, *sys.argv], others)
+    restart_without_kernel_variables()
     arguments = parse_arguments()
     warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
     if arguments.memory_child:
@@ -590,6 +551,8 @@ def main():
         "memory": report_memory,
     }
     print_machine()
+    if not HAS_SKORCH:
+        print("skorch is not installed: its columns and its target are left out.\n")
     wanted = [arguments.only] if arguments.only else list(reports)
     targets = [line for name in wanted for line in reports[name]()]
     print("\n## targets\n", *targets, sep="\n")

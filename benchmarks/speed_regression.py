@@ -16,6 +16,7 @@ from statistics import geometric_mean
 
 import numpy as np
 import speed
+from machine import print_machine, restart_without_kernel_variables
 from sklearn.neural_network import MLPRegressor
 
 from skdnn import DeepRegressor
@@ -83,11 +84,12 @@ def report(title, cases, measure, unit):
 
 
 def main():
+    restart_without_kernel_variables()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
     repeats = parser.parse_args().repeats
     warnings.simplefilter("ignore")  # ConvergenceWarning, expected here
-    speed.print_machine()
+    print_machine()
     report(
         "fit: µs per optimizer step (seconds per fit)",
         speed.FIT_CASES,

@@ -39,8 +39,10 @@ Rows: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix | torch.Tens
 
 # Below so many operations, setting the number of threads takes longer than it saves.
 OPERATIONS_WORTH_SETTING_THREADS = 3e6
-# From so many encoded numbers on, looking up what they add to the first layer is faster.
-NUMBERS_WORTH_LOOKUP = 2**14
+# From so many inputs, and encoded numbers in all rows, looking up what they add to the first layer
+# is faster.
+INPUTS_WORTH_LOOKUP = 64
+NUMBERS_WORTH_LOOKUP = 2**15
 _SINGLE_THREAD = ThreadPool()
 
 # By estimator: the attributes that its network was built from, and the network.
@@ -92,7 +94,8 @@ class FittedNetwork:
             self.embed = partial(self.embedding.outputs, parameters=parameters)
         self.output = fitted._task.output
         self.width, self.rows_worth_lookup = self.encoder.n_outputs, math.inf
-        if self.device.type == "cpu" and self.embed is None and self.encoder.blocks_with_lookup:
+        has_lookup = bool(self.encoder.blocks_with_lookup) and self.width >= INPUTS_WORTH_LOOKUP
+        if has_lookup and self.device.type == "cpu" and self.embed is None:
             self.rows_worth_lookup = NUMBERS_WORTH_LOOKUP / self.width
             # Two rows of the table and two weights for each number.
             self.width = max(4 * fitted.n_features_in_, self.b[1].numel() // 4)
