@@ -179,11 +179,13 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         computed out of fold in 5 folds, as by scikit-learn's TargetEncoder. "auto" does so if rare
         categories that occur more than once make up over 2 % of the rows, True if there are any.
         `partial_fit` does not.
-    numeric_embedding : "auto", "piecewise_linear" or None, default="auto"
-        "piecewise_linear" adds a piecewise-linear encoding of each number, in 16 bins of equal
-        frequency [3]_. "auto" does so for "adam" and "adamw" with a nonlinear hidden layer, if X is
-        dense and has at most 200 numeric columns (of more than 16 only if the encoded rows fit into
-        a quarter of a GB).
+    numeric_embedding : "auto", "piecewise_linear", "periodic" or None, default="auto"
+        What the network gets of each number beside its standardised value: "piecewise_linear" adds
+        a piecewise-linear encoding in 16 bins of equal frequency, "periodic" seven trained cosines
+        ``a cos(2π (w x + b))`` [3]_; fewer of a column of few distinct numbers, none if there are
+        two. "auto" is "piecewise_linear" for "adam" and "adamw" with a nonlinear hidden layer, if X
+        is dense and has at most 200 numeric columns (of more than 16 only if the encoded rows fit
+        into a quarter of a GB).
     n_networks : int, default=1
         Number of networks to train together; their predictions are averaged. Each holds out another
         fold of the rows, of at least 5, and keeps its own best epoch, unless early stopping is
@@ -328,7 +330,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         standardize: bool | Literal["smooth_clip", "robust"] = "smooth_clip",
         categorical_features: Sequence | Literal["from_dtype"] | None = "from_dtype",
         target_encoding: bool | Literal["auto"] = "auto",
-        numeric_embedding: Literal["auto", "piecewise_linear"] | None = "auto",
+        numeric_embedding: Literal["auto", "piecewise_linear", "periodic"] | None = "auto",
         n_networks: int = 1,
         device: str | torch.device = "auto",
         dtype: DTypeLike | torch.dtype = "auto",

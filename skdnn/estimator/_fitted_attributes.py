@@ -152,13 +152,8 @@ def network_attributes(
 
 
 def _trained_embedding(network: Network, member: int | None) -> tuple[Any, np.ndarray]:
-    """Return the embedding, None without parameters, and the array of its parameters.
-
-    An InputMask is not needed for predictions: the weights of hidden inputs are 0.
-    """
+    """Return the embedding, or None, and the array of its parameters."""
     embedding, parameters = network.embedding, network.embedding_parameters
-    if embedding is None or not embedding.n_parameters:
-        embedding = None
-    elif member is not None and network.n_networks is not None:
+    if embedding is not None and member is not None and network.n_networks is not None:
         embedding, parameters = embedding.part(member), parameters[member]
     return embedding, parameters.clone().cpu().numpy()

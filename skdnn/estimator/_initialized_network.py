@@ -1,7 +1,7 @@
 """The network before training: new, or with the weights of a previous fit; and its optimizer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +10,11 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skdnn.callbacks import warn
-from skdnn.data.encoding import PiecewiseLinear, Standardize
+from skdnn.data.encoding import MOST_BINS, PiecewiseLinear, Standardize
 from skdnn.data.frames import as_tensor
 from skdnn.network import (
-    InputEmbedding,
-    InputMask,
     Network,
+    PeriodicEmbedding,
     get_activation,
     initialize,
     is_saturated,
@@ -49,15 +48,9 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
     Raises
     ------
     ValueError
-        If the network does not fit into memory, or does not continue that of the previous fit; if
-        partial_fit would train an embedding.
+        If the network does not fit into memory, or does not continue that of the previous fit.
     """
     network = _new_network(plan, split) if plan.previous is None else _fitted_network(plan, split)
-    if plan.is_partial_fit and network.embedding is not None:
-        raise ValueError(
-            "partial_fit cannot train an input embedding, since it standardises each batch anew. "
-            f"Use fit, got {network.embedding}."
-        )
     parameters = plan.parameters
     config = TrainingConfig(
         optimizer=parameters.optimizer,
@@ -146,17 +139,24 @@ def _new_network(plan: Plan, split: Split) -> Network:
     return network
 
 
-def input_embedding(plan: Plan, split: Split) -> InputEmbedding | None:
+def input_embedding(plan: Plan, split: Split) -> PeriodicEmbedding | None:
     """Return the embedding of the encoded rows, None for none."""
-    if not plan.alternates_embedding:
+    kinds, bins = plan.numeric_embeddings, split.encoder.outputs_of(PiecewiseLinear)
+    # A column has as many cosines as bins, up to a limit.
+    numbers, n_bins = np.unique(split.encoder.block(PiecewiseLinear).bin_column, return_counts=True)
+    inputs = np.repeat(numbers, np.minimum(n_bins, MOST_BINS["periodic"])).tolist()
+    periodic = PeriodicEmbedding(tuple(inputs), bins.start, bins.stop)
+    if not inputs or "periodic" not in kinds:
         return None
-    shape = plan.parameters.n_networks, 1, split.encoder.n_outputs
-    mask = torch.ones(shape, dtype=plan.dtype, device=plan.device)
-    mask[1::2, :, split.encoder.outputs_of(PiecewiseLinear)] = 0
-    return InputMask(mask)
+    if len(set(kinds)) == 1:
+        return periodic
+    is_user = torch.tensor([kind == "periodic" for kind in kinds], device=plan.device)
+    mask = torch.ones(len(kinds), 1, split.encoder.n_outputs, dtype=plan.dtype, device=plan.device)
+    mask[is_user, :, bins.start + len(inputs) : bins.stop] = 0
+    return replace(periodic, is_user=is_user.to(plan.dtype)[:, None, None], mask=mask)
 
 
-def _zero_network(plan: Plan, n_inputs: int, embedding: InputEmbedding | None = None) -> Network:
+def _zero_network(plan: Plan, n_inputs: int, embedding: PeriodicEmbedding | None = None) -> Network:
     """Return a network with the layers of the plan and all weights zero.
 
     Raises
@@ -164,8 +164,7 @@ def _zero_network(plan: Plan, n_inputs: int, embedding: InputEmbedding | None = 
     ValueError
         If it does not fit into memory.
     """
-    n_first = n_inputs if embedding is None else embedding.n_outputs(n_inputs)
-    layer_sizes = (n_first, *plan.units)
+    layer_sizes = (n_inputs, *plan.units)
     activations = [get_activation(activation) for activation in plan.activations]
     try:
         return Network(
@@ -202,16 +201,16 @@ def _fitted_network(plan: Plan, split: Split) -> Network:
         **plan.task.target.from_attributes(vars(fitted)).frozen(),
         "layer sizes": fitted.layer_sizes_[1:],
         "activations": fitted.activations_,
-        "embedding": embedding,
         **fitted._frozen_parameters,
+        "embedding": embedding,
     }
     found = {
         "number of networks": plan.n_networks or 1,
         **split.target.frozen(),
         "layer sizes": network.layer_sizes[1:],
         "activations": plan.activations,
-        "embedding": network.embedding,
         **frozen_parameters(plan),
+        "embedding": network.embedding,
     }
     for name, value in found.items():
         if value != expected.get(name, value):

@@ -230,7 +230,7 @@ CONSTRAINTS: dict[str, Constraint] = {
         lambda value: isinstance(value, tuple),
     ),
     "target_encoding": BOOLEAN_OR_AUTO,
-    "numeric_embedding": Options(("auto", None, "piecewise_linear")),
+    "numeric_embedding": Options(("auto", None, "piecewise_linear", "periodic")),
     "n_networks": Interval(Integral, 1, _MAX_NETWORKS, "both"),
     "device": Options(
         ("auto", "cpu", "cuda"),

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -47,8 +48,7 @@ class Plan:
     activations: tuple[Activation, ...]  # one for each hidden layer, as `get_activation` takes it
     dropout: list[float]  # one for each hidden layer
     weight_decay: float
-    numeric_embedding: str | None
-    alternates_embedding: bool  # whether every second network does without the embedding
+    numeric_embeddings: list[str | None]  # one for each network
     schedule: Any
     max_iter: int
     # Whether to warn if training ends at `max_iter`: not if the learning rate has been annealed to
@@ -67,6 +67,12 @@ class Plan:
     generators: list[torch.Generator]
     # On the device, one for each network: draws dropout masks.
     dropout_generators: list[torch.Generator]
+
+    @property
+    def encoded_embedding(self) -> str | None:
+        """The `numeric_embedding` of the Encoder, which all networks share."""
+        is_binned = "piecewise_linear" in self.numeric_embeddings
+        return "piecewise_linear" if is_binned else self.numeric_embeddings[0]
 
     def learning_rate(self, n_inputs: int, batch_size: int) -> float:
         """Return α for a network with n^[0] inputs and batches of this size."""
@@ -136,7 +142,7 @@ def make_plan(
     schedule, max_iter = value_of("learning_rate_schedule", facts), value_of("max_iter", facts)
     is_long = parameters.max_iter == "auto" or max_iter >= EPOCHS_TO_ANNEAL
     embedding = value_of("numeric_embedding", facts)
-    alternates = embedding == ALTERNATING
+    embeddings = embedding if embedding == ALTERNATING else (embedding,)
     return Plan(
         task=task,
         parameters=parameters,
@@ -148,8 +154,7 @@ def make_plan(
         activations=tuple(activations),
         dropout=dropout,
         weight_decay=value_of("weight_decay", facts),
-        numeric_embedding=embedding[0] if alternates else embedding,
-        alternates_embedding=alternates,
+        numeric_embeddings=list(islice(cycle(embeddings), parameters.n_networks)),
         schedule=schedule,
         max_iter=max_iter,
         warns_at_max_iter=not (schedule in ANNEALING and is_long),
@@ -177,6 +182,11 @@ def partial_fit_parameters(parameters: SimpleNamespace) -> SimpleNamespace:
     for name in ("early_stopping", "target_encoding"):
         if vars(parameters)[name] not in (False, "auto"):
             raise ValueError(f"{name} must be False or 'auto' for partial_fit, got True.")
+    if parameters.numeric_embedding == "periodic":
+        raise ValueError(
+            "numeric_embedding must be None, 'auto' or 'piecewise_linear' for partial_fit, got "
+            "'periodic': the scales of its inputs change from call to call."
+        )
     if parameters.n_networks > 1:
         raise ValueError(f"n_networks must be 1 for partial_fit, got {parameters.n_networks}.")
     if parameters.checkpoint is not None:

@@ -21,7 +21,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.data.batches import network_inputs
-from skdnn.data.encoding import FirstLayer, Standardize
+from skdnn.data.encoding import FirstLayer, FirstLayerOfTwoKinds, Standardize
 from skdnn.data.frames import Table, as_tensor, row_chunks
 from skdnn.data.streaming import open_source
 from skdnn.network import Network, compute_raw_predictions, get_activation, propagate_from_Z1
@@ -95,16 +95,21 @@ class FittedNetwork:
         self.output = fitted._task.output
         self.width, self.rows_worth_lookup = self.encoder.n_outputs, math.inf
         has_lookup = bool(self.encoder.blocks_with_lookup) and self.width >= INPUTS_WORTH_LOOKUP
-        if has_lookup and self.device.type == "cpu" and self.embed is None:
+        # If all networks have cosines, there are no bins to look up.
+        has_bins = self.embedding is None or self.embedding.mask is not None
+        if has_lookup and has_bins and self.device.type == "cpu":
             self.rows_worth_lookup = NUMBERS_WORTH_LOOKUP / self.width
             # Two rows of the table and two weights for each number.
             self.width = max(4 * fitted.n_features_in_, self.b[1].numel() // 4)
         self.operations_per_row = 2 * sum(coef.size for coef in fitted.coefs_)
 
     @cached_property
-    def first_layer(self) -> FirstLayer:
+    def first_layer(self) -> FirstLayer | FirstLayerOfTwoKinds:
         """The first layer by tables, which few rows do not need."""
-        return FirstLayer(self.encoder, self.W[1], self.b[1])
+        if self.embedding is None:
+            return FirstLayer(self.encoder, self.W[1], self.b[1])
+        embedding = self.embedding, as_tensor(self.embedding_parameters)
+        return FirstLayerOfTwoKinds(self.encoder, self.W[1], self.b[1], *embedding)
 
     def raw_predict(self, X: Rows, has_missing: bool) -> torch.Tensor:
         """Return Z[L] of shape (n_outputs, n_samples) on the CPU, the mean of several networks."""

@@ -175,7 +175,7 @@ def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
     target = sample.target.updated(rows, dtype, plan.loss.is_robust, summary)
     standardize = plan.parameters.standardize
     columns = WeightedColumns(sample.X, sample.weight)
-    encoder = fit_encoder(columns, standardize, plan.numeric_embedding)
+    encoder = fit_encoder(columns, standardize, plan.encoded_embedding)
     return summary.refine_encoder(encoder, sample.X, standardize), target
 
 
@@ -276,7 +276,7 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
         examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
         columns = replace(columns, X=examples.X)
-        encoder = fit_encoder(columns, plan.parameters.standardize, plan.numeric_embedding)
+        encoder = fit_encoder(columns, plan.parameters.standardize, plan.encoded_embedding)
     else:
         encoder = encoder.with_target_means(examples.X, y, weight)
     return (encoder, target), examples

@@ -30,7 +30,7 @@ weights in `_initialization`, losses and the cost in `_cost`, the sigmoid and th
 
 from ._activations import ACTIVATIONS, get_activation
 from ._cost import LINEAR_LOSSES, LOSSES, Loss, cost, cost_sums, quantile_loss
-from ._embedding import InputEmbedding, InputMask, LinearEmbedding
+from ._embedding import PeriodicEmbedding
 from ._initialization import initialize, is_saturated, is_symmetric
 from ._network import Network, layer_views
 from ._output import LINEAR, SIGMOID, Output
@@ -44,12 +44,10 @@ __all__ = [
     "LOSSES",
     "ONE_BLAS_THREAD",
     "SIGMOID",
-    "InputEmbedding",
-    "InputMask",
-    "LinearEmbedding",
     "Loss",
     "Network",
     "Output",
+    "PeriodicEmbedding",
     "compute_raw_predictions",
     "cost",
     "cost_sums",

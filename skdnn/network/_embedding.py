@@ -1,4 +1,4 @@
-"""Input embeddings: a first stage of a network, before its first layer.
+"""The periodic embedding of numbers: a first stage of a network, before its first layer.
 
 With an embedding the first layer takes ``A[0]``, the outputs of the embedding, in place of X. Its
 parameters are trained with those of the layers, which they follow in the network's theta. As in the
@@ -8,46 +8,64 @@ References
 ----------
 .. [1] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
        deep learning", NeurIPS 2022.
+.. [2] D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs and
+       boosted trees on tabular data", NeurIPS 2024.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+# The standard deviation of the first frequencies, for inputs of standard deviation 1.
+_FREQUENCY_SCALE = 0.3
 
 
-class InputEmbedding:
-    """The base class of embeddings, which hold no parameters themselves.
+@dataclass(frozen=True)
+class PeriodicEmbedding:
+    """Replace some of the inputs by trained cosines of others: ``a cos(2π (w x + b))`` [1]_ [2]_.
 
-    Subclasses are frozen dataclasses. Equal ones can be in one stack, so a field in which the
-    networks of a stack may differ is a ``field(compare=False)``.
+    Each cosine has parameters w, b and a of its own. They start as w ~ N(0, 0.3²), b = 0 and a = 0:
+    the network begins without cosines, and takes up those that lower its cost. Some networks of a
+    stack may keep the inputs instead. The parameters are no part of the embedding, and embeddings
+    are equal if their networks can be in one stack.
 
     Attributes
     ----------
-    mask : tensor of shape (M, 1, n^[0]) or None
-        For each network of a stack 1 for the outputs that it uses, and 0 for those that are 0 for
-        every X, whose weights in the first layer are and stay 0; None if all networks use all.
+    inputs : tuple of int
+        The input x of each of the p cosines.
+    start, stop : int
+        The inputs from `start` to ``stop - 1`` are replaced, by the cosines and then by zeros.
+    is_user : tensor of shape (M, 1, 1) or float, default=1.0
+        For each network of a stack whether it has the cosines, 0 or 1.
+    mask : tensor of shape (M, 1, n^[0]) or None, default=None
+        For each network of a stack 0 for the zeros, whose weights in the first layer are and stay
+        0, and 1 for all other outputs; None if there are no zeros.
     """
 
-    mask: Tensor | None = None
+    inputs: tuple[int, ...]
+    start: int
+    stop: int
+    is_user: Tensor | float = field(default=1.0, compare=False)
+    mask: Tensor | None = field(default=None, compare=False)
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters of one network."""
-        return 0
-
-    def n_outputs(self, n_inputs: int) -> int:
-        """Return n^[0], the number of inputs of the first layer."""
-        return n_inputs
+        """The number of parameters of one network: w, then b, then a."""
+        return 3 * len(self.inputs)
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return the initial parameters of one network, of shape (n_parameters,), in float64."""
-        return torch.empty(self.n_parameters, dtype=torch.float64, device=generator.device)
+        parameters = torch.zeros(self.n_parameters, dtype=torch.float64, device=generator.device)
+        parameters[: len(self.inputs)].normal_(0, _FREQUENCY_SCALE, generator=generator)
+        return parameters
 
     def buffers(self, like: Tensor, m: int) -> list[Tensor]:
-        """Return empty tensors of m examples, in the last axis, for what `backward` needs.
+        """Return empty tensors for the angles and the cosines, of shape (..., p, m).
 
         Parameters
         ----------
@@ -55,7 +73,7 @@ class InputEmbedding:
             Defines the number of networks, dtype and device.
         m : int
         """
-        return []
+        return [like.new_empty((*like.shape[:-1], len(self.inputs), m)) for _ in range(2)]
 
     def forward(
         self, X: Tensor, parameters: Tensor, buffers: Sequence[Tensor], out: Tensor
@@ -64,20 +82,31 @@ class InputEmbedding:
 
         Parameters
         ----------
-        X : tensor of shape (..., n_x, m)
+        X : tensor of shape (..., n^[0], m)
             For a stack it may be 2-D: all its networks get the same examples.
         parameters : tensor of shape (..., n_parameters)
         buffers : list of tensors
-            From `buffers`.
+            From `buffers`; the angles and the cosines are written to them.
         out : tensor of shape (..., n^[0], m)
         """
-        raise NotImplementedError
+        angle, cosine = buffers
+        w, b, a = self._views(parameters)
+        torch.addcmul(b, self._x(X), w, out=angle).mul_(2 * math.pi)
+        torch.cos(angle, out=cosine)
+        out.copy_(X)
+        out[..., self.start : self.stop, :].mul_(1 - self.is_user)
+        self._place(out).addcmul_(a, cosine)  # a stays 0 in networks without cosines
+        return out
 
     def outputs(self, X: Tensor, parameters: Tensor) -> Tensor:
         """Return the outputs for X in a new tensor."""
-        shape = *parameters.shape[:-1], self.n_outputs(X.shape[-2]), X.shape[-1]
-        buffers = self.buffers(parameters, X.shape[-1])
-        return self.forward(X, parameters, buffers, X.new_empty(shape))
+        out = X.new_empty((*parameters.shape[:-1], *X.shape[-2:]))
+        return self.forward(X, parameters, self.buffers(parameters, X.shape[-1]), out)
+
+    def cosines(self, X: Tensor, parameters: Tensor) -> Tensor:
+        """Return the cosines alone, of shape (..., p, m)."""
+        w, b, a = self._views(parameters)
+        return torch.addcmul(b, self._x(X), w).mul_(2 * math.pi).cos_().mul_(a)
 
     def backward(
         self,
@@ -87,137 +116,83 @@ class InputEmbedding:
         buffers: Sequence[Tensor],
         gradient: Tensor,
     ) -> None:
-        """Write the gradient with respect to the parameters; not called if there are none.
+        """Write the gradient with respect to the parameters.
+
+        ``da = Σ dA cos θ``, ``dw = 2π Σ dθ x`` and ``db = 2π Σ dθ`` with ``dθ = -dA a sin θ``.
 
         Parameters
         ----------
         dA : tensor of shape (..., n^[0], m)
-            The derivative of the cost with respect to the outputs; may be overwritten.
+            The derivative of the cost with respect to the outputs; is overwritten.
         X, parameters, buffers : as for `forward`
-            With the buffers as `forward` has left them.
+            The buffers as `forward` has left them; they are overwritten.
         gradient : tensor of the shape of `parameters`
         """
-        raise NotImplementedError
+        angle, cosine = buffers
+        *_, a = self._views(parameters)
+        dw, db, da = self._views(gradient)
+        dA = self._place(dA).mul_(self.is_user)
+        torch.sum(cosine.mul_(dA), dim=-1, keepdim=True, out=da)
+        d_angle = angle.sin_().mul_(dA).mul_(-2 * math.pi * a)
+        torch.sum(d_angle, dim=-1, keepdim=True, out=db)
+        torch.sum(d_angle.mul_(self._x(X)), dim=-1, keepdim=True, out=dw)
 
     def module(self, parameters: Tensor) -> torch.nn.Module:
-        """Return a module from X of shape (m, n_x) to the outputs, of shape (m, n^[0]).
+        """Return a module from X of shape (m, n^[0]) to the outputs, of the same shape.
 
         Parameters
         ----------
         parameters : tensor of shape (n_parameters,)
         """
-        raise NotImplementedError
+        return PeriodicLayer(self, parameters) if self.is_user else torch.nn.Identity()
 
-    def part(self, members: list[int] | int) -> "InputEmbedding":
+    def part(self, members: list[int] | int) -> "PeriodicEmbedding":
         """Return the embedding of some networks of a stack, or of one."""
-        return self
+        if self.mask is None or not isinstance(self.is_user, Tensor):
+            return self
+        return replace(self, is_user=self.is_user[members], mask=self.mask[members])
 
-    def concatenated(self, embeddings: Sequence[Any]) -> "InputEmbedding":
+    def concatenated(self, embeddings: Sequence["PeriodicEmbedding"]) -> "PeriodicEmbedding":
         """Return the embedding of a stack made of networks with these embeddings, all equal."""
-        return self
+        parts = [(e.is_user, e.mask) for e in embeddings if isinstance(e.is_user, Tensor)]
+        if not parts:
+            return self
+        is_user, mask = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return replace(self, is_user=is_user, mask=mask)
+
+    def _x(self, X: Tensor) -> Tensor:
+        """Return the input of each cosine, of shape (..., p, m)."""
+        return X.index_select(-2, _index(self.inputs, X.device))
+
+    def _place(self, A: Tensor) -> Tensor:
+        """Return the outputs that are cosines, of shape (..., p, m)."""
+        return A[..., self.start : self.start + len(self.inputs), :]
+
+    def _views(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return w, b and a, of shape (..., p, 1)."""
+        w, b, a = parameters.unflatten(-1, (3, len(self.inputs), 1)).unbind(-3)
+        return w, b, a
 
 
-@dataclass(frozen=True)
-class InputMask(InputEmbedding):
-    """Hide some of the inputs from some networks of a stack: ``A[0] = X * mask``."""
-
-    mask: Tensor = field(compare=False)
-
-    def forward(
-        self, X: Tensor, parameters: Tensor, buffers: Sequence[Tensor], out: Tensor
-    ) -> Tensor:
-        """Write X, with 0 for the hidden inputs, into `out`."""
-        return torch.mul(X, self.mask.mT, out=out)
-
-    def outputs(self, X: Tensor, parameters: Tensor) -> Tensor:
-        """Return X itself, which predicts the same: the weights of hidden inputs are 0."""
-        return X
-
-    def module(self, parameters: Tensor) -> torch.nn.Module:
-        """Return the identity: the weights of hidden inputs are 0."""
-        return torch.nn.Identity()
-
-    def part(self, members: list[int] | int) -> "InputMask":
-        """Return the mask of some networks of the stack."""
-        return InputMask(self.mask[members])
-
-    def concatenated(self, embeddings: Sequence["InputMask"]) -> "InputMask":
-        """Return the mask of a larger stack."""
-        return InputMask(torch.cat([embedding.mask for embedding in embeddings]))
+@cache
+def _index(inputs: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(inputs, dtype=torch.int64, device=device)
 
 
-@dataclass(frozen=True)
-class LinearEmbedding(InputEmbedding):
-    """Turn each of the first p inputs, a number x_j, into the d numbers ``x_j v_j + c_j`` [1]_.
+class PeriodicLayer(torch.nn.Module):
+    """A PeriodicEmbedding as a layer of a torch.nn.Sequential."""
 
-    Other inputs follow unchanged. The parameters are V, then C, each of shape (p, d).
-    """
+    inputs: Tensor
 
-    n_numbers: int  # p
-    n_units: int  # d
-
-    @property
-    def n_parameters(self) -> int:
-        """The number of parameters of one network."""
-        return 2 * self.n_numbers * self.n_units
-
-    def n_outputs(self, n_inputs: int) -> int:
-        """Return n^[0]."""
-        return n_inputs + self.n_numbers * (self.n_units - 1)
-
-    def draw(self, generator: torch.Generator) -> Tensor:
-        """Return uniform numbers between ±1 / √d."""
-        bound = self.n_units**-0.5
-        return super().draw(generator).uniform_(-bound, bound, generator=generator)
-
-    def forward(
-        self, X: Tensor, parameters: Tensor, buffers: Sequence[Tensor], out: Tensor
-    ) -> Tensor:
-        """Write ``x_j v_j + c_j`` and the other inputs into `out`."""
-        V, C = self._views(parameters)
-        embedded, others = self._split(out)
-        torch.addcmul(C, X[..., : self.n_numbers, None, :], V, out=embedded)
-        others.copy_(X[..., self.n_numbers :, :])
-        return out
-
-    def backward(
-        self,
-        dA: Tensor,
-        X: Tensor,
-        parameters: Tensor,
-        buffers: Sequence[Tensor],
-        gradient: Tensor,
-    ) -> None:
-        """Write ``dv_j = Σ dA_j x_j`` and ``dc_j = Σ dA_j``, sums over the examples."""
-        dV, dC = self._views(gradient)
-        embedded, _ = self._split(dA)
-        torch.sum(embedded, dim=-1, keepdim=True, out=dC)
-        embedded.mul_(X[..., : self.n_numbers, None, :])
-        torch.sum(embedded, dim=-1, keepdim=True, out=dV)
-
-    def module(self, parameters: Tensor) -> torch.nn.Module:
-        """Return a LinearEmbeddingLayer."""
-        return LinearEmbeddingLayer(*self._views(parameters))
-
-    def _views(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return V and C, of shape (..., p, d, 1)."""
-        V, C = parameters.unflatten(-1, (2, self.n_numbers, self.n_units, 1)).unbind(-4)
-        return V, C
-
-    def _split(self, A: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the embedded numbers, of shape (..., p, d, m), and the other inputs."""
-        n = self.n_numbers * self.n_units
-        return A[..., :n, :].unflatten(-2, (self.n_numbers, self.n_units)), A[..., n:, :]
-
-
-class LinearEmbeddingLayer(torch.nn.Module):
-    """A LinearEmbedding as a layer of a torch.nn.Sequential."""
-
-    def __init__(self, V: Tensor, C: Tensor) -> None:
+    def __init__(self, embedding: PeriodicEmbedding, parameters: Tensor) -> None:
         super().__init__()
-        self.V, self.C = (torch.nn.Parameter(tensor[..., 0].clone()) for tensor in (V, C))
+        parts = parameters.unflatten(0, (3, len(embedding.inputs)))
+        self.w, self.b, self.a = (torch.nn.Parameter(part.clone()) for part in parts)
+        self.start, self.stop = embedding.start, embedding.stop
+        self.register_buffer("inputs", _index(embedding.inputs, parameters.device).clone())
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return X of shape (m, n_x) embedded, of shape (m, n^[0])."""
-        p = len(self.V)
-        return torch.cat([(X[:, :p, None] * self.V + self.C).flatten(1), X[:, p:]], dim=1)
+        """Return X of shape (m, n_x) with the cosines in place of some columns."""
+        cosines = self.a * torch.cos(2 * math.pi * (X[:, self.inputs] * self.w + self.b))
+        zeros = (0, self.stop - self.start - len(self.inputs))
+        return torch.cat([X[:, : self.start], pad(cosines, zeros), X[:, self.stop :]], dim=1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ._activations import ACTIVATIONS, Activation, CustomActivation
 from ._cost import Loss
-from ._embedding import InputEmbedding
+from ._embedding import PeriodicEmbedding
 from ._output import SIGMOID, Output
 from ._products import operand
 from ._propagation import (
@@ -61,12 +61,12 @@ class Network:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n^[0], …, n^[L]; n^[0] counts the outputs of the embedding if there is one, n^[L] is
+        n^[0], …, n^[L]; n^[0] is the number of inputs, with an embedding or without, n^[L] is
         the number of outputs, 1 for two classes.
     activations : sequence of Activation
         One for each hidden layer.
     output : Output, default=SIGMOID
-    embedding : InputEmbedding or None, default=None
+    embedding : PeriodicEmbedding or None, default=None
         A first stage, whose outputs the first layer takes in place of X.
     n_networks : int or None, default=None
         M for a stack, whose tensors have a first axis of M; None for one network, without it.
@@ -109,7 +109,7 @@ class Network:
         activations: Sequence[Activation | CustomActivation],
         *,
         output: Output = SIGMOID,
-        embedding: InputEmbedding | None = None,
+        embedding: PeriodicEmbedding | None = None,
         n_networks: int | None = None,
         dropout: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float64,
@@ -225,7 +225,7 @@ class Network:
         Parameters
         ----------
         X : tensor of shape (..., n_x + 1, m)
-            With a last row of ones. Without an embedding n_x is n^[0].
+            With a last row of ones; n_x is n^[0].
         y : tensor of shape (..., n^[L], m)
         weight : tensor of shape (..., 1, m)
         loss : Loss
@@ -251,7 +251,7 @@ class Network:
         Z = forward_propagation(X, self._Wb_operand, self.activations, cache, out)
         loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
         backward_propagation(self._W_T_operand, self.activations, cache, self._dWb_operand)
-        if self.embedding is not None and self.embedding.n_parameters:
+        if self.embedding is not None:
             self.embedding.backward(cache.dZ[0], *of_embedding, self.embedding_gradient)
         return Z
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ._embedding import InputEmbedding
+from ._embedding import PeriodicEmbedding
 from ._products import affine, operand, product_of
 
 # A tensor or an activation for each layer, None where a layer has none.
@@ -35,8 +35,8 @@ class Cache:
     """The results of forward propagation that backward propagation needs, for batches of one size.
 
     All lists but the last have one entry for each layer, of shape ``(..., n^[l], m)``. Results that
-    are not needed at the same time share memory. With an embedding there is A[0], its outputs; if
-    it has parameters, also dZ[0], the derivative of the cost with respect to A[0].
+    are not needed at the same time share memory. With an embedding there are A[0], its outputs, and
+    dZ[0], the derivative of the cost with respect to A[0].
     """
 
     A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] is None without an embedding
@@ -57,7 +57,7 @@ def make_cache(
     activations: Layers,
     m: int,
     dropout: Sequence[float],
-    embedding: InputEmbedding | None,
+    embedding: PeriodicEmbedding | None,
     like: Tensor,
 ) -> Cache:
     """Allocate the buffers for batches of m examples.
@@ -70,7 +70,7 @@ def make_cache(
     m : int
     dropout : sequence of float
         Rate of each layer, indexed by the layer.
-    embedding : InputEmbedding or None
+    embedding : PeriodicEmbedding or None
     like : tensor of shape (..., P)
         Defines the number of networks, dtype and device.
     """
@@ -91,7 +91,7 @@ def make_cache(
     # The numbers of an example are adjacent, as in X.
     with_ones = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1)).mT
     A1[0], A[0] = operand(with_ones), with_ones[..., :-1, :]
-    dZ[0] = torch.empty_like(A[0].mT).mT if embedding.n_parameters else None
+    dZ[0] = torch.empty_like(A[0].mT).mT
     return Cache(A1, A, G, Z, D, dZ, embedding.buffers(like, m))
 
 

@@ -125,7 +125,7 @@ def _stacked_network(requests: list[Request]) -> Network:
     )
     if stacked.embedding is not None:  # then all networks have an equal one, by their stack key
         stacked.embedding = stacked.embedding.concatenated(
-            [network.embedding for network in networks]
+            [network.embedding for network in networks if network.embedding is not None]
         )
     return stacked
 

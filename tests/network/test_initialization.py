@@ -7,8 +7,8 @@ import torch
 from skdnn.network import (
     ACTIVATIONS,
     LOSSES,
-    InputMask,
     Network,
+    PeriodicEmbedding,
     initialize,
     is_saturated,
     is_symmetric,
@@ -45,7 +45,7 @@ def test_masked_inputs_have_weight_zero_and_do_not_count_as_inputs(init_scale, s
     network = Network((400, 300, 1), [ACTIVATIONS["relu"]], n_networks=2)
     mask = torch.ones((2, 1, 400), dtype=torch.float64)
     mask[1, :, 100:] = 0
-    network.embedding = InputMask(mask)
+    network.embedding = PeriodicEmbedding((), 100, 400, mask=mask)
     initialize(network, init_scale, [torch.Generator().manual_seed(k) for k in range(2)])
     assert (network.W[1][1, :, 100:] == 0).all()
     assert network.W[1][1, :, :100].std().item() == pytest.approx(scale, rel=0.02)

@@ -1,7 +1,6 @@
 """Input embeddings: a first stage with parameters of its own, against autograd."""
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -13,10 +12,8 @@ from skdnn.network import (
     LINEAR,
     LINEAR_LOSSES,
     LOSSES,
-    InputEmbedding,
-    InputMask,
-    LinearEmbedding,
     Network,
+    PeriodicEmbedding,
     cost,
     get_activation,
     initialize,
@@ -24,131 +21,48 @@ from skdnn.network import (
 from skdnn.training import TrainingConfig, make_optimizer, train
 
 
-@dataclass(frozen=True)
-class Periodic(InputEmbedding):
-    """Trained frequencies: each of the first p inputs becomes d units of its sines and cosines.
-
-    ``u_j [sin(2π f_j x_j); cos(2π f_j x_j)] + c_j`` with K frequencies, the periodic embedding of
-    Gorishniy et al. 2022; other inputs follow. Some networks of a stack may do without it.
-    """
-
-    p: int
-    K: int
-    d: int
-    is_used: torch.Tensor | None = field(default=None, compare=False)  # of shape (M, 1, 1)
-
-    @property
-    def n_parameters(self):
-        return self.p * (self.K + 2 * self.K * self.d + self.d)
-
-    @property
-    def mask(self):
-        """Return 0 for the embedded outputs of networks that do without."""
-        if self.is_used is None:
-            return None
-        others = torch.ones((len(self.is_used), 1, 5 - self.p), dtype=self.is_used.dtype)
-        return torch.cat([self.is_used.expand(-1, 1, self.p * self.d), others], dim=-1)
-
-    def n_outputs(self, n_inputs):
-        return n_inputs + self.p * (self.d - 1)
-
-    def draw(self, generator):
-        return super().draw(generator).normal_(generator=generator)
-
-    def buffers(self, like, m):
-        return [like.new_empty((*like.shape[:-1], self.p, 2 * self.K, m))]
-
-    def forward(self, X, parameters, buffers, out):
-        F, U, C = self.views(parameters)
-        sines, cosines = buffers[0].split(self.K, dim=-2)
-        torch.mul(X[..., : self.p, None, :], F, out=cosines).mul_(2 * math.pi)
-        torch.sin(cosines, out=sines)
-        cosines.cos_()
-        embedded = (U @ buffers[0] + C).flatten(-3, -2)
-        n = self.p * self.d
-        out[..., :n, :] = embedded if self.is_used is None else embedded * self.is_used
-        out[..., n:, :] = X[..., self.p :, :]
-        return out
-
-    def backward(self, dA, X, parameters, buffers, gradient):
-        _, U, _ = self.views(parameters)
-        dF, dU, dC = self.views(gradient)
-        dE = dA[..., : self.p * self.d, :].unflatten(-2, (self.p, self.d))
-        dC.copy_(dE.sum(-1, keepdim=True))
-        dU.copy_(dE @ buffers[0].mT)
-        d_sines, d_cosines = (U.mT @ dE).split(self.K, dim=-2)
-        sines, cosines = buffers[0].split(self.K, dim=-2)
-        angle = d_sines * cosines - d_cosines * sines
-        dF.copy_(2 * math.pi * (angle * X[..., : self.p, None, :]).sum(-1, keepdim=True))
-
-    def views(self, parameters):
-        shapes = (self.p, self.K, 1), (self.p, self.d, 2 * self.K), (self.p, self.d, 1)
-        parts = parameters.split([math.prod(shape) for shape in shapes], dim=-1)
-        return [part.unflatten(-1, shape) for part, shape in zip(parts, shapes, strict=True)]
-
-    def module(self, parameters):
-        return PeriodicLayer(self, parameters)
-
-    def part(self, members):
-        is_used = None if self.is_used is None else self.is_used[members]
-        return Periodic(self.p, self.K, self.d, is_used)
-
-    def concatenated(self, embeddings):
-        return Periodic(self.p, self.K, self.d, torch.cat([e.is_used for e in embeddings]))
-
-
-class PeriodicLayer(torch.nn.Module):
-    def __init__(self, embedding, parameters):
-        super().__init__()
-        self.embedding, self.parameter = embedding, torch.nn.Parameter(parameters.clone())
-
-    def forward(self, X):
-        return by_autograd(self.embedding, X.mT, self.parameter).mT
-
-
 def by_autograd(embedding, X, parameters):
     """Return the outputs of an embedding, by formulas that autograd differentiates."""
-    if isinstance(embedding, InputMask):
-        return X * embedding.mask.mT
-    stack = parameters.shape[:-1]
-    if isinstance(embedding, LinearEmbedding):
-        p, d = embedding.n_numbers, embedding.n_units
-        V, C = parameters.reshape(*stack, 2, p * d, 1).unbind(-3)
-        embedded = V * X[..., :p, :].repeat_interleave(d, dim=-2) + C
-    else:
-        p = embedding.p
-        F, U, C = embedding.views(parameters)
-        angle = 2 * math.pi * F * X[..., :p, None, :]
-        embedded = U @ torch.cat([angle.sin(), angle.cos()], dim=-2) + C
-        embedded = embedded.flatten(-3, -2)
-        if embedding.is_used is not None:
-            embedded = embedded * embedding.is_used
-    others = X[..., p:, :].expand(*stack, *X[..., p:, :].shape[-2:])
-    return torch.cat([embedded, others], dim=-2)
+    stack, p = parameters.shape[:-1], len(embedding.inputs)
+    w, b, a = parameters.reshape(*stack, 3, p, 1).unbind(-3)
+    X = X.expand(*stack, *X.shape[-2:])
+    cosines = a * torch.cos(2 * math.pi * (w * X[..., embedding.inputs, :] + b))
+    kept = X[..., embedding.start : embedding.stop, :]
+    zeros = torch.zeros_like(kept[..., p:, :])
+    replaced = torch.cat([cosines, zeros], dim=-2)
+    if isinstance(embedding.is_user, torch.Tensor):
+        replaced = torch.where(embedding.is_user.bool(), replaced, kept)
+    parts = X[..., : embedding.start, :], replaced, X[..., embedding.stop :, :]
+    return torch.cat(parts, dim=-2)
 
 
 def as_tensor(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
+def of_two_kinds(is_user):
+    """Return an embedding that replaces inputs 2 to 4 by cosines and a 0 in some networks."""
+    is_user = as_tensor(is_user)[:, None, None]
+    mask = torch.ones(len(is_user), 1, 5, dtype=torch.float64)
+    mask[:, :, 4:] -= is_user
+    return PeriodicEmbedding((0, 1), 2, 5, is_user, mask)
+
+
 # By name: an embedding of 5 inputs, and how many networks there are.
 EMBEDDINGS = {
-    "linear": (LinearEmbedding(3, 4), None),
-    "linear, all inputs": (LinearEmbedding(5, 2), None),
-    "linear, stack": (LinearEmbedding(2, 3), 3),
-    "periodic": (Periodic(3, 2, 4), None),
-    "periodic, stack": (Periodic(3, 2, 4), 3),
-    "periodic, not in all networks": (Periodic(3, 2, 4, as_tensor([[[1]], [[0]], [[1]]])), 3),
-    "mask": (InputMask(as_tensor([[[1, 1, 1, 1, 1]], [[1, 0, 0, 1, 1]], [[0, 1, 1, 1, 0]]])), 3),
+    "all": (PeriodicEmbedding((0, 0, 1), 2, 5), None),
+    "with a zero": (PeriodicEmbedding((1, 4), 1, 4), None),
+    "stack": (PeriodicEmbedding((0, 0, 1), 2, 5), 3),
+    "in some networks": (of_two_kinds([1, 0, 1]), 3),
 }
 every_embedding = pytest.mark.parametrize("name", EMBEDDINGS)
 
 
-def make(name, n_units=(6, 4), *, dropout=0.0, seed=0, **options):
+def make(name, n_units=(6, 4), *, dropout=0.0, seed=0, draws_all=True, **options):
     """Return a network of random parameters for 5 inputs."""
     embedding, n_networks = EMBEDDINGS[name]
     network = Network(
-        (embedding.n_outputs(5), *n_units, 1),
+        (5, *n_units, 1),
         [get_activation("tanh")] * len(n_units),
         embedding=embedding,
         n_networks=n_networks,
@@ -157,6 +71,11 @@ def make(name, n_units=(6, 4), *, dropout=0.0, seed=0, **options):
     )
     generators = [torch.Generator().manual_seed(seed + k) for k in range(n_networks or 1)]
     initialize(network, "auto", generators)
+    if draws_all:  # b and a, which start at 0; a stays 0 in networks without cosines
+        generator = torch.Generator().manual_seed(9)
+        parameters = network.embedding_parameters.unflatten(-1, (3, -1))
+        parameters.copy_(torch.randn(parameters.shape, generator=generator, dtype=torch.float64))
+        parameters[..., 2:, :].mul_(embedding.is_user)
     return network
 
 
@@ -198,7 +117,7 @@ def test_gradient_equals_autograd(name, n_units, dropout, shared):
         torch.testing.assert_close(network.gradient, theta.grad, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["linear", "periodic, stack"])
+@pytest.mark.parametrize("name", ["with a zero", "stack"])
 def test_gradient_equals_finite_differences(name):
     network = make(name)
     X, y, weight = examples(network)
@@ -250,7 +169,7 @@ def test_a_part_computes_what_its_networks_compute_in_the_stack(name, members):
 
 @every_embedding
 def test_parameters_follow_those_of_the_layers_and_start_from_the_generators(name):
-    network = make(name)
+    network = make(name, draws_all=False)
     n_weights = sum(Wb[0].numel() if network.n_networks else Wb.numel() for Wb in network.Wb[1:])
     assert network.n_parameters == n_weights + network.embedding.n_parameters
     assert network.embedding_parameters.shape[-1] == network.embedding.n_parameters
@@ -263,17 +182,30 @@ def test_parameters_follow_those_of_the_layers_and_start_from_the_generators(nam
         torch.testing.assert_close(theta[n_weights - 30 :], torch.stack(expected), rtol=0, atol=0)
 
 
-def test_linear_embeddings_start_within_one_over_the_root_of_their_units():
-    drawn = LinearEmbedding(500, 16).draw(torch.Generator().manual_seed(0))
-    assert drawn.abs().max().item() == pytest.approx(0.25, rel=1e-3)
-    assert drawn.std().item() == pytest.approx(0.25 / math.sqrt(3), rel=0.02)
+def test_cosines_start_with_slow_waves_and_amplitudes_of_0():
+    w, b, a = (
+        PeriodicEmbedding((0,) * 5000, 1, 1).draw(torch.Generator().manual_seed(0)).split(5000)
+    )
+    assert w.mean().item() == pytest.approx(0, abs=0.01)
+    assert w.std().item() == pytest.approx(0.3, rel=0.02)
+    assert (b == 0).all()
+    assert (a == 0).all()
 
 
-def test_weights_of_outputs_that_a_network_does_not_use_start_at_0():
-    network = make("periodic, not in all networks", (300,))
-    assert (network.W[1][1, :, :12] == 0).all()
-    assert network.W[1][1, :, 12:].std().item() == pytest.approx(5 / 3 / math.sqrt(2), rel=0.05)
-    assert network.W[1][0].std().item() == pytest.approx(5 / 3 / math.sqrt(14), rel=0.05)
+def test_inputs_that_a_network_replaces_by_zeros_do_not_count_for_its_first_weights():
+    network = make("in some networks", (300,))
+    assert (network.W[1][::2, :, 4] == 0).all()
+    assert network.W[1][0, :, :4].std().item() == pytest.approx(5 / 3 / 2, rel=0.05)
+    assert network.W[1][1].std().item() == pytest.approx(5 / 3 / math.sqrt(5), rel=0.05)
+
+
+def test_the_inputs_that_are_replaced_change_no_prediction():
+    network = make("in some networks")
+    X, *_ = examples(network, 20, shared=True)
+    before = network.raw_predict(X)
+    X[2:5] = 7
+    differs = (network.raw_predict(X) != before).flatten(1).any(dim=1)
+    assert differs.tolist() == [False, True, False]
 
 
 def waves(n_networks=None):
@@ -290,7 +222,7 @@ def waves(n_networks=None):
 
 def trained(embedding, seeds, *, n_networks=None, max_iter=60):
     network = Network(
-        (embedding.n_outputs(5), 16, 1),
+        (5, 16, 1),
         [get_activation("relu")],
         output=LINEAR,
         embedding=embedding,
@@ -304,28 +236,27 @@ def trained(embedding, seeds, *, n_networks=None, max_iter=60):
     return network, result.cost_curve
 
 
-def test_training_fits_the_embedding():
-    linear, linear_costs = trained(LinearEmbedding(3, 4), [0])
-    periodic, periodic_costs = trained(Periodic(3, 4, 4), [0])
-    for network in (linear, periodic):
-        start = network.embedding.draw(torch.Generator().manual_seed(0))
-        assert (network.embedding_parameters != start).all()
-    assert periodic_costs[-1] < 0.1 * linear_costs[-1] < 0.1 * linear_costs[0]
+def test_training_finds_the_waves_of_the_target():
+    _, costs = trained(PeriodicEmbedding((), 1, 1), [0])
+    network, periodic_costs = trained(PeriodicEmbedding((0,) * 4, 1, 5), [0])
+    assert (network.embedding_parameters != 0).all()
+    assert periodic_costs[-1] < 0.1 * costs[-1]
 
 
-@pytest.mark.parametrize("embedding", [LinearEmbedding(3, 4), Periodic(3, 2, 4)])
-def test_a_stack_ends_with_the_results_of_separate_trainings(embedding):
+@pytest.mark.parametrize("is_user", [None, [1, 0, 1]])
+def test_a_stack_ends_with_the_results_of_separate_trainings(is_user):
     max_iter = [6, 3, 5]  # the networks leave the stack in turn
+    embedding = PeriodicEmbedding((0, 1), 2, 5) if is_user is None else of_two_kinds(is_user)
     stack, _ = trained(embedding, [0, 1, 2], n_networks=3, max_iter=tuple(max_iter))
     for k in range(3):
-        separate, _ = trained(embedding, [k], max_iter=max_iter[k])
+        separate, _ = trained(embedding.part(k), [k], max_iter=max_iter[k])
         torch.testing.assert_close(stack.theta[k], separate.theta, rtol=1e-9, atol=1e-12)
 
 
 def test_embeddings_are_equal_if_their_networks_can_be_in_one_stack():
-    assert LinearEmbedding(2, 3) == LinearEmbedding(2, 3) != LinearEmbedding(3, 2)
-    assert hash(LinearEmbedding(2, 3)) == hash(LinearEmbedding(2, 3))
-    some, others = InputMask(torch.ones(1, 1, 5)), InputMask(torch.zeros(2, 1, 5))
-    assert some == others != LinearEmbedding(2, 3)
+    some, others = of_two_kinds([1, 0]), of_two_kinds([0, 1, 1])
+    assert some == others != PeriodicEmbedding((0, 1, 1), 2, 5)
     assert hash(some) == hash(others)
-    assert some.concatenated([some, others]).mask[:, 0, 0].tolist() == [1, 0, 0]
+    larger = some.concatenated([some, others])
+    assert larger.is_user.flatten().tolist() == [1, 0, 0, 1, 1]
+    assert larger.mask[:, 0, 4].tolist() == [0, 1, 1, 0, 0]

@@ -10,7 +10,6 @@ from skdnn.network import (
     LINEAR,
     LINEAR_LOSSES,
     LOSSES,
-    InputMask,
     Network,
     cost,
     get_activation,
@@ -103,25 +102,6 @@ def test_gradient_equals_autograd(activation, n_layers, m, loss, dropout, n_netw
         masks = network._cache(m_of_batch).D
         expected = autograd(network, X, y, weight, LOSSES[loss], masks)
         torch.testing.assert_close(network.gradient, expected, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("sizes", [(5, 4, 3, 1), (3, 9, 1)])  # for both layouts of W[1]
-def test_masked_inputs_have_no_gradient(sizes):
-    network = make(sizes, n_networks=3)
-    mask = torch.ones((3, 1, sizes[0]), dtype=torch.float64)
-    mask[1, 0, 1:] = 0
-    network.embedding = InputMask(mask)
-    network.W[1].mul_(mask)
-    X, y, weight = data(n=sizes[0])
-    expected = autograd(network, X, y, weight, LOSSES["log_loss"], [None] * len(sizes))
-    _, dW, _, _ = network.views(expected)
-    dW[1].mul_(mask)
-    network.propagate(X, y, weight, LOSSES["log_loss"])
-    torch.testing.assert_close(network.gradient, expected, rtol=1e-10, atol=1e-13)
-    for some in ([1, 2], 1):
-        part = network.part(some)
-        part.propagate(X, y, weight, LOSSES["log_loss"])
-        torch.testing.assert_close(part.gradient, expected[some], rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

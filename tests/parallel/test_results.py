@@ -14,8 +14,6 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from skdnn import DeepBinaryClassifier, DeepRegressor, together
-from skdnn.estimator import _initialized_network
-from skdnn.network import LinearEmbedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -120,16 +118,16 @@ def test_fits_that_differ_in_parameters_give_the_results_of_separate_fits(differ
 
 
 @pytest.mark.parametrize("n_networks", [1, 3])
-def test_fits_with_a_trained_embedding_give_the_results_of_separate_fits(
-    n_networks, stacks, monkeypatch
-):
-    def input_embedding(plan, split):
-        return LinearEmbedding(3, 4 if plan.parameters.random_state < 3 else 2)
-
-    monkeypatch.setattr(_initialized_network, "input_embedding", input_embedding)
-    models = variants_of(CLASSIFIER, random_state=range(6), n_networks=[n_networks] * 6)
-    pairs = fit_separately_and_together(models, [(X, Y)] * 6)
-    assert stacks == [3, 3]
+@pytest.mark.parametrize("numeric_embedding", ["auto", "periodic"])
+def test_fits_with_cosines_give_the_results_of_separate_fits(numeric_embedding, n_networks, stacks):
+    model = clone(CLASSIFIER).set_params(numeric_embedding=numeric_embedding, n_networks=n_networks)
+    models = variants_of(model, random_state=range(4), weight_decay=[0.0, 0.01] * 2)
+    rows = X.copy()
+    rows[:, 3] = np.arange(len(X)) % 4
+    pairs = fit_separately_and_together([*models, *models], [(X, Y)] * 4 + [(rows, Y)] * 4)
+    # A column of four numbers has fewer bins, and so fewer cosines.
+    has_bins = (numeric_embedding, n_networks) != ("auto", 1)
+    assert stacks == [4, 4] if has_bins else [8]
     for separate, joint in zip(*pairs, strict=True):
         assert_equal_fits(separate, joint)
         assert_allclose(joint._embedding[1], separate._embedding[1], rtol=1e-9, atol=1e-11)

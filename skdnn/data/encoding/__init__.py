@@ -2,7 +2,7 @@
 
 from ._block import Block, BlockModule
 from ._encoder import Encoder, fit_encoder, identity_encoder
-from ._first_layer import FirstLayer
+from ._first_layer import FirstLayer, FirstLayerOfTwoKinds
 from ._one_hot import OneHot
 from ._piecewise_linear import MOST_BINS, PiecewiseLinear
 from ._standardize import Standardize
@@ -26,6 +26,7 @@ __all__ = [
     "BlockModule",
     "Encoder",
     "FirstLayer",
+    "FirstLayerOfTwoKinds",
     "Moments",
     "OneHot",
     "PiecewiseLinear",

@@ -264,7 +264,7 @@ def fit_encoder(
         With y, the rare categories of a Table get target means.
     standardize : {True, False, "smooth_clip", "robust"}, default=True
         As in the estimators.
-    numeric_embedding : {None, "piecewise_linear"}, default=None
+    numeric_embedding : {None, "piecewise_linear", "periodic"}, default=None
         As in the estimators.
     """
     X, target_means = columns.X, TargetMeans()

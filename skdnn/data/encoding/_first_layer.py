@@ -14,6 +14,7 @@ from torch.nn.functional import embedding_bag
 from skdnn.data.frames import Table
 
 from ._encoder import Encoder
+from ._piecewise_linear import PiecewiseLinear
 from ._statistics import Matrix
 
 
@@ -67,3 +68,37 @@ class FirstLayer:
             lookup.find(numbers, codes, its_rows, its_weights)
         Z += embedding_bag(rows, self.table, mode="sum", per_sample_weights=weights)
         return Z.unflatten(1, self.shape).movedim(0, -1)
+
+
+class FirstLayerOfTwoKinds:
+    """The first layer of a stack in which some networks have bins, and the others cosines.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    W, b : tensors of shape (M, n^[1], n^[0]) and (M, n^[1], 1)
+    embedding : PeriodicEmbedding
+    parameters : tensor of shape (M, n_parameters)
+    """
+
+    def __init__(
+        self, encoder: Encoder, W: Tensor, b: Tensor, embedding: Any, parameters: Tensor
+    ) -> None:
+        self.is_user = embedding.is_user.flatten().bool()
+        self.of_bins = FirstLayer(encoder, W[~self.is_user], b[~self.is_user])
+        self.encoder, bins = encoder.without(PiecewiseLinear), encoder.outputs_of(PiecewiseLinear)
+        self.embedding, self.parameters = embedding, parameters[self.is_user]
+        W, self.b = W[self.is_user], b[self.is_user]
+        self.W = torch.cat([W[..., : bins.start], W[..., bins.stop :]], dim=-1)
+        self.W_of_cosines = W[..., bins.start : bins.start + len(embedding.inputs)]
+
+    def raw_predict(self, X: Table | Matrix) -> Tensor:
+        """Return Z[1] of shape (M, n^[1], n_samples) for X as `Encoder.apply` takes it."""
+        of_bins, A = self.of_bins.raw_predict(X), self.encoder.apply(X, self.W.dtype).mT
+        Z = of_bins.new_empty((len(self.is_user), *of_bins.shape[1:]))
+        Z[~self.is_user] = of_bins
+        A = A.expand(len(self.W), *A.shape)
+        Z[self.is_user] = torch.baddbmm(self.b, self.W, A).baddbmm_(
+            self.W_of_cosines, self.embedding.cosines(A, self.parameters)
+        )
+        return Z

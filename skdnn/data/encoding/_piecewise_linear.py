@@ -18,7 +18,9 @@ from torch.nn.utils.rnn import pad_sequence
 from ._block import Block, BlockModule
 from ._statistics import WeightedColumns, quantiles
 
-MOST_BINS = 16
+# Bins of a column by `numeric_embedding`. With "periodic" a column has as many cosines, for which
+# the bins keep the place.
+MOST_BINS = {None: 0, "piecewise_linear": 16, "periodic": 7}
 # For a column with fewer edges, the bins say no more than the number itself.
 _FEWEST_EDGES = 3
 
@@ -112,11 +114,12 @@ class PiecewiseLinear(Block):
     @classmethod
     def fit(cls, columns: WeightedColumns, options: Any) -> "PiecewiseLinear":
         """Find the bins of each column."""
-        if options.numeric_embedding is None:
+        most_bins = MOST_BINS[options.numeric_embedding]
+        if not most_bins:
             return cls()
         found, starts, widths = [np.empty(0, dtype=np.intp)], [np.empty(0)], [np.empty(0)]
         for j, (values, weights) in enumerate(columns.values()):
-            edges = bin_edges(values, weights)
+            edges = bin_edges(values, weights, most_bins)
             if len(edges) >= _FEWEST_EDGES:
                 found.append(np.full(len(edges) - 1, j))
                 starts.append(edges[:-1])
@@ -127,12 +130,13 @@ class PiecewiseLinear(Block):
         return cls(np.concatenate(found), np.concatenate(starts), scales)
 
 
-def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def bin_edges(values: np.ndarray, weight: np.ndarray, most_bins: int = 16) -> np.ndarray:
     """Return the sorted edges of the bins of a column.
 
     Parameters
     ----------
     values, weight : arrays of shape (m,)
+    most_bins : int, default=16
 
     Examples
     --------
@@ -145,11 +149,11 @@ def bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
            41., 44., 47., 50.])
     """
     distinct, position = np.unique(values, return_inverse=True)
-    if len(distinct) <= MOST_BINS + 1:
+    if len(distinct) <= most_bins + 1:
         return distinct
-    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / MOST_BINS
+    is_frequent = np.bincount(position, weight) / weight.sum() >= 1 / most_bins
     is_other = ~is_frequent[position]
-    n_bins = max(1, MOST_BINS - int(is_frequent.sum()))
+    n_bins = max(1, most_bins - int(is_frequent.sum()))
     fractions = np.linspace(0, 1, n_bins + 1)
     return np.union1d(
         distinct[is_frequent], quantiles(values[is_other], weight[is_other], fractions)
