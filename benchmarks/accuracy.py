@@ -8,6 +8,7 @@ Requires the extra ``benchmark``, and ``peers`` for all peers. The data is a fol
     python benchmarks/accuracy.py FOLDER --models "skdnn;skdnn(dropout=0.1)" --against skdnn
     python benchmarks/accuracy.py FOLDER --bundled --task regression
     python benchmarks/accuracy.py FOLDER --task photographs
+    python benchmarks/accuracy.py FOLDER --shapes --training-rows 100
 
 Protocol
     ``__y__`` is 0 or 1, or a number. At most 6,000 random rows of a table are used. Each split has
@@ -15,6 +16,10 @@ Protocol
     of fewer than 1,000 rows, three of fewer than 3,000, else two. All models have their defaults
     and one thread. All tables have the same weight. "Even" and "odd" are every other table in
     alphabetical order: an improvement generalises if both halves show it beyond their noise.
+    With ``--training-rows`` so many rows are for training and all others for testing; tables
+    without twice as many rows are left out.
+Shapes
+    With ``--shapes`` also circles, moons and the like, of two to ten columns of random numbers.
 Models
     "skdnn" is ``DeepBinaryClassifier()`` or ``DeepRegressor()``, "skdnn 5" the same with
     ``n_networks=5``, and ``skdnn(n_networks=3, dropout=0.1)`` has these parameters. A suffix after
@@ -40,7 +45,7 @@ import csv
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -101,6 +106,8 @@ class Task:
         first one orders the summary.
     is_stratified : bool
         Whether splits are stratified by y.
+    training : float or int, default=0.75
+        The fraction or the number of rows for training.
     """
 
     estimator: type
@@ -109,6 +116,7 @@ class Task:
     metrics: Callable[..., dict[str, Any]]
     ranks: Mapping[str, tuple[str, int]]
     is_stratified: bool
+    training: float | int = 0.75
 
 
 CLASSIFICATION = classification_metrics, {"log-loss": ("log_loss", -1), "AUC": ("auc", 1)}, True
@@ -139,9 +147,10 @@ def split(task, y, groups, seed):
     """Return the rows for training and for testing."""
     rows = np.arange(len(y))
     if groups is not None:
-        return next(GroupShuffleSplit(test_size=0.25, random_state=seed).split(rows, y, groups))
+        by_group = GroupShuffleSplit(train_size=task.training, random_state=seed)
+        return next(by_group.split(rows, y, groups))
     stratify = y if task.is_stratified else None
-    return train_test_split(rows, test_size=0.25, stratify=stratify, random_state=seed)
+    return train_test_split(rows, train_size=task.training, stratify=stratify, random_state=seed)
 
 
 def measure(task, make, source, seed):
@@ -258,6 +267,8 @@ def parse_arguments():
     parser.add_argument(
         "--bundled", action="store_true", help="also use the data sets of scikit-learn"
     )
+    parser.add_argument("--shapes", action="store_true", help="also use made-up shapes")
+    parser.add_argument("--training-rows", type=int, help="train on so many rows")
     parser.add_argument("--results", type=Path, help="default: classification.csv and the like")
     parser.add_argument("--half", choices=("even", "odd"))
     parser.add_argument("--tables", help="comma-separated; default: all")
@@ -272,6 +283,13 @@ def find_sources(task, arguments):
     sources = {} if arguments.folder is None else tables.find_files(arguments.folder)
     if arguments.bundled or arguments.folder is None:
         sources = {**task.bundled, **sources}
+    if arguments.shapes:
+        sources = {**tables.SHAPES, **sources}
+    if n := arguments.training_rows:
+        sources = {
+            name: source for name, source in sources.items()
+            if len(tables.read_table(source)[1]) >= 2 * n
+        }  # fmt: skip
     if arguments.half:
         sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     if arguments.tables:
@@ -284,6 +302,8 @@ def main():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     task = TASKS[arguments.task]
+    if arguments.training_rows:
+        task = replace(task, training=arguments.training_rows)
     path = arguments.results or Path(f"{arguments.task}.csv")
     sources, models = find_sources(task, arguments), list(task.models)
     if arguments.models:

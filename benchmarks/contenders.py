@@ -19,7 +19,11 @@ from sklearn.compose import (
     make_column_selector,
     make_column_transformer,
 )
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -203,7 +207,10 @@ def models_for(kind, estimator, linear, mlp, trees):
 CLASSIFIERS = models_for(
     "Classifier",
     DeepBinaryClassifier,
-    {"logistic regression": lambda: prepared(LogisticRegression(max_iter=1000))},
+    {
+        "logistic regression": lambda: prepared(LogisticRegression(max_iter=1000)),
+        "random forest": lambda: prepared(RandomForestClassifier(random_state=0)),
+    },
     {"MLPClassifier": lambda: prepared(MLPClassifier(random_state=0))},
     HistGradientBoostingClassifier,
 )

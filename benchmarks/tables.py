@@ -64,3 +64,35 @@ REGRESSION = {
     "diabetes": _bundled(datasets.load_diabetes, lambda y: y),
     "linnerud": _bundled(datasets.load_linnerud, lambda y: y["Weight"]),
 }
+
+
+def _shape(n_columns, is_positive):
+    """Return a function that draws numbers, and classes by a function of (X, noise)."""
+
+    def table():
+        rng = np.random.default_rng(0)
+        X, noise = rng.normal(size=(4_000, n_columns)), rng.logistic(size=4_000)
+        frame = pd.DataFrame(X).rename(columns=str)
+        return frame, is_positive(X, noise).astype(int)
+
+    return table
+
+
+def _scattered(make, **parameters):
+    """Return a function that draws a shape of scikit-learn."""
+
+    def table():
+        X, y = make(4_000, random_state=0, **parameters)
+        return pd.DataFrame(X).rename(columns=str), y
+
+    return table
+
+
+SHAPES = {
+    "circles": _scattered(datasets.make_circles, noise=0.15, factor=0.5),
+    "moons": _scattered(datasets.make_moons, noise=0.25),
+    "xor": _shape(2, lambda X, noise: X[:, 0] * X[:, 1] + noise / 10 > 0),
+    "line": _shape(10, lambda X, noise: X @ np.linspace(1, 0, 10) + noise > 0),
+    "rings": _shape(3, lambda X, noise: np.sin(3 * np.linalg.norm(X, axis=1)) + noise / 5 > 0),
+    "waves": _shape(5, lambda X, noise: np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + noise / 2 > 0),
+}

@@ -103,8 +103,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         standardised; decoupled from the gradient for "adamw". "auto" depends on the optimizer, with
         Σ w the sum of the sample weights (the number of rows if they are 1) and n = max(100, Σ w):
 
-        - "adam": the larger of ``min(0.01, 50 / Σ w)``, times 0.03 if rows are held out, and
-          ``0.01 min(1, n_features / n)²``, times 0.3 for several networks;
+        - "adam": the largest of ``min(0.01, 50 / Σ w)``, times 0.03 if rows are held out,
+          ``0.01 min(1, n_features / n)²``, times 0.3 for several networks, and with
+          cross-validation ``min(0.03, 3 / Σ w)``;
         - "adam" with one layer: ``n_features / (4 n)``;
         - others: 0.
 
@@ -134,16 +135,23 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         - from 51,200, for "adam" and "adamw": ``m / 200``, at most 1024.
     max_iter : int or "auto", default="auto"
         Maximum number of epochs, or of iterations of "lbfgs". "auto" is 50, and 25 from 20,000 rows
-        on for "adam" and "adamw".
+        on for "adam" and "adamw"; with cross-validation it is 10,000 / m of m rows, at least 50
+        and at most 200.
     tol : float, default=1e-4
         Tolerance: a smaller improvement of the cost or score does not count. For "lbfgs" without
         early stopping, training has converged if no component of the gradient is larger.
     n_iter_no_change : int, default=10
         Number of epochs without improvement after which training stops.
-    early_stopping : bool or "auto", default="auto"
+    early_stopping : bool, "cross_validation" or "auto", default="auto"
         Whether to hold out rows as a validation set, stop when their cost no longer improves, and
         keep the weights of the best epoch. A validation set passed to `fit` is used instead; if
-        False, its curves are only recorded. "auto" holds out rows in these cases:
+        False, its curves are only recorded. "cross_validation" trains on all rows for `max_iter`
+        epochs, beside five networks that each hold out another fold, and keeps the weights of the
+        epoch in which these predict their folds best; a classifier also divides its logits by the
+        temperature that is best for the folds. "auto" does so for classification with fewer than
+        400 rows and at most 200 columns, "adam" or "adamw" and several layers, if `scoring` is
+        None, the rows are in memory and each fold can have a row of each class. Else it holds out
+        rows in these cases:
 
         - `scoring` is given;
         - there are several networks;
@@ -261,8 +269,9 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         Validation score in the epoch `best_iter_`.
     oob_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs), or None
         Out-of-fold predictions of the training rows, each by the one of several networks that held
-        it out. NaN for rows that none held out: rows of weight 0, and some others with fewer than 5
-        networks. They are slightly optimistic, because the held-out rows choose the best epoch.
+        it out, also of those that only choose the epoch. NaN for rows that none held out: rows of
+        weight 0, and some others with fewer than 5 networks. They are slightly optimistic, because
+        the held-out rows choose the best epoch.
     t_ : int
         Number of rows seen in training, counted in every epoch.
     device_ : str
@@ -324,7 +333,7 @@ class DeepRegressor(RegressorMixin, NetworkEstimator):
         max_iter: int | Literal["auto"] = "auto",
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
-        early_stopping: bool | Literal["auto"] = "auto",
+        early_stopping: bool | Literal["auto", "cross_validation"] = "auto",
         scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         standardize: bool | Literal["smooth_clip", "robust"] = "smooth_clip",

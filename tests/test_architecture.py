@@ -19,14 +19,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The files of skdnn.estimator in the order of a fit: each may import only those before it.
 FIT_ORDER = [
     "_task",
-    "_parameters",
     "_defaults",
+    "_parameters",
     "_columns",
     "_reading",
     "_examples",
     "_file_examples",
     "_plan",
     "_split",
+    "_cross_validation",
     "_initialized_network",
     "_fitted_attributes",
     "_training",

@@ -70,7 +70,10 @@ BAD_PARAMETERS = [
     ({"max_iter": None}, "max_iter must be"),
     ({"tol": -1e-4}, r"tol must be a float in the range \[0, inf\)"),
     ({"n_iter_no_change": 0}, r"n_iter_no_change must be an int in the range \[1, "),
-    ({"early_stopping": "yes"}, "early_stopping must be one of True, False, 'auto', got 'yes'"),
+    (
+        {"early_stopping": "yes"},
+        "early_stopping must be one of True, False, 'auto', 'cross_validation', got 'yes'",
+    ),
     ({"early_stopping": 1}, "early_stopping must be"),
     ({"scoring": "auc"}, r"scoring must be None, a name of .*got 'auc'"),
     ({"scoring": ["roc_auc", "f1"]}, r"scoring must be .*got \['roc_auc', 'f1'\]"),

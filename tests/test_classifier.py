@@ -400,8 +400,9 @@ def test_a_validation_set_of_the_user_selects_the_best_epoch(cancer):
 @pytest.mark.parametrize(
     ("n_rows", "optimizer", "holds_out"),
     [
-        (99, "adam", False),
-        (100, "adam", True),
+        (99, "adam", True),
+        (399, "adam", True),
+        (99, "sgd", False),
         (999, "adamw", True),
         (999, "sgd", False),
         (1000, "adam", False),
@@ -471,8 +472,8 @@ def test_one_regularised_layer_holds_out_no_rows(n_rows):
 
 
 def test_no_rows_are_held_out_if_a_class_would_be_missing():
-    y = np.arange(200) < 9
-    clf = DeepBinaryClassifier(max_iter=1).fit(np.arange(200.0)[:, None], y)
+    y = np.arange(500) < 9
+    clf = DeepBinaryClassifier(max_iter=1).fit(np.arange(500.0)[:, None], y)
     assert clf.validation_loss_curve_ is None
 
 
@@ -710,10 +711,12 @@ def test_learning_rate_auto_decreases_with_the_root_of_the_number_of_bins():
         (1000, 2, {}, 0.01),
         (10_000, 2, {"early_stopping": False}, 0.005),
         (500, 2, {}, 0.003),
-        (200, 50, {}, 0.00625),
+        (200, 50, {}, 0.015),
+        (200, 50, {"early_stopping": True}, 0.00625),
         (200, 150, {"n_networks": 2}, 0.016875),
         (200, 300, {}, 0.1),
-        (20, 50, {}, 0.025),
+        (20, 50, {}, 0.03),
+        (20, 50, {"early_stopping": False}, 0.025),
         (200, 50, {"optimizer": "adamw"}, 0.0),
     ],
 )

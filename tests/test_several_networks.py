@@ -92,12 +92,14 @@ def test_the_mean_is_better_than_a_single_network():
      {"weight_decay": 0.1, "n_threads": 2}],
     ids=str,
 )  # fmt: skip
-def test_every_second_network_has_no_numeric_embedding(options):
+def test_every_second_network_has_cosines_instead_of_bins(options):
     clf = fit(n_networks=4, numeric_embedding="auto", **options)
-    embedding = clf.coefs_[0][:, 8:]
+    replaced = clf.coefs_[0][:, 8 + 8 * 7 :]  # by zeros, beside seven cosines for each number
     assert clf.coefs_[0].shape[1] == 8 * 17
-    assert (embedding[[1, 3]] == 0).all()
-    assert (embedding[[0, 2]] != 0).any(axis=(1, 2)).all()
+    assert (replaced[[0, 2]] == 0).all()
+    assert (replaced[[1, 3]] != 0).any(axis=(1, 2)).all()
+    amplitudes = clf._embedding[1].reshape(4, 3, 8 * 7)[:, 2]
+    assert (amplitudes != 0).any(axis=1).tolist() == [True, False, True, False]
     asked_for = fit(n_networks=4, numeric_embedding="piecewise_linear", **options)
     assert (asked_for.coefs_[0] != 0).any(axis=(1, 2)).all()
     assert (asked_for.coefs_[0][1, 8:] != 0).any()

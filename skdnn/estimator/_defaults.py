@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from skdnn.data.batches import count_folds
+from skdnn.data.batches import N_FOLDS, count_folds
 from skdnn.data.encoding import MOST_BINS
 from skdnn.training import OPTIMIZERS, OptimizerKind
 
@@ -36,12 +36,14 @@ class Facts:
     has_32_bits: bool
     is_sparse: bool
     can_hold_out: bool  # whether there are rows to hold out
+    can_make_folds: bool
     needs_float64: bool  # whether float32 is too coarse for y
     cuda_device: torch.device | None  # of X, None if X is not on one
     previous_dtype: torch.dtype | None  # of the network whose training continues
     # Known later:
     device_type: str = "cpu"  # of the network
     holds_out: bool = False
+    cross_validates: bool = False
     n_inputs: int = 0
     rows_of_batch: int = 0
 
@@ -104,18 +106,35 @@ def one_layer_decay(fit: Facts) -> float:
 def deep_decay(fit: Facts) -> float:
     """Return λ for several layers.
 
-    It is less where early stopping prevents overfitting, too, and more where rows are few for the
-    columns; there it is less for several networks, whose mean overfits less. Regression needs less,
-    since a number is more informative than a class. A total weight below 100 is not a number of
-    rows: the weights of AdaBoost sum to 1.
+    It is less where early stopping prevents overfitting, too, but not if that is cross-validated,
+    and more where rows are few for the columns; there it is less for several networks, whose mean
+    overfits less. Regression needs less, since a number is more informative than a class. A total
+    weight below 100 is not a number of rows: the weights of AdaBoost sum to 1.
     """
     fraction = 0.3 if fit.is_classification else 0.03
     usual = min(0.01, 50.0 / fit.weight)
     if fit.holds_out:
         usual *= fraction
+    if fit.cross_validates:
+        usual = max(usual, min(0.03, 3.0 / fit.weight))
     several = 0.3 if fit.parameters.n_networks > 1 else 1.0
     columns_per_row = min(1.0, fit.n_columns / max(100, fit.weight))
     return max(usual, several * fraction * (1 / 3) * columns_per_row**2)
+
+
+def cross_validates_few_rows(fit: Facts) -> bool:
+    """Return whether there are so few rows that the epoch to keep is chosen by cross-validation."""
+    is_possible = fit.can_make_folds and fit.parameters.n_networks == 1 and not fit.is_partial_fit
+    return (
+        is_possible
+        and fit.is_classification
+        and fit.optimizer.is_fast
+        and fit.n_layers > 1
+        and fit.n_rows < FEW_ROWS
+        and fit.n_columns <= MOST_COLUMNS_OF_STACK
+        and fit.parameters.scoring is None
+        and fit.previous_dtype is None
+    )
 
 
 def _always(fit: Facts) -> bool:
@@ -133,6 +152,10 @@ ALTERNATING = ("periodic", "piecewise_linear")
 # "auto" target-encodes the rare categories of a column if those that occur more than once make up
 # more than this fraction of the rows.
 TARGET_ENCODED_FRACTION = 0.02
+# An `early_stopping`, and the number of rows below which "auto" is this.
+CROSS_VALIDATION, FEW_ROWS = "cross_validation", 400
+# With more columns, as of photographs, six networks would take too long.
+MOST_COLUMNS_OF_STACK = 200
 MOST_NUMBERS = 2**26
 N_INPUTS_OF_NUMBER = MOST_BINS["piecewise_linear"] + 1
 
@@ -181,6 +204,11 @@ DEFAULTS: dict[str, tuple[Rule, ...]] = {
              and fit.n_rarest >= count_folds(fit.parameters.n_networks), True,
              "prototype, 18 tables, 8 networks, compared with a common hold-out: ROC AUC +0.002, "
              "log-loss −0.005"),
+        # Few rows are overfitted soon, and too few could be held out to tell when.
+        Rule(f"m < {FEW_ROWS}, n <= {MOST_COLUMNS_OF_STACK}, {FAST} with several layers, no "
+             f"scoring, rows in memory and of one process, and each of {N_FOLDS} folds can have a "
+             "row of each class",
+             cross_validates_few_rows, CROSS_VALIDATION, NOT_MEASURED),
         Rule("several networks, or no row of some class could be held out",
              lambda fit: fit.parameters.n_networks > 1 or not fit.can_hold_out
              or fit.n_rarest * fit.parameters.validation_fraction < 1, False, NOT_MEASURED),
@@ -215,6 +243,9 @@ DEFAULTS: dict[str, tuple[Rule, ...]] = {
              "0.701 → 0.433", f'{", ".join(SCHEDULES)}, else "{OptimizerKind.default_schedule}"'),
     ),
     "max_iter": (
+        Rule("cross-validated", lambda fit: fit.cross_validates,
+             lambda fit: min(200, max(50, 10_000 // fit.n_rows)), NOT_MEASURED,
+             "10,000 / m, at least 50 and at most 200"),
         Rule(f"{FAST}, and m >= 20,000",
              lambda fit: fit.optimizer.is_fast and fit.n_rows >= 20_000, 25,
              "10 tables: log-loss −0.0016 ± 0.0006, ROC AUC +0.0012, half the time"),
@@ -256,9 +287,9 @@ DEFAULTS: dict[str, tuple[Rule, ...]] = {
              "50 / w: 34 tables, no figures kept; n: 70 tables, one network, log-loss "
              "−0.0013 ± 0.0010, ROC AUC +0.0007 ± 0.0004, and five sets of photographs, "
              "log-loss 0.607 → 0.563",
-             "the larger of min(0.01, 50 / w), times f if rows are held out, and "
-             "f / 3 min(1, n / max(w, 100))^2, times 0.3 for several networks; f = 0.3 for "
-             "classification, 0.03 for regression"),
+             "the largest of min(0.01, 50 / w), times f if rows are held out, "
+             "f / 3 min(1, n / max(w, 100))^2, times 0.3 for several networks, and with "
+             "cross-validation min(0.03, 3 / w); f = 0.3 for classification, 0.03 for regression"),
     ),
 }
 # fmt: on

@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skdnn.checkpoints import describe, digest_of
+from skdnn.data.batches import N_FOLDS
 from skdnn.data.encoding import WeightedColumns, is_far_outside
 from skdnn.data.frames import Schema, Table, check_in_memory, take_rows
 from skdnn.data.streaming import open_source
@@ -65,6 +66,9 @@ class Totals:
         Whether X is sparse, in some process.
     can_hold_out : bool, default=True
         Whether there are rows to hold out: not always in a file, where their number decides.
+    can_make_folds : bool, default=False
+        Whether the rows are in memory and of one process, and each of 5 folds can have some of each
+        class, and a group of its own.
     """
 
     n_rows: int
@@ -73,6 +77,7 @@ class Totals:
     has_32_bits: bool
     is_sparse: bool
     can_hold_out: bool = True
+    can_make_folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,13 @@ class Examples:
         is_wide, is_sparse = not has_32_bits(self.X.dtype), sparse.issparse(self.X)
         here = np.array([*counts, self.weight.sum(), is_wide, is_sparse], dtype=np.float64)
         *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
-        return Totals(int(sum(counts)), weight, int(min(counts)), n_wide == 0, n_sparse > 0)
+        n_rarest = int(min(counts))
+        has_groups = self.groups is None or len(np.unique(self.groups)) >= N_FOLDS
+        can_make_folds = self.processes.size == 1 and n_rarest >= N_FOLDS and has_groups
+        is_32, is_sparse = n_wide == 0, n_sparse > 0
+        return Totals(
+            int(sum(counts)), weight, n_rarest, is_32, is_sparse, can_make_folds=can_make_folds
+        )
 
     def digest(self) -> str:
         """Return a digest of the rows of all processes."""

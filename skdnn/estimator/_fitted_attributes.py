@@ -15,6 +15,7 @@ from skdnn.data.frames import Schema
 from skdnn.network import Network
 from skdnn.training import TrainingResult, epoch_raw_predictions
 
+from ._cross_validation import of_all_rows, temperature_of_folds
 from ._examples import Examples
 from ._initialized_network import InitializedNetwork, frozen_parameters, partial_fit_state
 from ._plan import Plan
@@ -62,6 +63,8 @@ def fitted_attributes(
     if split.held_out is not None and split.validation is not None:
         Z = epoch_raw_predictions(initialized.network, split.validation.epoch()).mT.cpu().numpy()
         is_row = split.held_out >= 0
+        if plan.cross_validates:
+            Z /= temperature_of_folds(plan, split, initialized.network)
         raw = np.full((len(examples.y), Z.shape[-1]), np.nan)  # NaN where no network held a row out
         raw[split.held_out[is_row]] = split.target.restored(Z[is_row])
         out_of_fold = from_raw_predictions(raw)
@@ -79,6 +82,8 @@ def learned_attributes(
 
     Costs and scores are means over the networks; the curves of an earlier fit are continued.
     """
+    if plan.cross_validates:
+        split, network, result = of_all_rows(plan, split, network, result)
     earlier = {} if plan.previous is None else vars(plan.previous)
     curves: dict[str, Any] = {
         "loss_curve_": result.cost_curve,
@@ -156,4 +161,6 @@ def _trained_embedding(network: Network, member: int | None) -> tuple[Any, np.nd
     embedding, parameters = network.embedding, network.embedding_parameters
     if embedding is not None and member is not None and network.n_networks is not None:
         embedding, parameters = embedding.part(member), parameters[member]
+        if not embedding.is_user:
+            embedding, parameters = None, parameters[:0]
     return embedding, parameters.clone().cpu().numpy()

@@ -1,5 +1,6 @@
 """The network before training: new, or with the weights of a previous fit; and its optimizer."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from skdnn.network import (
 )
 from skdnn.training import WEIGHTS, TrainingConfig, make_optimizer
 
+from ._cross_validation import FRACTION_BEFORE_KEPT
 from ._plan import Plan
 from ._split import Split, fitted_encoder
 
@@ -64,8 +66,9 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
         max_grad_norm=parameters.max_grad_norm,
         max_iter=plan.max_iter,
         tol=parameters.tol,
-        n_iter_no_change=parameters.n_iter_no_change,
+        n_iter_no_change=math.inf if plan.cross_validates else parameters.n_iter_no_change,
         keep_best=bool(parameters.early_stopping),
+        first_kept=math.ceil(FRACTION_BEFORE_KEPT * plan.max_iter) if plan.cross_validates else 1,
         n_threads=parameters.n_threads,
     )
     optimizer = make_optimizer(config, network)

@@ -23,6 +23,7 @@ from skdnn.data.frames import short_repr
 from skdnn.network import ACTIVATIONS
 from skdnn.training import OPTIMIZERS, SCHEDULES
 
+from ._defaults import CROSS_VALIDATION
 from ._task import Constraint
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -215,7 +216,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "max_iter": Interval(Integral, 1, options=("auto",)),
     "tol": Interval(Real, 0),
     "n_iter_no_change": Interval(Integral, 1),
-    "early_stopping": BOOLEAN_OR_AUTO,
+    "early_stopping": Options((True, False, "auto", CROSS_VALIDATION)),
     "scoring": Options(
         (None,),
         ", a name of sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y), which "

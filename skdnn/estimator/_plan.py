@@ -14,13 +14,14 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from skdnn.data.batches import N_FOLDS
 from skdnn.data.encoding import WeightedColumns
 from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import SingleProcess, check_same
 from skdnn.training import OPTIMIZERS, optimizer_kind
 
-from ._defaults import ALTERNATING, Facts, value_of
+from ._defaults import ALTERNATING, CROSS_VALIDATION, Facts, value_of
 from ._examples import Examples
 from ._parameters import CONSTRAINTS, DTYPES, dtype_name
 from ._task import Task
@@ -58,6 +59,8 @@ class Plan:
     dtype: torch.dtype
     n_networks: int | None  # M for a stack of networks, None for one network
     holds_out: bool  # whether rows are held out for early stopping
+    # Whether this is only done to choose the epoch: the last network is trained on all rows.
+    cross_validates: bool
     is_partial_fit: bool
     processes: SingleProcess  # which share the rows
     seed: int  # drawn by `random_state`
@@ -123,7 +126,16 @@ def make_plan(
     facts = _facts(task, parameters, examples, activations, is_partial_fit)
     device = _checked_device(value_of("device", facts))
     facts = replace(facts, device_type=device.type)
-    facts = replace(facts, holds_out=value_of("early_stopping", facts))
+    early_stopping = value_of("early_stopping", facts)
+    cross_validates = early_stopping == CROSS_VALIDATION and examples.validation is None
+    facts = replace(facts, holds_out=bool(early_stopping), cross_validates=cross_validates)
+    # Beside the network, one for each fold.
+    n_networks = N_FOLDS + 1 if cross_validates else int(parameters.n_networks)
+    if cross_validates and not facts.can_make_folds:
+        raise ValueError(
+            f"early_stopping must not be {CROSS_VALIDATION!r} where rows are in files or shared by "
+            f"processes, or where a class has fewer than {N_FOLDS} rows or there are fewer groups."
+        )
     check_same(processes, {"The kind of device": device.type})
 
     if seed is None:
@@ -136,7 +148,7 @@ def make_plan(
     # Each process drops units of its own; all other draws are the same in all processes.
     rank = processes.rank if any(dropout) and processes.size > 1 else None
     generator, generators, dropout_generators = _make_generators(
-        seed, state, parameters.n_networks, device, rank
+        seed, state, n_networks, device, rank
     )
 
     schedule, max_iter = value_of("learning_rate_schedule", facts), value_of("max_iter", facts)
@@ -154,14 +166,15 @@ def make_plan(
         activations=tuple(activations),
         dropout=dropout,
         weight_decay=value_of("weight_decay", facts),
-        numeric_embeddings=list(islice(cycle(embeddings), parameters.n_networks)),
+        numeric_embeddings=list(islice(cycle(embeddings), n_networks)),
         schedule=schedule,
         max_iter=max_iter,
         warns_at_max_iter=not (schedule in ANNEALING and is_long),
         device=device,
         dtype=DTYPES[dtype_name(value_of("dtype", facts))],
-        n_networks=None if parameters.n_networks == 1 else int(parameters.n_networks),
+        n_networks=None if n_networks == 1 else n_networks,
         holds_out=facts.holds_out,
+        cross_validates=cross_validates,
         is_partial_fit=is_partial_fit,
         processes=processes,
         seed=seed,
@@ -181,7 +194,8 @@ def partial_fit_parameters(parameters: SimpleNamespace) -> SimpleNamespace:
     """
     for name in ("early_stopping", "target_encoding"):
         if vars(parameters)[name] not in (False, "auto"):
-            raise ValueError(f"{name} must be False or 'auto' for partial_fit, got True.")
+            value = vars(parameters)[name]
+            raise ValueError(f"{name} must be False or 'auto' for partial_fit, got {value!r}.")
     if parameters.numeric_embedding == "periodic":
         raise ValueError(
             "numeric_embedding must be None, 'auto' or 'piecewise_linear' for partial_fit, got "
@@ -209,6 +223,18 @@ def _check_combinations(parameters: SimpleNamespace) -> None:
                 f"{name} must be {off} for optimizer={parameters.optimizer!r}, which chooses its "
                 f"own steps, got {value!r}."
             )
+    if parameters.early_stopping == CROSS_VALIDATION:
+        if optimizer_kind(parameters.optimizer).chooses_steps:
+            raise ValueError(
+                f"early_stopping must not be {CROSS_VALIDATION!r} for optimizer="
+                f"{parameters.optimizer!r}, which chooses its own steps."
+            )
+        for name, value in (("n_networks", 1), ("scoring", None), ("warm_start", False)):
+            if getattr(parameters, name) != value:
+                raise ValueError(
+                    f"{name} must be {value} for early_stopping={CROSS_VALIDATION!r}, got "
+                    f"{getattr(parameters, name)!r}."
+                )
     if parameters.n_networks > 1 and parameters.warm_start:
         raise ValueError(
             f"n_networks must be 1 for warm_start=True, got {parameters.n_networks}: a network "

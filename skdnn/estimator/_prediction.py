@@ -96,7 +96,7 @@ class FittedNetwork:
         self.width, self.rows_worth_lookup = self.encoder.n_outputs, math.inf
         has_lookup = bool(self.encoder.blocks_with_lookup) and self.width >= INPUTS_WORTH_LOOKUP
         # If all networks have cosines, there are no bins to look up.
-        has_bins = self.embedding is None or self.embedding.mask is not None
+        has_bins = self.embedding is None or isinstance(self.embedding.is_user, torch.Tensor)
         if has_lookup and has_bins and self.device.type == "cpu":
             self.rows_worth_lookup = NUMBERS_WORTH_LOOKUP / self.width
             # Two rows of the table and two weights for each number.

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skdnn.data.batches import (
+    N_FOLDS,
     Batches,
     OnDemandRows,
     RowsOfEachNetwork,
@@ -180,19 +181,20 @@ def _learn_from_file(plan: Plan, sample: Examples, summary: Any) -> Learned:
 
 
 def _make_folds(plan: Plan, examples: Examples) -> Split:
-    """Hold out another fold of the rows for each network.
+    """Hold out another fold of the rows for each network, but none for the last to cross-validate.
 
     The encoded rows are shared by all networks, except for their target means.
     """
     rows = np.flatnonzero(examples.weight)
     strata = examples.target.strata(examples.y[rows])
-    training, held_out = make_folds(
-        len(rows),
-        plan.parameters.n_networks,
-        _draw_seed(plan),
-        _group_codes(examples, rows),
-        strata,
-    )
+    n_folds = N_FOLDS if plan.cross_validates else plan.parameters.n_networks
+    groups = _group_codes(examples, rows)
+    training, held_out = make_folds(len(rows), n_folds, _draw_seed(plan), groups, strata)
+    if plan.cross_validates:
+        padding = (0, 1), (0, len(rows) - training.shape[1])
+        training = np.pad(training, padding, constant_values=-1)
+        training[-1] = np.arange(len(rows))
+        held_out = np.pad(held_out, ((0, 1), (0, 0)), constant_values=-1)
     learned, _ = _learn(plan, examples, rows)
     encoder, target = learned
     y, weight = target.standardized(examples.y[rows]), examples.weight[rows]
@@ -211,6 +213,8 @@ def _make_folds(plan: Plan, examples: Examples) -> Split:
         return Batches(X, y[index], weight_of_index, plan.dtype, index=index_of_X, **options)
 
     held_out_rows = np.where(held_out < 0, -1, rows[held_out])
+    if plan.cross_validates:
+        held_out[-1] = held_out[0]  # whose cost must be a number, but counts for nothing
     is_scored = plan.parameters.scoring is not None
     return Split(
         encoder,

@@ -20,6 +20,7 @@ from skdnn.network import Network, cost
 from skdnn.processes import current_trainer
 from skdnn.training import Progress, TrainingResult, train
 
+from ._cross_validation import cost_of_folds
 from ._examples import Examples, describe_out_of_range_column
 from ._fitted_attributes import learned_attributes, network_attributes, set_attributes
 from ._initialized_network import InitializedNetwork
@@ -74,6 +75,7 @@ def run_training(
         initialized.config,
         validation=split.validation,
         score=score,
+        criterion=partial(cost_of_folds, plan, split) if plan.cross_validates else None,
         generators=plan.dropout_generators,
         observers=observers,
         on_start=on_start,

@@ -150,7 +150,8 @@ class PeriodicEmbedding:
         """Return the embedding of some networks of a stack, or of one."""
         if self.mask is None or not isinstance(self.is_user, Tensor):
             return self
-        return replace(self, is_user=self.is_user[members], mask=self.mask[members])
+        is_user, mask = self.is_user[members], self.mask[members]
+        return replace(self, is_user=is_user if is_user.ndim == 3 else is_user.item(), mask=mask)
 
     def concatenated(self, embeddings: Sequence["PeriodicEmbedding"]) -> "PeriodicEmbedding":
         """Return the embedding of a stack made of networks with these embeddings, all equal."""

@@ -168,6 +168,7 @@ class Request:
             network.embedding,
             options["validation"] is None,
             options["score"] is None,
+            options["criterion"] is None,
             batches.n_steps,
             batches.batch_size if batches.n_steps > 1 else None,
             # Dropout draws a number for each row.

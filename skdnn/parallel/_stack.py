@@ -98,19 +98,20 @@ def _train_together(
             result = progress.result()
             deliver({k: _result_of(waiting.pop(k), result, members[k]) for k in ended})
 
-    validation, score = None, None
+    validation, functions = None, dict[str, Any]()
     if first["validation"] is not None:
         of_each = [request.options["validation"] for request in requests]
         validation = StackedBatches(of_each, sizes)
-    if first["score"] is not None:
-        score = partial(_scores, requests, members)
+    for name in ("score", "criterion"):
+        if first[name] is not None:
+            functions[name] = partial(_of_each, name, requests, members)
     result = train(
         network,
         StackedBatches([request.batches for request in requests], sizes),
         make_optimizer(config, network),
         config,
         validation=validation,
-        score=score,
+        **functions,
         generators=[g for request in requests for g in request.options["generators"]],
         observers=[end_epoch],
     )
@@ -130,17 +131,17 @@ def _stacked_network(requests: list[Request]) -> Network:
     return stacked
 
 
-def _scores(
-    requests: list[Request], members: list[slice], network: Network, pending: list[int]
+def _of_each(
+    name: str, requests: list[Request], members: list[slice], network: Network, pending: list[int]
 ) -> np.ndarray:
-    """Return the scores of some networks of the stack, each by the scorer of its request."""
+    """Return the scores of some networks of the stack, each by the function of its request."""
     scores = []
     for request, own in zip(requests, members, strict=True):
         own_pending = [k - own.start for k in pending if own.start <= k < own.stop]
         if own_pending:
             is_stack = request.network.n_networks is not None
             part = network.part(list(range(own.start, own.stop)) if is_stack else own.start)
-            scores.append(request.options["score"](part, own_pending))
+            scores.append(request.options[name](part, own_pending))
     return np.concatenate(scores)
 
 

@@ -58,6 +58,8 @@ class TrainingConfig:
     keep_best : bool, default=True
         Stop early by the validation set and keep the weights of the best epoch; no effect without a
         validation set.
+    first_kept : int or tuple of int, default=1
+        The first epoch whose weights may be kept as the best.
     n_threads : int or None, default=None
         Threads of the CPU. None: one if the work is small, else as many as torch is set to.
     drop_diverged : bool, default=False
@@ -86,6 +88,7 @@ class TrainingConfig:
     tol: OneOrEach[float] = field(default=1e-4, metadata=MAY_DIFFER)
     n_iter_no_change: OneOrEach[float] = field(default=10, metadata=MAY_DIFFER)
     keep_best: bool = field(default=True, metadata=MUST_BE_EQUAL)
+    first_kept: OneOrEach[int] = field(default=1, metadata=MAY_DIFFER)
     n_threads: int | None = field(default=None, metadata=MUST_BE_EQUAL)
     drop_diverged: bool = field(default=False, metadata=MUST_BE_EQUAL)
 

@@ -29,6 +29,8 @@ class EarlyStopping:
         Keep the weights of the best epoch rather than of the last.
     max_iter : int or array of int of shape (M,), default=math.inf
         No network is trained for more epochs, whether it still improves or not.
+    first_kept : int or array of int of shape (M,), default=1
+        With `keep_best`, the first epoch whose weights may be kept.
 
     Attributes
     ----------
@@ -52,9 +54,10 @@ class EarlyStopping:
         n_iter_no_change: Numbers,
         keep_best: bool,
         max_iter: Numbers = math.inf,
+        first_kept: Numbers = 1,
     ) -> None:
         self.tol, self.n_iter_no_change, self.keep_best = tol, n_iter_no_change, keep_best
-        self.max_iter = max_iter
+        self.max_iter, self.first_kept = max_iter, first_kept
         self.best = np.full(n_networks, np.inf)
         self.best_iter = np.zeros(n_networks, dtype=int)
         self.n_iter = np.zeros(n_networks, dtype=int)
@@ -86,7 +89,7 @@ class EarlyStopping:
         """
         trained = self.is_active(epoch)
         improved = trained & (cost < self.best - self.tol)
-        lower = trained & (cost < self.best)
+        lower = trained & (cost < self.best) & (epoch >= self.first_kept)
         self.without_improvement = np.where(
             trained, np.where(improved, 0, self.without_improvement + 1), self.without_improvement
         )

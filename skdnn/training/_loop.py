@@ -34,6 +34,7 @@ def train(
     *,
     validation: Batches | None = None,
     score: Score | None = None,
+    criterion: Score | None = None,
     generators: Sequence[torch.Generator] = (),
     observers: Sequence[Callable[[Progress], Any]] = (),
     on_start: Callable[[Progress], Any] | None = None,
@@ -55,6 +56,9 @@ def train(
         From the network and a list of its members to an array with a number for each; higher is
         better. Used for early stopping in place of the validation cost, and recorded in place of
         the score of the network's output unit.
+    criterion : callable or None, default=None
+        As `score`, but lower is better: by what the weights to keep are chosen, in place of the
+        validation cost.
     generators : sequence of torch.Generator, default=()
         One for each network, on its device, from which its dropout masks are drawn.
     observers : sequence of callables, default=()
@@ -80,9 +84,9 @@ def train(
     """
     keep_best = config.keep_best and validation is not None
     members = list(range(network.n_networks or 1))
-    tol, n_iter_no_change, max_iter = (
+    tol, n_iter_no_change, max_iter, first_kept = (
         np.array(setting) if isinstance(setting, tuple) else setting
-        for setting in (config.tol, config.n_iter_no_change, config.max_iter)
+        for setting in (config.tol, config.n_iter_no_change, config.max_iter, config.first_kept)
     )
     if optimizer.has_criterion and not keep_best:
         n_iter_no_change = math.inf
@@ -92,6 +96,7 @@ def train(
         n_iter_no_change=n_iter_no_change,
         keep_best=keep_best,
         max_iter=max_iter,
+        first_kept=first_kept if keep_best else 1,
     )
     progress = Progress(
         network,
@@ -114,7 +119,7 @@ def train(
         if on_start is not None:
             on_start(progress)
         try:
-            loop = TrainingLoop(progress, config, whole, threads, score, observers)
+            loop = TrainingLoop(progress, config, whole, threads, score, criterion, observers)
             ending = optimizer.run(loop)
         except KeyboardInterrupt:
             if processes.size > 1:
@@ -137,7 +142,7 @@ class TrainingLoop:
     whole : TrainingGroup
         The whole stack, which gets the weights of the groups.
     threads : ThreadPool
-    score, observers : see `train`
+    score, criterion, observers : see `train`
     is_active : array of bool of shape (M,)
         The networks that are trained in this epoch.
     groups : list of TrainingGroup
@@ -149,6 +154,7 @@ class TrainingLoop:
     whole: TrainingGroup
     threads: ThreadPool
     score: Score | None
+    criterion: Score | None
     observers: Sequence[Callable[[Progress], Any]]
     is_active: np.ndarray = field(default_factory=lambda: np.array([]))
     groups: list[TrainingGroup] = field(default_factory=list)
@@ -199,7 +205,11 @@ class TrainingLoop:
                 row[members] = np.concatenate([array.reshape(-1) for array in arrays])
             # Rounding may differ between processes, their decisions must not.
             of_all = whole.processes.broadcast(of_all)
-            progress.add(*of_all, by_score=self.score is not None)
+            criteria = None
+            if self.criterion is not None:
+                criteria = np.full(len(progress.stopping.running), np.nan)
+                criteria[members] = self.criterion(whole.network, members)
+            progress.add(*of_all, by_score=self.score is not None, criteria=criteria)
             for observe in self.observers:
                 observe(progress)
             progress.stopping.running = whole.processes.broadcast(progress.stopping.running)

@@ -95,8 +95,12 @@ class Progress:
         score: np.ndarray | None = None,
         *,
         by_score: bool = False,
+        criteria: np.ndarray | None = None,
     ) -> None:
         """Record what was measured after an epoch, arrays of shape (M,), and keep the best weights.
+
+        The best are those of the lowest criteria: by default of the lowest validation cost, or of
+        the highest score.
 
         Raises
         ------
@@ -111,6 +115,7 @@ class Progress:
             self.scores.append(score)
             if self.stopping.keep_best:
                 criterion = -score if by_score else validation_cost
+        criterion = criterion if criteria is None else criteria
         self.costs.append(cost)
         self.criteria.append(criterion)
         self.epoch = epoch

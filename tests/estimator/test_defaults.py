@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skdnn import DeepBinaryClassifier, DeepRegressor
-from skdnn.estimator._defaults import ALTERNATING, DEFAULTS, Facts, value_of
+from skdnn.estimator._defaults import ALTERNATING, CROSS_VALIDATION, DEFAULTS, Facts, value_of
 from skdnn.training import optimizer_kind
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,7 +24,7 @@ def facts(n_networks=1, scoring=None, **changes):
         parameters=parameters, optimizer=ADAM, is_classification=True, is_partial_fit=False,
         n_layers=3, is_linear=False, n_columns=10, n_numbers=10, n_rows=2_000, weight=2_000.0,
         n_rarest=900, has_32_bits=False, is_sparse=False, can_hold_out=True, needs_float64=False,
-        cuda_device=None, previous_dtype=None, n_inputs=170, rows_of_batch=66,
+        can_make_folds=True, cuda_device=None, previous_dtype=None, n_inputs=170, rows_of_batch=66,
     )  # fmt: skip
     return replace(usual, **changes)
 
@@ -42,10 +42,11 @@ CASES = {
     ],
     "early_stopping": [
         ({"n_networks": 2, "n_rarest": 5}, True),
+        ({"n_rows": 399}, CROSS_VALIDATION),
         ({"n_networks": 2, "n_rarest": 4}, False),
-        ({"scoring": "roc_auc"}, True),
+        ({"n_rows": 399, "scoring": "roc_auc"}, True),
         ({"n_layers": 1, "n_rows": 20_000}, False),
-        ({"n_rows": 100}, True),
+        ({"n_rows": 400}, True),
         ({"n_rows": 3_999, "n_columns": 1_000}, True),
         ({"optimizer": SGD, "n_rows": 10_000}, True),
         ({"n_rows": 4_000, "n_columns": 1_000}, False),
@@ -56,7 +57,11 @@ CASES = {
         ({"n_inputs": 1_024, "n_columns": 1_024, "rows_of_batch": 1_024}, 0.0015),
     ],
     "learning_rate_schedule": [({"optimizer": ADAMW}, "cosine")],
-    "max_iter": [({"n_rows": 20_000}, 25), ({"n_rows": 20_000, "optimizer": SGD}, 50)],
+    "max_iter": [
+        ({"n_rows": 100, "cross_validates": True}, 100),
+        ({"n_rows": 20_000}, 25),
+        ({"n_rows": 20_000, "optimizer": SGD}, 50),
+    ],
     "numeric_embedding": [
         ({"is_sparse": True}, None),
         ({"n_numbers": 201}, None),

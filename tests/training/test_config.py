@@ -24,6 +24,7 @@ VALUES = {
     "tol": (0.0, 1e-4),
     "n_iter_no_change": (5, 10),
     "keep_best": (True, False),
+    "first_kept": (1, 3),
     "n_threads": (None, 2),
     "drop_diverged": (False, True),
 }

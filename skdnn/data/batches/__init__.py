@@ -9,10 +9,11 @@ from ._inputs import (
     make_rows,
     network_inputs,
 )
-from ._splits import count_folds, hold_out, make_folds
+from ._splits import N_FOLDS, count_folds, hold_out, make_folds
 from ._stacked_batches import StackedBatches
 
 __all__ = [
+    "N_FOLDS",
     "Batches",
     "DenseRows",
     "Epoch",

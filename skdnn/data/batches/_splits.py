@@ -14,7 +14,8 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-_MIN_FOLDS = 5
+# At least.
+N_FOLDS = 5
 # Number of random splits by groups, the best of which is taken.
 _N_GROUP_SPLITS = 50
 # Key: (whether there are strata, whether there are groups).
@@ -28,7 +29,7 @@ _FOLDS = {
 
 def count_folds(n_networks: int) -> int:
     """Return the number of folds for M networks."""
-    return max(n_networks, _MIN_FOLDS)
+    return max(n_networks, N_FOLDS)
 
 
 def make_folds(
@@ -77,8 +78,8 @@ def make_folds(
         n_units, units = np.bincount(strata).min(), "rows of each class"
     if n_units < n_folds:
         raise ValueError(
-            f"n_networks={n_networks} with early stopping needs at least {n_folds} {units}, one "
-            f"for each fold, got {n_units}. Use early_stopping=False."
+            f"Early stopping of n_networks={n_networks} needs at least {n_folds} {units}, one for "
+            f"each fold, got {n_units}. Use early_stopping=False."
         )
     folds = _FOLDS[strata is not None, groups is not None](n_folds, shuffle=True, random_state=seed)
     splits = list(islice(folds.split(np.empty((n_rows, 0)), strata, groups), n_networks))
