@@ -54,6 +54,11 @@ class PeriodicEmbedding:
     mask: Tensor | None = field(default=None, compare=False)
 
     @property
+    def place(self) -> slice:
+        """The outputs that are cosines."""
+        return slice(self.start, self.start + len(self.inputs))
+
+    @property
     def n_parameters(self) -> int:
         """The number of parameters of one network: w, then b, then a."""
         return 3 * len(self.inputs)
@@ -65,7 +70,7 @@ class PeriodicEmbedding:
         return parameters
 
     def buffers(self, like: Tensor, m: int) -> list[Tensor]:
-        """Return empty tensors for the angles and the cosines, of shape (..., p, m).
+        """Return empty tensors for x, the angles and the cosines, of shape (..., p, m).
 
         Parameters
         ----------
@@ -73,7 +78,11 @@ class PeriodicEmbedding:
             Defines the number of networks, dtype and device.
         m : int
         """
-        return [like.new_empty((*like.shape[:-1], len(self.inputs), m)) for _ in range(2)]
+        return [self.new_cosines(like, m) for _ in range(3)]
+
+    def new_cosines(self, like: Tensor, m: int) -> Tensor:
+        """Return an empty tensor of shape (..., p, m), the numbers of an example adjacent."""
+        return like.new_empty((*like.shape[:-1], m, len(self.inputs))).mT
 
     def forward(
         self, X: Tensor, parameters: Tensor, buffers: Sequence[Tensor], out: Tensor
@@ -86,16 +95,17 @@ class PeriodicEmbedding:
             For a stack it may be 2-D: all its networks get the same examples.
         parameters : tensor of shape (..., n_parameters)
         buffers : list of tensors
-            From `buffers`; the angles and the cosines are written to them.
+            From `buffers`; x, the angles and the cosines are written to them.
         out : tensor of shape (..., n^[0], m)
         """
-        angle, cosine = buffers
+        x, angle, cosine = buffers
         w, b, a = self._views(parameters)
-        torch.addcmul(b, self._x(X), w, out=angle).mul_(2 * math.pi)
+        x.copy_(self._x(X))
+        torch.addcmul(b, x, w, out=angle).mul_(2 * math.pi)
         torch.cos(angle, out=cosine)
         out.copy_(X)
         out[..., self.start : self.stop, :].mul_(1 - self.is_user)
-        self._place(out).addcmul_(a, cosine)  # a stays 0 in networks without cosines
+        out[..., self.place, :].addcmul_(a, cosine)  # a stays 0 in networks without cosines
         return out
 
     def outputs(self, X: Tensor, parameters: Tensor) -> Tensor:
@@ -111,7 +121,6 @@ class PeriodicEmbedding:
     def backward(
         self,
         dA: Tensor,
-        X: Tensor,
         parameters: Tensor,
         buffers: Sequence[Tensor],
         gradient: Tensor,
@@ -122,20 +131,20 @@ class PeriodicEmbedding:
 
         Parameters
         ----------
-        dA : tensor of shape (..., n^[0], m)
-            The derivative of the cost with respect to the outputs; is overwritten.
-        X, parameters, buffers : as for `forward`
+        dA : tensor of shape (..., p, m)
+            The derivative of the cost with respect to the cosines; is overwritten.
+        parameters, buffers : as for `forward`
             The buffers as `forward` has left them; they are overwritten.
         gradient : tensor of the shape of `parameters`
         """
-        angle, cosine = buffers
+        x, angle, cosine = buffers
         *_, a = self._views(parameters)
         dw, db, da = self._views(gradient)
-        dA = self._place(dA).mul_(self.is_user)
+        dA = dA.mul_(self.is_user)
         torch.sum(cosine.mul_(dA), dim=-1, keepdim=True, out=da)
         d_angle = angle.sin_().mul_(dA).mul_(-2 * math.pi * a)
         torch.sum(d_angle, dim=-1, keepdim=True, out=db)
-        torch.sum(d_angle.mul_(self._x(X)), dim=-1, keepdim=True, out=dw)
+        torch.sum(d_angle.mul_(x), dim=-1, keepdim=True, out=dw)
 
     def module(self, parameters: Tensor) -> torch.nn.Module:
         """Return a module from X of shape (m, n^[0]) to the outputs, of the same shape.
@@ -163,11 +172,7 @@ class PeriodicEmbedding:
 
     def _x(self, X: Tensor) -> Tensor:
         """Return the input of each cosine, of shape (..., p, m)."""
-        return X.index_select(-2, _index(self.inputs, X.device))
-
-    def _place(self, A: Tensor) -> Tensor:
-        """Return the outputs that are cosines, of shape (..., p, m)."""
-        return A[..., self.start : self.start + len(self.inputs), :]
+        return X.mT.index_select(-1, _index(self.inputs, X.device)).mT
 
     def _views(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return w, b and a, of shape (..., p, 1)."""

@@ -130,7 +130,10 @@ class Network:
         self.theta = torch.zeros((*stack, self.n_parameters), dtype=dtype, device=device)
         self.Wb, self.W, self.b, self.embedding_parameters = self.views(self.theta)
         self._Wb_operand = list(map(operand, self.Wb))
-        self._W_T_operand = [None, *[operand(W.mT) for W in self.W[1:]]]
+        W_T = [None, *[W.mT for W in self.W[1:]]]
+        if embedding is not None:
+            W_T[1] = W_T[1][..., embedding.place, :]
+        self._W_T_operand = list(map(operand, W_T))
         self._allocate_gradient()
 
     def _allocate_gradient(self) -> None:
@@ -246,8 +249,8 @@ class Network:
                     for mask, generator in zip(self.members(D), generators, strict=True):
                         mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
         if self.embedding is not None:
-            of_embedding = X[..., :-1, :], self.embedding_parameters, cache.of_embedding
-            self.embedding.forward(*of_embedding, cache.A[0])
+            of_embedding = self.embedding_parameters, cache.of_embedding
+            self.embedding.forward(X[..., :-1, :], *of_embedding, cache.A[0])
         Z = forward_propagation(X, self._Wb_operand, self.activations, cache, out)
         loss.derivative(Z, y, cache.dZ[-1]).mul_(weight)
         backward_propagation(self._W_T_operand, self.activations, cache, self._dWb_operand)

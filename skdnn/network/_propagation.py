@@ -36,7 +36,7 @@ class Cache:
 
     All lists but the last have one entry for each layer, of shape ``(..., n^[l], m)``. Results that
     are not needed at the same time share memory. With an embedding there are A[0], its outputs, and
-    dZ[0], the derivative of the cost with respect to A[0].
+    dZ[0], the derivative of the cost with respect to its cosines.
     """
 
     A1: Layers  # [A[l]; 1], of shape (..., n^[l] + 1, m); A1[0] is None without an embedding
@@ -91,7 +91,7 @@ def make_cache(
     # The numbers of an example are adjacent, as in X.
     with_ones = like.new_ones((*like.shape[:-1], m, layer_sizes[0] + 1)).mT
     A1[0], A[0] = operand(with_ones), with_ones[..., :-1, :]
-    dZ[0] = torch.empty_like(A[0].mT).mT
+    dZ[0] = embedding.new_cosines(like, m)
     return Cache(A1, A, G, Z, D, dZ, embedding.buffers(like, m))
 
 
@@ -157,7 +157,8 @@ def backward_propagation(W_T: Layers, activations: Layers, cache: Cache, dWb: La
     Parameters
     ----------
     W_T : list of tensors of shape (..., n^[l-1], n^[l])
-        The transposed weights, without the biases.
+        The transposed weights, without the biases. Of the first layer only the weights of cosines
+        are used.
     activations : list of Activation
     cache : Cache
         From `forward_propagation`, with ``dZ[L]`` filled.
