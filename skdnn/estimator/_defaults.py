@@ -208,7 +208,9 @@ DEFAULTS: dict[str, tuple[Rule, ...]] = {
         Rule(f"m < {FEW_ROWS}, n <= {MOST_COLUMNS_OF_STACK}, {FAST} with several layers, no "
              f"scoring, rows in memory and of one process, and each of {N_FOLDS} folds can have a "
              "row of each class",
-             cross_validates_few_rows, CROSS_VALIDATION, NOT_MEASURED),
+             cross_validates_few_rows, CROSS_VALIDATION,
+             "32 tables and 6 shapes, 100 rows of each: log-loss −0.052 ± 0.008, ROC AUC +0.029 ± "
+             "0.006"),
         Rule("several networks, or no row of some class could be held out",
              lambda fit: fit.parameters.n_networks > 1 or not fit.can_hold_out
              or fit.n_rarest * fit.parameters.validation_fraction < 1, False, NOT_MEASURED),
@@ -244,7 +246,8 @@ DEFAULTS: dict[str, tuple[Rule, ...]] = {
     ),
     "max_iter": (
         Rule("cross-validated", lambda fit: fit.cross_validates,
-             lambda fit: min(200, max(50, 10_000 // fit.n_rows)), NOT_MEASURED,
+             lambda fit: min(200, max(50, 10_000 // fit.n_rows)),
+             "21 sets of 50 and of 100 rows, no figures kept",
              "10,000 / m, at least 50 and at most 200"),
         Rule(f"{FAST}, and m >= 20,000",
              lambda fit: fit.optimizer.is_fast and fit.n_rows >= 20_000, 25,

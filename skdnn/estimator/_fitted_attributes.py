@@ -163,4 +163,6 @@ def _trained_embedding(network: Network, member: int | None) -> tuple[Any, np.nd
         embedding, parameters = embedding.part(member), parameters[member]
         if not embedding.is_user:
             embedding, parameters = None, parameters[:0]
+    if embedding is not None:
+        embedding = embedding.for_predictions("cpu")
     return embedding, parameters.clone().cpu().numpy()

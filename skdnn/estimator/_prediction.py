@@ -90,6 +90,7 @@ class FittedNetwork:
         self.activations = [None, *map(get_activation, fitted.activations_)]
         self.embed = None
         if self.embedding is not None:
+            self.embedding = self.embedding.for_predictions(self.device)
             parameters = as_tensor(self.embedding_parameters, self.device)
             self.embed = partial(self.embedding.outputs, parameters=parameters)
         self.output = fitted._task.output

@@ -157,10 +157,17 @@ class PeriodicEmbedding:
 
     def part(self, members: list[int] | int) -> "PeriodicEmbedding":
         """Return the embedding of some networks of a stack, or of one."""
-        if self.mask is None or not isinstance(self.is_user, Tensor):
+        if not isinstance(self.is_user, Tensor):
             return self
-        is_user, mask = self.is_user[members], self.mask[members]
+        is_user, mask = self.is_user[members], None if self.mask is None else self.mask[members]
         return replace(self, is_user=is_user if is_user.ndim == 3 else is_user.item(), mask=mask)
+
+    def for_predictions(self, device: torch.device | str) -> "PeriodicEmbedding":
+        """Return the embedding without the mask, on a device."""
+        is_user = self.is_user
+        return replace(
+            self, is_user=is_user.to(device) if isinstance(is_user, Tensor) else is_user, mask=None
+        )
 
     def concatenated(self, embeddings: Sequence["PeriodicEmbedding"]) -> "PeriodicEmbedding":
         """Return the embedding of a stack made of networks with these embeddings, all equal."""
