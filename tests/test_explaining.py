@@ -130,7 +130,15 @@ def test_attributions_of_the_programs_of_the_guide_sum_to_the_prediction(shap, p
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("parameters", [*VARIANTS, *({"activation": g} for g in KNOWN)], ids=str)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *(variant for variant in VARIANTS if "n_networks" not in variant),
+        {"n_networks": 2, "numeric_embedding": "piecewise_linear"},
+        *({"activation": g} for g in KNOWN),
+    ],
+    ids=str,
+)
 def test_deep_explainer_after_the_encoding_sums_to_the_prediction(shap, parameters):
     module = fitted(FRAME, **parameters).to_module()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
@@ -139,9 +147,13 @@ def test_deep_explainer_after_the_encoding_sums_to_the_prediction(shap, paramete
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("activation", ["silu", "mish", torch.cos])
-def test_deep_explainer_warns_where_its_sum_differs(shap, activation):
-    module = fitted(FRAME, activation=activation).to_module()
+@pytest.mark.parametrize(
+    "parameters",
+    [*({"activation": g} for g in ("silu", "mish", torch.cos)), {"n_networks": 2}],
+    ids=str,
+)
+def test_deep_explainer_warns_where_its_sum_differs(shap, parameters):
+    module = fitted(FRAME, **parameters).to_module()
     inputs, network = module[0](as_numbers(FRAME)), column_of_answers(module[1:])
     with pytest.raises(AssertionError, match="do not sum up"):
         shap.DeepExplainer(network, inputs[:50]).shap_values(inputs[50:])
