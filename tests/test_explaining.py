@@ -150,7 +150,7 @@ def test_deep_explainer_after_the_encoding_sums_to_the_prediction(shap, paramete
 @pytest.mark.parametrize(
     "parameters",
     [*({"activation": g} for g in ("silu", "mish", torch.cos)), {"n_networks": 2}],
-    ids=str,
+    ids=["silu", "mish", "cos", "n_networks"],  # workers must agree on the names of tests
 )
 def test_deep_explainer_warns_where_its_sum_differs(shap, parameters):
     module = fitted(FRAME, **parameters).to_module()
