@@ -283,6 +283,9 @@ def find_sources(task, arguments):
     sources = {} if arguments.folder is None else tables.find_files(arguments.folder)
     if arguments.bundled or arguments.folder is None:
         sources = {**task.bundled, **sources}
+    # First, so that a table is in the same half whatever else is chosen.
+    if arguments.half:
+        sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     if arguments.shapes:
         sources = {**tables.SHAPES, **sources}
     if n := arguments.training_rows:
@@ -290,8 +293,6 @@ def find_sources(task, arguments):
             name: source for name, source in sources.items()
             if len(tables.read_table(source)[1]) >= 2 * n
         }  # fmt: skip
-    if arguments.half:
-        sources = dict(list(sources.items())[arguments.half == "odd" :: 2])
     if arguments.tables:
         sources = {name: sources[name] for name in arguments.tables.split(",")}
     return sources

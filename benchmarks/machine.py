@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_info
 
 from skdnn.network._products import numpy_is_faster
 
@@ -22,8 +23,6 @@ def restart_without_kernel_variables():
 
 def print_machine():
     """Print the processor, and the libraries that multiply matrices."""
-    from threadpoolctl import threadpool_info
-
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     libraries = ", ".join(
         f"{pool['internal_api']} {pool['version']} with the kernels of {pool.get('architecture')} "

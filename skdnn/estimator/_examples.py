@@ -141,10 +141,13 @@ class Examples:
         *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
         n_rarest = int(min(counts))
         has_groups = self.groups is None or len(np.unique(self.groups)) >= N_FOLDS
-        can_make_folds = self.processes.size == 1 and n_rarest >= N_FOLDS and has_groups
-        is_32, is_sparse = n_wide == 0, n_sparse > 0
         return Totals(
-            int(sum(counts)), weight, n_rarest, is_32, is_sparse, can_make_folds=can_make_folds
+            n_rows=int(sum(counts)),
+            weight=weight,
+            n_rarest=n_rarest,
+            has_32_bits=n_wide == 0,
+            is_sparse=n_sparse > 0,
+            can_make_folds=self.processes.size == 1 and n_rarest >= N_FOLDS and has_groups,
         )
 
     def digest(self) -> str:

@@ -216,25 +216,21 @@ def partial_fit_parameters(parameters: SimpleNamespace) -> SimpleNamespace:
 def _check_combinations(parameters: SimpleNamespace) -> None:
     if parameters.checkpoint is not None:
         _check_has_state(parameters.optimizer, "checkpoint")
-    for name, off in (("max_grad_norm", None), ("weight_averaging", 0), ("n_networks", 1)):
-        value = getattr(parameters, name)
-        if optimizer_kind(parameters.optimizer).chooses_steps and value != off:
-            raise ValueError(
-                f"{name} must be {off} for optimizer={parameters.optimizer!r}, which chooses its "
-                f"own steps, got {value!r}."
-            )
+    switched_off: list[tuple[str, Any, str]] = []
+    if optimizer_kind(parameters.optimizer).chooses_steps:
+        reason = f"optimizer={parameters.optimizer!r}, which chooses its own steps"
+        if parameters.early_stopping == CROSS_VALIDATION:
+            raise ValueError(f"early_stopping must not be {CROSS_VALIDATION!r} for {reason}.")
+        for name, off in (("max_grad_norm", None), ("weight_averaging", 0), ("n_networks", 1)):
+            switched_off.append((name, off, reason))
     if parameters.early_stopping == CROSS_VALIDATION:
-        if optimizer_kind(parameters.optimizer).chooses_steps:
-            raise ValueError(
-                f"early_stopping must not be {CROSS_VALIDATION!r} for optimizer="
-                f"{parameters.optimizer!r}, which chooses its own steps."
-            )
-        for name, value in (("n_networks", 1), ("scoring", None), ("warm_start", False)):
-            if getattr(parameters, name) != value:
-                raise ValueError(
-                    f"{name} must be {value} for early_stopping={CROSS_VALIDATION!r}, got "
-                    f"{getattr(parameters, name)!r}."
-                )
+        reason = f"early_stopping={CROSS_VALIDATION!r}"
+        for name, off in (("n_networks", 1), ("scoring", None), ("warm_start", False)):
+            switched_off.append((name, off, reason))
+    for name, off, reason in switched_off:
+        value = getattr(parameters, name)
+        if value != off:
+            raise ValueError(f"{name} must be {off} for {reason}, got {value!r}.")
     if parameters.n_networks > 1 and parameters.warm_start:
         raise ValueError(
             f"n_networks must be 1 for warm_start=True, got {parameters.n_networks}: a network "

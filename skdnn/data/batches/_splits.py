@@ -14,7 +14,7 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-# At least.
+# The fewest folds; without a number of networks, the number of folds.
 N_FOLDS = 5
 # Number of random splits by groups, the best of which is taken.
 _N_GROUP_SPLITS = 50

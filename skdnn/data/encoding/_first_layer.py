@@ -90,7 +90,7 @@ class FirstLayerOfTwoKinds:
         self.embedding, self.parameters = embedding, parameters[self.is_user]
         W, self.b = W[self.is_user], b[self.is_user]
         self.W = torch.cat([W[..., : bins.start], W[..., bins.stop :]], dim=-1)
-        self.W_of_cosines = W[..., bins.start : bins.start + len(embedding.inputs)]
+        self.W_of_cosines = W[..., embedding.place]
 
     def raw_predict(self, X: Table | Matrix) -> Tensor:
         """Return Z[1] of shape (M, n^[1], n_samples) for X as `Encoder.apply` takes it."""

@@ -130,7 +130,9 @@ class PiecewiseLinear(Block):
         return cls(np.concatenate(found), np.concatenate(starts), scales)
 
 
-def bin_edges(values: np.ndarray, weight: np.ndarray, most_bins: int = 16) -> np.ndarray:
+def bin_edges(
+    values: np.ndarray, weight: np.ndarray, most_bins: int = MOST_BINS["piecewise_linear"]
+) -> np.ndarray:
     """Return the sorted edges of the bins of a column.
 
     Parameters
