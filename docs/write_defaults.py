@@ -13,9 +13,12 @@ PAGE = Path(__file__).with_name("defaults.rst")
 HEAD = """\
 .. Made by docs/write_defaults.py from skdnn/estimator/_defaults.py.
 
-The first row whose condition holds decides. m is the number of rows, w their total weight and n the
-number of columns of X; n^[0] counts the inputs of the network. The last column says on which public
-tables or photographs a value was measured, and what it changed: see :doc:`guide/accuracy`.
+The first row whose condition holds decides. m is the number of rows, w their total weight, n the
+number of columns of X and v the total variance of these: 1 for each, but 0 for a constant one and
+``4 f (1 - f)`` for a column of two numbers, one of which a fraction f of the rows has, unless
+``standardize`` is a bool. u is v plus the number of bins or cosines and of missing-value
+indicators. The last column says on which public tables or photographs a value was measured, and
+what it changed: see :doc:`guide/accuracy`.
 ``init_scale="auto"`` is sqrt(gain / n^[l-1]) for all data.
 """
 TABLE = """

@@ -91,15 +91,17 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         Initial learning rate α in ``W := W - α dW``; not used by "lbfgs". "auto" depends on the
         optimizer:
 
-        - "adam" and "adamw": 0.003, times ``sqrt(256 / n^[0])`` if there are more than 256 inputs,
-          times ``sqrt(256 / n_features)`` if there are more than 256 columns, and times
-          ``sqrt(batch / 256)`` if ``batch_size="auto"`` is more than 256;
-        - the same with one layer: ``min(0.03, 3 / n^[0])``;
+        - "adam" and "adamw": 0.003, times ``sqrt(256 / v)`` if v > 256, times ``sqrt(256 / u)`` if
+          u > 256, and times ``sqrt(batch / 256)`` if ``batch_size="auto"`` is more than 256. v is
+          the total variance of the standardised columns: 1 for each, less for a column of two
+          numbers. u is v plus the number of inputs that `numeric_embedding` and missing values add;
+        - the same with one layer: ``min(0.03, 3 / u)``;
         - others: 0.003.
     learning_rate_schedule : str or callable, default="auto"
         Factor of the learning rate over time: "constant", "inverse_scaling" (or "invscaling"),
         ``1 / sqrt(1 + epoch)``; "cosine", which falls to 0 at `max_iter`; "warmup_cosine"; or a
-        function of (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", else "constant".
+        function of (epoch, max_iter). "auto" is "cosine" for "adam" and "adamw", from 20,000 rows
+        on "warmup_cosine", and "constant" for others.
     momentum : float, default=0.0
         Momentum μ in ``v := μ v + dW``, ``W := W - α v``, for "sgd".
     nesterovs_momentum : bool, default=False
@@ -107,12 +109,13 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
     weight_decay : float or "auto", default="auto"
         Strength λ of the L2 regularisation ``λ/2 Σ W²`` of the weights, without biases; decoupled
         from the gradient for "adamw". "auto" depends on the optimizer, with Σ w the sum of the
-        sample weights (the number of rows if they are 1) and n = max(100, Σ w):
+        sample weights (the number of rows if they are 1), n = max(100, Σ w) and v as for
+        `learning_rate`:
 
         - "adam": the largest of ``min(0.01, 50 / Σ w)``, times 0.3 if rows are held out,
-          ``0.1 min(1, n_features / n)²``, times 0.3 for several networks, and with cross-validation
+          ``0.1 min(1, v / n)²``, times 0.3 for several networks, and with cross-validation
           ``min(0.03, 3 / Σ w)``;
-        - "adam" with one layer: ``n_features / (4 n)``;
+        - "adam" with one layer: ``v / (4 n)``;
         - others: 0.
 
         One layer with "lbfgs" and ``standardize=False`` is scikit-learn's LogisticRegression with
@@ -136,9 +139,9 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         - more: ``m / 30``, at least 32 and at most 256;
         - from 51,200, for "adam" and "adamw": ``m / 200``, at most 1024.
     max_iter : int or "auto", default="auto"
-        Maximum number of epochs, or of iterations of "lbfgs". "auto" is 50, and 25 from 20,000 rows
-        on for "adam" and "adamw"; with cross-validation it is 10,000 / m of m rows, at least 50
-        and at most 200.
+        Maximum number of epochs, or of iterations of "lbfgs". "auto" is 50, but
+        for "adam" and "adamw" 15 from 20,000 rows on, or 25 of several networks; with
+        cross-validation it is 10,000 / m of m rows, at least 50 and at most 200.
     tol : float, default=1e-4
         Tolerance: a smaller improvement of the cost or score does not count. For "lbfgs" without
         early stopping, training has converged if no component of the gradient is larger.
@@ -176,7 +179,8 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
 
         - True: subtract the mean and divide by the standard deviation;
         - "smooth_clip": as True, with outliers clipped at five interquartile ranges beyond the
-          quartiles when learning, then ``z / sqrt(1 + (z / 3)²)``;
+          quartiles when learning, then ``z / sqrt(1 + (z / 3)²)``. A column of two numbers is
+          divided by half their difference instead;
         - "robust": as "smooth_clip", with median and interquartile range;
         - False: no change.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
@@ -192,10 +196,10 @@ class DeepBinaryClassifier(ClassifierMixin, NetworkEstimator):
         What the network gets of each number beside its standardised value: "piecewise_linear" adds
         a piecewise-linear encoding in 16 bins of equal frequency, "periodic" seven trained cosines
         ``a cos(2π (w x + b))`` [3]_; fewer of a column of few distinct numbers, none if there are
-        two. "auto" is "piecewise_linear" for "adam" and "adamw" with a nonlinear hidden layer, if X
-        is dense, has at most 200 numeric columns (of more than 16 only if the encoded rows fit into
-        a quarter of a GB) and 1,000 rows or more. Of several networks, the first and every other
-        one has cosines and the rest bins, for any number of rows.
+        two. "auto" is "piecewise_linear" for "adam" and "adamw" with a nonlinear hidden layer, if
+        at most 200 columns get bins (of more than 16 only if the encoded rows fit into a quarter of
+        a GB) and there are 1,000 rows or more. Of several networks, the first and every other one
+        has cosines and the rest bins, for any number of rows.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label, 1 if missing; it multiplies `sample_weight`. "balanced" gives both
         classes the same total weight.

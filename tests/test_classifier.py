@@ -225,16 +225,45 @@ def test_sparse_and_dense_data_give_equal_results(moons, kind, batch_size):
     np.testing.assert_allclose(scattered.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-8)
 
 
-def test_sparse_data_is_encoded_piecewise_linearly_only_on_request():
-    X = np.random.default_rng(0).normal(size=(1_000, 3))
-    y, options = np.sin(3 * X[:, 0]) > 0, {"max_iter": 1, "random_state": 0}
-    by_auto = DeepBinaryClassifier(**options)
-    assert by_auto.fit(X, y).layer_sizes_[0] == 3 * 17
-    assert by_auto.fit(sparse.csr_matrix(X), y).layer_sizes_[0] == 3
-    by_name = DeepBinaryClassifier(**options, numeric_embedding="piecewise_linear")
-    expected = by_name.fit(X, y).predict_proba(X)
-    X = sparse.csr_matrix(X)
-    np.testing.assert_allclose(by_name.fit(X, y).predict_proba(X), expected, rtol=1e-6)
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix, pd.DataFrame])
+def test_columns_of_two_numbers_get_no_bins_and_do_not_count_for_their_limit(container):
+    rng = np.random.default_rng(0)
+    numbers, dummies = rng.normal(size=(1_000, 3)), rng.integers(0, 2, size=(1_000, 250))
+    X, y = np.hstack([numbers, dummies]), np.sin(3 * numbers[:, 0]) > 0
+    options = {"n_units": 4, "max_iter": 1, "random_state": 0}
+    auto = DeepBinaryClassifier(**options).fit(container(X), y)
+    assert auto.layer_sizes_[0] == 3 * 17 + 250
+    given = DeepBinaryClassifier(**options, numeric_embedding="piecewise_linear").fit(X, y)
+    np.testing.assert_allclose(auto.predict_proba(container(X)), given.predict_proba(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "scale"),
+    [({}, 0.5), ({"standardize": True}, np.sqrt(0.01 * 0.99)), ({"standardize": "robust"}, 0.5)],
+)
+def test_a_rare_number_of_two_does_not_become_a_large_one(parameters, scale):
+    X = (np.arange(1_000) < 10).astype(float)[:, None]
+    options = {"n_units": 4, "max_iter": 1, "random_state": 0}
+    clf = DeepBinaryClassifier(**options, **parameters).fit(X, X[:, 0] > 0)
+    found = 1 / clf.input_encoding_["inverse_scale"]
+    np.testing.assert_allclose(found, scale)
+
+
+def test_the_learning_rate_depends_on_the_variance_of_the_columns_not_on_their_number():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(300, 8))
+    y = numbers[:, 0] > 0
+    rare = rng.random((300, 2_000)) < 0.01
+    options = {"n_layers": 2, "n_units": 4, "max_iter": 2, "random_state": 0, "n_networks": 2}
+    for X, variance in (
+        (np.hstack([numbers, rare]), 8 + (4 * rare.mean(axis=0) * (1 - rare.mean(axis=0))).sum()),
+        (rng.normal(size=(300, 2_000)), 2_000),
+    ):
+        rate = 0.003 * min(1, 256 / variance)
+        auto = DeepBinaryClassifier(**options, numeric_embedding=None).fit(X, y)
+        given = auto.coefs_
+        auto.set_params(learning_rate=rate).fit(X, y)
+        np.testing.assert_allclose(auto.coefs_[0], given[0], rtol=1e-9)
 
 
 def test_sparse_data_is_never_made_dense_as_a_whole():
@@ -735,7 +764,7 @@ def test_weight_decay_auto_grows_with_columns_and_shrinks_with_rows(
 
 @pytest.mark.parametrize(
     ("n_rows", "optimizer", "n_epochs"),
-    [(19_999, "adam", 50), (20_000, "adam", 25), (20_000, "sgd", 50)],
+    [(19_999, "adam", 50), (20_000, "adam", 15), (20_000, "sgd", 50)],
 )
 def test_max_iter_auto_is_smaller_for_many_rows(n_rows, optimizer, n_epochs):
     X = np.random.default_rng(0).normal(size=(n_rows, 1)).astype(np.float32)

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skdnn.checkpoints import describe, digest_of
@@ -62,8 +61,6 @@ class Totals:
         Number of these rows in the rarest class; for regression, of all of them.
     has_32_bits : bool
         Whether X has a float dtype of 32 bits or fewer.
-    is_sparse : bool
-        Whether X is sparse, in some process.
     can_hold_out : bool, default=True
         Whether there are rows to hold out: not always in a file, where their number decides.
     can_make_folds : bool, default=False
@@ -75,7 +72,6 @@ class Totals:
     weight: float
     n_rarest: int
     has_32_bits: bool
-    is_sparse: bool
     can_hold_out: bool = True
     can_make_folds: bool = False
 
@@ -136,9 +132,9 @@ class Examples:
     def totals(self) -> Totals:
         """Return the Totals of the rows of all processes."""
         counts = self.target.total_weights(self.y, self.weight > 0)
-        is_wide, is_sparse = not has_32_bits(self.X.dtype), sparse.issparse(self.X)
-        here = np.array([*counts, self.weight.sum(), is_wide, is_sparse], dtype=np.float64)
-        *counts, weight, n_wide, n_sparse = self.processes.allreduce(here).tolist()
+        is_wide = not has_32_bits(self.X.dtype)
+        here = np.array([*counts, self.weight.sum(), is_wide], dtype=np.float64)
+        *counts, weight, n_wide = self.processes.allreduce(here).tolist()
         n_rarest = int(min(counts))
         has_groups = self.groups is None or len(np.unique(self.groups)) >= N_FOLDS
         return Totals(
@@ -146,7 +142,6 @@ class Examples:
             weight=weight,
             n_rarest=n_rarest,
             has_32_bits=n_wide == 0,
-            is_sparse=n_sparse > 0,
             can_make_folds=self.processes.size == 1 and n_rarest >= N_FOLDS and has_groups,
         )
 

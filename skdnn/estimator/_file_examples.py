@@ -82,7 +82,6 @@ class FileExamples(Examples):
             summary.weight,
             n_rarest,
             has_32_bits(self.X.dtype),
-            is_sparse=False,
             # There are rows to hold out and rows to train on, of each class.
             can_hold_out=all(some.n_rows > 0 for some in found.values()),
         )

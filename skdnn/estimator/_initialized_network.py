@@ -57,7 +57,7 @@ def initialize_network(plan: Plan, split: Split) -> InitializedNetwork:
     config = TrainingConfig(
         optimizer=parameters.optimizer,
         loss=plan.loss,
-        learning_rate=plan.learning_rate(network.layer_sizes[0], split.training.batch_size),
+        learning_rate=plan.learning_rate(split.encoder, split.training.batch_size),
         schedule=plan.schedule,
         momentum=parameters.momentum,
         nesterov=parameters.nesterovs_momentum,

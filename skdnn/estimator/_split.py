@@ -280,7 +280,8 @@ def _learn(plan: Plan, examples: Examples, rows: np.ndarray) -> tuple[Learned, E
         examples = replace(examples, X=replace(examples.X, means=means))
     if encoder is None:
         columns = replace(columns, X=examples.X)
-        encoder = fit_encoder(columns, plan.parameters.standardize, plan.encoded_embedding)
+        options = plan.parameters.standardize, plan.encoded_embedding, plan.is_partial_fit
+        encoder = fit_encoder(columns, *options)
     else:
         encoder = encoder.with_target_means(examples.X, y, weight)
     return (encoder, target), examples

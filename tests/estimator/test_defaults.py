@@ -22,8 +22,8 @@ def facts(n_networks=1, scoring=None, **changes):
     parameters.n_networks, parameters.scoring = n_networks, scoring
     usual = Facts(
         parameters=parameters, optimizer=ADAM, is_classification=True, is_partial_fit=False,
-        n_layers=3, is_linear=False, n_columns=10, n_numbers=10, n_rows=2_000, weight=2_000.0,
-        n_rarest=900, has_32_bits=False, is_sparse=False, can_hold_out=True, needs_float64=False,
+        n_layers=3, is_linear=False, n_columns=10, n_numbers=10, variance=10.0, n_rows=2_000,
+        weight=2_000.0, n_rarest=900, has_32_bits=False, can_hold_out=True, needs_float64=False,
         can_make_folds=True, cuda_device=None, previous_dtype=None, n_inputs=170, rows_of_batch=66,
     )  # fmt: skip
     return replace(usual, **changes)
@@ -54,16 +54,20 @@ CASES = {
     "learning_rate": [
         ({"optimizer": SGD, "n_inputs": 10_000}, 0.003),
         ({"n_layers": 1, "n_inputs": 300}, 0.01),
-        ({"n_inputs": 1_024, "n_columns": 1_024, "rows_of_batch": 1_024}, 0.0015),
+        ({"n_inputs": 1_024, "variance": 1_024, "rows_of_batch": 1_024}, 0.0015),
     ],
-    "learning_rate_schedule": [({"optimizer": ADAMW}, "cosine")],
+    "learning_rate_schedule": [
+        ({"n_rows": 20_000}, "warmup_cosine"),
+        ({"optimizer": ADAMW}, "cosine"),
+    ],
     "max_iter": [
         ({"n_rows": 100, "cross_validates": True}, 100),
-        ({"n_rows": 20_000}, 25),
+        ({"n_rows": 20_000}, 15),
+        ({"n_rows": 20_000, "n_networks": 2}, 25),
         ({"n_rows": 20_000, "optimizer": SGD}, 50),
     ],
     "numeric_embedding": [
-        ({"is_sparse": True}, None),
+        ({"is_linear": True}, None),
         ({"n_numbers": 201}, None),
         ({"n_numbers": 17, "n_rows": 2**26 // (17 * 17) + 1}, None),
         ({"n_networks": 2, "n_rows": 100}, ALTERNATING),

@@ -255,6 +255,7 @@ def fit_encoder(
     columns: WeightedColumns,
     standardize: bool | str = True,
     numeric_embedding: str | None = None,
+    is_partial_fit: bool = False,
 ) -> Encoder:
     """Fit an Encoder.
 
@@ -266,12 +267,18 @@ def fit_encoder(
         As in the estimators.
     numeric_embedding : {None, "piecewise_linear", "periodic"}, default=None
         As in the estimators.
+    is_partial_fit : bool, default=False
+        Whether the Encoder will be `updated`: then all scales are ones that can be.
     """
     X, target_means = columns.X, TargetMeans()
     is_categorical = np.zeros(X.shape[1], dtype=bool)
     if isinstance(X, Table):
         is_categorical, target_means = X.is_categorical, TargetMeans.fit(columns)
         columns = replace(columns, X=target_means.append(X))
-    options = SimpleNamespace(standardize=standardize, numeric_embedding=numeric_embedding)
+    options = SimpleNamespace(
+        standardize=standardize,
+        numeric_embedding=numeric_embedding,
+        is_partial_fit=is_partial_fit,
+    )
     blocks = tuple(block.fit(columns, options) for block in BLOCKS)
     return Encoder(is_categorical, target_means, blocks)

@@ -82,6 +82,11 @@ class Standardize(Block):
             found = columns.robust_moments()
         else:
             found = columns.moments(bounded=options.standardize == "smooth_clip")
+        if options.standardize == "smooth_clip" and not options.is_partial_fit:
+            # The deviation of a column that is 0 in nearly all rows would make its 1 a large one.
+            half_range, _ = columns.two_valued
+            deviation = np.where(half_range > 0, half_range, found.deviation)
+            found = replace(found, deviation=deviation)
         bound = BOUND if isinstance(options.standardize, str) else math.inf
         return cls(found.mean, found.inverse_deviation(columns.n_rows), found.total, bound)
 

@@ -141,7 +141,11 @@ class WeightedColumns:
         is_tiny = (np.abs(found.mean) < _TINY) & (found.deviation < _TINY) & (found.mean != 0)
         needs_refinement = ~np.isfinite(found.deviation) | is_tiny
         if bounded:
-            needs_refinement |= is_outlier(farthest, found.deviation, self.n_rows)
+            # Two numbers have no fences: the rarer one is no outlier.
+            has_more_than_two = np.isnan(self.two_valued[0])
+            needs_refinement |= has_more_than_two & is_outlier(
+                farthest, found.deviation, self.n_rows
+            )
         if not needs_refinement.any():
             return found
         columns = np.flatnonzero(needs_refinement)
@@ -228,6 +232,44 @@ class WeightedColumns:
             high = np.fmax(high, np.fmax.reduce(chunk, axis=0, initial=-np.inf))
         lows, highs = zip(*self.processes.allgather((low, high)), strict=True)
         return np.min(lows, axis=0), np.max(highs, axis=0)
+
+    @cached_property
+    def two_valued(self) -> tuple[np.ndarray, np.ndarray]:
+        """Half the range of each column with at most two distinct numbers, and its variance.
+
+        The variance is in units of the square of half the range: ``4 f (1 - f)`` where the larger
+        number has a fraction f of the weight. Of a column with more than two distinct numbers they
+        are NaN and 1.
+        """
+        X, p = self.numbers, self.numbers.shape[1]
+        low, high = np.full(p, np.inf), np.full(p, -np.inf)
+        has_more = np.zeros(p, dtype=bool)
+        of_high, total = np.zeros((2, p))
+        for rows in row_chunks(X):
+            columns = np.flatnonzero(~has_more)
+            if not len(columns):
+                break
+            weight = self.weight[rows]
+            chunk = dense_tensor(X[rows]).cpu().numpy()[weight > 0][:, columns]
+            known = low[columns], high[columns]
+            low[columns] = np.fmin(known[0], np.fmin.reduce(chunk, axis=0, initial=np.inf))
+            high[columns] = np.fmax(known[1], np.fmax.reduce(chunk, axis=0, initial=-np.inf))
+            values = np.concatenate([np.stack(known), chunk])
+            has_more[columns] = is_between(values, low[columns], high[columns])
+            weight = weight[weight > 0]
+            # The larger number of the rows before may be the smaller one of these.
+            of_high[columns] *= known[1] == high[columns]
+            of_high[columns] += weight @ (chunk == high[columns])
+            total[columns] += weight @ ~np.isnan(chunk)
+        parts = self.processes.allgather((low, high, has_more, of_high, total))
+        lows, highs, are_more, of_highs, totals = map(np.stack, zip(*parts, strict=True))
+        low, high, total = lows.min(axis=0), highs.max(axis=0), totals.sum(axis=0)
+        has_more = are_more.any(axis=0) | is_between(np.concatenate([lows, highs]), low, high)
+        of_high = np.where(highs == high, of_highs, 0).sum(axis=0)
+        fraction = np.divide(of_high, total, out=np.ones(p), where=total > 0)
+        half_range = np.where(high > low, high / 2 - low / 2, 0.0)
+        variance = 4 * fraction * (1 - fraction)
+        return np.where(has_more, np.nan, half_range), np.where(has_more, 1.0, variance)
 
     def has_others(self) -> np.ndarray:
         """Return for each categorical column whether a row has a category that is not frequent."""
@@ -344,6 +386,11 @@ class WeightedColumns:
 def is_outlier(farthest: np.ndarray, deviation: np.ndarray, n_rows: int) -> np.ndarray:
     """Return whether numbers at these distances from the mean may be outliers among n rows."""
     return farthest > (np.sqrt(2 * np.log(max(2, n_rows))) + _OUTLIER_MARGIN) * deviation
+
+
+def is_between(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return for each column whether a value is between the limits, and neither of them."""
+    return np.any((low < values) & (values < high), axis=0)
 
 
 def quantiles(values: np.ndarray, weight: np.ndarray, fractions: ArrayLike) -> np.ndarray:

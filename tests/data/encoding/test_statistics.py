@@ -134,3 +134,60 @@ def test_limits_and_the_first_row_are_those_of_all_processes():
     counted = X[WEIGHT > 0]
     np.testing.assert_array_equal(low, [-50, *counted[:, 1:].min(axis=0)])
     np.testing.assert_array_equal(high, [*counted[:, :2].max(axis=0), 50])
+
+
+COLUMNS_OF_FEW_NUMBERS = np.column_stack([
+    RNG.integers(0, 2, size=300),
+    np.where(np.arange(300) == 299, -5.0, 3.0),  # the second number is in the last row alone
+    np.sort(RNG.integers(0, 3, size=300)),
+    np.full(300, 7.0),
+    np.sort(-RNG.integers(0, 2, size=300)),
+    X[:, 0],
+]).astype(float)  # fmt: skip
+
+
+def half_ranges_and_variances(data, weight):
+    """Return what `two_valued` does, by NumPy's unique and var, column by column."""
+    columns = []
+    for column in data.T:
+        rows = np.repeat(column, weight.astype(int))
+        rows = rows[~np.isnan(rows)]
+        if len(np.unique(rows)) > 2:
+            columns.append((np.nan, 1.0))
+        else:
+            half_range = np.ptp(rows) / 2
+            columns.append((half_range, rows.var() / (half_range**2 or 1)))
+    return np.transpose(columns)
+
+
+@pytest.mark.parametrize("chunk_size", [12, 2**18])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_columns_of_two_numbers_are_found_in_all_chunks(monkeypatch, container, chunk_size):
+    monkeypatch.setattr("skdnn.data.frames._arrays.CHUNK_SIZE", chunk_size)
+    weight = np.maximum(WEIGHT, np.arange(300) == 299)
+    columns = WeightedColumns(CONTAINERS[container](COLUMNS_OF_FEW_NUMBERS), weight)
+    expected = half_ranges_and_variances(COLUMNS_OF_FEW_NUMBERS, weight)
+    np.testing.assert_allclose(np.stack(columns.two_valued), expected)
+
+
+def test_neither_missing_values_nor_rows_of_weight_zero_are_a_third_number():
+    data, weight = COLUMNS_OF_FEW_NUMBERS.copy(), np.ones(300)
+    data[RNG.random(data.shape) < 0.3] = np.nan
+    data[0], weight[0] = 0.5, 0.0
+    found = np.stack(WeightedColumns(data, weight).two_valued)
+    np.testing.assert_allclose(found, half_ranges_and_variances(data, weight))
+
+
+def test_columns_of_two_numbers_are_those_of_the_rows_of_all_processes():
+    class Recorder(SingleProcess):
+        def allgather(self, value):
+            self.sent = value
+            return [value]
+
+    first, other = slice(0, 120), slice(120, 300)
+    rows = WeightedColumns(COLUMNS_OF_FEW_NUMBERS[first], WEIGHT[first], processes=Recorder())
+    assert len(rows.two_valued) == 2
+    others = WithOthers(rows.processes.sent)
+    rows = WeightedColumns(COLUMNS_OF_FEW_NUMBERS[other], WEIGHT[other], processes=others)
+    expected = half_ranges_and_variances(COLUMNS_OF_FEW_NUMBERS, WEIGHT)
+    np.testing.assert_allclose(np.stack(rows.two_valued), expected)
