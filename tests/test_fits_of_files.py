@@ -212,6 +212,20 @@ def test_an_outlier_does_not_distort_the_standardisation(write, small_buffers):
     assert 0.8 < clf.input_encoding_["inverse_scale"][0] < 1.2
 
 
+@pytest.mark.parametrize("n_ones", [3, 300])
+def test_a_column_of_two_numbers_is_scaled_by_all_rows(write, small_buffers, n_ones):
+    X = numbers(20_000, 2)
+    X[:, 1] = np.arange(20_000) >= 20_000 - n_ones  # 3 of them are in no sample
+    table, y = table_of(X, X[:, 0] > 0), X[:, 0] > 0
+    options = {**ALL_ROWS, "max_iter": 1, "batch_size": 1_000}
+    clf = DeepBinaryClassifier(**options).fit(write(table), "y")
+    other = DeepBinaryClassifier(**options).fit(X, y)
+    for name in ("center", "inverse_scale"):
+        expected = other.input_encoding_[name][1]
+        np.testing.assert_allclose(clf.input_encoding_[name][1], expected, rtol=1e-9)
+    assert clf.input_encoding_["inverse_scale"][1] == 2
+
+
 def test_categories_are_counted_in_all_rows_not_only_in_the_sample(write, small_buffers):
     n = 20_000
     category = np.where(np.arange(n) % 2_000 == 0, "rare", "common")

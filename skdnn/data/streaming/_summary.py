@@ -175,24 +175,24 @@ class Summary:
             ]
             has_others = np.array(n_frequent_rows) < self.n_rows
             exact["n_categories"] = X.n_frequent + has_others
-        sample = encoder.block(Standardize)
+        sample, all_rows = encoder.block(Standardize), self.numbers.moments
         varies_in_sample = sample.inverse_scale > 0
         # A column that is constant in the sample is scaled by its range instead.
         half_range = np.maximum(self.numbers.high / 2 - self.numbers.low / 2, 0.0)
-        by_range = np.divide(1, half_range, out=np.zeros_like(half_range), where=half_range > 0)
+        by_range = replace(all_rows, deviation=half_range).inverse_deviation(self.n_rows)
         of_sample = np.where(varies_in_sample, sample.inverse_scale, by_range)
         if standardize == "robust":
             exact["inverse_scale"] = of_sample
         elif standardize:
-            # Outliers would distort the exact moments, so those of the sample are kept.
-            is_bounded, all_rows = standardize == "smooth_clip", self.numbers.moments
-            is_unreliable = self.numbers.is_unreliable(self.n_rows, is_bounded) & varies_in_sample
-            is_of_sample = is_unreliable
-            if is_bounded:
-                is_two_valued = ~np.isnan(WeightedColumns(X, np.ones(len(X))).two_valued[0])
-                is_of_sample = is_unreliable | is_two_valued
+            is_bounded = standardize == "smooth_clip"
             inverse = all_rows.inverse_deviation(self.n_rows)
+            # Outliers would distort the exact moments, so those of the sample are kept.
+            is_unreliable = self.numbers.is_unreliable(self.n_rows, is_bounded) & varies_in_sample
+            if is_bounded:
+                half_range, _ = WeightedColumns(X, np.ones(len(X))).two_valued
+                is_unreliable &= np.isnan(half_range)
+                inverse = np.where(np.isnan(half_range), inverse, of_sample)
             exact["center"] = np.where(is_unreliable, sample.center, all_rows.mean)
-            exact["inverse_scale"] = np.where(is_of_sample, of_sample, inverse)
+            exact["inverse_scale"] = np.where(is_unreliable, sample.inverse_scale, inverse)
             exact["total"] = all_rows.total
         return Encoder.from_state(encoder.state | exact)
