@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from skdnn.data.batches import N_FOLDS
-from skdnn.data.encoding import Encoder, MissingIndicators, PiecewiseLinear, WeightedColumns
+from skdnn.data.encoding import Encoder, OneHot, Standardize, WeightedColumns
 from skdnn.data.frames import Table
 from skdnn.network import Loss
 from skdnn.processes import SingleProcess, check_same
@@ -79,8 +79,7 @@ class Plan:
 
     def learning_rate(self, encoder: Encoder, batch_size: int) -> float:
         """Return α for the encoder's inputs and batches of this size."""
-        n_bins = sum(encoder.block(kind).n_outputs for kind in (MissingIndicators, PiecewiseLinear))
-        n_inputs = self.facts.variance + n_bins
+        n_inputs = self.facts.variance + encoder.without(Standardize, OneHot).n_outputs
         facts = replace(self.facts, n_inputs=n_inputs, rows_of_batch=batch_size)
         return value_of("learning_rate", facts)
 
@@ -255,10 +254,13 @@ def _facts(
 ) -> Facts:
     X, previous = examples.X, examples.previous
     numbers = X.numbers if isinstance(X, Table) else X
-    of_X = WeightedColumns(numbers, examples.weight, processes=examples.processes)
-    half_range, variances = of_X.two_valued
-    if not isinstance(parameters.standardize, str) or is_partial_fit:
-        variances = np.ones(len(variances))  # columns are scaled by their deviation, or not at all
+    n_numbers, variance = numbers.shape[1], float(X.shape[1])
+    if not is_partial_fit:  # whose columns are scaled by their deviation, so that all count as 1
+        of_X = WeightedColumns(numbers, examples.weight, processes=examples.processes)
+        half_range, variances = of_X.two_valued
+        n_numbers = int(np.isnan(half_range).sum())
+        if isinstance(parameters.standardize, str):  # else they are not divided by half their range
+            variance += float(variances.sum()) - len(variances)
     of_y = WeightedColumns(examples.y, examples.weight, processes=examples.processes)
     return Facts(
         parameters=parameters,
@@ -268,9 +270,8 @@ def _facts(
         n_layers=len(activations) + 1,
         is_linear=all(activation in LINEAR_ACTIVATIONS for activation in activations),
         n_columns=X.shape[1],
-        n_numbers=int(np.isnan(half_range).sum()),
-        # That of one-hot encoded categories is below 1.
-        variance=variances.sum() + X.shape[1] - numbers.shape[1],
+        n_numbers=n_numbers,
+        variance=variance,
         **vars(examples.totals()),
         needs_float64=previous is None and examples.target.updated(of_y).needs_float64,
         cuda_device=X.device if isinstance(X, torch.Tensor) and X.is_cuda else None,

@@ -3,7 +3,6 @@
 from ._block import Block, BlockModule
 from ._encoder import Encoder, fit_encoder, identity_encoder
 from ._first_layer import FirstLayer, FirstLayerOfTwoKinds
-from ._missing_indicators import MissingIndicators
 from ._one_hot import OneHot
 from ._piecewise_linear import MOST_BINS, PiecewiseLinear
 from ._standardize import Standardize
@@ -28,7 +27,6 @@ __all__ = [
     "Encoder",
     "FirstLayer",
     "FirstLayerOfTwoKinds",
-    "MissingIndicators",
     "Moments",
     "OneHot",
     "PiecewiseLinear",
